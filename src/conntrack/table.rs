@@ -4,34 +4,35 @@
 //! expectations, and last the keys that were agreed on, or the list of what is forgotten. All but a flow's are held for a few instructions and
 //! nothing is called under them.
 
-use std::net::IpAddr;
-use std::ops::{Deref, DerefMut};
+mod collect;
+mod hash;
+mod lines;
+mod sources;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
-use smallvec::SmallVec;
 
 use super::clash::Beside;
 use super::events::{EventKind, Events, ExpectationEvent, Listener, Listeners};
 use super::expectations::Expectations;
-use super::flow::{FlowState, OVER_AT_ONCE};
+use super::flow::FlowState;
 use super::keys::Keys;
-use super::orphan::{Forgotten, Orphan, Token};
+use super::orphan::{Forgotten, Orphan};
 use super::{
-    Direction, Endpoint, EventMask, EventMasks, Flow, Settings, Statistics, Status, TimeoutPolicies, TimeoutPolicy,
+    Direction, EventMask, EventMasks, Flow, Settings, Statistics, Status, TimeoutPolicies, TimeoutPolicy,
     Tuple, Zone,
 };
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use lines::Lines;
+use sources::{Sources, zone_of_source};
 
 /// All flows. Each stands in it twice, under the tuples of both directions.
 pub struct Table {
     hash_key: (u64, u64),
-    shards: Box<[Mutex<Shard>]>,
-    /// Flows whose source mapping is decided, by original source, so that a source keeps its mapping towards other destinations.
-    sources: Box<[Mutex<HashTable<SourceEntry>>]>,
+    /// The bit of each says that it stands there under its reply.
+    shards: Box<[Mutex<Lines>]>,
+    sources: Box<[Mutex<Sources>]>,
     /// Of flows that are gone but for those which their helpers announced.
     orphaned_count: AtomicUsize,
     forgotten: Arc<Forgotten>,
@@ -52,45 +53,38 @@ pub struct Table {
     is_listed_by_packets: AtomicBool,
 }
 
-#[derive(Default)]
-struct Shard {
-    entries: HashTable<Entry>,
-    /// How often entries may have moved from bucket to bucket: who looks at a part at a time begins again then.
-    moves: u64,
+pub use collect::SweepPlace;
+
+/// Whether a flow that was found by its hash stands under this tuple, and there in this zone.
+#[inline]
+fn is_of(flow: &Flow, direction: Direction, tuple: &Tuple, zone: Zone) -> bool {
+    flow.stands_under(direction).is_some_and(|it| it == tuple) && flow.zone().of(direction) == zone.of(direction)
 }
 
-/// A flow under one of its tuples, which the flow has itself: a table of small entries is a smaller one to miss.
-struct Entry {
-    hash: u64,
-    direction: Direction,
-    flow: Arc<Flow>,
+/// Whether a flow of this zone, which wants the tuple for its direction, cannot have it since another stands there under `its`. Seen: the two stand
+/// in each other's way where both have the same zone in the direction of either.
+fn is_in_the_way(flow: &Flow, its: Direction, tuple: &Tuple, zone: Zone, direction: Direction) -> bool {
+    is_of(flow, its, tuple, zone) && flow.zone().of(its) == zone.of(direction)
 }
 
-impl Entry {
-    /// Whether it stands under this tuple, and there in this zone.
-    #[inline]
-    fn is_of(&self, hash: u64, tuple: &Tuple, zone: Zone) -> bool {
-        self.hash == hash
-            && self.flow.stands_under(self.direction).is_some_and(|it| it == tuple)
-            && self.flow.zone().of(self.direction) == zone.of(self.direction)
-    }
-
-    /// Whether a flow of this zone, which wants the tuple for its direction, cannot have it. Seen: the two stand in each other's way where both
-    /// have the same zone in the direction of either.
-    fn is_in_the_way(&self, hash: u64, tuple: &Tuple, zone: Zone, direction: Direction) -> bool {
-        self.is_of(hash, tuple, zone) && self.flow.zone().of(self.direction) == zone.of(direction)
+/// What the bit of an entry says.
+#[inline]
+fn direction_of(is_reply: bool) -> Direction {
+    match is_reply {
+        false => Direction::Original,
+        true => Direction::Reply,
     }
 }
 
 /// The locked shards of both directions, which may be one.
 struct ShardsOfFlow<'a> {
     table: &'a Table,
-    low: MutexGuard<'a, Shard>,
-    high: Option<(usize, MutexGuard<'a, Shard>)>,
+    low: MutexGuard<'a, Lines>,
+    high: Option<(usize, MutexGuard<'a, Lines>)>,
 }
 
 impl ShardsOfFlow<'_> {
-    fn of(&mut self, hash: u64) -> &mut Shard {
+    fn of(&mut self, hash: u64) -> &mut Lines {
         match &mut self.high {
             Some((number, shard)) if *number == self.table.shard_number(hash) => shard,
             _ => &mut self.low,
@@ -99,60 +93,13 @@ impl ShardsOfFlow<'_> {
 
     /// Who stands where a flow of this zone wants to stand with the tuple of a direction.
     fn holder(&mut self, hash: u64, tuple: &Tuple, zone: Zone, direction: Direction) -> Option<Arc<Flow>> {
-        let holder = self
-            .of(hash)
-            .find(hash, |it| it.is_in_the_way(hash, tuple, zone, direction))?;
-        Some(Arc::clone(&holder.flow))
+        let in_the_way = |flow: &Arc<Flow>, is_reply| is_in_the_way(flow, direction_of(is_reply), tuple, zone, direction);
+        let (holder, _) = self.of(hash).find(hash as u32, in_the_way)?;
+        Some(Arc::clone(holder))
     }
-}
-
-/// The mappings of one source endpoint: reply tuples by their flows' serial numbers, which ascend.
-struct SourceEntry {
-    hash: u64,
-    source: Endpoint,
-    protocol: u8,
-    /// In the original direction.
-    zone: u16,
-    /// Most sources have one, which needs no memory of its own.
-    mappings: SmallVec<[(u64, Tuple); 1]>,
-}
-
-impl SourceEntry {
-    fn is_of(&self, tuple: &Tuple, zone: u16) -> bool {
-        self.source == tuple.source && self.protocol == tuple.protocol && self.zone == zone
-    }
-}
-
-/// In which zone the source of a flow keeps its mapping.
-fn zone_of_source(flow: &Flow) -> u16 {
-    flow.zone().of(Direction::Original)
 }
 
 const SHARDS: usize = 64;
-
-/// How many buckets are looked at before packets get their turn at the shard: some microseconds.
-const PIECE: usize = 128;
-
-/// Flows that one [`Table::sweep_part`] looks at, more or less.
-const SWEPT_AT_ONCE: usize = 20_000;
-
-/// How many entries of each shard early drop looks at, in its first and its second round. The kernel looks at a few buckets; looking at more never
-/// drops an assured flow either.
-const EARLY_DROP_REACH: [usize; 2] = [16, 256];
-
-impl Deref for Shard {
-    type Target = HashTable<Entry>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.entries
-    }
-}
-
-impl DerefMut for Shard {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.entries
-    }
-}
 
 impl Table {
     /// A secret key keeps an attacker from aiming at one bucket; a fixed one makes a run repeatable.
@@ -205,8 +152,9 @@ impl Table {
     /// The flow under this tuple, whose hash is given, be its time over or not, and the direction under which it stands there.
     pub(super) fn find(&self, hash: u64, tuple: &Tuple, zone: Zone) -> Option<(Arc<Flow>, Direction)> {
         let shard = self.shard(hash).lock();
-        let entry = shard.find(hash, |it| it.is_of(hash, tuple, zone))?;
-        Some((Arc::clone(&entry.flow), entry.direction))
+        let is_meant = |flow: &Arc<Flow>, is_reply| is_of(flow, direction_of(is_reply), tuple, zone);
+        let (flow, is_reply) = shard.find(hash as u32, is_meant)?;
+        Some((Arc::clone(flow), direction_of(is_reply)))
     }
 
     /// Whether a flow other than this one holds the tuple. One that was opened by the same tuple is the same, seen before it got out: which of
@@ -219,8 +167,10 @@ impl Table {
         let zone = by_other_than.zone();
         let found = {
             let shard = self.shard(hash).lock();
-            let in_the_way = |it: &Entry| it.is_in_the_way(hash, tuple, zone, Direction::Reply);
-            shard.find(hash, in_the_way).map(|entry| Arc::clone(&entry.flow))
+            let in_the_way = |flow: &Arc<Flow>, is_reply| {
+                is_in_the_way(flow, direction_of(is_reply), tuple, zone, Direction::Reply)
+            };
+            shard.find(hash as u32, in_the_way).map(|(flow, _)| Arc::clone(flow))
         };
         let found = found.filter(|flow| {
             let expired = flow.lock().is_expired(now);
@@ -275,45 +225,6 @@ impl Table {
         Listener::new(&self.expectation_events, bound, wake)
     }
 
-    /// All flows that live, in the order of their creation; but for those that stand beside another ([`Clash::Beside`](super::Clash::Beside)), which
-    /// no listing of the kernel's shows either.
-    pub fn flows(&self, now: Time) -> Vec<Arc<Flow>> {
-        let mut flows = self.living_flows(now);
-        flows.retain(|flow| !flow.lock().status.has(Status::CLASHES));
-        flows
-    }
-
-    /// All of them.
-    pub(super) fn living_flows(&self, now: Time) -> Vec<Arc<Flow>> {
-        let mut flows = self.all();
-        flows.retain(|flow| !flow.lock().is_expired(now));
-        flows.sort_unstable_by_key(|flow| flow.serial());
-        if self.is_listed_by_packets.load(Ordering::Relaxed) {
-            flows.sort_by_cached_key(|flow| flow.lock().opened_by);
-        }
-        flows
-    }
-
-    /// From now on flows are listed in the order of the packets that opened them, by these packets' numbers: that is the order of their creation
-    /// where several workers had the packets of one numbering.
-    pub(crate) fn list_by_packets(&self) {
-        self.is_listed_by_packets.store(true, Ordering::Relaxed);
-    }
-
-    /// How many flows live. While no time passes, and none ends at once, the table is looked through once at most.
-    pub fn living(&self, now: Time) -> usize {
-        let moment = Some((now, OVER_AT_ONCE.load(Ordering::Relaxed)));
-        if *self.all_living.lock() == moment {
-            return self.count.load(Ordering::Relaxed);
-        }
-        let all = self.all();
-        let living = all.iter().filter(|flow| !flow.lock().is_expired(now)).count();
-        if living == all.len() {
-            *self.all_living.lock() = moment;
-        }
-        living
-    }
-
     /// Flows in the table, those that nobody has collected yet included, as `nf_conntrack_count` counts them. Seen: with those that are out of it,
     /// as long as a flow lives which they announced; so who lets flows announce each other does not fill the memory.
     pub fn count(&self) -> usize {
@@ -360,10 +271,9 @@ impl Table {
             let hashes = [flow.hash, reply_hash];
             let mut shards = self.shards_of(hashes);
             for (hash, direction) in hashes.into_iter().zip([Direction::Original, Direction::Reply]) {
-                let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow) && it.direction == direction;
-                if let Ok(entry) = shards.of(hash).find_entry(hash, mine) {
-                    entry.remove();
-                }
+                let is_mine = |it: &Arc<Flow>, is_reply| Arc::ptr_eq(it, flow) && direction_of(is_reply) == direction;
+                // It is not let go here: the caller has it.
+                shards.of(hash).remove(hash as u32, is_mine);
             }
             drop(shards);
             let orphan = Orphan {
@@ -385,38 +295,6 @@ impl Table {
         true
     }
 
-    fn forget_mapping(&self, of: &Orphan) {
-        let hash = self.hash_source(&of.original);
-        let mut sources = self.source_shard(hash).lock();
-        if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(&of.original, of.zone)) {
-            let mappings = &mut entry.get_mut().mappings;
-            if let Ok(at) = mappings.binary_search_by_key(&of.serial, |(serial, _)| *serial) {
-                mappings.remove(at);
-            }
-            if mappings.is_empty() {
-                entry.remove();
-            }
-        }
-    }
-
-    /// It is remembered by who holds this token, and no longer.
-    fn orphaned(&self, orphan: Orphan, token: &Token) {
-        if token.remember(orphan, &self.forgotten) {
-            self.orphaned_count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes out what is left of masters that nobody remembers any more.
-    fn forget_orphans(&self) {
-        if self.orphaned_count.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        for orphan in self.forgotten.take() {
-            self.forget_mapping(&orphan);
-            self.orphaned_count.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
     /// A table without flows, in which hashes and numbers are as in this one.
     pub(super) fn empty_like(&self) -> Self {
         let empty = Self {
@@ -429,20 +307,6 @@ impl Table {
             .next_serial
             .store(self.next_serial.load(Ordering::Relaxed), Ordering::Relaxed);
         empty
-    }
-
-    /// In a copy: what the other table has of a flow that is gone is here too, as long as somebody holds this token.
-    pub(super) fn adopt(&self, orphan: Orphan, from: &Self, token: &Token) {
-        let hash = from.hash_source(&orphan.original);
-        let mapping = {
-            let sources = from.source_shard(hash).lock();
-            let entry = sources.find(hash, |it| it.is_of(&orphan.original, orphan.zone));
-            entry.and_then(|it| it.mappings.iter().find(|(serial, _)| *serial == orphan.serial).copied())
-        };
-        if let Some((serial, reply)) = mapping {
-            self.keep_mapping(&orphan.original, orphan.zone, serial, reply);
-        }
-        self.orphaned(orphan, token);
     }
 
     /// The timeout policies that there are.
@@ -502,74 +366,6 @@ impl Table {
         }
     }
 
-    /// Collects what has expired; returns how many flows went.
-    pub fn sweep(&self, now: Time) -> usize {
-        self.collect_expectations(now);
-        (0..SHARDS).map(|number| self.sweep_shard(number, now).1).sum()
-    }
-
-    /// A part of [`Self::sweep`], for a table that packets use meanwhile: goes on after shard number `from` until it has looked at enough flows,
-    /// and gives where to go on next time.
-    pub fn sweep_part(&self, now: Time, from: usize) -> usize {
-        self.collect_expectations(now);
-        let mut seen = 0;
-        for step in 1..=SHARDS {
-            let number = (from + step) % SHARDS;
-            seen += self.sweep_shard(number, now).0;
-            if seen >= SWEPT_AT_ONCE {
-                return number;
-            }
-        }
-        from
-    }
-
-    fn collect_expectations(&self, now: Time) {
-        self.with_expectations(|all| all.collect(now));
-        self.forget_orphans();
-    }
-
-    /// How many flows were looked at, and how many went.
-    fn sweep_shard(&self, number: usize, now: Time) -> (usize, usize) {
-        let mut flows = Vec::new();
-        self.collect_shard(number, &mut flows);
-        let is_gone = |flow: &&Arc<Flow>| {
-            let expired = flow.lock().is_expired(now);
-            expired && self.delete(flow)
-        };
-        let gone = flows.iter().filter(is_gone).count();
-        (flows.len(), gone)
-    }
-
-    fn all(&self) -> Vec<Arc<Flow>> {
-        let mut flows = Vec::with_capacity(self.count());
-        for number in 0..SHARDS {
-            self.collect_shard(number, &mut flows);
-        }
-        flows
-    }
-
-    /// The flows of a shard by their replies, under which each stands, a piece at a time, so that no packet waits for the whole.
-    fn collect_shard(&self, number: usize, into: &mut Vec<Arc<Flow>>) {
-        let before = into.len();
-        let (mut moves, mut at) = (None, 0);
-        loop {
-            let shard = self.shards[number].lock();
-            if moves.is_some_and(|moves| moves != shard.moves) {
-                into.truncate(before);
-                at = 0;
-            }
-            moves = Some(shard.moves);
-            let buckets = shard.num_buckets();
-            let piece = (at..buckets.min(at + PIECE)).filter_map(|bucket| shard.get_bucket(bucket));
-            let replies = piece.filter(|entry| entry.direction == Direction::Reply);
-            into.extend(replies.map(|entry| Arc::clone(&entry.flow)));
-            at += PIECE;
-            if at >= buckets {
-                return;
-            }
-        }
-    }
-
     pub(super) fn next_serial(&self) -> u64 {
         self.next_serial.fetch_add(1, Ordering::Relaxed)
     }
@@ -610,86 +406,14 @@ impl Table {
         flow.settle(state);
         for &direction in directions {
             let hash = hashes[direction.index()];
-            let shard = shards.of(hash);
-            if shard.len() == shard.capacity() {
-                shard.moves += 1;
-            }
-            let flow = Arc::clone(flow);
-            shard.insert_unique(hash, Entry { hash, direction, flow }, |it| it.hash);
+            let is_reply = direction == Direction::Reply;
+            shards.of(hash).insert(hash as u32, is_reply, Arc::clone(flow));
         }
         self.count.fetch_add(1, Ordering::Relaxed);
         drop(shards);
         if state.status.has(Status::SRC_NAT_DONE) {
-            self.keep_mapping(flow.original(), zone_of_source(flow), flow.serial(), state.reply);
+            self.keep_mapping(flow);
         }
-    }
-
-    fn keep_mapping(&self, original: &Tuple, zone: u16, serial: u64, reply: Tuple) {
-        let hash = self.hash_source(original);
-        let mut sources = self.source_shard(hash).lock();
-        let entry = sources.entry(hash, |it| it.is_of(original, zone), |it| it.hash);
-        let entry = entry.or_insert_with(|| SourceEntry {
-            hash,
-            source: original.source,
-            protocol: original.protocol,
-            zone,
-            mappings: SmallVec::new(),
-        });
-        let mappings = &mut entry.into_mut().mappings;
-        let at = mappings.partition_point(|(before, _)| *before < serial);
-        mappings.insert(at, (serial, reply));
-    }
-
-    /// The newest mapping of another flow from the same source endpoint that fits, as a reply tuple.
-    pub(crate) fn newest_mapping_of_source(&self, of: &Flow, fits: impl Fn(&Tuple) -> bool) -> Option<Tuple> {
-        let (original, zone) = (of.original(), zone_of_source(of));
-        self.forget_orphans();
-        let hash = self.hash_source(original);
-        let sources = self.source_shard(hash).lock();
-        let entry = sources.find(hash, |it| it.is_of(original, zone))?;
-        let newest_first = entry.mappings.iter().rev();
-        newest_first.map(|(_, reply)| *reply).find(fits)
-    }
-
-    /// Makes room by dropping a flow that is not assured, or whose time is over; else an assured TCP connection that is about to end.
-    pub(super) fn early_drop(&self, now: Time, hash: u64) -> bool {
-        let mut ending = None;
-        // A few of each shard first: under a flood of unassured flows the first look finds one.
-        let dropped = EARLY_DROP_REACH
-            .iter()
-            .any(|&reach| self.early_drop_within(now, hash, reach, &mut ending))
-            || ending.is_some_and(|flow| self.delete(&flow));
-        if dropped {
-            self.statistics.early_drop.count();
-        }
-        dropped
-    }
-
-    fn early_drop_within(&self, now: Time, hash: u64, reach: usize, ending: &mut Option<Arc<Flow>>) -> bool {
-        let first = self.shard_number(hash);
-        let mut candidates = Vec::with_capacity(reach.min(self.count()));
-        for number in (0..SHARDS).map(|step| (first + step) % SHARDS) {
-            {
-                let shard = self.shards[number].lock();
-                let buckets = shard.num_buckets();
-                let start = if buckets == 0 { 0 } else { hash as usize % buckets };
-                let entries = (0..buckets).filter_map(|step| shard.get_bucket((start + step) % buckets));
-                candidates.extend(entries.take(reach).map(|entry| Arc::clone(&entry.flow)));
-            }
-            for flow in candidates.drain(..) {
-                let expendable = {
-                    let state = flow.lock();
-                    if state.protocol.may_go_early() {
-                        ending.get_or_insert_with(|| Arc::clone(&flow));
-                    }
-                    !state.status.has(Status::ASSURED) || state.is_expired(now)
-                };
-                if expendable && self.delete(&flow) {
-                    return true;
-                }
-            }
-        }
-        false
     }
 
     pub(super) fn with_expectations<T>(&self, act: impl FnOnce(&mut Expectations) -> T) -> T {
@@ -716,11 +440,11 @@ impl Table {
     }
 
     fn shard_number(&self, hash: u64) -> usize {
-        // Not the lowest bits nor the highest seven: those choose the bucket within a shard.
+        // None of the lower half, by which the line within a shard is found.
         (hash >> 40) as usize % SHARDS
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+    fn shard(&self, hash: u64) -> &Mutex<Lines> {
         &self.shards[self.shard_number(hash)]
     }
 
@@ -735,63 +459,6 @@ impl Table {
             high: (low != high).then(|| (high, self.shards[high].lock())),
         }
     }
-
-    fn source_shard(&self, hash: u64) -> &Mutex<HashTable<SourceEntry>> {
-        &self.sources[self.shard_number(hash)]
-    }
-
-    /// Under the table's own key.
-    #[inline]
-    pub(crate) fn hash(&self, tuple: &Tuple) -> u64 {
-        let numbers = [tuple.source.id.to_be_bytes(), tuple.destination.id.to_be_bytes()];
-        match (tuple.source.address, tuple.destination.address) {
-            // Nearly all, and of a length that is known beforehand.
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let mut bytes = [0; 13];
-                bytes[..4].copy_from_slice(&source.octets());
-                bytes[4..8].copy_from_slice(&destination.octets());
-                bytes[8..12].copy_from_slice(numbers.as_flattened());
-                bytes[12] = tuple.protocol;
-                self.finish(&bytes)
-            }
-            (source, destination) => {
-                let mut bytes = KeyBytes::default();
-                bytes.address(source);
-                bytes.address(destination);
-                bytes.push(numbers.as_flattened());
-                bytes.push(&[tuple.protocol]);
-                self.finish(&bytes.bytes[..bytes.used])
-            }
-        }
-    }
-
-    /// Of its reply, which is kept there.
-    #[inline]
-    pub(crate) fn hash_of_reply(&self, state: &mut FlowState) -> u64 {
-        *state.reply_hash.get_or_insert_with(|| self.hash(&state.reply))
-    }
-
-    fn hash_source(&self, tuple: &Tuple) -> u64 {
-        let [high, low] = tuple.source.id.to_be_bytes();
-        match tuple.source.address {
-            IpAddr::V4(source) => {
-                let [a, b, c, d] = source.octets();
-                self.finish(&[a, b, c, d, high, low, tuple.protocol])
-            }
-            source @ IpAddr::V6(_) => {
-                let mut bytes = KeyBytes::default();
-                bytes.address(source);
-                bytes.push(&[high, low, tuple.protocol]);
-                self.finish(&bytes.bytes[..bytes.used])
-            }
-        }
-    }
-
-    #[inline]
-    fn finish(&self, bytes: &[u8]) -> u64 {
-        // All at once, which costs no call; the hash is the same as that of pieces.
-        SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(bytes)
-    }
 }
 
 impl std::fmt::Debug for Table {
@@ -799,35 +466,6 @@ impl std::fmt::Debug for Table {
         f.debug_struct("Table")
             .field("count", &self.count())
             .finish_non_exhaustive()
-    }
-}
-
-/// A key in one piece: one call of the hash function instead of ten.
-struct KeyBytes {
-    bytes: [u8; 38],
-    used: usize,
-}
-
-impl Default for KeyBytes {
-    fn default() -> Self {
-        Self {
-            bytes: [0; 38],
-            used: 0,
-        }
-    }
-}
-
-impl KeyBytes {
-    fn push(&mut self, more: &[u8]) {
-        self.bytes[self.used..self.used + more.len()].copy_from_slice(more);
-        self.used += more.len();
-    }
-
-    fn address(&mut self, address: IpAddr) {
-        match address {
-            IpAddr::V4(v4) => self.push(&v4.octets()),
-            IpAddr::V6(v6) => self.push(&v6.octets()),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::event_loop::{Driver, PortIndex};
 use super::follow::Followers;
 use super::server::Service;
 use crate::base::{InterfaceId, InterfaceName, Pace, Time};
+use crate::conntrack::SweepPlace;
 use crate::engine::{Emission, Port};
 use crate::explain::filter::{Outcome, Subject};
 use crate::explain::story::Story;
@@ -55,7 +56,7 @@ impl DrivenLab {
                 clock,
                 followers,
                 waker,
-                swept: 0,
+                swept: SweepPlace::default(),
             }
         }
     }
@@ -135,7 +136,7 @@ pub struct Commands {
     followers: Followers,
     waker: Waker,
     /// Where in the table of flows the dead are looked for next.
-    swept: usize,
+    swept: SweepPlace,
 }
 
 impl Service for Commands {

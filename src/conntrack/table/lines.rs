@@ -1,0 +1,187 @@
+//! Where flows are looked for by a hash: lines of the processor's cache with five places each, and nothing beside them. One that is full lets what
+//! follows pass to the next, and counts what has passed, so that a look-up ends where nothing has, a place that is left needs no mark, and nothing
+//! moves but when there are more lines.
+//!
+//! The counts of passers-by are those of F14 (Bronson and Shi, "Open-sourcing F14 for faster, more memory-efficient hash tables", 2019).
+
+use std::sync::Arc;
+
+use crate::conntrack::Flow;
+
+/// In one line.
+const PLACES: usize = 5;
+
+/// A few flows, the hashes under which they are looked for, and a bit for each that says how.
+#[repr(align(64))]
+#[derive(Default)]
+struct Line {
+    flows: [Option<Arc<Flow>>; PLACES],
+    hashes: [u32; PLACES],
+    /// How many that belong here stand further on. Once it is at its end nobody knows, and it stays there.
+    passed: u16,
+    bits: u8,
+}
+
+impl Line {
+    fn bit(&self, place: usize) -> bool {
+        self.bits & 1 << place != 0
+    }
+
+    #[inline]
+    fn find(&self, hash: u32, mut is_meant: impl FnMut(&Arc<Flow>, bool) -> bool) -> Option<(usize, &Arc<Flow>)> {
+        (0..PLACES).find_map(|place| {
+            // The place of one that is gone keeps its hash.
+            let flow = (self.hashes[place] == hash).then_some(self.flows[place].as_ref())??;
+            is_meant(flow, self.bit(place)).then_some((place, flow))
+        })
+    }
+
+    fn free_place(&self) -> Option<usize> {
+        self.flows.iter().position(Option::is_none)
+    }
+
+    fn put(&mut self, place: usize, hash: u32, bit: bool, flow: Arc<Flow>) {
+        self.flows[place] = Some(flow);
+        self.hashes[place] = hash;
+        self.bits = self.bits & !(1 << place) | u8::from(bit) << place;
+    }
+}
+
+/// Flows by hashes that anybody may have more than one of, each with a bit.
+#[derive(Default)]
+pub(super) struct Lines {
+    lines: Vec<Line>,
+    len: usize,
+    /// How often all have moved: who looks at a part at a time begins again then.
+    moves: u64,
+}
+
+impl Lines {
+    /// How many flows.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many lines.
+    pub(super) fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// What stands in a line.
+    pub(super) fn line(&self, number: usize) -> impl Iterator<Item = (&Arc<Flow>, bool)> {
+        let line = &self.lines[number];
+        let places = line.flows.iter().enumerate();
+        places.filter_map(|(place, flow)| Some((flow.as_ref()?, line.bit(place))))
+    }
+
+    /// The line at which a look-up begins.
+    #[inline]
+    pub(super) fn home(&self, hash: u32) -> usize {
+        (u64::from(hash) * self.lines.len() as u64 >> 32) as usize
+    }
+
+    fn next(&self, line: usize) -> usize {
+        match line + 1 {
+            next if next == self.lines.len() => 0,
+            next => next,
+        }
+    }
+
+    /// The first one with this hash that is meant, and its bit.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        hash: u32,
+        is_meant: impl FnMut(&Arc<Flow>, bool) -> bool,
+    ) -> Option<(&Arc<Flow>, bool)> {
+        let (line, place) = self.place_of(hash, is_meant)?;
+        let line = &self.lines[line];
+        Some((line.flows[place].as_ref()?, line.bit(place)))
+    }
+
+    #[inline]
+    fn place_of(&self, hash: u32, mut is_meant: impl FnMut(&Arc<Flow>, bool) -> bool) -> Option<(usize, usize)> {
+        let mut number = self.home(hash);
+        for _ in 0..self.lines.len() {
+            let line = &self.lines[number];
+            if let Some((place, _)) = line.find(hash, &mut is_meant) {
+                return Some((number, place));
+            }
+            if line.passed == 0 {
+                return None;
+            }
+            number = self.next(number);
+        }
+        None
+    }
+
+    /// One more, be there others with this hash or not.
+    pub(super) fn insert(&mut self, hash: u32, bit: bool, flow: Arc<Flow>) {
+        // Seven of eight places at most are taken.
+        if (self.len + 1) * 8 > self.lines.len() * PLACES * 7 {
+            self.grow();
+        }
+        self.len += 1;
+        self.put(hash, bit, flow);
+    }
+
+    fn put(&mut self, hash: u32, bit: bool, flow: Arc<Flow>) {
+        let mut number = self.home(hash);
+        loop {
+            let line = &mut self.lines[number];
+            if let Some(place) = line.free_place() {
+                return line.put(place, hash, bit, flow);
+            }
+            line.passed = line.passed.saturating_add(1);
+            number = self.next(number);
+        }
+    }
+
+    /// By half, and one.
+    fn grow(&mut self) {
+        let more = self.lines.len() + self.lines.len() / 2 + 1;
+        let mut lines = Vec::new();
+        lines.reserve_exact(more);
+        lines.resize_with(more, Line::default);
+        let before = std::mem::replace(&mut self.lines, lines);
+        self.moves += 1;
+        for mut line in before {
+            for place in 0..PLACES {
+                if let Some(flow) = line.flows[place].take() {
+                    self.put(line.hashes[place], line.bit(place), flow);
+                }
+            }
+        }
+    }
+
+    /// Takes out the first one with this hash that is meant.
+    pub(super) fn remove(
+        &mut self,
+        hash: u32,
+        is_meant: impl FnMut(&Arc<Flow>, bool) -> bool,
+    ) -> Option<Arc<Flow>> {
+        let (line, place) = self.place_of(hash, is_meant)?;
+        let mut passed = self.home(hash);
+        while passed != line {
+            let count = &mut self.lines[passed].passed;
+            if *count != u16::MAX {
+                *count -= 1;
+            }
+            passed = self.next(passed);
+        }
+        self.len -= 1;
+        self.lines[line].flows[place].take()
+    }
+}
+
+#[cfg(test)]
+mod tests;
