@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::events::{EventKind, EventMask, Told};
-use super::flow::{Extras, FlowState};
+use super::flow::{FlowState, Rare};
 use super::labels::Labels;
 use super::proto::ProtocolState;
-use super::{Counted, Flow, NatInfo, Settings, Status, Table, Tuple, Zone};
+use super::{Counted, Flow, Settings, Status, Table, Tuple, Zone};
 use crate::base::{JIFFIES_PER_SECOND, MarkMask, Time};
 
 /// What a command says of a flow. What it leaves out stays as it is.
@@ -86,41 +86,27 @@ impl Table {
         }
         let protocol = ProtocolState::made(original.protocol, settings, now).ok_or(ChangeRefused::NotMade)?;
         let told = self.begin_telling(settings, None);
-        let state = FlowState {
-            reply,
-            reply_hash: None,
-            status: Status::default(),
-            deadline: now,
-            timeout: lifetime(change.timeout.ok_or(ChangeRefused::Invalid)?),
-            started: settings.timestamp.then_some(now),
-            mark: 0,
-            counters: settings.acct.then(|| Box::new([Counted::default(); 2])),
-            protocol,
-            nat: NatInfo::default(),
-            helper: None,
-            helper_data: None,
-            has_expected: false,
-            master: None,
-            held_by: None,
-            holds: None,
-            keys: None,
-            opened_by: 0,
-            answered_by: 0,
-            told: told.map(|told| Told::nothing(told.flow, 0)),
-            sequence: None,
-            extras: Extras::of(None, self.keeps_labels()),
-        };
-        let flow = Flow::new(self.next_serial(), (original, hash), state).in_zone(zone);
-        Ok(Arc::new(
-            flow.telling(told.map_or(EventMask::NONE, |told| told.expectations)),
-        ))
+        let has_labels = self.keeps_labels();
+        let mut state = FlowState::new(protocol, lifetime(change.timeout.ok_or(ChangeRefused::Invalid)?));
+        if has_labels || told.is_some() || settings.timestamp || settings.acct {
+            state.rare = Some(Box::new(Rare {
+                started: settings.timestamp.then_some(now),
+                counters: settings.acct.then(|| Box::new([Counted::default(); 2])),
+                told: told.map(|told| Told::nothing(told.flow, 0)),
+                labels: has_labels.then_some(0),
+                ..Rare::default()
+            }));
+        }
+        let told = told.map_or(EventMask::NONE, |told| told.expectations);
+        let flow = Flow::begun(self.next_serial(), (&original, &reply), (zone, told), state);
+        Ok(Arc::new(flow))
     }
 
     /// The flow that a command made enters the table, as the command wants it.
     pub fn enter_made(&self, now: Time, flow: &Arc<Flow>, change: &Change) -> Result<(), ChangeRefused> {
         let mut state = flow.lock();
+        let timeout = state.timeout();
         state.status.set(Status::CONFIRMED);
-        let timeout = state.timeout;
         state.refresh(now, timeout);
         state.change(
             now,
@@ -135,7 +121,7 @@ impl Table {
             state.set_labels(labels);
         }
         // Seen: what a command could not enter is not counted (`insert_failed` is of packets' flows).
-        if self.insert(flow, &mut state).is_err() {
+        if self.insert(flow, &state).is_err() {
             return Err(ChangeRefused::Exists);
         }
         drop(state);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::track::{Entered, count};
-use super::{Direction, DropReason, Flow, FlowState, Status, Table, proto};
+use super::{Direction, DropReason, Flow, Status, Table, proto};
 use crate::base::Time;
 use crate::packet::Packet;
 
@@ -80,14 +80,15 @@ impl Table {
 
     fn stand_beside(&self, now: Time, flow: &Arc<Flow>) -> Beside {
         let mut state = flow.lock();
-        let before = state.status;
+        let (before, timeout) = (state.status, state.timeout());
         state
             .status
             .set(Status::CONFIRMED.or(Status::FIXED_TIMEOUT).or(Status::CLASHES));
         state.set_deadline(now, now + BESIDE);
-        let entered = self.insert_beside(flow, &mut state);
+        let entered = self.insert_beside(flow, &state);
         if !matches!(entered, Beside::Entered) {
             state.status = before;
+            state.set_timeout(timeout);
         }
         entered
     }
@@ -95,21 +96,19 @@ impl Table {
 
 /// Counts the packet for the flow that is there, if its own is the same.
 fn joins(flow: &Flow, holder: &Flow, packet: &Packet) -> bool {
-    let reply = *flow.lock().reply();
-    let mut theirs = holder.lock();
-    let is_same = is_same(flow, &reply, holder, &theirs);
+    let is_same = is_same(flow, holder);
     if is_same {
         // Seen: also where it is the same from the other end, and the packet an answer by its looks.
-        count(&mut theirs, Direction::Original, packet);
+        count(&mut holder.lock(), Direction::Original, packet);
     }
     is_same
 }
 
-fn is_same(flow: &Flow, reply: &super::Tuple, holder: &Flow, theirs: &FlowState) -> bool {
-    let both = (flow.original(), reply);
+fn is_same(flow: &Flow, holder: &Flow) -> bool {
+    let both = (flow.original(), flow.reply());
     let zones = [Direction::Original, Direction::Reply];
     let same_zone = zones.iter().all(|way| flow.zone().of(*way) == holder.zone().of(*way));
-    same_zone && (both == (holder.original(), theirs.reply()) || both == (theirs.reply(), holder.original()))
+    same_zone && (both == (holder.original(), holder.reply()) || both == (holder.reply(), holder.original()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::flow::FlowState;
 use super::keys::KeysOfMaster;
 use super::orphan::Token;
 use super::{Expectation, Flow, Status, Table};
@@ -22,18 +21,18 @@ impl Table {
         let mut beside = Vec::new();
         for flow in self.living_flows(now) {
             let copied = copier.flow(&flow);
-            let mut state = copied.lock();
+            let state = copied.lock();
             if state.status.has(Status::CONFIRMED) && !state.status.has(Status::DYING) {
                 match state.status.has(Status::CLASHES) {
                     true => beside.push(Arc::clone(&copied)),
                     // Another flow in the way can't be: the tuples were unique where they come from.
-                    false => drop(copy.insert(&copied, &mut state)),
+                    false => drop(copy.insert(&copied, &state)),
                 }
             }
         }
         for flow in beside {
             // Where the one beside which it stood has gone, nobody would miss it.
-            let _ = copy.insert_beside(&flow, &mut flow.lock());
+            let _ = copy.insert_beside(&flow, &flow.lock());
         }
         let expectations = self.with_expectations(|all| all.all(now));
         let expectations = expectations.into_iter().map(|it| Expectation {
@@ -64,7 +63,7 @@ impl Copier<'_> {
                 chain.pop();
                 break Some(there);
             }
-            let master = last.lock().master.clone();
+            let master = last.lock().master().cloned();
             match master {
                 Some(master) => chain.push(master),
                 None => break None,
@@ -81,22 +80,20 @@ impl Copier<'_> {
 
     fn one(&mut self, flow: &Flow, master: Option<Arc<Flow>>) -> Arc<Flow> {
         let state = flow.lock();
-        let copied = FlowState {
-            helper_data: state.helper_data.as_ref().map(|data| data.copy()),
-            master,
-            held_by: state.held_by.as_ref().map(|token| self.token(token)),
-            holds: state.holds.as_ref().map(|token| self.token(token)),
-            keys: state.keys.as_ref().map(|of| KeysOfMaster {
+        let mut copied = state.plain();
+        // Packets are numbered anew before the copy.
+        (copied.opened_by, copied.answered_by) = (0, 0);
+        if let (Some(rare), Some(copy)) = (&state.rare, &mut copied.rare) {
+            copy.helper_data = rare.helper_data.as_ref().map(|data| data.copy());
+            copy.master = master;
+            copy.held_by = rare.held_by.as_ref().map(|token| self.token(token));
+            copy.holds = rare.holds.as_ref().map(|token| self.token(token));
+            copy.keys = rare.keys.as_ref().map(|of| KeysOfMaster {
                 keys: Arc::clone(&self.into.keys),
                 master: of.master,
-            }),
-            // Packets are numbered anew before the copy.
-            opened_by: 0,
-            answered_by: 0,
-            ..state.plain()
-        };
-        let copied = Flow::new(flow.serial(), (*flow.original(), flow.hash), copied).in_zone(flow.zone());
-        Arc::new(copied.telling(flow.expectations_told))
+            });
+        }
+        Arc::new(flow.copied(copied))
     }
 
     fn token(&mut self, token: &Arc<Token>) -> Arc<Token> {
@@ -164,7 +161,7 @@ mod tests {
         assert_eq!(master.lock().expected_flows(), 1);
         {
             let mut state = master.lock();
-            state.helper_data = Some(Box::new(Remembered(7)));
+            *state.helper_data_mut() = Some(Box::new(Remembered(7)));
             (state.opened_by, state.answered_by) = (3, 4);
         }
         let before = serials(&bench.table, bench.now);
@@ -173,19 +170,19 @@ mod tests {
         let copy = bench.table.copy(bench.now);
         assert_eq!(serials(&copy, bench.now), before);
         assert_eq!(copy.count(), 4);
-        let (copied, _) = copy.lookup(bench.now, master.original()).unwrap();
+        let (copied, _) = copy.lookup(bench.now, &master.original()).unwrap();
         assert!(!Arc::ptr_eq(&copied, &master));
         assert_eq!(copied.lock().expected_flows(), 1);
         assert!(Arc::ptr_eq(&copy.expectations(bench.now)[0].master, &copied));
         {
             let state = copied.lock();
-            let data: &dyn Any = state.helper_data.as_deref().unwrap();
+            let data: &dyn Any = state.helper_data().unwrap();
             assert_eq!(data.downcast_ref(), Some(&Remembered(7)));
             // Packets are numbered anew before the copy.
             assert_eq!((state.opened_by, state.answered_by), (0, 0));
         }
         let expected = copy.flows(bench.now).pop().unwrap();
-        assert!(Arc::ptr_eq(expected.lock().master.as_ref().unwrap(), &copied));
+        assert!(Arc::ptr_eq(expected.lock().master().unwrap(), &copied));
         // What comes next has the same number in both.
         copy.expect(bench.now, wish(&bench, &copied, 1027), 9).unwrap();
         bench.table.expect(bench.now, wish(&bench, &master, 1027), 9).unwrap();

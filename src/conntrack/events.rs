@@ -286,22 +286,24 @@ impl Events {
     /// A packet of the flow has got through.
     pub(super) fn passed(&self, now: Time, flow: &Flow, is_new: bool) {
         let mut state = flow.lock();
-        let Some(mask) = state.told.as_ref().map(|told| told.mask) else {
+        let Some(mask) = state.told().map(|told| told.mask) else {
             return;
         };
         let told = Told::of(&state, mask);
-        let Some(before) = &mut state.told else { return };
+        let Some(before) = &mut state.rare_mut().told else {
+            return;
+        };
         if **before == told && !is_new {
             return;
         }
         let mut happened = told.since(before);
         **before = told;
         if is_new {
-            let came = match state.master {
+            let came = match state.master() {
                 Some(_) => EventMask::RELATED,
                 None => EventMask::NEW,
             };
-            let helped = EventMask::HELPER.if_so(state.helper.is_some());
+            let helped = EventMask::HELPER.if_so(state.helper().is_some());
             happened = happened.or(came).or(helped);
         }
         if !happened.has_any(mask) {
@@ -311,7 +313,7 @@ impl Events {
         drop(state);
         // Seen: labels are told where they have changed.
         if !happened.has_any(EventMask::LABEL) {
-            copy.extras = None;
+            forget_labels_and_policy(&mut copy);
         }
         let kind = if is_new { EventKind::New } else { EventKind::Update };
         self.publish(kind, flow, copy, Some(now));
@@ -320,11 +322,11 @@ impl Events {
     /// A command has made the flow, or changed it.
     pub(super) fn commanded(&self, now: Time, flow: &Flow, kind: EventKind) {
         let mut state = flow.lock();
-        let Some(mask) = state.told.as_ref().map(|told| told.mask) else {
+        let Some(mask) = state.told().map(|told| told.mask) else {
             return;
         };
         let told = Told::of(&state, mask);
-        state.told = Some(Box::new(told));
+        state.rare_mut().told = Some(Box::new(told));
         let happened = match kind {
             EventKind::New => EventMask::NEW,
             _ => EventMask::BY_COMMAND,
@@ -339,13 +341,14 @@ impl Events {
 
     /// The flow is about to go. `None` where nobody hears of it.
     pub(super) fn last_words(&self, state: &FlowState) -> Option<FlowState> {
-        let told = state.told.as_ref();
+        let told = state.told();
         let tells = self.heard()
             && told.is_some_and(|told| told.mask.has_any(EventMask::DESTROY))
             && state.status.has(Status::CONFIRMED);
-        tells.then(|| FlowState {
-            extras: None,
-            ..state.plain()
+        tells.then(|| {
+            let mut last = state.plain();
+            forget_labels_and_policy(&mut last);
+            last
         })
     }
 
@@ -363,10 +366,16 @@ impl Events {
     ) {
         self.tell(|| Event {
             kind,
-            flow: Flow::new(flow.serial(), (*flow.original(), flow.hash), state.plain()).in_zone(flow.zone()),
+            flow: flow.copied(state.plain()),
             at,
             by_command,
         });
+    }
+}
+
+fn forget_labels_and_policy(state: &mut FlowState) {
+    if let Some(rare) = &mut state.rare {
+        rare.forget_labels_and_policy();
     }
 }
 

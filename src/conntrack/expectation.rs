@@ -138,7 +138,7 @@ impl Table {
             return Err(ExpectationRefused::MasterDied);
         }
         self.with_expectations(|all| all.add(now, expectation, max))?;
-        state.has_expected = true;
+        state.rare_mut().has_expected = true;
         Ok(())
     }
 
@@ -181,9 +181,9 @@ impl Table {
         }
         for flow in self.living_flows(now) {
             let mut state = flow.lock();
-            if state.helper.is_some_and(is_gone) {
-                state.helper = None;
-                state.helper_data = None;
+            if state.helper().is_some_and(is_gone) {
+                state.set_helper(None);
+                *state.helper_data_mut() = None;
             }
         }
     }

@@ -1,21 +1,22 @@
 //! One tracked flow: both tuples, its status, its deadline, and what its protocol, NAT and helper remember.
 
+mod ends;
+mod rare;
+
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::events::{EventMask, Told};
-use super::keys::KeysOfMaster;
-use super::labels::Labels;
-use super::orphan::Token;
-use super::policy::TimeoutPolicy;
+use super::events::EventMask;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
-use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple, Zone};
+use super::{Direction, Settings, TrackContext, Tuple, Zone};
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::{InterfaceId, JIFFIES_PER_SECOND, Time};
 use crate::wire::tcp::is_before;
+use ends::Ends;
+pub(super) use rare::Rare;
 
 /// A flow. The original tuple never changes, and what NAT decided no more once the flow is in the table; everything else lies behind the flow's
 /// own lock.
@@ -23,105 +24,81 @@ use crate::wire::tcp::is_before;
 pub struct Flow {
     /// Grows with each flow: the order in which flows are listed.
     serial: u64,
-    original: Tuple,
-    zone: Zone,
-    /// What of its expectations is told.
-    pub(super) expectations_told: EventMask,
-    /// Of the original tuple, under the key of its table.
-    pub(super) hash: u64,
-    settled: OnceLock<Settled>,
+    ends: Ends,
     state: Mutex<FlowState>,
 }
 
-/// What changes no more once a flow is in the table: its packets read it without the flow's lock.
+/// What changes no more once a flow is in the table, as its reply: its packets read it without the flow's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// As [`FlowState::reply`].
-    pub reply: Tuple,
     /// The bits of NAT count; others may have come since.
     pub status: Status,
-    /// As [`FlowState::nat`].
+    /// As [`Flow::nat`].
     pub nat: NatInfo,
     /// A helper reads its packets, and may shift their numbers.
     pub is_read: bool,
 }
 
-impl Settled {
-    fn of(state: &FlowState) -> Self {
-        Self {
-            reply: state.reply,
-            status: state.status,
-            nat: state.nat,
-            is_read: state.helper.is_some() || state.status.has(Status::SEQ_ADJUST),
-        }
-    }
-
-    /// The tuple of a direction; the original one is the flow's own.
-    pub fn tuple<'a>(&'a self, flow: &'a Flow, direction: Direction) -> &'a Tuple {
-        match direction {
-            Direction::Original => &flow.original,
-            Direction::Reply => &self.reply,
-        }
-    }
-}
-
 impl Flow {
+    /// In this zone, and this of its expectations is told.
     #[inline]
-    pub(super) fn new(serial: u64, (original, hash): (Tuple, u64), state: FlowState) -> Self {
-        let settled = match state.status.has(Status::CONFIRMED) {
-            true => OnceLock::from(Settled::of(&state)),
-            false => OnceLock::new(),
-        };
-        Self {
+    pub(super) fn begun(
+        serial: u64,
+        tuples: (&Tuple, &Tuple),
+        (zone, expectations_told): (Zone, EventMask),
+        state: FlowState,
+    ) -> Self {
+        let flow = Self {
             serial,
-            original,
-            zone: Zone::default(),
-            expectations_told: EventMask::NONE,
-            hash,
-            settled,
+            ends: Ends::new(tuples, zone, expectations_told),
             state: Mutex::new(state),
+        };
+        flow.settle_if_confirmed()
+    }
+
+    /// The same flow again, with this state.
+    pub(super) fn copied(&self, state: FlowState) -> Self {
+        let tuples = [Direction::Original, Direction::Reply].map(|direction| self.tuple(direction));
+        let ends = Ends::new((&tuples[0], &tuples[1]), self.zone(), self.expectations_told());
+        ends.set_nat(self.nat());
+        let copy = Self {
+            serial: self.serial,
+            ends,
+            state: Mutex::new(state),
+        };
+        copy.settle_if_confirmed()
+    }
+
+    fn settle_if_confirmed(mut self) -> Self {
+        let state = self.state.get_mut();
+        if state.status.has(Status::CONFIRMED) {
+            self.ends.settle(state.status, state.is_read());
         }
-    }
-
-    /// The same in this zone.
-    pub(super) fn in_zone(mut self, zone: Zone) -> Self {
-        self.zone = zone;
-        self
-    }
-
-    /// The same, and this of its expectations is told.
-    pub(super) fn telling(mut self, expectations_told: EventMask) -> Self {
-        self.expectations_told = expectations_told;
         self
     }
 
     /// It enters the table now.
     #[inline]
     pub(super) fn settle(&self, state: &FlowState) {
-        // Nobody else settles it: it enters the table once, under its lock, and a copy of a flow of the table is settled from its beginning.
-        let _ = self.settled.set(Settled::of(state));
+        self.ends.settle(state.status, state.is_read());
     }
 
     /// What changes no more; `None` while the flow is not in the table.
-    pub fn settled(&self) -> Option<&Settled> {
-        self.settled.get()
+    #[inline]
+    pub fn settled(&self) -> Option<Settled> {
+        self.ends.settled()
     }
 
     /// The same of any flow, as it stands.
     pub fn as_decided(&self) -> Settled {
-        match self.settled() {
-            Some(settled) => *settled,
-            None => Settled::of(&self.lock()),
-        }
-    }
-
-    /// The tuple under which a flow of the table stands there.
-    #[inline]
-    pub(super) fn stands_under(&self, direction: Direction) -> Option<&Tuple> {
-        match direction {
-            Direction::Original => Some(&self.original),
-            Direction::Reply => self.settled().map(|it| &it.reply),
-        }
+        self.settled().unwrap_or_else(|| {
+            let state = self.lock();
+            Settled {
+                status: state.status,
+                nat: self.nat(),
+                is_read: state.is_read(),
+            }
+        })
     }
 
     /// Its number in its table, which no later flow has.
@@ -130,18 +107,65 @@ impl Flow {
     }
 
     /// The way of its first packet, as that came: NAT changes the reply.
-    pub fn original(&self) -> &Tuple {
-        &self.original
+    pub fn original(&self) -> Tuple {
+        self.tuple(Direction::Original)
+    }
+
+    /// What an answer looks like when it comes: the other way round, with what NAT put in the place of the original's ends.
+    pub fn reply(&self) -> Tuple {
+        self.tuple(Direction::Reply)
+    }
+
+    /// The tuple of a direction.
+    #[inline]
+    pub fn tuple(&self, direction: Direction) -> Tuple {
+        self.ends.tuple(direction)
+    }
+
+    /// Whether that is this one.
+    #[inline]
+    pub(super) fn stands_under(&self, direction: Direction, tuple: &Tuple) -> bool {
+        self.ends.are(direction, tuple)
+    }
+
+    /// Which way a packet goes that was found under this tuple. Of a flow that is its own answer (the host speaks to itself without ports, or NAT
+    /// turns a packet back to where it came from) seen: what follows is found in its reply direction.
+    #[inline]
+    pub(super) fn direction_of(&self, tuple: &Tuple, stands_as: Direction) -> Direction {
+        match stands_as {
+            Direction::Original if self.stands_under(Direction::Reply, tuple) => Direction::Reply,
+            stands_as => stands_as,
+        }
+    }
+
+    /// What NAT made of the reply. To be called under the flow's lock, before it is in the table.
+    pub(crate) fn set_reply(&self, _lock: &mut FlowState, reply: &Tuple) {
+        self.ends.set_reply(reply);
+    }
+
+    /// What NAT remembers beyond the tuples.
+    pub fn nat(&self) -> NatInfo {
+        self.ends.nat()
+    }
+
+    /// The same way: before it is in the table.
+    pub(crate) fn set_nat(&self, _lock: &mut FlowState, nat: NatInfo) {
+        self.ends.set_nat(nat);
+    }
+
+    /// What of its expectations is told.
+    pub(super) fn expectations_told(&self) -> EventMask {
+        self.ends.expectations_told()
     }
 
     /// Where it is; it never changes.
     pub fn zone(&self) -> Zone {
-        self.zone
+        self.ends.zone()
     }
 
     /// The flow as it is now, for who explains later: it changes no more, and is in no table. What its helper remembers is left out.
     pub fn snapshot(&self) -> Self {
-        Self::new(self.serial, (self.original, self.hash), self.lock().plain()).in_zone(self.zone)
+        self.copied(self.lock().plain())
     }
 
     /// Locks the flow. Never hold two flows' locks at once but master after expected.
@@ -154,9 +178,10 @@ impl Flow {
 /// would be deep enough.
 impl Drop for Flow {
     fn drop(&mut self) {
-        let mut next = self.state.get_mut().master.take();
+        let master_of = |state: &mut FlowState| state.rare.as_mut()?.master.take();
+        let mut next = master_of(self.state.get_mut());
         while let Some(mut last) = next.and_then(Arc::into_inner) {
-            next = last.state.get_mut().master.take();
+            next = master_of(last.state.get_mut());
         }
     }
 }
@@ -164,69 +189,20 @@ impl Drop for Flow {
 /// What changes in a flow.
 #[derive(Debug)]
 pub struct FlowState {
-    pub(super) reply: Tuple,
-    /// Of the reply under the key of its table, once somebody has asked: a new flow asks up to three times, and is asked again when it goes.
-    pub(super) reply_hash: Option<u64>,
     /// Whether it was answered, is assured, is under NAT.
     pub status: Status,
-    /// Meaningless until the flow is confirmed; the flow is dead from this instant on.
-    pub deadline: Time,
-    /// How long the flow will live from its confirmation, while it is not confirmed.
-    pub timeout: Duration,
-    /// When it was confirmed, kept where `nf_conntrack_timestamp` was set when the flow began.
-    pub started: Option<Time>,
     /// The connection's mark (`CONNMARK`, `-m connmark`); 0 until one is set.
     pub mark: u32,
-    /// Packets and bytes each way, kept where `nf_conntrack_acct` was set when the flow began.
-    pub counters: Option<Box<[Counted; 2]>>,
+    /// The flow is dead from this instant on. Until it is confirmed: how long it will live from then, since the epoch.
+    pub deadline: Time,
     /// What the tracker of its protocol remembers.
     pub protocol: ProtocolState,
-    /// What NAT remembers beyond the tuples.
-    pub nat: NatInfo,
-    /// The helper that reads this flow.
-    pub helper: Option<&'static ConntrackHelper>,
-    /// What that helper remembers of this flow.
-    pub helper_data: Option<Box<dyn HelperData>>,
-    /// Whether it ever announced a flow.
-    pub(super) has_expected: bool,
-    /// For an expected flow: the one whose helper announced it.
-    pub master: Option<Arc<Flow>>,
-    /// Counts, by its clones, the expected flows that live: the kernel's listings show each as one more use.
-    pub(super) held_by: Option<Arc<Token>>,
-    pub(super) holds: Option<Arc<Token>>,
-    /// Of a flow that was announced with keys.
-    pub(super) keys: Option<KeysOfMaster>,
     /// The numbers of the packets that opened it and that answered first; 0 where nobody counts, or none has yet.
     pub opened_by: u64,
     /// See `opened_by`.
     pub answered_by: u64,
-    /// What listeners have been told of it; `None` where none will be.
-    pub(super) told: Option<Box<Told>>,
-    /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
-    pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
     /// What few flows have.
-    pub(super) extras: Option<Box<Extras>>,
-}
-
-/// What few flows have, from their beginning.
-#[derive(Clone, Debug)]
-pub(super) struct Extras {
-    /// Its timeouts are these and not the knobs'.
-    pub policy: Option<Arc<TimeoutPolicy>>,
-    /// Where it has room for some.
-    pub labels: Option<Labels>,
-}
-
-impl Extras {
-    /// Of a flow that begins now.
-    pub(super) fn of(policy: Option<&Arc<TimeoutPolicy>>, has_labels: bool) -> Option<Box<Self>> {
-        (policy.is_some() || has_labels).then(|| {
-            Box::new(Self {
-                policy: policy.cloned(),
-                labels: has_labels.then_some(0),
-            })
-        })
-    }
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 /// How often, of all tables, a flow's time was over as soon as it was set, as timeouts of zero do. Without that, nothing ends while no time passes:
@@ -295,7 +271,7 @@ impl SequenceAdjustment {
 
 /// What `conntrack -L`, `--ctstatus` and early drop look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Status(u32);
+pub struct Status(u16);
 
 impl Status {
     /// A helper had announced it.
@@ -355,88 +331,42 @@ impl Status {
 
     /// The bits as the kernel numbers them.
     pub fn bits(self) -> u32 {
-        self.0
+        self.0.into()
     }
 }
 
 impl FlowState {
-    /// What an answer looks like when it comes: the other way round, with what NAT put in the place of the original's ends.
-    pub fn reply(&self) -> &Tuple {
-        &self.reply
-    }
-
-    /// What NAT made of it, and its hash under the table's key where that is known. To be called before the flow is in the table.
-    pub(crate) fn set_reply(&mut self, reply: Tuple, hash: Option<u64>) {
-        self.reply = reply;
-        self.reply_hash = hash;
+    /// A flow that begins now, and lives so long once it is confirmed.
+    pub(super) fn new(protocol: ProtocolState, timeout: Duration) -> Self {
+        let mut state = Self {
+            status: Status::default(),
+            mark: 0,
+            deadline: Time::ZERO,
+            protocol,
+            opened_by: 0,
+            answered_by: 0,
+            rare: None,
+        };
+        state.set_timeout(timeout);
+        state
     }
 
     /// The same without what its helper remembers, and without a place among those that remember its master.
     pub(super) fn plain(&self) -> Self {
         Self {
-            reply: self.reply,
-            reply_hash: self.reply_hash,
             status: self.status,
-            deadline: self.deadline,
-            timeout: self.timeout,
-            started: self.started,
             mark: self.mark,
-            counters: self.counters.clone(),
+            deadline: self.deadline,
             protocol: self.protocol.clone(),
-            nat: self.nat,
-            helper: self.helper,
-            helper_data: None,
-            has_expected: self.has_expected,
-            master: self.master.clone(),
-            held_by: None,
-            holds: None,
-            keys: None,
             opened_by: self.opened_by,
             answered_by: self.answered_by,
-            told: self.told.clone(),
-            sequence: self.sequence.clone(),
-            extras: self.extras.clone(),
+            rare: self.rare.as_deref().map(|rare| Box::new(rare.plain())),
         }
     }
 
-    /// Its labels; `None` where it has no room for any.
-    pub fn labels(&self) -> Option<Labels> {
-        self.extras.as_ref()?.labels
-    }
-
-    /// Gives it these labels and no others; false where it has no room for any.
-    pub fn set_labels(&mut self, labels: Labels) -> bool {
-        let place = self.extras.as_mut().and_then(|extras| extras.labels.as_mut());
-        match place {
-            Some(place) => {
-                *place = labels;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// What of it alone is told, where a rule said so.
-    pub fn told_only(&self) -> Option<EventMask> {
-        self.told.as_ref()?.only()
-    }
-
-    /// The timeouts that it has in the place of the knobs.
-    pub fn policy(&self) -> Option<&Arc<TimeoutPolicy>> {
-        self.extras.as_ref()?.policy.as_ref()
-    }
-
-    /// It goes by the knobs from now on, where it went by this.
-    pub(super) fn forget_policy(&mut self, policy: &Arc<TimeoutPolicy>) {
-        if let Some(extras) = &mut self.extras {
-            extras.policy.take_if(|own| Arc::ptr_eq(own, policy));
-        }
-    }
-
-    /// What ends with the flow, as its helper says.
-    pub(super) fn goes_along(&self, flow: &Flow) -> Option<[Tuple; 2]> {
-        let data = self.helper_data.as_ref()?;
-        data.goes_along(&flow.original, &self.reply)
+    /// A helper reads its packets, or their numbers are shifted.
+    fn is_read(&self) -> bool {
+        self.helper().is_some() || self.status.has(Status::SEQ_ADJUST)
     }
 
     /// A packet of the flow after its first: what its tracker made of it, and how the flow lives on.
@@ -447,7 +377,7 @@ impl FlowState {
         direction: Direction,
         seen: &Seen<'_>,
     ) -> Verdict<InvalidReason, IgnoredReason> {
-        match &self.extras {
+        match &self.rare {
             None => self.packet_by(cx, direction, seen),
             Some(_) => self.packet_with_extras(cx, direction, seen),
         }
@@ -485,7 +415,7 @@ impl FlowState {
         let known = Known {
             seen_reply: self.status.has(Status::SEEN_REPLY),
             assured: self.status.has(Status::ASSURED),
-            sequence: self.sequence.as_deref(),
+            sequence: self.rare.as_deref().and_then(|rare| rare.sequence.as_deref()),
         };
         let verdict = self.protocol.packet(cx, &known, direction, seen);
         if !matches!(verdict, Verdict::Accept { .. }) && self.protocol.is_assured_nevertheless() {
@@ -508,24 +438,6 @@ impl FlowState {
         verdict
     }
 
-    /// The tuple of a direction; the original one is the flow's own.
-    pub fn tuple<'a>(&'a self, flow: &'a Flow, direction: Direction) -> &'a Tuple {
-        match direction {
-            Direction::Original => &flow.original,
-            Direction::Reply => &self.reply,
-        }
-    }
-
-    /// Which way a packet goes that was found under this tuple. Of a flow that is its own answer (the host speaks to itself without ports, or NAT
-    /// turns a packet back to where it came from) seen: what follows is found in its reply direction.
-    pub(super) fn direction_of(&self, tuple: &Tuple, stands_as: Direction) -> Direction {
-        if self.reply == *tuple {
-            Direction::Reply
-        } else {
-            stands_as
-        }
-    }
-
     /// Sets the deadline, or the life to come of a flow that is not confirmed. Timeouts are whole seconds: less stands for a negative one, which
     /// is over at once.
     pub(super) fn refresh(&mut self, now: Time, timeout: Duration) {
@@ -535,7 +447,25 @@ impl FlowState {
                 self.set_deadline(now, now + timeout);
             }
         } else {
-            self.timeout = timeout;
+            self.set_timeout(timeout);
+        }
+    }
+
+    /// How long it will live once it is confirmed.
+    pub(super) fn timeout(&self) -> Duration {
+        self.deadline.since(Time::ZERO)
+    }
+
+    /// It is not confirmed, and will live so long from then.
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.deadline = Time::ZERO + timeout;
+    }
+
+    /// What is left of its time; nothing before it is confirmed.
+    pub fn left(&self, now: Time) -> Duration {
+        match self.status.has(Status::CONFIRMED) {
+            true => self.deadline.since(now),
+            false => Duration::ZERO,
         }
     }
 
@@ -574,7 +504,8 @@ impl FlowState {
 
     /// How many flows that its helper announced live.
     pub fn expected_flows(&self) -> usize {
-        self.held_by.as_ref().map_or(0, |token| Arc::strong_count(token) - 1)
+        let held_by = self.rare.as_deref().and_then(|rare| rare.held_by.as_ref());
+        held_by.map_or(0, |token| Arc::strong_count(token) - 1)
     }
 
     /// Whether its time is over; never of a flow that is not in the table yet.

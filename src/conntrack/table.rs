@@ -19,8 +19,7 @@ use super::flow::FlowState;
 use super::keys::Keys;
 use super::orphan::{Forgotten, Orphan};
 use super::{
-    Direction, EventMask, EventMasks, Flow, Settings, Statistics, Status, TimeoutPolicies, TimeoutPolicy,
-    Tuple, Zone,
+    Direction, EventMask, EventMasks, Flow, Settings, Statistics, Status, TimeoutPolicies, TimeoutPolicy, Tuple, Zone,
 };
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -58,7 +57,7 @@ pub use collect::SweepPlace;
 /// Whether a flow that was found by its hash stands under this tuple, and there in this zone.
 #[inline]
 fn is_of(flow: &Flow, direction: Direction, tuple: &Tuple, zone: Zone) -> bool {
-    flow.stands_under(direction).is_some_and(|it| it == tuple) && flow.zone().of(direction) == zone.of(direction)
+    flow.stands_under(direction, tuple) && flow.zone().of(direction) == zone.of(direction)
 }
 
 /// Whether a flow of this zone, which wants the tuple for its direction, cannot have it since another stands there under `its`. Seen: the two stand
@@ -93,7 +92,8 @@ impl ShardsOfFlow<'_> {
 
     /// Who stands where a flow of this zone wants to stand with the tuple of a direction.
     fn holder(&mut self, hash: u64, tuple: &Tuple, zone: Zone, direction: Direction) -> Option<Arc<Flow>> {
-        let in_the_way = |flow: &Arc<Flow>, is_reply| is_in_the_way(flow, direction_of(is_reply), tuple, zone, direction);
+        let in_the_way =
+            |flow: &Arc<Flow>, is_reply| is_in_the_way(flow, direction_of(is_reply), tuple, zone, direction);
         let (holder, _) = self.of(hash).find(hash as u32, in_the_way)?;
         Some(Arc::clone(holder))
     }
@@ -144,8 +144,8 @@ impl Table {
             self.delete(&flow);
             return None;
         }
-        let direction = state.direction_of(tuple, direction);
         drop(state);
+        let direction = flow.direction_of(tuple, direction);
         Some((flow, direction))
     }
 
@@ -167,9 +167,8 @@ impl Table {
         let zone = by_other_than.zone();
         let found = {
             let shard = self.shard(hash).lock();
-            let in_the_way = |flow: &Arc<Flow>, is_reply| {
-                is_in_the_way(flow, direction_of(is_reply), tuple, zone, Direction::Reply)
-            };
+            let in_the_way =
+                |flow: &Arc<Flow>, is_reply| is_in_the_way(flow, direction_of(is_reply), tuple, zone, Direction::Reply);
             shard.find(hash as u32, in_the_way).map(|(flow, _)| Arc::clone(flow))
         };
         let found = found.filter(|flow| {
@@ -195,17 +194,14 @@ impl Table {
             return false;
         }
         let changed = Status::SRC_NAT.or(Status::DST_NAT).or(Status::SEQ_ADJUST);
-        let (is_changed, reply) = {
-            let state = by_other_than.lock();
-            (state.status.has_any(changed), state.reply)
-        };
+        let (is_changed, reply) = (by_other_than.lock().status.has_any(changed), by_other_than.reply());
         if is_changed || !super::proto::spec(tuple.protocol).joins || reply != *tuple {
             return true;
         }
         let holder = self.find(hash, tuple, by_other_than.zone());
         holder.is_some_and(|(holder, _)| {
             let state = holder.lock();
-            let from_the_other_end = *holder.original() == reply && state.reply == *by_other_than.original();
+            let from_the_other_end = holder.original() == reply && holder.reply() == by_other_than.original();
             state.status.has_any(changed) || !from_the_other_end
         })
     }
@@ -243,7 +239,7 @@ impl Table {
     }
 
     fn delete_for(&self, flow: &Arc<Flow>, by_command: bool) -> bool {
-        let (status, reply_hash, has_expected, remembered_by, last_words, along) = {
+        let (status, has_expected, remembered_by, last_words, along) = {
             let mut state = flow.lock();
             if state.status.has(Status::DYING) {
                 return false;
@@ -251,24 +247,26 @@ impl Table {
             let last_words = self.events.last_words(&state);
             state.status.set(Status::DYING);
             // Whoever still looks at the flow (an observer, a packet) is not one that remembers its master.
-            let (held_by, holds) = (state.held_by.take(), state.holds.take());
-            let remembered_by = held_by.filter(|token| Arc::strong_count(token) > 1);
-            if let (Some(token), Some(holds)) = (&remembered_by, holds) {
-                let _ = token.keeps.set(holds);
+            let (mut has_expected, mut remembered_by) = (false, None);
+            if let Some(rare) = &mut state.rare {
+                let (held_by, holds) = (rare.held_by.take(), rare.holds.take());
+                remembered_by = held_by.filter(|token| Arc::strong_count(token) > 1);
+                if let (Some(token), Some(holds)) = (&remembered_by, holds) {
+                    let _ = token.keeps.set(holds);
+                }
+                rare.keys = None;
+                has_expected = rare.has_expected;
             }
             let is_in_table = state.status.has(Status::CONFIRMED);
-            let reply_hash = if is_in_table { self.hash_of_reply(&mut state) } else { 0 };
-            state.keys = None;
             let along = state.goes_along(flow).filter(|_| is_in_table);
-            let has_expected = state.has_expected;
-            (state.status, reply_hash, has_expected, remembered_by, last_words, along)
+            (state.status, has_expected, remembered_by, last_words, along)
         };
         if let Some(last_words) = last_words {
             self.events
                 .publish_as(EventKind::Destroy, flow, &last_words, None, by_command);
         }
         if status.has(Status::CONFIRMED) {
-            let hashes = [flow.hash, reply_hash];
+            let hashes = self.hashes_of(flow);
             let mut shards = self.shards_of(hashes);
             for (hash, direction) in hashes.into_iter().zip([Direction::Original, Direction::Reply]) {
                 let is_mine = |it: &Arc<Flow>, is_reply| Arc::ptr_eq(it, flow) && direction_of(is_reply) == direction;
@@ -277,7 +275,7 @@ impl Table {
             }
             drop(shards);
             let orphan = Orphan {
-                original: *flow.original(),
+                original: flow.original(),
                 zone: zone_of_source(flow),
                 serial: flow.serial(),
             };
@@ -371,37 +369,42 @@ impl Table {
     }
 
     /// Enters both tuples, or says which flow holds one of them. From then on the flow is settled.
-    pub(super) fn insert(&self, flow: &Arc<Flow>, state: &mut FlowState) -> Result<(), Arc<Flow>> {
-        let hashes = [flow.hash, self.hash_of_reply(state)];
+    pub(super) fn insert(&self, flow: &Arc<Flow>, state: &FlowState) -> Result<(), Arc<Flow>> {
+        let hashes = self.hashes_of(flow);
         let mut shards = self.shards_of(hashes);
         for direction in [Direction::Original, Direction::Reply] {
-            let (hash, tuple) = (hashes[direction.index()], state.tuple(flow, direction));
-            if let Some(holder) = shards.holder(hash, tuple, flow.zone(), direction) {
+            let (hash, tuple) = (hashes[direction.index()], flow.tuple(direction));
+            if let Some(holder) = shards.holder(hash, &tuple, flow.zone(), direction) {
                 return Err(holder);
             }
         }
-        self.put(shards, flow, state, &[Direction::Original, Direction::Reply]);
+        self.put((shards, hashes), flow, state, &[Direction::Original, Direction::Reply]);
         Ok(())
     }
 
     /// Enters a flow's reply where its original tuple is another's.
-    pub(super) fn insert_beside(&self, flow: &Arc<Flow>, state: &mut FlowState) -> Beside {
-        let hashes = [flow.hash, self.hash_of_reply(state)];
+    pub(super) fn insert_beside(&self, flow: &Arc<Flow>, state: &FlowState) -> Beside {
+        let hashes = self.hashes_of(flow);
         let mut shards = self.shards_of(hashes);
-        if let Some(holder) = shards.holder(hashes[1], &state.reply, flow.zone(), Direction::Reply) {
+        if let Some(holder) = shards.holder(hashes[1], &flow.reply(), flow.zone(), Direction::Reply) {
             return Beside::InTheWay(holder);
         }
-        let of_original = shards.holder(hashes[0], flow.original(), flow.zone(), Direction::Original);
+        let of_original = shards.holder(hashes[0], &flow.original(), flow.zone(), Direction::Original);
         if of_original.is_none() {
             return Beside::NothingInTheWay;
         }
-        self.put(shards, flow, state, &[Direction::Reply]);
+        self.put((shards, hashes), flow, state, &[Direction::Reply]);
         Beside::Entered
     }
 
     #[inline]
-    fn put(&self, mut shards: ShardsOfFlow<'_>, flow: &Arc<Flow>, state: &mut FlowState, directions: &[Direction]) {
-        let hashes = [flow.hash, self.hash_of_reply(state)];
+    fn put(
+        &self,
+        (mut shards, hashes): (ShardsOfFlow<'_>, [u64; 2]),
+        flow: &Arc<Flow>,
+        state: &FlowState,
+        directions: &[Direction],
+    ) {
         // Before anybody finds it: what stands in the table has its tuples.
         flow.settle(state);
         for &direction in directions {
@@ -428,7 +431,7 @@ impl Table {
                 EventKind::New => EventMask::EXPECTATION_NEW,
                 EventKind::Update | EventKind::Destroy => EventMask::EXPECTATION_DESTROY,
             };
-            if event.expectation.master.expectations_told.has_any(kind) {
+            if event.expectation.master.expectations_told().has_any(kind) {
                 self.expectation_events.tell(|| event.clone());
             }
         }

@@ -194,7 +194,7 @@ fn helpers_are_attached_where_asked() {
         };
         let mut packet = tcp((A, 1), (B, port), (1, 0), SYN);
         bench.table.track(&bench.context(), &mut packet, &mut tracking);
-        let helper = tracking.flow.unwrap().lock().helper.map(|helper| helper.name);
+        let helper = tracking.flow.unwrap().lock().helper().map(|helper| helper.name);
         assert_eq!(helper, expected, "{loaded} {automatic} {template:?} {port}");
     }
 }
@@ -264,7 +264,7 @@ fn an_expected_flow_is_related_until_it_is_answered() {
     let data = tracking.flow.unwrap();
     assert!(data.lock().status.has(Status::EXPECTED));
     assert_eq!(data.lock().mark, 7);
-    assert!(Arc::ptr_eq(data.lock().master.as_ref().unwrap(), &master));
+    assert!(Arc::ptr_eq(data.lock().master().unwrap(), &master));
     assert_eq!(expected_ports(&bench), Vec::<u16>::new());
     assert_eq!(
         bench.states([
@@ -305,7 +305,7 @@ fn flows_as_text() {
     bench.settings.acct = true;
     bench.settings.timestamp = true;
     let [master, _] = masters(&bench);
-    master.lock().helper = Some(&FTP);
+    master.lock().set_helper(Some(&FTP));
     bench.table.expect(bench.now, wish(&master, &bench, 1025), 9).unwrap();
     bench.pass_all([
         tcp((B, 20), (A, 1025), (1, 0), SYN),

@@ -54,26 +54,26 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         write_family(line, original.family())?;
     }
     let name = name_in_kernel(original.protocol);
-    let left = state.deadline.since(now).as_secs();
+    let left = state.left(now).as_secs();
     write!(line, "{name:<8} {} {left} ", original.protocol)?;
     if let Some(name) = state.protocol.state_name() {
         write!(line, "{name} ")?;
     }
     state.protocol.write_for_proc(line)?;
-    write_tuple(line, original, true)?;
+    write_tuple(line, &original, true)?;
     let zone = if form == FlowForm::OldProc {
         Zone::default()
     } else {
         flow.zone()
     };
     write_zone_of(line, zone, Direction::Original, true)?;
-    write_counters(line, state.counters.as_deref(), Direction::Original)?;
+    write_counters(line, state.counters(), Direction::Original)?;
     if !state.status.has(Status::SEEN_REPLY) {
         line.push_str("[UNREPLIED] ");
     }
-    write_tuple(line, &state.reply, true)?;
+    write_tuple(line, &flow.reply(), true)?;
     write_zone_of(line, zone, Direction::Reply, true)?;
-    write_counters(line, state.counters.as_deref(), Direction::Reply)?;
+    write_counters(line, state.counters(), Direction::Reply)?;
     if state.status.has(Status::ASSURED) {
         line.push_str("[ASSURED] ");
     }
@@ -83,7 +83,7 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         uses += 1;
         write!(line, "mark={} ", state.mark)?;
         write_zone(line, flow.zone(), true)?;
-        if let Some(started) = state.started {
+        if let Some(started) = state.started() {
             write!(line, "delta-time={} ", now.since(started).as_secs())?;
         }
     }
@@ -165,7 +165,7 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
         "master-src={} master-dst={} ",
         master.source.address, master.destination.address
     )?;
-    proto::spec(master.protocol).key.write(line, master, false)?;
+    proto::spec(master.protocol).key.write(line, &master, false)?;
     write_flags(line, it)?;
     write!(line, "class={} helper={}", it.class, it.made_by.name)
 }

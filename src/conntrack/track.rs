@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::clash::Clash;
 use super::events::{EventKind, EventMask, Told};
-use super::flow::Extras;
+use super::flow::Rare;
 use super::keys::KeysOfMaster;
 use super::proto::{self, ChecksumCheck, Fault, ProtocolState, Seen, Verdict};
 use super::{
-    ConntrackHelper, Counted, CtState, Direction, DropReason, Expectation, Flow, FlowState, InvalidReason, NatInfo,
-    Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple, Zone,
+    ConntrackHelper, Counted, CtState, Direction, DropReason, Expectation, Flow, FlowState, InvalidReason, Reason,
+    Status, Table, TrackContext, Tracked, Tracking, Tuple, Zone,
 };
 use crate::base::Time;
 use crate::base::sync::MutexGuard;
@@ -94,7 +94,7 @@ impl Table {
                 Ok(seen) => seen,
                 Err(why) => return refuse(tracking, refused(why)),
             };
-            let direction = state.direction_of(&tuple, direction);
+            let direction = flow.direction_of(&tuple, direction);
             let ct_state = state_of(&state, direction);
             let (mut ignored, mut ended_by) = (None, None);
             match state.packet(cx, direction, seen) {
@@ -106,7 +106,9 @@ impl Table {
                     if let Some(last_words) = self.events.last_words(&state) {
                         self.events.publish(EventKind::Destroy, &flow, last_words, Some(cx.now));
                     }
-                    state.told = None;
+                    if let Some(rare) = &mut state.rare {
+                        rare.told = None;
+                    }
                 }
                 Verdict::Invalid(why) | Verdict::InvalidAtTheEnd { reason: why, .. } => {
                     return refuse(tracking, Refused::Invalid(InvalidReason::Protocol(why)));
@@ -201,7 +203,6 @@ impl Table {
             Ok(opened) => opened,
             Err(why) => return refuse(tracking, why),
         };
-        let extras = Extras::of(policy, self.keeps_labels());
         let told = self.begin_telling(cx.settings, template.and_then(|it| it.events));
         let mut status = Status::default();
         let (mut mark, mut holds, mut master, mut keys) = (0, None, None, None);
@@ -210,7 +211,7 @@ impl Table {
                 status.set(Status::EXPECTED);
                 let mut of_master = expectation.master.lock();
                 mark = of_master.mark;
-                holds = Some(Arc::clone(of_master.held_by.get_or_insert_default()));
+                holds = Some(Arc::clone(of_master.rare_mut().held_by.get_or_insert_default()));
                 master = Some(Arc::clone(&expectation.master));
                 if proto::spec(tuple.protocol).key.may_be_agreed_on() {
                     keys = Some(KeysOfMaster {
@@ -222,39 +223,29 @@ impl Table {
             }
             None => self.helper_for(cx, tracking, tuple),
         };
-        // Written where it stays, and not moved: it is large.
-        let flow = Arc::new(
-            Flow::new(
-                self.next_serial(),
-                (*tuple, hash),
-                FlowState {
-                    reply,
-                    reply_hash: None,
-                    status,
-                    deadline: cx.now,
-                    timeout,
-                    started: cx.settings.timestamp.then_some(cx.now),
-                    mark,
-                    counters: cx.settings.acct.then(|| Box::new(counters_of_first(packet))),
-                    protocol,
-                    nat: NatInfo::default(),
-                    helper,
-                    helper_data: None,
-                    has_expected: false,
-                    master,
-                    held_by: None,
-                    holds,
-                    keys,
-                    opened_by: cx.packet,
-                    answered_by: 0,
-                    told: told.map(|told| Told::nothing(told.flow, mark)),
-                    sequence: None,
-                    extras,
-                },
-            )
-            .in_zone(zone)
-            .telling(told.map_or(EventMask::NONE, |told| told.expectations)),
-        );
+        let has_labels = self.keeps_labels();
+        let (keeps_time, counts) = (cx.settings.timestamp, cx.settings.acct);
+        let by_rules = policy.is_some() || has_labels || told.is_some() || helper.is_some();
+        let mut state = FlowState::new(protocol, timeout);
+        state.status = status;
+        state.mark = mark;
+        state.opened_by = cx.packet;
+        if by_rules || keeps_time || counts || master.is_some() {
+            state.rare = Some(Box::new(Rare {
+                started: keeps_time.then_some(cx.now),
+                counters: counts.then(|| Box::new(counters_of_first(packet))),
+                helper,
+                master,
+                holds,
+                keys,
+                told: told.map(|told| Told::nothing(told.flow, mark)),
+                policy: policy.cloned(),
+                labels: has_labels.then_some(0),
+                ..Rare::default()
+            }));
+        }
+        let told = told.map_or(EventMask::NONE, |told| told.expectations);
+        let flow = Arc::new(Flow::begun(self.next_serial(), (tuple, &reply), (zone, told), state));
         tracking.flow = Some(flow);
         tracking.direction = Direction::Original;
         match expectation {
@@ -368,7 +359,7 @@ impl Table {
         };
         let state = flow.lock();
         let is_shifted = state.status.has(Status::SEQ_ADJUST);
-        if state.helper.is_some() || is_shifted {
+        if state.helper().is_some() || is_shifted {
             return Ok(Confirmed::NotRead { is_shifted });
         }
         let entered = self.enter(cx, packet, tracking.direction, (flow, state))?;
@@ -417,16 +408,17 @@ impl Table {
             if state.status.has(Status::DYING) {
                 return Err(DropReason::FlowDied);
             }
+            let timeout = state.timeout();
             state.status.set(Status::CONFIRMED);
-            let timeout = state.timeout;
             state.refresh(cx.now, timeout);
-            if let Some(started) = &mut state.started {
+            if let Some(started) = state.rare.as_mut().and_then(|rare| rare.started.as_mut()) {
                 *started = cx.now;
             }
-            let Err(holder) = self.insert(flow, &mut state) else {
+            let Err(holder) = self.insert(flow, &state) else {
                 return Ok(Entered::New);
             };
             state.status.clear(Status::CONFIRMED);
+            state.set_timeout(timeout);
             drop(state);
             if holder.lock().is_expired(cx.now) {
                 self.delete(&holder);
@@ -519,7 +511,7 @@ fn counters_of_first(packet: &Packet) -> [Counted; 2] {
 }
 
 pub(super) fn count(state: &mut FlowState, direction: Direction, packet: &Packet) {
-    if let Some(counters) = &mut state.counters {
+    if let Some(counters) = state.counters_mut() {
         let Counted { packets, bytes } = &mut counters[direction.index()];
         *packets += 1;
         *bytes += packet.len() as u64;

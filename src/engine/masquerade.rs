@@ -33,9 +33,9 @@ pub(super) fn forget_lost(flows: &Table, before: &Net, after: &Net) {
     if down.is_empty() && lost.is_empty() {
         return;
     }
-    flows.delete_where(|_, state| {
-        state.nat.masquerade_interface.is_some_and(|interface| {
-            down.contains(&interface) || lost.contains(&(interface, state.reply().destination.address))
+    flows.delete_where(|flow, _| {
+        flow.nat().masquerade_interface.is_some_and(|interface| {
+            down.contains(&interface) || lost.contains(&(interface, flow.reply().destination.address))
         })
     });
 }

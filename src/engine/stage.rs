@@ -572,8 +572,7 @@ impl helper::Ways for Ways<'_> {
 /// error of the router's own that has the right destination from the start gets its way anew, and by its source now.
 fn is_led_elsewhere(tracking: &Tracking) -> bool {
     tracking.flow.as_ref().is_some_and(|flow| {
-        let decided = flow.as_decided();
-        let tuple = |direction| decided.tuple(flow, direction);
+        let tuple = |direction| flow.tuple(direction);
         tuple(tracking.direction).destination.address != tuple(tracking.direction.opposite()).source.address
     })
 }

@@ -134,7 +134,7 @@ impl Reading<'_, '_> {
 
     /// What the flow is called this way.
     pub(super) fn tuple(&self, direction: Direction) -> Tuple {
-        *self.flow.lock().tuple(self.flow, direction)
+        self.flow.tuple(direction)
     }
 
     /// NAT lies between the flow's ends, and the helper's NAT side is there to write of it.
@@ -145,8 +145,8 @@ impl Reading<'_, '_> {
     pub(super) fn ends(&self) -> Ends {
         let (state, direction) = (self.flow.lock(), self.direction());
         Ends {
-            sender: *state.tuple(self.flow, direction),
-            answer: *state.tuple(self.flow, direction.opposite()),
+            sender: self.flow.tuple(direction),
+            answer: self.flow.tuple(direction.opposite()),
             under_nat: state.status.has_any(Status::SRC_NAT.or(Status::DST_NAT)),
         }
     }
@@ -154,7 +154,7 @@ impl Reading<'_, '_> {
     /// What the helper remembers of the flow.
     pub(super) fn remembered<T: HelperData + Clone + Default>(&self) -> T {
         let state = self.flow.lock();
-        let data = state.helper_data.as_deref().map(|data| data as &dyn Any);
+        let data = state.helper_data().map(|data| data as &dyn Any);
         data.and_then(|data| data.downcast_ref::<T>())
             .cloned()
             .unwrap_or_default()
@@ -163,7 +163,7 @@ impl Reading<'_, '_> {
     /// Changes what it remembers.
     pub(super) fn remember<T: HelperData + Default>(&self, change: impl FnOnce(&mut T)) {
         let mut state = self.flow.lock();
-        let data = state.helper_data.get_or_insert_with(|| Box::<T>::default());
+        let data = state.helper_data_mut().get_or_insert_with(|| Box::<T>::default());
         if let Some(data) = (&mut **data as &mut dyn Any).downcast_mut::<T>() {
             change(data);
         }
@@ -317,7 +317,7 @@ impl Reading<'_, '_> {
         let found = self.cx.table.expectation_in(self.cx.now, tuple, zone)?;
         let is_another = !Arc::ptr_eq(&found.master, self.flow) && found.class == class;
         let reads = |helper: &'static ConntrackHelper| std::ptr::eq(helper, self.helper);
-        if !is_another || !found.master.lock().helper.is_some_and(reads) {
+        if !is_another || !found.master.lock().helper().is_some_and(reads) {
             return None;
         }
         // Seen: what is led nowhere counts as led to no host at all.

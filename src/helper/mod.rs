@@ -276,7 +276,7 @@ pub fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>)
     if tracking.state == Some(CtState::Related) && tracking.direction == Direction::Reply {
         return Ok(None);
     }
-    let Some(attached) = flow.lock().helper else {
+    let Some(attached) = flow.lock().helper() else {
         return Ok(None);
     };
     let Some((module, helper)) = cx.loaded.reader(attached) else {

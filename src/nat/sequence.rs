@@ -14,7 +14,7 @@ pub(crate) fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Resu
     };
     let [this_way, other_way] = {
         let state = flow.lock();
-        let Some(sequence) = &state.sequence else {
+        let Some(sequence) = state.sequence() else {
             return Ok(false);
         };
         if !state.status.has(Status::SEQ_ADJUST) || !is_read_as_a_segment(packet, tracking) {
@@ -69,7 +69,7 @@ pub(crate) fn record_length_change(state: &mut FlowState, direction: Direction, 
         return;
     }
     state.status.set(Status::SEQ_ADJUST);
-    let way = &mut state.sequence.get_or_insert_default()[direction.index()];
+    let way = &mut state.sequence_mut()[direction.index()];
     if way.before == way.after || tcp::is_before(way.position, position) {
         way.position = position;
         way.before = way.after;

@@ -29,13 +29,11 @@ pub(crate) fn track(
 /// What the SNAT and DNAT targets call on a flow that has no mapping of this kind yet. A flow that has one, or is in the table already, stays as
 /// it is. Where nothing is free the flow keeps a taken tuple, and is refused when it is to be confirmed, as in the kernel.
 pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, range: &NatRange, manip: Manip) {
-    let (reply, hash) = {
-        let mut state = flow.lock();
-        if state.status.has_any(done_bit(manip).or(Status::CONFIRMED)) {
-            return;
-        }
-        (*state.reply(), table.hash_of_reply(&mut state))
-    };
+    if flow.lock().status.has_any(done_bit(manip).or(Status::CONFIRMED)) {
+        return;
+    }
+    let reply = flow.reply();
+    let hash = table.hash(&reply);
     // Never without one: the reply is an answer itself.
     let Some(current) = reply.inverse() else { return };
     let mut choice = Choice {
@@ -47,12 +45,11 @@ pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, ra
         looked_up: (reply, hash),
     };
     let chosen = choice.choose(current);
-    let (looked_up, hash) = choice.looked_up;
     let mut state = flow.lock();
     if chosen != current
         && let Some(reply) = chosen.inverse()
     {
-        state.set_reply(reply, (reply == looked_up).then_some(hash));
+        flow.set_reply(&mut state, &reply);
         state.status.set(match manip {
             Manip::Source => Status::SRC_NAT,
             Manip::Destination => Status::DST_NAT,
@@ -81,12 +78,9 @@ fn follow_master(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, expec
     if nat.pairs {
         return follow_pair(table, cx, flow, expectation, nat);
     }
-    let command = {
-        let master = expectation.master.lock();
-        *master.tuple(&expectation.master, nat.command)
-    };
+    let command = expectation.master.tuple(nat.command);
     let source = match nat.keeps_source {
-        true => flow.lock().tuple(flow, nat.command).source.address,
+        true => flow.tuple(nat.command).source.address,
         false => command.destination.address,
     };
     let from = NatRange {
@@ -113,18 +107,14 @@ fn follow_pair(
     nat: ExpectationNat,
 ) {
     let master = &expectation.master;
-    let (command, answer) = {
-        let state = master.lock();
-        let of = |direction| *state.tuple(master, direction);
-        (of(nat.command), of(nat.command.opposite()))
-    };
+    let (command, answer) = (master.tuple(nat.command), master.tuple(nat.command.opposite()));
     let to = NatRange {
         addresses: Some(AddressRange::single(nat.host.unwrap_or(command.source.address))),
         ports: nat.port.map(PortRange::single),
         ..NatRange::default()
     };
     setup(table, cx, flow, &to, Manip::Destination);
-    let own = *flow.original();
+    let own = flow.original();
     let is_pair = |it: &&Arc<Expectation>| {
         let led_to = it.nat.map(|nat| (nat.host, nat.port));
         it.tuple.protocol == own.protocol && led_to == Some((Some(own.source.address), Some(own.source.id)))
@@ -269,7 +259,7 @@ impl Choice<'_, '_> {
 
     fn drawn(&self, tuple: &Tuple) -> Drawn {
         match proto::spec(tuple.protocol).key.drawn() {
-            Drawn::OfAnnounced if self.flow.lock().master.is_none() => Drawn::Nothing,
+            Drawn::OfAnnounced if self.flow.lock().master().is_none() => Drawn::Nothing,
             drawn => drawn,
         }
     }

@@ -29,23 +29,16 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
         return Ok(Translated::Unchanged);
     };
     let manip = hook.manip();
-    let as_it_stands;
-    let decided = match flow.settled() {
-        Some(settled) => settled,
-        None => {
-            as_it_stands = flow.as_decided();
-            &as_it_stands
-        }
-    };
+    let decided = flow.as_decided();
     let status = decided.status;
     let applies = status.has(status_bit(manip, tracking.direction));
     if tracking.state == Some(CtState::Related)
         && let Some(message) = packet.icmpv4()
         && kind::is_error(message.kind())
     {
-        let opposite = decided.tuple(flow, tracking.direction.opposite());
+        let opposite = flow.tuple(tracking.direction.opposite());
         let redirect = message.kind() == kind::REDIRECT;
-        return translate_error(packet, status, opposite, manip, applies, redirect).map(changed);
+        return translate_error(packet, status, &opposite, manip, applies, redirect).map(changed);
     }
     if hook == NatHook::Postrouting
         && tracking.direction == Direction::Original
@@ -57,7 +50,7 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
     if !applies {
         return Ok(Translated::Unchanged);
     }
-    let opposite = decided.tuple(flow, tracking.direction.opposite());
+    let opposite = flow.tuple(tracking.direction.opposite());
     let Some(target) = opposite.inverse() else {
         return Ok(Translated::Unchanged);
     };

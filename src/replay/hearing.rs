@@ -279,15 +279,14 @@ impl World {
             nat::setup(&self.table, &mut nat_cx, &flow, &range, Manip::Source);
         }
         let (tuple, answered) = {
-            let state = flow.lock();
-            let other_way = state.tuple(&flow, tracking.direction.opposite());
-            (*state.tuple(&flow, tracking.direction), other_way.source.address)
+            let other_way = flow.tuple(tracking.direction.opposite());
+            (flow.tuple(tracking.direction), other_way.source.address)
         };
         for hook in [NatHook::Prerouting, NatHook::Postrouting] {
             nat::translate(&mut packet, &tracking, hook).map_err(|_| NotHeard::Malformed)?;
         }
         let said = packet.bytes().to_vec();
-        let reads = flow.lock().helper.is_some();
+        let reads = flow.lock().helper().is_some();
         let mut helper_cx = HelperContext {
             now,
             settings: &self.settings,

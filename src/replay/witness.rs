@@ -108,7 +108,7 @@ impl Witness {
                 if let Tracked::Accept(conntrack::Reason::Invalid(reason)) = made {
                     self.invalid = Some(*reason);
                 }
-                self.flow = tracking.flow.as_ref().map(|flow| (flow.serial(), *flow.original()));
+                self.flow = tracking.flow.as_ref().map(|flow| (flow.serial(), flow.original()));
             }
             Event::Sent { .. } | Event::Delivered { .. } => {
                 if self.answering && self.left < BITS {

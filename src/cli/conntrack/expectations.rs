@@ -78,7 +78,7 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     let Some((master, _)) = table.lookup(machine.now, &master) else {
         return failed("master conntrack not found");
     };
-    let Some(helper) = master.lock().helper else {
+    let Some(helper) = master.lock().helper() else {
         return failed("Operation not supported");
     };
     let end = |address: IpAddr| Endpoint { address, id: 0 };

@@ -1,7 +1,7 @@
 //! Which flows a call means.
 
 use super::request::{Command, NatEnd, Request};
-use crate::conntrack::{Direction, Flow, Status, ZoneScope, proto};
+use crate::conntrack::{Flow, Status, ZoneScope, proto};
 
 impl Request {
     /// All that was said has to hold, but for what the command is to change.
@@ -9,7 +9,7 @@ impl Request {
         let wanted = &self.wanted;
         let state = flow.lock();
         let original = flow.original();
-        let reply = state.tuple(flow, Direction::Reply);
+        let reply = flow.reply();
         let is = |wanted: Option<std::net::IpAddr>, is| wanted.is_none_or(|wanted| wanted == is);
         let within = |end: usize, address| wanted.network(end).is_none_or(|it| it.contains(address));
         let ids = [original, reply].map(|tuple| [tuple.source.id, tuple.destination.id]);

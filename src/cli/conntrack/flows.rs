@@ -57,9 +57,9 @@ fn list(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     for flow in flows.iter().filter(|flow| request.lets_through(flow)) {
         lines.flow(&request.output, flow, Occasion::Listed, machine.now);
         if request.zero
-            && let Some(counters) = &mut flow.lock().counters
+            && let Some(counters) = flow.lock().counters_mut()
         {
-            **counters = Default::default();
+            *counters = Default::default();
         }
     }
     lines.end(&request.output, text::xml::FLOWS);
@@ -93,7 +93,7 @@ fn delete(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     let mut lines = Lines::default();
     for flow in table.flows(machine.now) {
         // Seen: what is left of its time is compared only where something else is.
-        let left = flow.lock().deadline.since(machine.now).as_secs();
+        let left = flow.lock().left(machine.now).as_secs();
         let asked = request.wanted.timeout.filter(|_| request.compares);
         if request.lets_through(&flow)
             && asked.is_none_or(|asked| u64::from(asked) == left)
@@ -257,7 +257,7 @@ const NOT_SUPPORTED: &str = "Operation not supported";
 fn named_by(flow: &Arc<Flow>, table: &Table, now: crate::base::Time) -> Option<Arc<Flow>> {
     match flow.zone().of(Direction::Original) {
         0 => Some(Arc::clone(flow)),
-        _ => table.lookup(now, flow.original()).map(|(flow, _)| flow),
+        _ => table.lookup(now, &flow.original()).map(|(flow, _)| flow),
     }
 }
 
@@ -269,7 +269,7 @@ fn change_of(request: &Request, flow: &Flow, now: crate::base::Time) -> Option<C
         .mark
         .filter(|mark| crate::conntrack::changed_mark(state.mark, *mark) != state.mark);
     let status = Some(wanted.status).filter(|status| wanted.by_status && !state.status.has(*status));
-    let left = state.deadline.since(now).as_secs();
+    let left = state.left(now).as_secs();
     let timeout = wanted.timeout.filter(|asked| u64::from(*asked) != left);
     let named = wanted.state.filter(|name| state.protocol.state_name() != Some(name));
     let something = mark.is_some() || status.is_some() || timeout.is_some() || named.is_some();

@@ -21,12 +21,12 @@ impl UnderWay {
     /// NAT leads it to this host.
     fn led_to(self, host: [u8; 4]) -> Self {
         let flow = self.flow();
-        let reply = *flow.lock().reply();
+        let reply = flow.reply();
         let source = Endpoint {
             address: address(host),
             ..reply.source
         };
-        flow.lock().set_reply(Tuple { source, ..reply }, None);
+        flow.set_reply(&mut flow.lock(), &Tuple { source, ..reply });
         self
     }
 
@@ -77,7 +77,7 @@ fn two_first_packets_at_a_time() {
             assert_eq!(second.end(&bench), expected, "{number}");
             let same = Arc::ptr_eq(first.flow(), second.flow());
             assert_eq!(same, expected == JOINED, "{number}");
-            let counted = first.flow().lock().counters.as_ref().unwrap()[0].packets;
+            let counted = first.flow().lock().counters().unwrap()[0].packets;
             assert_eq!(counted, 1 + u64::from(same), "{number}");
             assert_eq!(bench.table.count(), 1 + usize::from(expected == BESIDE), "{number}");
             let told = if joins { [0, 0, 1] } else { [1, 1, 0] };
@@ -95,10 +95,7 @@ fn from_both_ends() {
         [udp((A, 1), (B, 53)), udp((B, 53), (A, 1))].map(|packet| UnderWay::new(&bench, packet));
     assert_eq!((there.end(&bench), back.end(&bench)), (Ok(None), JOINED));
     let both = Counted { packets: 2, bytes: 56 };
-    assert_eq!(
-        *there.flow().lock().counters.as_deref().unwrap(),
-        [both, Counted::default()]
-    );
+    assert_eq!(*there.flow().lock().counters().unwrap(), [both, Counted::default()]);
 }
 
 /// It is found by its answers alone, in no listing, and for a second.
@@ -117,9 +114,9 @@ fn what_stands_beside_another() {
             .lookup(now, tuple)
             .map(|(flow, direction)| (flow.serial(), direction))
     };
-    let answer = *second.flow().lock().reply();
+    let answer = second.flow().reply();
     assert_eq!(
-        found(first.flow().original(), bench.now),
+        found(&first.flow().original(), bench.now),
         Some((first.flow().serial(), Direction::Original))
     );
     let beside = Some((second.flow().serial(), Direction::Reply));

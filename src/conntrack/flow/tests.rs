@@ -1,9 +1,9 @@
 //! What a flow remembers, and when it ends.
 
 use super::*;
-use crate::base::{Family, protocol};
+use crate::base::{Family, InterfaceId, protocol};
 use crate::conntrack::testing::{A, B, Bench, FTP, announced, tcp, udp};
-use crate::conntrack::{ExpectPolicy, StateBits};
+use crate::conntrack::{ConntrackHelper, Endpoint, ExpectPolicy, StateBits, ZoneScope};
 use crate::wire::tcp::flags::SYN;
 
 #[test]
@@ -54,13 +54,84 @@ fn what_is_decided_is_read_without_the_lock_once_it_is_in_the_table() {
     assert_eq!(flow.settled(), None);
     flow.lock().status.set(Status::SRC_NAT);
     assert!(flow.as_decided().status.has(Status::SRC_NAT));
-    flow.lock().helper = Some(&FTP);
+    flow.lock().set_helper(Some(&FTP));
     bench.table.confirm(&bench.context(), &packet, &mut tracking).unwrap();
-    let settled = *flow.settled().unwrap();
-    assert_eq!(settled.reply, flow.lock().reply);
+    let settled = flow.settled().unwrap();
     assert!(settled.is_read && settled.status.has(Status::SRC_NAT));
     assert_eq!(flow.as_decided(), settled);
     assert!(flow.snapshot().settled().is_some());
+}
+
+/// What most flows have fits two lines of the cache, with the counts of who holds it.
+#[test]
+fn a_flow_is_small() {
+    assert!(size_of::<ProtocolState>() <= 16);
+    // In this crate's own tests a lock is larger than it is elsewhere.
+    assert!(size_of::<FlowState>() <= 56, "{}", size_of::<FlowState>());
+    assert!(size_of::<Ends>() <= 32, "{}", size_of::<Ends>());
+}
+
+/// Of either family, with numbers at their ends.
+#[test]
+fn ends_are_what_they_were_made_of() {
+    let v4: [std::net::IpAddr; 2] = ["10.0.0.2", "255.255.255.255"].map(|it| it.parse().unwrap());
+    let v6 = ["2001:db8::1", "::ffff:10.0.0.2"].map(|it| it.parse().unwrap());
+    let told = EventMask::EXPECTATION_NEW;
+    for [one, other] in [v4, v6] {
+        let tuple = |source, destination, ids: (u16, u16)| Tuple {
+            source: Endpoint {
+                address: source,
+                id: ids.0,
+            },
+            destination: Endpoint {
+                address: destination,
+                id: ids.1,
+            },
+            protocol: protocol::UDP,
+        };
+        let (original, reply) = (tuple(one, other, (1, 0xffff)), tuple(other, one, (0x8000, 2)));
+        let zone = Zone {
+            id: 7,
+            scope: ZoneScope::Reply,
+        };
+        let ends = Ends::new((&original, &original), zone, told);
+        assert!(ends.are(Direction::Reply, &original) && !ends.are(Direction::Reply, &reply));
+        ends.set_reply(&reply);
+        let both = [Direction::Original, Direction::Reply];
+        assert_eq!(both.map(|it| ends.tuple(it)), [original, reply]);
+        for (direction, tuple) in both.into_iter().zip([original, reply]) {
+            assert!(ends.are(direction, &tuple));
+            assert!(!ends.are(
+                direction,
+                &Tuple {
+                    protocol: protocol::TCP,
+                    ..tuple
+                }
+            ));
+            assert!(!ends.are(direction.opposite(), &tuple));
+        }
+        assert_eq!(
+            (ends.zone(), ends.expectations_told(), ends.nat()),
+            (zone, told, NatInfo::default())
+        );
+        assert_eq!(ends.settled(), None);
+        let nat = NatInfo {
+            masquerade_interface: Some(InterfaceId(u16::MAX)),
+        };
+        ends.set_nat(nat);
+        assert_eq!(ends.settled(), None);
+        let status = Status::CONFIRMED.or(Status::SRC_NAT).or(Status::CLASHES);
+        ends.settle(status, true);
+        assert_eq!(
+            ends.settled(),
+            Some(Settled {
+                status,
+                nat,
+                is_read: true
+            })
+        );
+        assert_eq!((ends.zone(), ends.expectations_told()), (zone, told));
+    }
 }
 
 #[test]
@@ -83,7 +154,7 @@ fn it_may_be_given_less_time_but_no_more() {
 #[test]
 fn a_helper_reads_its_protocol_and_families() {
     let bench = Bench::new();
-    let tuple = |packet| *bench.pass(packet).unwrap().1.flow.unwrap().original();
+    let tuple = |packet| bench.pass(packet).unwrap().1.flow.unwrap().original();
     let of = |families, protocol| ConntrackHelper {
         name: "test",
         families,

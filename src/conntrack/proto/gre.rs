@@ -84,7 +84,8 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     ],
 };
 
-pub(crate) type State = Gre;
+/// Apart from the flow, as TCP's.
+pub(crate) type State = Box<Gre>;
 
 /// A flow keeps the timeouts that were set when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! knobs, what the `conntrack` tool asks of it. What it remembers of a flow implements [`Tracker`]. The line in `trackers!` below makes it a state
 //! that a flow can have, a reason that a packet can be INVALID for, and a part of the settings: nowhere else is there a list of protocols.
 
+mod boxed;
 pub(crate) mod dccp;
 pub(crate) mod generic;
 pub(crate) mod gre;
@@ -627,10 +628,10 @@ mod tests {
                 let (tracked, tracking) = bench.track(&mut packet);
                 match (sample.seen, tracked, tracking.flow) {
                     (SeenAs::Flow { proc, tool, answer }, Tracked::Accept(Reason::NewFlow), Some(flow)) => {
-                        let reply = flow.lock().reply;
+                        let (original, reply) = (flow.original(), flow.reply());
                         for (tuple, from_kernel, expected) in [
-                            (flow.original(), true, proc),
-                            (flow.original(), false, tool),
+                            (&original, true, proc),
+                            (&original, false, tool),
                             (&reply, true, answer),
                         ] {
                             let mut line = String::new();

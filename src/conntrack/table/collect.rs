@@ -25,8 +25,8 @@ const EARLY_DROP_REACH: [usize; 2] = [16, 256];
 /// Where in a table a sweep goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepPlace {
-    shard: usize,
-    line: usize,
+    pub(super) shard: usize,
+    pub(super) line: usize,
 }
 
 impl SweepPlace {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use siphasher::sip::SipHasher13;
 
 use super::Table;
-use crate::conntrack::{FlowState, Tuple};
+use crate::conntrack::{Flow, Tuple};
 
 impl Table {
     /// Under the table's own key.
@@ -33,10 +33,10 @@ impl Table {
         }
     }
 
-    /// Of its reply, which is kept there.
+    /// Of both tuples of a flow.
     #[inline]
-    pub(crate) fn hash_of_reply(&self, state: &mut FlowState) -> u64 {
-        *state.reply_hash.get_or_insert_with(|| self.hash(&state.reply))
+    pub(super) fn hashes_of(&self, flow: &Flow) -> [u64; 2] {
+        [self.hash(&flow.original()), self.hash(&flow.reply())]
     }
 
     pub(super) fn hash_source(&self, tuple: &Tuple) -> u64 {

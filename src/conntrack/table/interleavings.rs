@@ -26,9 +26,9 @@ fn assert_whole(table: &Table) {
             entries += 1;
             let (state, direction) = (flow.lock(), direction_of(is_reply));
             assert!(state.status.has(Status::CONFIRMED) && !state.status.has(Status::DYING));
-            let (tuple, same) = (state.tuple(flow, direction), |it: &Arc<Flow>, _| Arc::ptr_eq(it, flow));
-            assert!(shard.find(table.hash(tuple) as u32, same).is_some());
-            assert_eq!(flow.settled().map(|it| it.reply), Some(state.reply));
+            let same = |it: &Arc<Flow>, _| Arc::ptr_eq(it, flow);
+            assert!(shard.find(table.hash(&flow.tuple(direction)) as u32, same).is_some());
+            assert!(flow.settled().is_some());
             match (direction, state.status.has(Status::CLASHES)) {
                 (Direction::Reply, true) => beside += 1,
                 (direction, clashes) => {
@@ -43,8 +43,7 @@ fn assert_whole(table: &Table) {
     let count = table.count.load(Ordering::Relaxed);
     assert_eq!((entries, count), (2 * flows.len() + beside, flows.len() + beside));
     for flow in &flows {
-        let reply = flow.lock().reply;
-        for tuple in [flow.original(), &reply] {
+        for tuple in &[flow.original(), flow.reply()] {
             assert!(
                 table
                     .find(table.hash(tuple), tuple, Zone::default())
@@ -64,24 +63,26 @@ fn assert_whole(table: &Table) {
 fn pass(
     bench: &Bench,
     mut packet: Packet,
-    nat: impl FnOnce(&mut FlowState),
+    nat: impl FnOnce(&Flow, &mut FlowState),
 ) -> Result<(Tracked, Tracking), DropReason> {
     let (tracked, mut tracking) = bench.track(&mut packet);
     if let Some(flow) = &tracking.flow {
         let mut state = flow.lock();
         if !state.status.has(Status::CONFIRMED) {
-            nat(&mut state);
+            nat(flow, &mut state);
         }
     }
     bench.table.confirm(&bench.context(), &packet, &mut tracking)?;
     Ok((tracked, tracking))
 }
 
-fn no_nat(_: &mut FlowState) {}
+fn no_nat(_: &Flow, _: &mut FlowState) {}
 
 /// Both clients leave as the router.
-fn masqueraded(state: &mut FlowState) {
-    state.reply.destination.address = [192, 0, 2, 1].into();
+fn masqueraded(flow: &Flow, state: &mut FlowState) {
+    let mut reply = flow.reply();
+    reply.destination.address = [192, 0, 2, 1].into();
+    flow.set_reply(state, &reply);
     state.status.set(Status::SRC_NAT.or(Status::SRC_NAT_DONE));
 }
 
@@ -159,7 +160,11 @@ fn two_packets_of_a_flow_that_goes_to_two_hosts_and_a_flush() {
         let bench = Arc::new(Bench::new());
         let workers = [7, 8].map(|host| {
             let bench = Arc::clone(&bench);
-            let led = move |state: &mut FlowState| state.reply.source.address = [10, 0, 0, host].into();
+            let led = move |flow: &Flow, state: &mut FlowState| {
+                let mut reply = flow.reply();
+                reply.source.address = [10, 0, 0, host].into();
+                flow.set_reply(state, &reply);
+            };
             spawn(move || pass(&bench, udp(CLIENT, SERVER), led))
         });
         bench.table.flush();

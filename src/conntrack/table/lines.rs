@@ -24,7 +24,7 @@ struct Line {
 
 impl Line {
     fn bit(&self, place: usize) -> bool {
-        self.bits & 1 << place != 0
+        self.bits & (1 << place) != 0
     }
 
     #[inline]
@@ -43,7 +43,7 @@ impl Line {
     fn put(&mut self, place: usize, hash: u32, bit: bool, flow: Arc<Flow>) {
         self.flows[place] = Some(flow);
         self.hashes[place] = hash;
-        self.bits = self.bits & !(1 << place) | u8::from(bit) << place;
+        self.bits = (self.bits & !(1 << place)) | (u8::from(bit) << place);
     }
 }
 
@@ -61,10 +61,6 @@ impl Lines {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// How many lines.
@@ -86,7 +82,7 @@ impl Lines {
     /// The line at which a look-up begins.
     #[inline]
     pub(super) fn home(&self, hash: u32) -> usize {
-        (u64::from(hash) * self.lines.len() as u64 >> 32) as usize
+        ((u64::from(hash) * self.lines.len() as u64) >> 32) as usize
     }
 
     fn next(&self, line: usize) -> usize {
@@ -98,11 +94,7 @@ impl Lines {
 
     /// The first one with this hash that is meant, and its bit.
     #[inline]
-    pub(super) fn find(
-        &self,
-        hash: u32,
-        is_meant: impl FnMut(&Arc<Flow>, bool) -> bool,
-    ) -> Option<(&Arc<Flow>, bool)> {
+    pub(super) fn find(&self, hash: u32, is_meant: impl FnMut(&Arc<Flow>, bool) -> bool) -> Option<(&Arc<Flow>, bool)> {
         let (line, place) = self.place_of(hash, is_meant)?;
         let line = &self.lines[line];
         Some((line.flows[place].as_ref()?, line.bit(place)))
@@ -164,11 +156,7 @@ impl Lines {
     }
 
     /// Takes out the first one with this hash that is meant.
-    pub(super) fn remove(
-        &mut self,
-        hash: u32,
-        is_meant: impl FnMut(&Arc<Flow>, bool) -> bool,
-    ) -> Option<Arc<Flow>> {
+    pub(super) fn remove(&mut self, hash: u32, is_meant: impl FnMut(&Arc<Flow>, bool) -> bool) -> Option<Arc<Flow>> {
         let (line, place) = self.place_of(hash, is_meant)?;
         let mut passed = self.home(hash);
         while passed != line {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::lines::Lines;
 use super::Table;
+use super::lines::Lines;
 use crate::base::sync::{MutexGuard, Ordering};
 use crate::conntrack::orphan::{Orphan, Token};
 use crate::conntrack::{Direction, Flow, Tuple};
@@ -75,7 +75,9 @@ impl Sources {
 
     fn forget(&mut self, hash: u32, source: &SourceOf<'_>, serial: u64) -> Option<Arc<Flow>> {
         let Ok(mut entry) = self.together.find_entry(hash.into(), |it| it.is_of(source)) else {
-            return self.alone.remove(hash, |it, _| it.serial() == serial && source.is_of(it));
+            return self
+                .alone
+                .remove(hash, |it, _| it.serial() == serial && source.is_of(it));
         };
         let flows = &mut entry.get_mut().flows;
         let at = flows.binary_search_by_key(&serial, |it| it.serial()).ok()?;
@@ -109,10 +111,10 @@ impl Table {
     pub(super) fn keep_mapping(&self, flow: &Arc<Flow>) {
         let original = flow.original();
         let source = SourceOf {
-            tuple: original,
+            tuple: &original,
             zone: zone_of_source(flow),
         };
-        let hash = self.hash_source(original);
+        let hash = self.hash_source(&original);
         self.sources_of(hash).keep(hash as u32, &source, Arc::clone(flow));
     }
 
@@ -121,15 +123,13 @@ impl Table {
         self.forget_orphans();
         let original = of.original();
         let source = SourceOf {
-            tuple: original,
+            tuple: &original,
             zone: zone_of_source(of),
         };
-        let hash = self.hash_source(original);
+        let hash = self.hash_source(&original);
         let sources = self.sources_of(hash);
         let newest_first = sources.newest_first(hash as u32, source);
-        newest_first
-            .filter_map(|flow| flow.settled().map(|it| it.reply))
-            .find(fits)
+        newest_first.map(|flow| flow.reply()).find(fits)
     }
 
     pub(super) fn forget_mapping(&self, of: &Orphan) {

@@ -28,7 +28,7 @@ pub(super) fn write_flow(out: &mut String, flow: &Flow, state: &FlowState, occas
         ZoneScope::Original => write!(out, " --orig-zone {}", zone.id)?,
         ZoneScope::Reply => write!(out, " --reply-zone {}", zone.id)?,
     }
-    let (original, reply) = (flow.original(), &state.reply);
+    let (original, reply) = (flow.original(), flow.reply());
     write!(
         out,
         " -s {} -d {}",
@@ -52,7 +52,7 @@ pub(super) fn write_flow(out: &mut String, flow: &Flow, state: &FlowState, occas
         let name = option.names[0];
         match option.asks {
             Asked::Id(direction, end) | Asked::Key(direction, end) => {
-                write!(out, " --{name} {}", id(original, reply, direction, end))?;
+                write!(out, " --{name} {}", id(&original, &reply, direction, end))?;
             }
             Asked::Type => write!(out, " --{name} {}", original.icmp().0)?,
             Asked::Code => write!(out, " --{name} {}", original.icmp().1)?,

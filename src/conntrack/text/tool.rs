@@ -110,7 +110,7 @@ impl Occasion {
 
     pub(super) fn left(self, state: &FlowState, now: Time) -> Option<u64> {
         // Seen: a time that is over is not shown at the end.
-        Some(state.deadline.since(now).as_secs()).filter(|left| *left != 0 || !self.is_end())
+        Some(state.left(now).as_secs()).filter(|left| *left != 0 || !self.is_end())
     }
 }
 
@@ -164,14 +164,14 @@ fn write_line(
     if let Some(name) = state.protocol.state_name() {
         write!(line, "{name} ")?;
     }
-    let counters = state.counters.as_deref().filter(|_| occasion.sums_up());
-    write_tuple(line, original, false)?;
+    let counters = state.counters().filter(|_| occasion.sums_up());
+    write_tuple(line, &original, false)?;
     write_zone_of(line, flow.zone(), Direction::Original, false)?;
     write_counters(line, counters, Direction::Original)?;
     if !state.status.has(Status::SEEN_REPLY) {
         line.push_str("[UNREPLIED] ");
     }
-    write_tuple(line, &state.reply, false)?;
+    write_tuple(line, &flow.reply(), false)?;
     write_zone_of(line, flow.zone(), Direction::Reply, false)?;
     write_counters(line, counters, Direction::Reply)?;
     if state.status.has(Status::ASSURED) {
@@ -181,7 +181,7 @@ fn write_line(
         write!(line, "mark={} ", state.mark)?;
     }
     write_zone(line, flow.zone(), false)?;
-    if let (Some(started), true) = (state.started, occasion.sums_up()) {
+    if let (Some(started), true) = (state.started(), occasion.sums_up()) {
         write!(line, "delta-time={} ", now.since(started).as_secs())?;
         // Seen: what was deleted is shown without, whatever was asked for.
         if form.ktimestamp && occasion != Occasion::Deleted {
@@ -191,7 +191,7 @@ fn write_line(
             }
         }
     }
-    if let (Some(helper), false) = (state.helper, occasion.is_end()) {
+    if let (Some(helper), false) = (state.helper(), occasion.is_end()) {
         write!(line, "helper={} ", helper.name)?;
     }
     if let Some(uses) = occasion.uses(state) {

@@ -24,10 +24,9 @@ pub(super) fn write_flow(
     now: Time,
 ) -> Result {
     write_beginning(out, occasion.kind())?;
-    let original = flow.original();
     for (name, tuple, direction) in [
-        ("original", original, Direction::Original),
-        ("reply", &state.reply, Direction::Reply),
+        ("original", &flow.original(), Direction::Original),
+        ("reply", &flow.reply(), Direction::Reply),
     ] {
         write!(
             out,
@@ -40,7 +39,7 @@ pub(super) fn write_flow(
         if flow.zone().scope != ZoneScope::Both && flow.zone().of(direction) != 0 {
             write!(out, "<zone>{}</zone>", flow.zone().id)?;
         }
-        if let Some(counters) = state.counters.as_deref().filter(|_| occasion.sums_up()) {
+        if let Some(counters) = state.counters().filter(|_| occasion.sums_up()) {
             let counted = counters[direction.index()];
             write!(
                 out,
@@ -77,7 +76,7 @@ pub(super) fn write_flow(
     if !state.status.has(Status::SEEN_REPLY) {
         out.push_str("<unreplied/>");
     }
-    if let (Some(started), true) = (state.started, occasion.sums_up()) {
+    if let (Some(started), true) = (state.started(), occasion.sums_up()) {
         if form.ktimestamp && occasion != Occasion::Deleted {
             write!(out, "<timestamp><start>{}</start>", nanoseconds(started))?;
             if occasion.is_end() {
@@ -91,7 +90,7 @@ pub(super) fn write_flow(
     if let Occasion::Happened { when: Some(when), .. } = occasion {
         write_when(out, when)?;
     }
-    if let (Some(helper), false) = (state.helper, occasion.is_end()) {
+    if let (Some(helper), false) = (state.helper(), occasion.is_end()) {
         write!(out, "<helper>{}</helper>", helper.name)?;
     }
     out.push_str("</flow>");
@@ -124,7 +123,7 @@ pub(super) fn write_expectation(
         transport(tuple),
         numbers(tuple)?,
         numbers(&it.mask_tuple())?,
-        numbers(master)?
+        numbers(&master)?
     )?;
     let left = it.deadline.since(now).as_secs();
     write!(

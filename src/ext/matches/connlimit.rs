@@ -234,7 +234,7 @@ impl Connlimit {
     /// Of the connections that the packet at hand was counted with, those that are over: its own may not be in the table yet.
     fn over(&self, seen: &Seen, cx: &Context<'_>) -> Over {
         let own = match &cx.tracking.flow {
-            Some(flow) => Some((*flow.original(), flow.zone())),
+            Some(flow) => Some((flow.original(), flow.zone())),
             None => Tuple::of(cx.packet).map(|tuple| (tuple, Zone::default())),
         };
         let known = seen.of.get(&self.address(cx));
@@ -266,7 +266,7 @@ impl Match for Connlimit {
         // In front of tracking, and where nothing is tracked, the kernel looks for a flow itself; but what it counts there is the packet's own
         // tuple, so that an answer counts beside its question.
         let (tuple, stage) = match &cx.tracking.flow {
-            Some(flow) => ((*flow.original(), flow.zone()), Stage::of(flow)),
+            Some(flow) => ((flow.original(), flow.zone()), Stage::of(flow)),
             None => match Tuple::of(cx.packet) {
                 None => return Matched::Malformed,
                 Some(own) => {

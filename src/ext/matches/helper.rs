@@ -54,8 +54,8 @@ impl PartialEq for Helper {
 impl Helper {
     /// The name of the helper whose flow announced this one.
     fn announced_by(cx: &Context<'_>) -> Option<&'static str> {
-        let master = cx.tracking.flow.as_ref()?.lock().master.clone()?;
-        let helper = master.lock().helper?;
+        let master = cx.tracking.flow.as_ref()?.lock().master().cloned()?;
+        let helper = master.lock().helper()?;
         Some(helper.name)
     }
 }
@@ -219,16 +219,16 @@ mod tests {
         let mut packet = udp(1001, 53, &[]);
         bench.track(&mut packet);
         let flow = bench.tracking.flow.clone().unwrap();
-        flow.lock().helper = Some(&FTP);
+        flow.lock().set_helper(Some(&FTP));
         let cases = [
             ("--helper ftp", &packet, "--helper ftp: no helper announced the flow"),
             ("--helper \"\"", &packet, "--helper \"\": no helper announced the flow"),
             ("! --helper ftp", &packet, ""),
         ];
         match_packets(&SPEC, ANY, &bench, &cases);
-        flow.lock().master = Some(Arc::clone(&master));
+        flow.lock().set_master(&master);
         match_packets(&SPEC, ANY, &bench, &cases);
-        master.lock().helper = Some(&FTP);
+        master.lock().set_helper(Some(&FTP));
         let cases = [
             ("--helper ftp", &packet, ""),
             ("--helper \"\"", &packet, ""),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::nat_range::{self, Shift};
 use super::to_ports::{Address, Way};
 use crate::base::Family;
+use crate::conntrack::NatInfo;
 use crate::ext::TargetSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::option::{Opt, Read};
@@ -51,7 +52,10 @@ fn outgoing_address(cx: &mut TargetContext<'_>) -> Address {
         return Address::None;
     };
     if let Some(flow) = &cx.tracking.flow {
-        flow.lock().nat.masquerade_interface = Some(interface);
+        let nat = NatInfo {
+            masquerade_interface: Some(interface),
+        };
+        flow.set_nat(&mut flow.lock(), nat);
     }
     Address::Is(address)
 }
@@ -184,7 +188,7 @@ mod tests {
         };
         assert_eq!(bench.mapped, [(range, Manip::Source)]);
         let flow = bench.tracking.flow.as_ref().unwrap();
-        assert_eq!(flow.lock().nat.masquerade_interface, Some(wan));
+        assert_eq!(flow.nat().masquerade_interface, Some(wan));
     }
 
     #[test]

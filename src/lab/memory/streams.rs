@@ -54,7 +54,7 @@ impl Lab {
         let (flow, direction) = self.machine.router().flows().lookup(self.machine.now, &tuple)?;
         let state = flow.lock();
         match &state.protocol {
-            ProtocolState::Tcp(track) => ask(track, direction, state.sequence.as_deref()),
+            ProtocolState::Tcp(track) => ask(track, direction, state.sequence()),
             _ => None,
         }
     }

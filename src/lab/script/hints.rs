@@ -72,7 +72,7 @@ fn not_attached(lab: &Lab, passage: &Passage, packet: &Packet) -> Option<String>
         return None;
     }
     let (flow, _) = lab.machine.router().flows().lookup(lab.now(), &Tuple::of(packet)?)?;
-    if flow.lock().helper.is_some() {
+    if flow.lock().helper().is_some() {
         return None;
     }
     let (machine, to) = (&lab.machine, flow.original());

@@ -89,7 +89,7 @@ fn numbers_are_shifted_where_a_helper_changed_lengths() {
         let mut state = flow.lock();
         state.status.set(Status::SEQ_ADJUST);
         let other = SequenceAdjustment { after: 7, ..LONGER };
-        state.sequence = Some(Box::new([LONGER, other]));
+        *state.sequence_mut() = [LONGER, other];
     }
     let tracking = |state, direction| Tracking {
         flow: Some(Arc::clone(&flow)),

@@ -27,10 +27,9 @@ fn take(bench: &Bench, from: u16, outside: u16) -> Arc<Flow> {
     let (_, mut tracking) = bench.track(&mut packet);
     let flow = Arc::clone(tracking.flow.as_ref().unwrap());
     {
-        let mut state = flow.lock();
-        let mut reply = *state.reply();
+        let mut reply = flow.reply();
         (reply.destination.address, reply.destination.id) = (address(OUTSIDE), outside);
-        state.set_reply(reply, None);
+        flow.set_reply(&mut flow.lock(), &reply);
     }
     bench.table.confirm(&bench.context(), &packet, &mut tracking).unwrap();
     flow
@@ -59,12 +58,12 @@ fn choice<T>(
 }
 
 fn reply_of(bench: &Bench, flow: &Flow) -> (Tuple, u64) {
-    let mut state = flow.lock();
-    (*state.reply(), bench.table.hash_of_reply(&mut state))
+    let reply = flow.reply();
+    (reply, bench.table.hash(&reply))
 }
 
 fn mapped(flow: &Flow, port: u16) -> Tuple {
-    let mut tuple = *flow.original();
+    let mut tuple = flow.original();
     (tuple.source.address, tuple.source.id) = (address(OUTSIDE), port);
     tuple
 }
@@ -89,7 +88,7 @@ fn a_source_is_in_the_range_by_address_and_port() {
         let is_in = choice(&bench, flow, &range, Manip::Source, |it| it.source_is_in_range(&tuple));
         assert_eq!(is_in, expected, "{port}");
         assert!(!choice(&bench, flow, &range, Manip::Source, |it| it
-            .source_is_in_range(flow.original())));
+            .source_is_in_range(&flow.original())));
     }
 }
 
@@ -225,12 +224,12 @@ fn a_mapped_connection_that_is_over_gives_way() {
         let (_, mut tracking) = bench.track(&mut first);
         let holder = Arc::clone(tracking.flow.as_ref().unwrap());
         {
-            let mut holder = holder.lock();
-            let mut reply = *holder.reply();
+            let mut state = holder.lock();
+            let mut reply = holder.reply();
             (reply.destination.address, reply.destination.id) = (address(OUTSIDE), 3000);
-            holder.set_reply(reply, None);
+            holder.set_reply(&mut state, &reply);
             if is_mapped {
-                holder.status.set(Status::SRC_NAT);
+                state.status.set(Status::SRC_NAT);
             }
         }
         bench.table.confirm(&bench.context(), &first, &mut tracking).unwrap();
@@ -306,7 +305,7 @@ fn an_expected_flow_follows_its_master() {
         random: &mut random,
     };
     track(&bench.table, &bench.context(), &mut cx, &mut packet, &mut tracking);
-    let reply = *tracking.flow.unwrap().lock().reply();
+    let reply = tracking.flow.unwrap().reply();
     let ends = [reply.source, reply.destination].map(|end| (end.address, end.id));
     assert_eq!(ends, [(address(A), 2000), (address(B), 20)]);
 }

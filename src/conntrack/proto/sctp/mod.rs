@@ -89,7 +89,8 @@ const INIT: [u8; 32] = [
     0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20, 0, 0, 0, 0x11, 0, 0, 0xff, 0xff, 0, 10, 0, 10, 0, 0, 0, 1,
 ];
 
-pub(crate) type State = Association;
+/// Apart from the flow, as TCP's.
+pub(crate) type State = Box<Association>;
 
 /// A packet whose chunks stand where they may.
 #[derive(Clone, Copy, Debug)]

@@ -101,7 +101,8 @@ const STATES: &[(&str, &str)] = &[
     ("SYN_SENT2", "SYN_SENT2"),
 ];
 
-pub(crate) type State = TcpTrack;
+/// Apart from the flow: those of other protocols need no room for it.
+pub(crate) type State = Box<TcpTrack>;
 
 impl Tracker for TcpTrack {
     type Seen<'p> = Segment<'p>;

@@ -36,7 +36,7 @@ fn what_happens_to_a_flow() {
         let flow = tracking.flow.unwrap();
         bench.pass_all([tcp((B, 21), (A, 3000), (100, 2), SYN | ACK)]);
         flow.lock().mark = 7;
-        flow.lock().helper = Some(&FTP);
+        flow.lock().set_helper(Some(&FTP));
         bench.pass_all([tcp((A, 3000), (B, 21), (2, 101), ACK)]);
         bench.table.flush();
     });
@@ -83,7 +83,7 @@ fn a_flow_as_xml_and_as_options() {
     bench.settings.timestamp = true;
     let (_, tracking) = bench.pass(tcp((A, 3000), (B, 21), (1, 0), SYN)).unwrap();
     let flow = tracking.flow.unwrap();
-    flow.lock().helper = Some(&FTP);
+    flow.lock().set_helper(Some(&FTP));
     let (_, tracking) = bench.pass(echo(A, B, 8, 7)).unwrap();
     let ping = tracking.flow.unwrap();
     let now = bench.now + Duration::from_millis(1500);

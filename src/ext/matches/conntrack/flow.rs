@@ -19,8 +19,8 @@ pub(super) fn view(cx: &Context<'_>) -> (CtState, Option<FlowView>) {
     let flow = tracking.flow.as_ref().map(|flow| {
         let locked = flow.lock();
         FlowView {
-            original: *flow.original(),
-            reply: *locked.reply(),
+            original: flow.original(),
+            reply: flow.reply(),
             status: locked.status,
             expires: if locked.status.has(Status::CONFIRMED) {
                 locked.deadline.since(cx.now).as_secs()
