@@ -23,6 +23,7 @@ use super::{
 };
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use collect::SweepPlace;
 use lines::Lines;
 use sources::{Sources, zone_of_source};
 
@@ -38,6 +39,8 @@ pub struct Table {
     count: AtomicUsize,
     /// When it was seen that the time of none was over, and how many ended at once before that.
     all_living: Mutex<Option<(Time, u64)>>,
+    /// Where the dead are looked for next.
+    swept: Mutex<SweepPlace>,
     next_serial: AtomicU64,
     expectations: Mutex<Expectations>,
     /// Lets a new flow pass without a look at the lock where nothing is expected.
@@ -51,8 +54,6 @@ pub struct Table {
     pub(crate) statistics: Statistics,
     is_listed_by_packets: AtomicBool,
 }
-
-pub use collect::SweepPlace;
 
 /// Whether a flow that was found by its hash stands under this tuple, and there in this zone.
 #[inline]
@@ -112,6 +113,7 @@ impl Table {
             forgotten: Arc::default(),
             count: AtomicUsize::new(0),
             all_living: Mutex::default(),
+            swept: Mutex::default(),
             next_serial: AtomicU64::new(0),
             expectations: Mutex::default(),
             expectation_count: AtomicUsize::new(0),

@@ -6,7 +6,6 @@ use super::event_loop::{Driver, PortIndex};
 use super::follow::Followers;
 use super::server::Service;
 use crate::base::{InterfaceId, InterfaceName, Pace, Time};
-use crate::conntrack::SweepPlace;
 use crate::engine::{Emission, Port};
 use crate::explain::filter::{Outcome, Subject};
 use crate::explain::story::Story;
@@ -56,7 +55,6 @@ impl DrivenLab {
                 clock,
                 followers,
                 waker,
-                swept: SweepPlace::default(),
             }
         }
     }
@@ -135,8 +133,6 @@ pub struct Commands {
     clock: Clock,
     followers: Followers,
     waker: Waker,
-    /// Where in the table of flows the dead are looked for next.
-    swept: SweepPlace,
 }
 
 impl Service for Commands {
@@ -155,7 +151,7 @@ impl Service for Commands {
     fn idle(&mut self) {
         let router = self.lab.machine.router();
         router.reclaim();
-        self.swept = router.flows().sweep_part(self.clock.now(), self.swept);
+        router.flows().sweep_part(self.clock.now());
     }
 }
 

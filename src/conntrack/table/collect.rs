@@ -24,7 +24,7 @@ const EARLY_DROP_REACH: [usize; 2] = [16, 256];
 
 /// Where in a table a sweep goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SweepPlace {
+pub(super) struct SweepPlace {
     pub(super) shard: usize,
     pub(super) line: usize,
 }
@@ -98,9 +98,16 @@ impl Table {
             .sum()
     }
 
-    /// A part of [`Self::sweep`], for a table that packets use meanwhile: looks at a bounded number of flows, and gives where to go on next time.
-    pub fn sweep_part(&self, now: Time, from: SweepPlace) -> SweepPlace {
+    /// A part of [`Self::sweep`], for a table that packets use meanwhile: looks at a bounded number of flows, and goes on from there next time.
+    pub fn sweep_part(&self, now: Time) {
         self.collect_expectations(now);
+        let from = *self.swept.lock();
+        let reached = self.sweep_lines(now, from);
+        *self.swept.lock() = reached;
+    }
+
+    /// Gives where to go on.
+    fn sweep_lines(&self, now: Time, from: SweepPlace) -> SweepPlace {
         let lines: usize = self.shards.iter().map(|shard| shard.lock().count()).sum();
         let mut left = lines.min(SWEPT_AT_ONCE.max(lines / PARTS));
         let (mut place, mut flows) = (from, Vec::with_capacity(PIECE * 3));
