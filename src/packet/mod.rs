@@ -4,14 +4,21 @@
 //! Every edit of a packet goes through here, because only here is it known which checksums must follow: a complete checksum is updated
 //! incrementally, a partial one (TUN offload: only the pseudo-header is summed) follows the pseudo-header alone.
 
+mod cut;
 mod edit;
+mod join;
 pub(crate) mod log_line;
+mod offload;
 mod segment;
 mod sender;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use cut::cut;
 pub use edit::End;
+pub use join::Joined;
+pub use offload::{NoSegments, Offload, finish};
+pub(crate) use offload::{checksum_place, headers_of, transport_of};
 pub use segment::MssEdit;
 pub use sender::{Credentials, Sender};
 
@@ -47,6 +54,9 @@ pub struct Packet {
     is_fragment: bool,
     /// What edits of addresses, ports and payload go by.
     pub checksum: ChecksumState,
+    /// Of a packet that stands for many: see [`Offload`]. 0: it is one.
+    segment_size: u16,
+    ecn: bool,
     /// Where it came in; `None` for the router's own packets.
     pub input: Option<InterfaceId>,
     /// Where it is going out; set by routing.
@@ -91,6 +101,8 @@ impl Packet {
             fragment_offset: layout.fragment_offset,
             is_fragment: layout.is_fragment,
             checksum: ChecksumState::Unknown,
+            segment_size: 0,
+            ecn: false,
             input: None,
             output: None,
             sender: Sender::NoSocket,
