@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Once;
@@ -16,6 +16,70 @@ pub fn borrow<T>(_owner: &T, raw: RawFd) -> BorrowedFd<'_> {
     // SAFETY: the number is the owner's, and the borrow lives no longer than the owner does.
     unsafe { BorrowedFd::borrow_raw(raw) }
 }
+
+/// Makes a TUN device with a header of ten bytes before each packet (`IFF_VNET_HDR`), in the namespace of the calling thread. The name has been
+/// checked. Reading from it does not wait.
+pub fn open_tun_with_header(name: &str) -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
+    // `struct ifreq`: sixteen bytes of a name, and of the rest only the flags count.
+    let mut request = [0u8; 40];
+    let length = name.len().min(15);
+    request[..length].copy_from_slice(&name.as_bytes()[..length]);
+    request[16..18].copy_from_slice(&(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR).to_ne_bytes());
+    let header: libc::c_int = 10;
+    // SAFETY: both calls read (the first writes, too) what the pointers lead to, which is as large as the kernel's types and lives through them.
+    unsafe {
+        if libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) == -1
+            || libc::ioctl(file.as_raw_fd(), TUNSETVNETHDRSZ, &raw const header) == -1
+        {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(file)
+}
+
+/// What a TUN's reader takes unfinished, in the bits of `TUN_F_...`.
+pub fn set_tun_offload(tun: &OwnedFd, bits: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the argument is a number, no pointer.
+    match unsafe { libc::ioctl(tun.as_raw_fd(), TUNSETOFFLOAD, libc::c_ulong::from(bits)) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a record whose first bytes go into `header` and the others into `body`, as far as its capacity goes and in the place of what was there.
+/// Says how many bytes came in all.
+pub fn read_header_and_body(file: BorrowedFd<'_>, header: &mut [u8], body: &mut Vec<u8>) -> io::Result<usize> {
+    body.clear();
+    let parts = [
+        libc::iovec {
+            iov_base: header.as_mut_ptr().cast(),
+            iov_len: header.len(),
+        },
+        libc::iovec {
+            iov_base: body.as_mut_ptr().cast(),
+            iov_len: body.capacity(),
+        },
+    ];
+    // SAFETY: both parts may be written to over their whole length, and live through the call.
+    let read = unsafe { libc::readv(file.as_raw_fd(), parts.as_ptr(), 2) };
+    let Ok(read) = usize::try_from(read) else {
+        return Err(io::Error::last_os_error());
+    };
+    let in_body = read.saturating_sub(header.len()).min(body.capacity());
+    // SAFETY: the kernel has just written so many bytes there, and no more than there is room for.
+    unsafe { body.set_len(in_body) };
+    Ok(read)
+}
+
+const IFF_TUN: u16 = 0x0001;
+const IFF_NO_PI: u16 = 0x1000;
+const IFF_VNET_HDR: u16 = 0x4000;
+const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
+const TUNSETOFFLOAD: libc::Ioctl = 0x4004_54d0;
+const TUNSETVNETHDRSZ: libc::Ioctl = 0x4004_54d8;
 
 /// Moves the calling thread into new namespaces.
 pub fn unshare(namespaces: Namespaces) -> io::Result<()> {

@@ -1,20 +1,31 @@
-//! A TUN device, through the `tun-tap` crate.
+//! A TUN device, through the `tun-tap` crate; with offload, of which that crate knows nothing, through [`syscall`](super::syscall).
 //!
 //! A TUN belongs to the network namespace of the thread that opened it, and its file works from any other: so a lab opens one inside a host's
 //! namespace and keeps the file. It goes away with its file, also when the process is killed.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use tun_tap::{Iface, Mode};
 
-use super::Device;
-use crate::base::InterfaceName;
+use super::{Device, LARGEST_PACKET, Offloads, Received, syscall, vnet};
+use crate::base::{Family, InterfaceName, protocol};
+use crate::packet::{Offload, cut, finish, transport_of};
 
-/// An open TUN device: IP packets without a header before them.
+/// An open TUN device: IP packets, and with offload packets that stand for many, and such whose checksum is unfinished.
 pub struct TunDevice {
-    interface: Iface,
+    file: File,
     name: InterfaceName,
+    offloads: Offloads,
+    /// Where packets are finished that the device does not take as they are.
+    finished: Vec<u8>,
+}
+
+enum File {
+    Plain(Iface),
+    /// A header stands before each packet.
+    WithHeader(OwnedFd),
 }
 
 impl TunDevice {
@@ -33,9 +44,31 @@ impl TunDevice {
             .set_non_blocking()
             .map_err(|error| TunError::of(name, error))?;
         Ok(Self {
-            interface,
+            file: File::Plain(interface),
             name: wanted,
+            offloads: Offloads::default(),
+            finished: Vec::new(),
         })
+    }
+
+    /// The same, with as much offload as the kernel has; without, where it has none.
+    pub fn open_with_offload(name: &str) -> Result<Self, TunError> {
+        let wanted = valid_name(name).ok_or_else(|| TunError::BadName { name: name.into() })?;
+        let opened = syscall::open_tun_with_header(name);
+        if let Ok(file) = opened
+            && let Some((_, offloads)) = ASKED
+                .iter()
+                .find(|(bits, _)| syscall::set_tun_offload(&file, *bits).is_ok())
+        {
+            return Ok(Self {
+                file: File::WithHeader(file),
+                name: wanted,
+                offloads: *offloads,
+                finished: Vec::new(),
+            });
+        }
+        // Whatever is wrong beside offload shows here.
+        Self::open(name)
     }
 
     /// Whether this process could make one, without making one: `/dev/net/tun` is there and may be opened. Making it also takes
@@ -54,22 +87,157 @@ impl Device for TunDevice {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        match uninterrupted(|| self.interface.recv(buffer)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            received => received.map(Some),
+        let mut whole = Vec::new();
+        loop {
+            match self.receive_with(&mut whole)? {
+                Received::Packet(offload) => {
+                    // Who asks so takes one packet as it is: only a checksum can be finished for them.
+                    if !offload.is_done() {
+                        finish(&mut whole);
+                    }
+                    let length = whole.len().min(buffer.len());
+                    buffer[..length].copy_from_slice(&whole[..length]);
+                    return Ok(Some(length));
+                }
+                Received::Refused(_) => {}
+                Received::Nothing => return Ok(None),
+            }
         }
     }
 
     fn send(&mut self, packet: &[u8]) -> io::Result<()> {
-        uninterrupted(|| self.interface.send(packet)).map(drop)
+        self.write(packet, Offload::default())
+    }
+
+    fn receive_with(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+        buffer.clear();
+        buffer.reserve(LONGEST_READ);
+        let mut header = [0; vnet::LENGTH];
+        let received = match &self.file {
+            File::Plain(interface) => {
+                let file = syscall::borrow(interface, interface.as_raw_fd());
+                uninterrupted(|| Ok(rustix::io::read(file, rustix::buffer::spare_capacity(buffer))?))
+            }
+            File::WithHeader(file) => {
+                uninterrupted(|| syscall::read_header_and_body(file.as_fd(), &mut header, buffer))
+            }
+        };
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+            Err(error) => Err(error),
+            Ok(_) if matches!(self.file, File::Plain(_)) => Ok(Received::Packet(Offload::default())),
+            Ok(length) if length < vnet::LENGTH => Ok(Received::Refused(vnet::BadOffload::Truncated)),
+            Ok(_) => Ok(vnet::read(&header, buffer).map_or_else(Received::Refused, Received::Packet)),
+        }
+    }
+
+    fn send_with(&mut self, packet: &[u8], offload: Offload) -> io::Result<()> {
+        if offload.is_done() || self.takes(packet, offload) {
+            return self.write(packet, offload);
+        }
+        let mut finished = std::mem::take(&mut self.finished);
+        let mut sent = Ok(());
+        let mut write = |piece: &mut Vec<u8>| {
+            if let Err(error) = self.write(piece, Offload::default()) {
+                sent = Err(error);
+            }
+        };
+        match offload.segment_size {
+            0 => {
+                finished.clear();
+                finished.extend_from_slice(packet);
+                finish(&mut finished);
+                write(&mut finished);
+            }
+            size => cut(packet, size, &mut finished, &mut write),
+        }
+        self.finished = finished;
+        sent
+    }
+
+    fn offloads(&self) -> Offloads {
+        self.offloads
+    }
+}
+
+impl TunDevice {
+    fn takes(&self, packet: &[u8], offload: Offload) -> bool {
+        let Offloads {
+            checksum,
+            tcp4,
+            tcp6,
+            udp,
+        } = self.offloads;
+        match (offload.segment_size, transport_of(packet)) {
+            (0, _) => checksum,
+            (_, Some((_, protocol::UDP))) => udp,
+            (_, Some((Family::V4, _))) => tcp4,
+            (_, Some((Family::V6, _))) => tcp6,
+            (_, None) => false,
+        }
+    }
+
+    fn write(&self, packet: &[u8], offload: Offload) -> io::Result<()> {
+        let header = vnet::write(packet, offload);
+        uninterrupted(|| match &self.file {
+            File::Plain(interface) => interface.send(packet),
+            File::WithHeader(file) => Ok(rustix::io::writev(
+                file,
+                &[IoSlice::new(&header), IoSlice::new(packet)],
+            )?),
+        })
+        .map(drop)
     }
 }
 
 impl AsFd for TunDevice {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        super::syscall::borrow(&self.interface, self.interface.as_raw_fd())
+        match &self.file {
+            File::Plain(interface) => syscall::borrow(interface, interface.as_raw_fd()),
+            File::WithHeader(file) => file.as_fd(),
+        }
     }
 }
+
+/// What is asked of the kernel, the most first: the bits of `TUN_F_...`, and what they mean. UDP came with Linux 6.2, both families at once.
+const ASKED: [(u32, Offloads); 3] = [
+    (
+        CHECKSUM | TCP4 | TCP6 | TCP_ECN | UDP4 | UDP6,
+        Offloads {
+            checksum: true,
+            tcp4: true,
+            tcp6: true,
+            udp: true,
+        },
+    ),
+    (
+        CHECKSUM | TCP4 | TCP6 | TCP_ECN,
+        Offloads {
+            checksum: true,
+            tcp4: true,
+            tcp6: true,
+            udp: false,
+        },
+    ),
+    (
+        CHECKSUM,
+        Offloads {
+            checksum: true,
+            tcp4: false,
+            tcp6: false,
+            udp: false,
+        },
+    ),
+];
+const CHECKSUM: u32 = 0x01;
+const TCP4: u32 = 0x02;
+const TCP6: u32 = 0x04;
+const TCP_ECN: u32 = 0x08;
+const UDP4: u32 = 0x20;
+const UDP6: u32 = 0x40;
+
+/// A packet of IPv6 has its header beside what its length field tells.
+const LONGEST_READ: usize = LARGEST_PACKET + 40;
 
 /// Why there is no TUN device, and what to do.
 #[derive(Debug, thiserror::Error)]
