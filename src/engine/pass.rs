@@ -16,7 +16,7 @@ use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
     OutputRoute, Suppressed, fragment, from_program, lacks_identification, sanity,
 };
-use crate::packet::{Packet, Sender};
+use crate::packet::{Offload, Packet, Sender};
 use crate::rule::{Hook, WayOut};
 
 mod beside;
@@ -68,6 +68,18 @@ pub(super) struct Transit {
     pub way: Option<WayOut>,
 }
 
+impl Transit {
+    /// A packet that this one was cut into, with what is known of the whole.
+    fn with(&self, packet: Packet) -> Self {
+        Self {
+            packet,
+            tracking: self.tracking.clone(),
+            delivery: self.delivery,
+            way: self.way,
+        }
+    }
+}
+
 impl<'a, O: Observer> Pass<'a, O> {
     pub(super) fn new(router: &'a Router, worker: &'a mut Worker, now: Time, observer: &'a mut O) -> Self {
         let (config, live) = (router.config.load(), router.live.load());
@@ -92,7 +104,12 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// A packet from the wire.
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
         let buffer = self.worker.buffer(bytes);
-        self.see_arrival(Some(interface), bytes);
+        self.arrive_with(interface, buffer, Offload::default())
+    }
+
+    /// The same of a packet of which its device leaves something to do.
+    pub(super) fn arrive_with(&mut self, interface: InterfaceId, buffer: Vec<u8>, offload: Offload) -> Report {
+        self.see_arrival(Some(interface), &buffer);
         let report = match sanity(&buffer) {
             // The device does not even take it: nobody counts it.
             Ok(_) if !self.config.net.interface(interface).is_up => {
@@ -106,7 +123,11 @@ impl<'a, O: Observer> Pass<'a, O> {
                     way: None,
                 };
                 transit.packet.input = Some(interface);
-                self.inward(&mut transit, None)
+                if offload != Offload::default() && transit.packet.set_offload(offload).is_err() {
+                    self.gone(Reason::Host(DropReason::SegmentsRefused), &mut transit)
+                } else {
+                    self.inward(&mut transit, None)
+                }
             }
             Err(reason) => self.stopped(Reason::Host(reason), None),
         };
@@ -310,6 +331,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.worker.output.push(Emission {
             port: Port::Local,
             bytes,
+            offload: Offload::default(),
             is_beside: self.leaves_beside,
         });
         match answer {
@@ -399,10 +421,6 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// From this stage of POSTROUTING on.
     fn depart_from(&mut self, from: usize, transit: &mut Transit, mtu: u32, forwarding: Option<&Forwarding>) -> Report {
-        let fate = match forwarding {
-            Some(_) => Fate::Forwarded,
-            None => Fate::Sent,
-        };
         if let Err(reason) = self.hook(Hook::Postrouting, from, transit) {
             let forwarding = forwarding.copied();
             return self.stopped_at_hook(reason, transit, Onward::Depart { mtu, forwarding });
@@ -415,7 +433,25 @@ impl<'a, O: Observer> Pass<'a, O> {
             // Every hook has seen it, and its flow is in the table; nobody is told.
             return self.gone(Reason::Host(DropReason::LinkDown), transit);
         }
-        if transit.packet.len() <= mtu as usize && transit.packet.largest_fragment == 0 {
+        if transit.packet.offload().segment_size != 0 && transit.packet.largest_segment() > mtu as usize {
+            return self.depart_in_segments(output, transit, mtu, forwarding);
+        }
+        self.leave_or_fragment(output, transit, mtu, forwarding)
+    }
+
+    fn leave_or_fragment(
+        &mut self,
+        output: InterfaceId,
+        transit: &mut Transit,
+        mtu: u32,
+        forwarding: Option<&Forwarding>,
+    ) -> Report {
+        let fate = match forwarding {
+            Some(_) => Fate::Forwarded,
+            None => Fate::Sent,
+        };
+        let state = transit.tracking.state;
+        if transit.packet.largest_segment() <= mtu as usize && transit.packet.largest_fragment == 0 {
             self.leave(output, transit, forwarding);
             return Report { fate, state };
         }
@@ -423,13 +459,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         match fragment(transit.packet.take(), mtu, &mut |piece| pieces.push(piece)) {
             Ok(()) => {
                 for packet in pieces {
-                    let mut piece = Transit {
-                        packet,
-                        tracking: transit.tracking.clone(),
-                        delivery: transit.delivery,
-                        way: transit.way,
-                    };
-                    self.leave(output, &mut piece, forwarding);
+                    self.leave(output, &mut transit.with(packet), forwarding);
                 }
                 Report { fate, state }
             }
@@ -444,6 +474,27 @@ impl<'a, O: Observer> Pass<'a, O> {
                 }
             }
         }
+    }
+
+    /// Its segments do not fit the way out: each leaves by itself, in fragments, or is too big.
+    #[cold]
+    fn depart_in_segments(
+        &mut self,
+        output: InterfaceId,
+        transit: &mut Transit,
+        mtu: u32,
+        forwarding: Option<&Forwarding>,
+    ) -> Report {
+        let mut segments = Vec::new();
+        transit.packet.take().cut(&mut |segment| segments.push(segment));
+        let mut last = None;
+        for segment in segments {
+            last = Some(self.leave_or_fragment(output, &mut transit.with(segment), mtu, forwarding));
+        }
+        last.unwrap_or(Report {
+            fate: Fate::Stopped(Reason::Host(DropReason::SegmentsRefused)),
+            state: transit.tracking.state,
+        })
     }
 
     /// Out by an interface. By `lo` it comes in again, with what is known of it.
@@ -462,7 +513,12 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
-        packet.finish_checksum();
+        if !self.worker.leaves_to_devices {
+            if packet.offload().segment_size != 0 {
+                return packet.take().cut(&mut |mut segment| self.transmit(output, &mut segment));
+            }
+            packet.finish_checksum();
+        }
         if O::WATCHING {
             let interface = self.config.net.interface(output).name;
             self.observer.see(Event::Sent {
@@ -472,6 +528,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         self.worker.output.push(Emission {
             port: Port::Interface(output),
+            offload: packet.offload(),
             bytes: packet.take_bytes(),
             is_beside: self.leaves_beside,
         });

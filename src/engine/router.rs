@@ -15,7 +15,7 @@ use crate::base::{Family, InterfaceId, Pace, Random, Time};
 use crate::conntrack::{self, Settings};
 use crate::helper::Loaded;
 use crate::net::{HostState, Listeners, Net, Reassembly};
-use crate::packet::Sender;
+use crate::packet::{Offload, Sender};
 use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules, TrackingNow};
 use crate::set::{AddressSets, NoSets};
 
@@ -243,6 +243,21 @@ impl Router {
         worker.begin();
         worker.number += 1;
         Pass::new(self, worker, now, observer).arrive(interface, bytes)
+    }
+
+    /// The same of a packet of which something is left to do, as its device said. Its bytes are taken, and another buffer is left in their place.
+    pub fn receive_with<O: Observer>(
+        &self,
+        worker: &mut Worker,
+        now: Time,
+        interface: InterfaceId,
+        (bytes, offload): (&mut Vec<u8>, Offload),
+        observer: &mut O,
+    ) -> Report {
+        worker.begin();
+        worker.number += 1;
+        let buffer = worker.exchange(bytes);
+        Pass::new(self, worker, now, observer).arrive_with(interface, buffer, offload)
     }
 
     /// The router itself sends a packet: the OUTPUT path. Nothing says which program's it is.

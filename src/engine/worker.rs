@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::base::{InterfaceId, Random};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{Delivery, Forwarding};
-use crate::packet::Packet;
+use crate::packet::{Offload, Packet};
 use crate::rule::LogRecord;
 
 use super::rate_limit::RateLimit;
@@ -27,8 +27,10 @@ pub enum Port {
 pub struct Emission {
     /// Where it left.
     pub port: Port,
-    /// From the IP header on, checksums included.
+    /// From the IP header on, checksums included, unless the worker leaves them to devices.
     pub bytes: Vec<u8>,
+    /// What the device has to do yet: nothing, unless the worker leaves it something ([`Worker::leave_to_devices`]).
+    pub offload: Offload,
     /// It is a copy that a rule sent beside a packet, or came of one: it goes to whom the rule says, whatever its address is.
     pub is_beside: bool,
 }
@@ -131,6 +133,7 @@ pub struct Worker {
     pub(super) log: Vec<LogRecord>,
     pub(super) full: RateLimit,
     pub(super) number: u64,
+    pub(super) leaves_to_devices: bool,
     pool: Vec<Vec<u8>>,
 }
 
@@ -145,6 +148,7 @@ impl Worker {
             log: Vec::new(),
             full: RateLimit::default(),
             number: 0,
+            leaves_to_devices: false,
             pool: Vec::new(),
         }
     }
@@ -152,6 +156,17 @@ impl Worker {
     /// What left because of the last packet, in order.
     pub fn output(&self) -> &[Emission] {
         &self.output
+    }
+
+    /// The same, for who takes the bytes and leaves other buffers in their place.
+    pub fn output_mut(&mut self) -> &mut [Emission] {
+        &mut self.output
+    }
+
+    /// From now on packets leave as they are: some stand for many, and of some the checksum is unfinished. Who takes the output hands it to devices
+    /// that do the rest. Otherwise each packet that leaves is one, and finished.
+    pub fn leave_to_devices(&mut self) {
+        self.leaves_to_devices = true;
     }
 
     /// The last packet's number, from 1: flows remember by which packet they were opened and answered.
@@ -183,6 +198,11 @@ impl Worker {
         buffer.clear();
         buffer.extend_from_slice(bytes);
         buffer
+    }
+
+    /// Takes a packet's bytes, and leaves a buffer of its own for the next.
+    pub(super) fn exchange(&mut self, bytes: &mut Vec<u8>) -> Vec<u8> {
+        std::mem::replace(bytes, self.pool.pop().unwrap_or_default())
     }
 
     pub(super) fn recycle(&mut self, packet: &mut Packet) {

@@ -17,7 +17,7 @@ use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::engine::{Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Seen, Silent, Worker};
 use crate::explain::story::{Deciders, Story};
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
-use crate::packet::{Packet, Sender};
+use crate::packet::{Offload, Packet, Sender};
 use crate::rule::LogRecord;
 use crate::syntax::problem::SourceError;
 
@@ -359,6 +359,28 @@ impl Lab {
         let log = self.worker.take_log();
         self.machine.log.keep(self.machine.now, log);
         (report, self.worker.output())
+    }
+
+    /// The same of a packet of which its device leaves something to do. Its bytes are taken, and another buffer is left in their place.
+    pub fn carry_with<O: Observer>(
+        &mut self,
+        interface: InterfaceId,
+        packet: (&mut Vec<u8>, Offload),
+        observer: &mut O,
+    ) -> (Report, &mut [Emission]) {
+        let now = self.machine.now;
+        let router = self.machine.router_for_packets();
+        let report = router.receive_with(&mut self.worker, now, interface, packet, observer);
+        let log = self.worker.take_log();
+        if !log.is_empty() {
+            self.machine.log.keep(now, log);
+        }
+        (report, self.worker.output_mut())
+    }
+
+    /// Packets leave this lab as they are, and devices do what is left.
+    pub fn leave_to_devices(&mut self) {
+        self.worker.leave_to_devices();
     }
 
     /// What left because of the last packet, or the last tick.

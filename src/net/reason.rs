@@ -66,6 +66,7 @@ reasons! {
     UdpChecksum = "UDP_CSUM", "the UDP checksum is wrong";
     IcmpChecksum = "ICMP_CSUM", "the ICMP checksum is wrong";
     TransportTruncated = "NOT_SPECIFIED", "the transport header is cut short";
+    SegmentsRefused = "NOT_SPECIFIED", "it cannot be cut into the segments that its device says it stands for";
     TransportLength = "PKT_TOO_SMALL", "a length in the transport header contradicts the packet";
     QuotedHeader = "IP_INHDR", "the header that the ICMP error quotes is malformed";
     UnknownIcmp = "UNHANDLED_PROTO", "no such ICMP type";

@@ -3,13 +3,13 @@
 use super::{Known, Pass, Transit};
 use crate::base::InterfaceId;
 use crate::engine::observer::{Event, Observer};
-use crate::engine::queue::{Held, QueueVerdict, VerdictKind};
+use crate::engine::queue::{Found, Held, QueueVerdict, QueuedAt, VerdictKind};
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Fate, Report};
-use crate::net::{Forwarding, OutputRoute};
+use crate::net::{Forwarding, OutputKey, OutputRoute};
 
 /// Where a held packet goes on, once its hook is done.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::engine) enum Onward {
     Inward(Option<Known>),
     Forward(Forwarding),
@@ -34,27 +34,57 @@ impl<O: Observer> Pass<'_, O> {
             return self.gone(reason, transit);
         };
         self.see_stop(&reason);
-        // Who listens gets it whole.
-        transit.packet.finish_checksum();
-        let held = Transit {
-            packet: transit.packet.take(),
-            tracking: std::mem::take(&mut transit.tracking),
-            delivery: transit.delivery,
-            way: transit.way,
-        };
-        let state = held.tracking.state;
-        self.holds_pieces |= held.packet.largest_fragment != 0;
+        let state = transit.tracking.state;
+        if transit.packet.offload().segment_size != 0 {
+            self.hold_segments(place, transit, &onward);
+        } else {
+            // Who listens gets it whole.
+            transit.packet.finish_checksum();
+            let held = Transit {
+                packet: transit.packet.take(),
+                tracking: std::mem::take(&mut transit.tracking),
+                delivery: transit.delivery,
+                way: transit.way,
+            };
+            self.hold(place, held, onward);
+        }
+        Report {
+            fate: Fate::Stopped(reason),
+            state,
+        }
+    }
+
+    fn hold(&mut self, place: QueuedAt, transit: Transit, onward: Onward) {
+        self.holds_pieces |= transit.packet.largest_fragment != 0;
         let remembered = if O::WATCHING { self.observer.hold() } else { None };
         self.router.queues.put(Held {
             place,
-            transit: held,
+            transit,
             onward,
             number: self.worker.number,
             remembered,
         });
-        Report {
-            fate: Fate::Stopped(reason),
-            state,
+    }
+
+    /// Who listens gets packets as they would be on a wire: one that stands for many waits as so many, the first at the place that was kept for
+    /// it, each other at one of its own while there is room.
+    fn hold_segments(&mut self, first: QueuedAt, transit: &mut Transit, onward: &Onward) {
+        let mut segments = Vec::new();
+        transit.packet.take().cut(&mut |segment| segments.push(segment));
+        let mut kept = Some(first.kept);
+        for segment in segments {
+            let mut segment = transit.with(segment);
+            let found = match kept.take() {
+                Some(kept) => Found::Place(kept),
+                None => self.router.queues.find(first.queue),
+            };
+            match found {
+                Found::Place(kept) => self.hold(QueuedAt { kept, ..first }, segment, *onward),
+                Found::Full { fail_open: true } => {
+                    self.go_on(first.stage + 1, &mut segment, Some(first.key), *onward);
+                }
+                Found::Full { fail_open: false } | Found::Nobody => self.worker.recycle(&mut segment.packet),
+            }
         }
     }
 
@@ -99,18 +129,25 @@ impl<O: Observer> Pass<'_, O> {
         {
             return self.gone(Reason::NoPacketAnyMore(place.queue), &mut transit);
         }
+        self.go_on(from, &mut transit, Some(place.key), onward)
+    }
+
+    /// From this stage of the hook on in which it was stopped.
+    fn go_on(&mut self, from: usize, transit: &mut Transit, key: Option<OutputKey>, onward: Onward) -> Report {
         match onward {
-            Onward::Inward(known) => self.inward_from(from, &mut transit, known),
-            Onward::Forward(route) => self.forward_from(from, &mut transit, &route),
-            Onward::Deliver => self.deliver_from(from, &mut transit),
-            Onward::Outward { route, is_by_program } => {
-                self.outward_from(from, Some(place.key), &mut transit, route, is_by_program)
+            Onward::Inward(known) => self.inward_from(from, transit, known),
+            Onward::Forward(route) => self.forward_from(from, transit, &route),
+            Onward::Deliver => self.deliver_from(from, transit),
+            Onward::Outward { route, is_by_program } => self.outward_from(from, key, transit, route, is_by_program),
+            Onward::Depart { mtu, forwarding } => self.depart_from(from, transit, mtu, forwarding.as_ref()),
+            Onward::ToSelf(interface) => {
+                let packet = transit.packet.take();
+                let copy = transit.with(packet);
+                match self.postrouting_of_copy(from, copy, interface) {
+                    Ok(copy) => self.come_in_again(copy),
+                    Err(report) => report,
+                }
             }
-            Onward::Depart { mtu, forwarding } => self.depart_from(from, &mut transit, mtu, forwarding.as_ref()),
-            Onward::ToSelf(interface) => match self.postrouting_of_copy(from, transit, interface) {
-                Ok(copy) => self.come_in_again(copy),
-                Err(report) => report,
-            },
         }
     }
 }

@@ -25,9 +25,9 @@ pub(crate) fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome
     }
 }
 
-/// Too big and not to be fragmented.
+/// Too big and not to be fragmented. Of a packet that stands for many, only the segments leave.
 fn exceeds(packet: &Packet, mtu: usize) -> bool {
-    packet.len() > mtu && must_not_be_cut(packet, mtu)
+    packet.largest_segment() > mtu && must_not_be_cut(packet, mtu)
 }
 
 /// Of a packet that tracking joined of fragments, only the largest counts, for it leaves in such pieces again.
