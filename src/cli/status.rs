@@ -48,6 +48,9 @@ struct Interface {
     addresses: Vec<String>,
     /// `None` where no device is behind it.
     counters: Option<BTreeMap<String, u64>>,
+    /// What its devices leave to the router; the same.
+    #[serde(default)]
+    offload: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,6 +84,9 @@ impl Inside {
                 let named = counters.named().into_iter();
                 named.map(|(name, count)| (name.to_owned(), count)).collect()
             }),
+            offload: machine
+                .counters(it.name)
+                .map(|counters| counters.offloads.iter().map(|&name| name.to_owned()).collect()),
         };
         let host = |it: &crate::lab::file::Host| Host {
             name: it.name.clone(),
@@ -268,6 +274,13 @@ impl Seen {
             let _ = write!(text, "  interface {} mtu {} {addresses}", it.name, it.mtu);
             for (name, count) in it.counters.iter().flatten() {
                 let _ = write!(text, ", {count} {name}");
+            }
+            match it.offload.as_deref() {
+                Some([]) => text += ", offload off",
+                Some(names) => {
+                    let _ = write!(text, ", offload {}", names.join(" "));
+                }
+                None => {}
             }
             text.push('\n');
         }

@@ -163,6 +163,7 @@ fn capitalised(text: &str) -> String {
 const LAB_FILE: &str = "\
 profile = \"linux6\"       # or \"classic\", a kernel of the ip_conntrack days
 memory = \"1G\"            # what the machine has; it makes nf_conntrack_max
+offload = true           # for nflab up: devices carry packets that stand for many (TSO, USO, GRO); an interface may say it, too
 [sysctl]
 \"net.netfilter.nf_conntrack_tcp_loose\" = 0
 [interface.lan]

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Packets of one interface. What hosts send each other doesn't count as received.
 #[derive(Debug, Default)]
 pub struct PortCounters {
+    /// What its devices leave to the router and take unfinished, by name; none where offload is off.
+    pub offloads: Vec<&'static str>,
     pub received: Counter,
     pub sent: Counter,
     /// Relayed from host to host.
@@ -13,17 +15,20 @@ pub struct PortCounters {
     pub unresolved: Counter,
     /// The device took no more, or was down.
     pub lost: Counter,
+    /// No packet can be what the header before it said (offload).
+    pub refused: Counter,
 }
 
 impl PortCounters {
     /// All of them, with their names.
-    pub fn named(&self) -> [(&'static str, u64); 5] {
+    pub fn named(&self) -> [(&'static str, u64); 6] {
         [
             ("received", self.received.get()),
             ("sent", self.sent.get()),
             ("relayed", self.relayed.get()),
             ("unresolved", self.unresolved.get()),
             ("lost", self.lost.get()),
+            ("refused", self.refused.get()),
         ]
     }
 }

@@ -169,6 +169,7 @@ const PICTURE: &str = "
 ";
 
 pub(crate) const LAB: &str = r#"
+offload = false
 [interface.lan]
 address = "10.0.0.1/24"
 [interface.wan]

@@ -3,6 +3,7 @@
 //! ```toml
 //! profile = "classic"     # or "linux6"; profile.window_tracking = true for the patch of the classic days
 //! memory = "128M"         # what the machine has: it makes nf_conntrack_max
+//! offload = true          # of `up`: devices carry packets that stand for many; `[interface.NAME]` may say it, too
 //! [sysctl]
 //! "net.netfilter.nf_conntrack_tcp_loose" = 0
 //! [interface.lan]
@@ -80,6 +81,9 @@ pub struct Interface {
     pub addresses: Vec<InterfaceAddress>,
     /// [`DEFAULT_MTU`] unless the file says otherwise.
     pub mtu: u32,
+    /// Whether its devices in a live lab may leave work to the router and take unfinished packets, where the kernel lets them: so, unless the file
+    /// says `offload = false`.
+    pub offload: bool,
     /// Of the name.
     pub position: Position,
 }

@@ -18,7 +18,7 @@ use crate::lab::request::Request;
 use crate::live::clock::Clock;
 use crate::live::control::Client;
 use crate::live::drive::DrivenLab;
-use crate::live::event_loop::{Driver, EventLoop, PortIndex, Stopped};
+use crate::live::event_loop::{Carried, Driver, EventLoop, Out, PortIndex, Stopped};
 use crate::live::namespace::Namespace;
 use crate::live::peers::Content;
 use crate::live::peers::ftp::{DataMode, FtpServer, retrieve};
@@ -102,17 +102,17 @@ struct DemoDriver {
 }
 
 impl Driver for DemoDriver {
-    fn packet(&mut self, now: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn packet(&mut self, now: Time, port: PortIndex, packet: Carried<'_>, out: &mut Out<'_>) {
         self.shared.carried.fetch_add(1, Ordering::Relaxed);
-        if !is_of_interest(bytes) {
-            self.lab.packet(now, port, bytes, out);
-        } else if let Some(passage) = self.lab.tell(now, port, bytes, out) {
+        if !is_of_interest(packet.bytes) {
+            self.lab.packet(now, port, packet, out);
+        } else if let Some(passage) = self.lab.tell(now, port, packet.bytes, out) {
             let seen = Seen::new(self.lab.lab(), passage);
             self.shared.seen.lock().push(seen);
         }
     }
 
-    fn tick(&mut self, now: Time, out: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn tick(&mut self, now: Time, out: &mut Out<'_>) {
         self.lab.tick(now, out);
     }
 }

@@ -2,11 +2,11 @@
 //! router, the log, who follows) they share; neither waits for the other.
 
 use super::clock::Clock;
-use super::event_loop::{Driver, PortIndex};
+use super::event_loop::{Carried, Driver, Out, PortIndex};
 use super::follow::Followers;
 use super::server::Service;
 use crate::base::{InterfaceId, InterfaceName, Pace, Time};
-use crate::engine::{Emission, Port};
+use crate::engine::{Emission, Port, Silent};
 use crate::explain::filter::{Outcome, Subject};
 use crate::explain::story::Story;
 use crate::lab::file::LabFile;
@@ -25,6 +25,7 @@ pub struct DrivenLab {
 impl DrivenLab {
     /// `now` is what the loop's clock shows: the log counts from here.
     pub fn new(mut lab: Lab, file: &LabFile, now: Time) -> Self {
+        lab.leave_to_devices();
         let interfaces = file
             .interfaces
             .iter()
@@ -63,37 +64,39 @@ impl DrivenLab {
         &mut self.lab
     }
 
-    /// As `packet`, and with its whole story. `None` where the lab has no such interface.
+    /// As `packet`, of one of which nothing is left to do, and with its whole story. `None` where the lab has no such interface.
     pub fn tell(
         &mut self,
         now: Time,
         port: PortIndex,
         bytes: &[u8],
-        out: &mut dyn FnMut(PortIndex, &[u8]),
+        out: &mut Out<'_>,
     ) -> Option<Passage> {
         let interface = self.interfaces.get(usize::from(port.0)).copied()?;
         self.lab.set_clock(now);
         let passage = self.lab.send(Some(interface), bytes.to_vec()).clone();
-        hand_over(&self.interfaces, &passage.output, out);
+        hand_over(&self.interfaces, &mut passage.output.clone(), out);
         Some(passage)
     }
 }
 
 impl DrivenLab {
     /// A packet while somebody follows; its story is kept only where it may be wanted.
-    fn followed(&mut self, interface: InterfaceId, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn followed(&mut self, interface: InterfaceId, packet: Carried<'_>, out: &mut Out<'_>) {
+        let Carried { bytes, offload } = packet;
         let input = Some(self.lab.port_name(Port::Interface(interface)));
         if !self.followers.may_want(bytes, input) {
-            let (_, emissions) = self.lab.carry_silently(Some(interface), bytes);
+            let (_, emissions) = self.lab.carry_with(interface, (bytes, offload), &mut Silent);
             return hand_over(&self.interfaces, emissions, out);
         }
         let mut story = Story::default();
-        let (report, emissions) = self.lab.carry_observed(Some(interface), bytes, &mut story);
+        let arrived = bytes.clone();
+        let (report, emissions) = self.lab.carry_with(interface, (bytes, offload), &mut story);
         hand_over(&self.interfaces, emissions, out);
         let ports: Vec<Port> = emissions.iter().map(|emission| emission.port).collect();
         let outputs: Vec<InterfaceName> = ports.into_iter().map(|port| self.lab.port_name(port)).collect();
         let subject = Subject {
-            packet: bytes,
+            packet: &arrived,
             input,
             outcome: Some(Outcome {
                 outputs: &outputs,
@@ -106,23 +109,25 @@ impl DrivenLab {
 }
 
 impl Driver for DrivenLab {
-    fn packet(&mut self, now: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn packet(&mut self, now: Time, port: PortIndex, packet: Carried<'_>, out: &mut Out<'_>) {
         let Some(interface) = self.interfaces.get(usize::from(port.0)).copied() else {
             return;
         };
         self.lab.set_clock(now);
         if !self.followers.is_empty() {
-            return self.followed(interface, bytes, out);
+            return self.followed(interface, packet, out);
         }
-        let (_, emissions) = self.lab.carry_silently(Some(interface), bytes);
+        let (_, emissions) = self
+            .lab
+            .carry_with(interface, (packet.bytes, packet.offload), &mut Silent);
         hand_over(&self.interfaces, emissions, out);
     }
 
-    fn tick(&mut self, now: Time, out: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn tick(&mut self, now: Time, out: &mut Out<'_>) {
         self.lab.set_clock(now);
         // Dead flows are collected beside the packets.
-        let emissions = self.lab.expire_fragments();
-        hand_over(&self.interfaces, &emissions, out);
+        let mut emissions = self.lab.expire_fragments();
+        hand_over(&self.interfaces, &mut emissions, out);
     }
 }
 
@@ -155,12 +160,17 @@ impl Service for Commands {
     }
 }
 
-fn hand_over(interfaces: &[InterfaceId], emissions: &[Emission], out: &mut dyn FnMut(PortIndex, &[u8])) {
+fn hand_over(interfaces: &[InterfaceId], emissions: &mut [Emission], out: &mut Out<'_>) {
     for emission in emissions {
         // What reached the router itself has no program to go to.
         let Port::Interface(id) = emission.port else { continue };
         if let Some(at) = interfaces.iter().position(|interface| *interface == id) {
-            out(PortIndex(at as u16), &emission.bytes);
+            let Emission { bytes, offload, .. } = emission;
+            let packet = Carried {
+                bytes,
+                offload: *offload,
+            };
+            out(PortIndex(at as u16), packet);
         }
     }
 }

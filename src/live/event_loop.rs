@@ -1,7 +1,7 @@
 //! What a running lab does all day: packets from its devices through the router and out again, and the clock's ticks.
 //!
 //! One thread, one `epoll`. A wakeup drains each ready device up to `BATCH` packets and then looks at the others, so that a flood on one
-//! interface stops no other. Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own
+//! interface stops no other. What leaves because of them leaves at once, but for what may be joined ([`Joining`]), which leaves with the batch. Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own
 //! ([`super::server`]).
 
 use std::io;
@@ -13,19 +13,33 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::clock::Clock;
+use super::joining::Joining;
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
-use crate::device::{Device, LARGEST_PACKET};
+use crate::device::{Device, Received};
 use crate::lab::counters::PortCounters;
+use crate::packet::Offload;
 
 /// What is between the devices: the router.
 pub trait Driver {
     /// A packet arrived on an interface. `out` may be called any number of times.
-    fn packet(&mut self, now: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8]));
+    fn packet(&mut self, now: Time, port: PortIndex, packet: Carried<'_>, out: &mut Out<'_>);
 
     /// Called every [`EventLoop::tick_every`], and before anything else happens at a later time.
-    fn tick(&mut self, now: Time, out: &mut dyn FnMut(PortIndex, &[u8]));
+    fn tick(&mut self, now: Time, out: &mut Out<'_>);
 }
+
+/// A packet on its way between devices and driver. Whoever gets it may take the bytes and leave another buffer in their place.
+#[derive(Debug)]
+pub struct Carried<'a> {
+    /// From the IP header on.
+    pub bytes: &'a mut Vec<u8>,
+    /// What is left to do of it.
+    pub offload: Offload,
+}
+
+/// Where a driver hands packets that leave by a port.
+pub type Out<'a> = dyn FnMut(PortIndex, Carried<'_>) + 'a;
 
 /// An interface of the lab, in the order of the lab file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +73,8 @@ pub struct EventLoop<D> {
     pub driver: D,
     pub ports: Vec<Port>,
     pub tick_every: Duration,
+    /// Of each port's devices.
+    joining: Vec<Vec<Joining>>,
     signals: Option<OwnedFd>,
     stop: Arc<OwnedFd>,
     clock: Clock,
@@ -79,8 +95,10 @@ impl<D: Driver> EventLoop<D> {
     /// `clock` is the one that the lab's commands go by, `signals` a descriptor of [`crate::device::syscall::termination_signals`]; a loop inside
     /// a test has none.
     pub fn new(driver: D, ports: Vec<Port>, clock: Clock, signals: Option<OwnedFd>) -> io::Result<Self> {
+        let joining = |port: &Port| port.devices.iter().map(|_| Joining::default()).collect();
         Ok(Self {
             driver,
+            joining: ports.iter().map(joining).collect(),
             ports,
             tick_every: Duration::from_millis(100),
             signals,
@@ -97,7 +115,7 @@ impl<D: Driver> EventLoop<D> {
     pub fn run(&mut self) -> io::Result<Stopped> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         self.register(&epoll)?;
-        let mut buffer = vec![0; LARGEST_PACKET];
+        let mut buffer = Vec::new();
         let mut events = Vec::with_capacity(64);
         let mut next_tick = Instant::now();
         loop {
@@ -110,8 +128,10 @@ impl<D: Driver> EventLoop<D> {
             }
             if Instant::now() >= next_tick {
                 let now = self.clock.now();
+                let (ports, joining) = (&mut self.ports, &mut self.joining);
                 self.driver
-                    .tick(now, &mut |port, bytes| deliver(&mut self.ports, port, bytes));
+                    .tick(now, &mut |port, packet| deliver(ports, joining, port, packet));
+                self.flush();
                 next_tick = Instant::now() + self.tick_every;
             }
             for event in &events {
@@ -122,7 +142,10 @@ impl<D: Driver> EventLoop<D> {
                             return Ok(Stopped::Signal(signal));
                         }
                     }
-                    Token::Device(port, device) => self.receive(&epoll, port, device, &mut buffer),
+                    Token::Device(port, device) => {
+                        self.receive(&epoll, port, device, &mut buffer);
+                        self.flush();
+                    }
                 }
             }
         }
@@ -150,14 +173,18 @@ impl<D: Driver> EventLoop<D> {
         Ok(())
     }
 
-    fn receive(&mut self, epoll: &OwnedFd, port: u16, device: u16, buffer: &mut [u8]) {
+    fn receive(&mut self, epoll: &OwnedFd, port: u16, device: u16, buffer: &mut Vec<u8>) {
         let (index, host) = (usize::from(port), usize::from(device));
         // One reading of the clock for a batch: its packets were waiting together.
         let now = self.clock.now();
         for _ in 0..BATCH {
-            let length = match self.ports[index].devices[host].receive(buffer) {
-                Ok(Some(length)) => length,
-                Ok(None) => return,
+            let offload = match self.ports[index].devices[host].receive_with(buffer) {
+                Ok(Received::Packet(offload)) => offload,
+                Ok(Received::Refused(_)) => {
+                    self.ports[index].counters.refused.add_one();
+                    continue;
+                }
+                Ok(Received::Nothing) => return,
                 Err(error) => {
                     // EIO is a link that is down. Anything else (its namespace is being taken down) would wake us for ever.
                     if error.raw_os_error() != Some(libc::EIO) {
@@ -166,21 +193,20 @@ impl<D: Driver> EventLoop<D> {
                     return;
                 }
             };
-            let bytes = &buffer[..length];
             let delivery = match &self.ports[index].segment {
-                Some(segment) => segment.deliver_from_host(host, bytes),
+                Some(segment) => segment.deliver_from_host(host, buffer),
                 None => Delivery::Router,
             };
             let port_here = &mut self.ports[index];
             match delivery {
                 Delivery::Host(other) => {
                     port_here.counters.relayed.add_one();
-                    port_here.send_to(other, bytes);
+                    port_here.send_to(other, buffer, offload);
                     continue;
                 }
                 Delivery::Everyone => {
                     for other in (0..port_here.devices.len()).filter(|other| *other != host) {
-                        port_here.send_to(other, bytes);
+                        port_here.send_to(other, buffer, offload);
                     }
                 }
                 Delivery::Router => {}
@@ -190,9 +216,20 @@ impl<D: Driver> EventLoop<D> {
                 }
             }
             port_here.counters.received.add_one();
-            self.driver.packet(now, PortIndex(port), bytes, &mut |port, bytes| {
-                deliver(&mut self.ports, port, bytes);
+            let (ports, joining) = (&mut self.ports, &mut self.joining);
+            let packet = Carried { bytes: buffer, offload };
+            self.driver.packet(now, PortIndex(port), packet, &mut |port, packet| {
+                deliver(ports, joining, port, packet);
             });
+        }
+    }
+
+    /// Sends what waited for the end of a batch.
+    fn flush(&mut self) {
+        for (port, joining) in self.ports.iter_mut().zip(&mut self.joining) {
+            for (device, joining) in port.devices.iter_mut().zip(joining) {
+                joining.flush(&mut **device, &mut || port.counters.lost.add_one());
+            }
         }
     }
 
@@ -205,8 +242,8 @@ impl<D: Driver> EventLoop<D> {
 }
 
 impl Port {
-    fn send_to(&mut self, device: usize, bytes: &[u8]) {
-        let sent = self.devices.get_mut(device).map(|device| device.send(bytes));
+    fn send_to(&mut self, device: usize, bytes: &[u8], offload: Offload) {
+        let sent = self.devices.get_mut(device).map(|device| device.send_with(bytes, offload));
         if !matches!(sent, Some(Ok(()))) {
             self.counters.lost.add_one();
         }
@@ -214,18 +251,26 @@ impl Port {
 }
 
 /// From the router to who shall have it.
-fn deliver(ports: &mut [Port], port: PortIndex, bytes: &[u8]) {
-    let Some(port) = ports.get_mut(usize::from(port.0)) else {
+fn deliver(ports: &mut [Port], joining: &mut [Vec<Joining>], port: PortIndex, packet: Carried<'_>) {
+    let index = usize::from(port.0);
+    let (Some(port), Some(joining)) = (ports.get_mut(index), joining.get_mut(index)) else {
         return;
     };
+    let Carried { bytes, offload } = packet;
     port.counters.sent.add_one();
     match port
         .segment
         .as_ref()
         .map_or(Delivery::Host(0), |segment| segment.deliver_from_router(bytes))
     {
-        Delivery::Host(host) => port.send_to(host, bytes),
-        Delivery::Everyone => (0..port.devices.len()).for_each(|host| port.send_to(host, bytes)),
+        Delivery::Host(host) => match (port.devices.get_mut(host), joining.get_mut(host)) {
+            (Some(device), Some(joining)) => {
+                let packet = Carried { bytes, offload };
+                joining.send(&mut **device, packet, &mut || port.counters.lost.add_one());
+            }
+            _ => port.counters.lost.add_one(),
+        },
+        Delivery::Everyone => (0..port.devices.len()).for_each(|host| port.send_to(host, bytes, offload)),
         Delivery::Router | Delivery::Nobody => port.counters.unresolved.add_one(),
     }
 }

@@ -24,6 +24,8 @@ pub mod exec;
 #[cfg(target_os = "linux")]
 pub(crate) mod follow;
 #[cfg(target_os = "linux")]
+mod joining;
+#[cfg(target_os = "linux")]
 pub(crate) mod keeper;
 #[cfg(target_os = "linux")]
 pub mod mode;

@@ -294,6 +294,12 @@ impl LiveLab {
                 }
                 port.segment = Some(segment(file, &hosts));
             }
+            if let Some(device) = port.devices.first() {
+                port.counters = Arc::new(PortCounters {
+                    offloads: device.offloads().names().collect(),
+                    ..PortCounters::default()
+                });
+            }
             ports.push(port);
         }
         Ok(ports)
@@ -301,7 +307,7 @@ impl LiveLab {
 
     fn make_device(&mut self, interface: &Interface) -> Result<TunDevice, UpError> {
         let name = interface.name.as_str();
-        let device = TunDevice::open(name)?;
+        let device = open(name, interface)?;
         let mut netlink = Netlink::open().map_err(UpError::Netlink)?;
         let index = netlink
             .index(name)?
@@ -358,6 +364,13 @@ pub fn counters(ports: &[Port]) -> Vec<(InterfaceName, Arc<PortCounters>)> {
         .collect()
 }
 
+fn open(name: &str, interface: &Interface) -> Result<TunDevice, TunError> {
+    match interface.offload {
+        true => TunDevice::open_with_offload(name),
+        false => TunDevice::open(name),
+    }
+}
+
 /// Sets up a host, from a thread inside its namespace.
 fn furnish(interface: &Interface, host: &Host) -> Result<TunDevice, UpError> {
     let name = interface.name.as_str();
@@ -366,7 +379,7 @@ fn furnish(interface: &Interface, host: &Host) -> Result<TunDevice, UpError> {
     // So that `ping` without privileges works in a host. A user namespace knows only the groups that are mapped into it, and refuses more.
     set_sysctl("net/ipv4/ping_group_range", "0 2147483647")
         .or_else(|_| set_sysctl("net/ipv4/ping_group_range", "0 0"))?;
-    let device = TunDevice::open(name)?;
+    let device = open(name, interface)?;
     let index = netlink
         .index(name)?
         .ok_or_else(|| UpError::Vanished { name: name.into() })?;

@@ -12,7 +12,7 @@ use nflab::device::syscall::termination_signals;
 use nflab::lab::file::LabFile;
 use nflab::lab::request::{Request, Response};
 use nflab::live::clock::Clock;
-use nflab::live::event_loop::{Driver, EventLoop, PortIndex};
+use nflab::live::event_loop::{Carried, Driver, EventLoop, Out, PortIndex};
 use nflab::live::exec;
 use nflab::live::mode::{enter_user_namespace, probe};
 use nflab::live::place::Place;
@@ -101,8 +101,9 @@ impl Relay {
 }
 
 impl Driver for Relay {
-    fn packet(&mut self, _: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn packet(&mut self, _: Time, port: PortIndex, packet: Carried<'_>, out: &mut Out<'_>) {
         *self.counts.lock().unwrap().entry(port.0).or_default() += 1;
+        let bytes = &packet.bytes[..];
         let destination: Option<IpAddr> = match bytes.first().map(|first| first >> 4) {
             Some(4) if bytes.len() >= 20 => Some(<[u8; 4]>::try_from(&bytes[16..20]).unwrap().into()),
             Some(6) if bytes.len() >= 40 => Some(<[u8; 16]>::try_from(&bytes[24..40]).unwrap().into()),
@@ -110,9 +111,9 @@ impl Driver for Relay {
         };
         let route = destination.and_then(|to| self.routes.iter().find(|(subnet, _)| subnet.contains(to)));
         if let Some((_, to)) = route {
-            out(*to, bytes);
+            out(*to, packet);
         }
     }
 
-    fn tick(&mut self, _: Time, _: &mut dyn FnMut(PortIndex, &[u8])) {}
+    fn tick(&mut self, _: Time, _: &mut Out<'_>) {}
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod child;
+mod offload;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::exit;

@@ -51,6 +51,8 @@ pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
 pub(super) struct Reader {
     pub(super) file: LabFile,
     problems: Vec<Problem>,
+    /// Of all interfaces that do not say it themselves.
+    offload: Option<bool>,
     /// Where each sysctl stands in the file.
     sysctl_at: HashMap<String, usize>,
     /// Names that were compared with wrong ones.
@@ -64,10 +66,15 @@ pub(super) type Value<'a, 'i> = &'a Spanned<DeValue<'i>>;
 
 impl Reader {
     fn document(&mut self, table: &DeTable<'_>) {
+        // What interfaces that say nothing go by.
+        if let Some(value) = table.get("offload") {
+            self.offload = self.flag(value, "offload", OFFLOAD_REMEDY);
+        }
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "profile" => self.profile(value),
                 "memory" => self.memory(value),
+                "offload" => {}
                 "sysctl" => self.sysctls("", key, value),
                 "interface" => {
                     for (name, value) in self.named_tables(key, value) {
@@ -83,7 +90,7 @@ impl Reader {
                 _ => self.unknown_key(
                     key,
                     "at the top of a lab file",
-                    &["profile", "memory", "sysctl", "interface", "route", "host"],
+                    &["profile", "memory", "offload", "sysctl", "interface", "route", "host"],
                 ),
             }
         }
@@ -100,18 +107,11 @@ impl Reader {
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "name" => self.file.profile = self.profile_name(value),
-                "window_tracking" => match value.get_ref() {
-                    DeValue::Boolean(flag) => tracks = Some((*flag, value.span())),
-                    other => {
-                        let found = other.type_str();
-                        self.problem(
-                            value.span(),
-                            format!("`profile.window_tracking` is a TOML {found}"),
-                            "expected true or false",
-                            "write profile.window_tracking = true for the tcp-window-tracking patch",
-                        );
-                    }
-                },
+                "window_tracking" => {
+                    let remedy = "write profile.window_tracking = true for the tcp-window-tracking patch";
+                    let flag = self.flag(value, "profile.window_tracking", remedy);
+                    tracks = flag.map(|flag| (flag, value.span())).or(tracks);
+                }
                 _ => self.unknown_key(key, "in `profile`", &["name", "window_tracking"]),
             }
         }
@@ -126,6 +126,16 @@ impl Reader {
             );
         }
         self.file.window_tracking = tracks.map(|(tracks, _)| tracks);
+    }
+
+    fn flag(&mut self, value: Value<'_, '_>, key: &str, remedy: &str) -> Option<bool> {
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(*flag);
+        }
+        let found = value.get_ref().type_str();
+        let message = format!("`{key}` is a TOML {found}");
+        self.problem(value.span(), message, "expected true or false", remedy);
+        None
     }
 
     fn profile_name(&mut self, value: Value<'_, '_>) -> Option<Profile> {
@@ -217,12 +227,14 @@ impl Reader {
             return;
         };
         let (mut addresses, mut mtu, mut misspelt) = (None, DEFAULT_MTU, false);
+        let mut offload = None;
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "address" => addresses = Some(self.addresses(value)),
                 "mtu" => mtu = self.mtu(value).unwrap_or(DEFAULT_MTU),
+                "offload" => offload = self.flag(value, "offload", OFFLOAD_REMEDY),
                 _ => {
-                    self.unknown_key(key, &place, &["address", "mtu"]);
+                    self.unknown_key(key, &place, &["address", "mtu", "offload"]);
                     misspelt = true;
                 }
             }
@@ -243,6 +255,7 @@ impl Reader {
             name: name_made,
             addresses,
             mtu,
+            offload: offload.unwrap_or(self.offload.unwrap_or(true)),
             position: name.span().into(),
         });
     }
@@ -488,3 +501,5 @@ pub(super) fn some_of(words: impl Iterator<Item = String>, in_all: usize, betwee
 const MOST_LISTED: usize = 20;
 /// Names that wrong ones of a file are compared with, in all.
 const MOST_COMPARED: usize = 100_000;
+
+const OFFLOAD_REMEDY: &str = "write offload = false for a lab whose packets are all cut and summed on their devices";

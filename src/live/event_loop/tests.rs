@@ -14,12 +14,12 @@ struct Relay {
 }
 
 impl Driver for Relay {
-    fn packet(&mut self, _: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn packet(&mut self, _: Time, port: PortIndex, packet: Carried<'_>, out: &mut Out<'_>) {
         self.packets += 1;
-        out(PortIndex(1 - port.0), bytes);
+        out(PortIndex(1 - port.0), packet);
     }
 
-    fn tick(&mut self, _: Time, _: &mut dyn FnMut(PortIndex, &[u8])) {
+    fn tick(&mut self, _: Time, _: &mut Out<'_>) {
         self.ticks += 1;
     }
 }
