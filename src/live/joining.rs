@@ -70,3 +70,6 @@ impl Joining {
 
 /// As many flows wait at a device as in a bucket of the kernel's.
 const FLOWS: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! One packet's pass: what comes in, what the router sends of its own, and what goes round.
 
-use crate::base::{InterfaceId, Time, protocol};
+use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::engine::example::{Example, fate, table};
-use crate::engine::{Fate, Port, Reason};
-use crate::net::Net;
+use crate::engine::{Fate, Port, Reason, Silent};
+use crate::net::{DropReason, Net};
 use crate::net::example::{BARE, LAN, Make, WAN, icmp, net, set, udp};
-use crate::packet::Packet;
+use crate::packet::{ChecksumState, Offload, Packet};
 use crate::rule::Table;
 use crate::wire::icmpv4;
 
@@ -33,6 +33,63 @@ fn left(example: &Example) -> Vec<String> {
         format!("{port} {}>{} {what}", packet.source(), packet.destination())
     };
     example.worker.output().iter().map(words).collect()
+}
+
+/// As seen of the kernel: one packet for rules and counters, cut where its segments would not fit, and refused by their size alone.
+#[test]
+fn what_stands_for_many_goes_whole_where_it_can() {
+    let udp = |destination, field| Make {
+        fragment_field: field,
+        ..udp("10.0.0.2", destination, 2000)
+    };
+    // 198.52.0.9 is behind a route with an MTU of 700.
+    for (destination, field, size, to_devices, expected) in [
+        ("198.18.0.9", 0x4000, 1000, true, &[(2028, 1000)][..]),
+        ("198.18.0.9", 0x4000, 1000, false, &[(1028, 0), (1028, 0)]),
+        ("198.52.0.9", 0x4000, 672, true, &[(2028, 672)]),
+        ("198.52.0.9", 0x4000, 673, true, &[(576, 0)]),
+        ("198.52.0.9", 0, 1000, true, &[(700, 0), (348, 0), (700, 0), (348, 0)]),
+        ("198.18.0.9", 0, 1000, false, &[(1028, 0), (1028, 0)]),
+    ] {
+        let rules = table(Table::Filter, &[("FORWARD", &["yes"])]);
+        let mut example = Example::with(net(), [rules]);
+        if to_devices {
+            example.worker.leave_to_devices();
+        }
+        let mut bytes = udp(destination, field).bytes();
+        let offload = Offload {
+            checksum: ChecksumState::Partial,
+            segment_size: size,
+            ecn: false,
+        };
+        let (router, worker) = (&example.router, &mut example.worker);
+        let report = router.receive_with(worker, example.now, LAN, (&mut bytes, offload), &mut Silent);
+        let left: Vec<(usize, u16)> = worker
+            .output()
+            .iter()
+            .map(|it| (it.bytes.len(), it.offload.segment_size))
+            .collect();
+        assert_eq!(left, expected, "{destination} {size} {to_devices}: {}", fate(&report));
+        let counted = router.counters(Family::V4, Table::Filter);
+        let all: Vec<(u64, u64)> = counted.values().map(|it| (it.packets, it.bytes)).collect();
+        let once = if expected[0].0 == 576 { (0, 0) } else { (1, 2028) };
+        assert!(all.contains(&once) && all.iter().all(|it| *it == once || *it == (0, 0)), "{all:?}");
+    }
+}
+
+#[test]
+fn what_no_device_can_mean_is_dropped() {
+    let mut example = Example::new(net());
+    let mut bytes = icmp("10.0.0.2", "198.18.0.9", 8, 0, &[0; 100]).bytes();
+    let offload = Offload {
+        checksum: ChecksumState::Partial,
+        segment_size: 50,
+        ecn: false,
+    };
+    let (router, worker) = (&example.router, &mut example.worker);
+    let report = router.receive_with(worker, example.now, LAN, (&mut bytes, offload), &mut Silent);
+    assert_eq!(report.fate, Fate::Stopped(Reason::Host(DropReason::SegmentsRefused)));
+    assert!(example.worker.output().is_empty());
 }
 
 #[test]

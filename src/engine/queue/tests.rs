@@ -6,7 +6,7 @@ use crate::engine::example::{Example, Way, fate, table};
 use crate::engine::pass::{Onward, Transit};
 use crate::net::example::{LAN, net, udp};
 use crate::net::{Delivery, OutputKey};
-use crate::packet::Packet;
+use crate::packet::{ChecksumState, Offload, Packet};
 use crate::rule::{Hook, QueueTo, Table};
 
 fn queueing() -> Example {
@@ -48,6 +48,40 @@ fn it_goes_on_behind_its_table_or_comes_to_it_again() {
     // What came again waits behind the others, under a new id.
     let waiting: Vec<u32> = example.router.held_packets(0, 0).iter().map(|it| it.id).collect();
     assert_eq!(waiting, [4]);
+}
+
+/// Seen of the kernel's queues: who listens gets segments, unless they said that they take more.
+#[test]
+fn what_stands_for_many_waits_as_many() {
+    let many = |example: &mut Example| {
+        let mut bytes = udp("10.0.0.2", "198.18.0.9", 300).bytes();
+        let offload = Offload {
+            checksum: ChecksumState::Partial,
+            segment_size: 100,
+            ecn: false,
+        };
+        let (router, worker, mut way) = (&example.router, &mut example.worker, Way::default());
+        let report = router.receive_with(worker, example.now, LAN, (&mut bytes, offload), &mut way);
+        assert_eq!(way.rules, ["FORWARD 1"], "it is one for rules");
+        (fate(&report), worker.output().len())
+    };
+    for (maximum, fail_open, waiting, leave) in [(9, false, 3, 0), (2, false, 2, 0), (2, true, 2, 1)] {
+        let mut example = queueing();
+        let settings = QueueSettings { maximum, fail_open };
+        example.router.listen_queue(0, settings).unwrap();
+        let became = many(&mut example);
+        assert_eq!(became, ("held at queue 0 by rule 1 of filter FORWARD".to_owned(), leave));
+        let lengths = |example: &Example| -> Vec<usize> {
+            let held = example.router.held_packets(0, 0);
+            held.iter().map(|it| it.bytes.len()).collect()
+        };
+        assert_eq!(lengths(&example), vec![128; waiting], "{maximum}");
+        for id in 1..=waiting as u32 {
+            let (way, became) = decide(&mut example, id, VerdictKind::Accept).unwrap();
+            assert_eq!((became.as_str(), example.worker.output().len()), ("Forwarded", 1));
+            assert_eq!(way.rules, ["POSTROUTING 1", "POSTROUTING Accept"]);
+        }
+    }
 }
 
 #[test]

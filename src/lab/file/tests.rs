@@ -109,10 +109,26 @@ error: unknown key `adress` in [interface.lan]
  --> lab.toml:3:1
   |
 3 | adress = 3
-  | ^^^^^^ expected one of `address`, `mtu`
+  | ^^^^^^ expected one of `address`, `mtu`, `offload`
   |
   = help: did you mean `address`?"#
     );
+}
+
+#[test]
+fn offload_is_on_unless_the_lab_or_the_interface_says_otherwise() {
+    for (top, of_lan, is_on) in [
+        ("", "", true),
+        ("offload = true\n", "", true),
+        ("offload = false\n", "", false),
+        ("", "offload = false\n", false),
+        ("offload = false\n", "offload = true\n", true),
+    ] {
+        let text = format!("{top}[interface.lan]\naddress = []\n{of_lan}[interface.wan]\naddress = []\n");
+        let file = LabFile::parse("lab.toml", &text).unwrap();
+        let said = |name: &str| file.interface(name).unwrap().offload;
+        assert_eq!((said("lan"), said("wan")), (is_on, !top.contains("false")), "{text}");
+    }
 }
 
 #[test]
@@ -178,6 +194,12 @@ fn everything_that_is_wrong_is_found_at_its_place() {
             "[interface.lan]\naddress = \"fd00::1/64\"\nmtu = 1000",
             "2:11",
             "interface lan has an IPv6 address and an MTU of 1000",
+        ),
+        ("offload = 1", "1:11", "`offload` is a TOML integer"),
+        (
+            "[interface.lan]\naddress = []\noffload = \"no\"",
+            "3:11",
+            "`offload` is a TOML string",
         ),
         ("[sysctl]\n\"a.b\" = [1]", "2:9", "the value of `a.b` is a TOML array"),
         (
