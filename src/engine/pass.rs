@@ -515,7 +515,9 @@ impl<'a, O: Observer> Pass<'a, O> {
     fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
         if !self.worker.leaves_to_devices {
             if packet.offload().segment_size != 0 {
-                return packet.take().cut(&mut |mut segment| self.transmit(output, &mut segment));
+                return packet
+                    .take()
+                    .cut(&mut |mut segment| self.transmit(output, &mut segment));
             }
             packet.finish_checksum();
         }

@@ -65,13 +65,7 @@ impl DrivenLab {
     }
 
     /// As `packet`, of one of which nothing is left to do, and with its whole story. `None` where the lab has no such interface.
-    pub fn tell(
-        &mut self,
-        now: Time,
-        port: PortIndex,
-        bytes: &[u8],
-        out: &mut Out<'_>,
-    ) -> Option<Passage> {
+    pub fn tell(&mut self, now: Time, port: PortIndex, bytes: &[u8], out: &mut Out<'_>) -> Option<Passage> {
         let interface = self.interfaces.get(usize::from(port.0)).copied()?;
         self.lab.set_clock(now);
         let passage = self.lab.send(Some(interface), bytes.to_vec()).clone();

@@ -243,7 +243,10 @@ impl<D: Driver> EventLoop<D> {
 
 impl Port {
     fn send_to(&mut self, device: usize, bytes: &[u8], offload: Offload) {
-        let sent = self.devices.get_mut(device).map(|device| device.send_with(bytes, offload));
+        let sent = self
+            .devices
+            .get_mut(device)
+            .map(|device| device.send_with(bytes, offload));
         if !matches!(sent, Some(Ok(()))) {
             self.counters.lost.add_one();
         }

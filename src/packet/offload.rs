@@ -133,7 +133,7 @@ impl Offload {
     /// The same, where it can be true of these bytes: for who hands a packet on that nobody looks into.
     pub fn of_bytes(self, bytes: &[u8]) -> Result<Self, NoSegments> {
         if self.segment_size == 0 {
-            return Ok(self);
+            return Ok(Self { ecn: false, ..self });
         }
         let layout = Layout::of(bytes).map_err(|_| NoSegments::Transport)?;
         if layout.total != bytes.len() {

@@ -30,8 +30,10 @@ fn download(test: &str, file: &str, all_rules: &[&str]) {
         return;
     };
     let lab = scratch.up(file);
-    let of_wan = lab.tool(&["status"]).good();
-    let of_wan = of_wan.lines().find(|line| line.contains("interface wan")).unwrap().to_owned();
+    let status = lab.tool(&["status"]).good();
+    let head = format!("lab {} is up", lab.scratch.name);
+    let own = status.lines().skip_while(|line| !line.starts_with(&head));
+    let of_wan = own.into_iter().find(|line| line.contains("interface wan")).unwrap();
     let is_whole = !of_wan.ends_with("offload off");
     assert_eq!(is_whole, !file.starts_with("offload = false"), "{of_wan}");
     let expected = {

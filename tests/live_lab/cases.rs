@@ -48,7 +48,10 @@ pub(super) const ALL: &[(&str, fn())] = &[
     ("exec_gives_the_commands_status", exec_gives_the_commands_status),
     ("tools_find_the_lab", tools_find_the_lab),
     ("a_user_namespace_does_as_well", a_user_namespace_does_as_well),
-    ("segments_are_what_the_kernel_cuts", offload::segments_are_what_the_kernel_cuts),
+    (
+        "segments_are_what_the_kernel_cuts",
+        offload::segments_are_what_the_kernel_cuts,
+    ),
     (
         "what_stands_for_many_is_routed_as_the_kernel_routes_it",
         offload::what_stands_for_many_is_routed_as_the_kernel_routes_it,

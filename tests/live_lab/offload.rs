@@ -37,7 +37,10 @@ impl Kernel {
         set("ipv4/ip_forward", "1");
         set("ipv6/conf/default/disable_ipv6", "1");
         let near = TunDevice::open_with_offload("near").unwrap();
-        assert!(near.offloads().tcp4 && near.offloads().udp, "this kernel has no offload for TUN");
+        assert!(
+            near.offloads().tcp4 && near.offloads().udp,
+            "this kernel has no offload for TUN"
+        );
         let far = match far_offload {
             true => TunDevice::open_with_offload("far").unwrap(),
             false => TunDevice::open("far").unwrap(),
@@ -191,7 +194,8 @@ pub(super) fn segments_are_what_the_kernel_cuts() {
             let (bytes, offload) = made.packet(random.next_u32() as u16);
             near.send_with(&bytes, offload).unwrap();
             for (at, expected) in segments(&bytes, offload).into_iter().enumerate() {
-                let (got, _) = next(&mut far, Duration::from_secs(5)).unwrap_or_else(|| panic!("{number}: no segment {at}"));
+                let (got, _) =
+                    next(&mut far, Duration::from_secs(5)).unwrap_or_else(|| panic!("{number}: no segment {at}"));
                 assert!(got == expected, "{number}, segment {at}:\n{got:02x?}\n{expected:02x?}");
                 compared += 1;
             }
@@ -233,19 +237,78 @@ pub(super) fn what_stands_for_many_is_routed_as_the_kernel_routes_it() {
             ..Made::default()
         };
         let made = [
-            ("fits in segments", Made { size: 800, ..Made::default() }),
-            ("just fits", Made { size: 860, ..Made::default() }),
-            ("a byte too much", Made { size: 861, ..Made::default() }),
+            (
+                "fits in segments",
+                Made {
+                    size: 800,
+                    ..Made::default()
+                },
+            ),
+            (
+                "just fits",
+                Made {
+                    size: 860,
+                    ..Made::default()
+                },
+            ),
+            (
+                "a byte too much",
+                Made {
+                    size: 861,
+                    ..Made::default()
+                },
+            ),
             ("too big", Made::default()),
-            ("segments in fragments", Made { df: false, ..Made::default() }),
+            (
+                "segments in fragments",
+                Made {
+                    df: false,
+                    ..Made::default()
+                },
+            ),
             ("datagrams", Made { size: 700, ..udp() }),
             ("datagrams in fragments", Made { df: false, ..udp() }),
             ("datagrams too big", udp()),
-            ("no time to live", Made { ttl: 1, size: 800, ..Made::default() }),
-            ("CWR", Made { flags: 0x98, size: 800, ..Made::default() }),
-            ("one that said to be many", Made { size: 4500, df: false, ..Made::default() }),
-            ("nobody listens", Made { to: ROUTER, size: 800, ..Made::default() }),
-            ("no datagram is wanted", Made { to: ROUTER, size: 800, ..udp() }),
+            (
+                "no time to live",
+                Made {
+                    ttl: 1,
+                    size: 800,
+                    ..Made::default()
+                },
+            ),
+            (
+                "CWR",
+                Made {
+                    flags: 0x98,
+                    size: 800,
+                    ..Made::default()
+                },
+            ),
+            (
+                "one that said to be many",
+                Made {
+                    size: 4500,
+                    df: false,
+                    ..Made::default()
+                },
+            ),
+            (
+                "nobody listens",
+                Made {
+                    to: ROUTER,
+                    size: 800,
+                    ..Made::default()
+                },
+            ),
+            (
+                "no datagram is wanted",
+                Made {
+                    to: ROUTER,
+                    size: 800,
+                    ..udp()
+                },
+            ),
         ];
         for (number, (what, made)) in made.into_iter().enumerate() {
             let (bytes, offload) = made.packet(100 + 10 * number as u16);

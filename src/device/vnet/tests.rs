@@ -69,9 +69,21 @@ fn what_contradicts_the_packet_is_refused() {
         (&datagram(), header(1, 1, [40, 1000, 20, 6]), OtherProtocol),
         (&ping, header(0, 1, [0, 10, 0, 0]), OtherProtocol),
         (&four, header(1, 1, [40, 0, 20, 16]), NoSize),
-        (&four, header(1, 1, [40, 7, 20, 16]), BadOffload::NoSegments(NoSegments::TooSmall)),
-        (&four, header(0, 1, [40, 1000, 0, 0]), BadOffload::NoSegments(NoSegments::Checksum)),
-        (&short, header(1, 1, [40, 1000, 20, 16]), BadOffload::NoSegments(NoSegments::Transport)),
+        (
+            &four,
+            header(1, 1, [40, 7, 20, 16]),
+            BadOffload::NoSegments(NoSegments::TooSmall),
+        ),
+        (
+            &four,
+            header(0, 1, [40, 1000, 0, 0]),
+            BadOffload::NoSegments(NoSegments::Checksum),
+        ),
+        (
+            &short,
+            header(1, 1, [40, 1000, 20, 16]),
+            BadOffload::NoSegments(NoSegments::Transport),
+        ),
         (&cut_off, header(1, 1, [40, 1000, 20, 16]), ChecksumElsewhere),
     ] {
         assert_eq!(read(&header, &mut packet.clone()), Err(why), "{header:?}");
@@ -85,7 +97,8 @@ fn a_sum_at_another_place_is_finished_there() {
     let before = packet.clone();
     let offload = read(&header(1, 0, [0, 0, 24, 30]), &mut packet).unwrap();
     assert_eq!(offload, Offload::default());
-    assert_eq!(checksum::of(&packet[24..]), 0);
+    // What stood in the field is summed, as if it were that of a pseudo-header.
+    assert_eq!(checksum::of(&packet[24..]), 0x0707);
     packet[54..56].copy_from_slice(&before[54..56]);
     assert_eq!(packet, before);
 }
@@ -106,14 +119,24 @@ fn any_header_before_any_bytes_is_read_or_refused() {
         if let Some(byte) = packet.get_mut(random.below(70) as usize) {
             *byte = random.next_u32() as u8;
         }
-        let near = |random: &mut Random| [0, 6, 8, 16, 20, 28, 40, 60, 1000, random.next_u32() as u16][random.below(10) as usize];
-        let fields = [near(&mut random), near(&mut random), near(&mut random), near(&mut random)];
+        let near = |random: &mut Random| {
+            [0, 6, 8, 16, 20, 28, 40, 60, 1000, random.next_u32() as u16][random.below(10) as usize]
+        };
+        let fields = [
+            near(&mut random),
+            near(&mut random),
+            near(&mut random),
+            near(&mut random),
+        ];
         let kind = [0, 1, 4, 5, 0x81, random.next_u32() as u8][random.below(6) as usize];
         let header = header(random.below(4) as u8, kind, fields);
         if let Ok(offload) = read(&header, &mut packet) {
             taken += 1;
             let again = write(&packet, offload);
-            assert_eq!(read(&again, &mut packet).map(|it| it.segment_size), Ok(offload.segment_size));
+            assert_eq!(
+                read(&again, &mut packet).map(|it| it.segment_size),
+                Ok(offload.segment_size)
+            );
             crate::packet::cut(&packet, offload.segment_size, &mut Vec::new(), &mut |piece| {
                 assert!(piece.len() <= packet.len().max(1));
             });

@@ -78,13 +78,22 @@ fn segment(port: u16, number: u16) -> Vec<u8> {
 fn finished(mut packet: Packet) -> Vec<u8> {
     use crate::wire::{checksum, put16};
     put16(packet.transport_mut(), 16, 0);
-    let sum = checksum::transport(packet.source(), packet.destination(), packet.protocol(), packet.transport());
+    let sum = checksum::transport(
+        packet.source(),
+        packet.destination(),
+        packet.protocol(),
+        packet.transport(),
+    );
     put16(packet.transport_mut(), 16, sum);
     packet.into_bytes()
 }
 
 fn datagram(number: u16, data: usize) -> Vec<u8> {
-    let mut packet = udp((host(Family::V4, 2), 7), (host(Family::V4, 9), 53), &vec![number as u8; data]);
+    let mut packet = udp(
+        (host(Family::V4, 2), 7),
+        (host(Family::V4, 9), 53),
+        &vec![number as u8; data],
+    );
     packet.set_identification(number);
     packet.fill_header_checksum();
     packet.into_bytes()
@@ -111,9 +120,13 @@ fn flows_leave_in_few_packets_and_in_order() {
     assert_eq!(device.lengths(), [1040; 3]);
     let mut cut_again = Vec::new();
     for (bytes, offload) in &device.sent {
-        cut(bytes, offload.segment_size, &mut Vec::new(), &mut |piece| cut_again.push(piece.clone()));
+        cut(bytes, offload.segment_size, &mut Vec::new(), &mut |piece| {
+            cut_again.push(piece.clone())
+        });
     }
-    let by_flow: Vec<Vec<u8>> = (0..3).flat_map(|flow| (0..10).map(move |at| segment(1 + flow, at))).collect();
+    let by_flow: Vec<Vec<u8>> = (0..3)
+        .flat_map(|flow| (0..10).map(move |at| segment(1 + flow, at)))
+        .collect();
     assert_eq!(cut_again, by_flow);
     joining.flush(&mut device, &mut || panic!("nothing is left"));
     assert_eq!(device.sent.len(), 3);
@@ -151,6 +164,10 @@ fn a_device_without_offload_gets_each_at_once() {
     let bytes: Vec<Vec<u8>> = device.sent.iter().map(|(bytes, _)| bytes.clone()).collect();
     assert_eq!(bytes, packets);
     let (mut joining, mut device) = (Joining::default(), Notes::new(true, true));
-    send(&mut joining, &mut device, &[datagram(0, 50), datagram(1, 50), datagram(2, 9)]);
+    send(
+        &mut joining,
+        &mut device,
+        &[datagram(0, 50), datagram(1, 50), datagram(2, 9)],
+    );
     assert_eq!(device.lengths(), [28 + 109], "a shorter one is the last");
 }

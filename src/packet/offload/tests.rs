@@ -157,7 +157,10 @@ fn what_was_cut_is_joined_and_what_was_joined_is_cut() {
 /// Each a change of the second of three segments that keeps all from being joined: into how many they go.
 #[test]
 fn what_differs_stays_apart() {
-    let whole = unfinished(segment((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]), 100);
+    let whole = unfinished(
+        segment((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]),
+        100,
+    );
     type Change = fn(&mut Vec<u8>);
     let changes: [(&str, Change, usize); 20] = [
         ("nothing", |_| {}, 1),
@@ -201,7 +204,10 @@ fn what_differs_stays_apart() {
 
 #[test]
 fn a_wrong_sum_stays_wrong() {
-    let whole = unfinished(segment((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]), 100);
+    let whole = unfinished(
+        segment((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]),
+        100,
+    );
     for at in 0..3 {
         let mut cut = pieces(&whole);
         cut[at].transport_mut()[30] ^= 1;
@@ -214,7 +220,11 @@ fn a_wrong_sum_stays_wrong() {
         100,
     ));
     put16(datagrams[1].transport_mut(), 6, 0);
-    assert_eq!(joined(&datagrams).len(), 3, "no checksum is none that could be finished");
+    assert_eq!(
+        joined(&datagrams).len(),
+        3,
+        "no checksum is none that could be finished"
+    );
 }
 
 #[test]
