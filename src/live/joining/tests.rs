@@ -121,7 +121,7 @@ fn flows_leave_in_few_packets_and_in_order() {
     let mut cut_again = Vec::new();
     for (bytes, offload) in &device.sent {
         cut(bytes, offload.segment_size, &mut Vec::new(), &mut |piece| {
-            cut_again.push(piece.clone())
+            cut_again.push(piece.clone());
         });
     }
     let by_flow: Vec<Vec<u8>> = (0..3)

@@ -150,7 +150,7 @@ fn what_was_cut_is_joined_and_what_was_joined_is_cut() {
             assert_eq!(*offload, whole.offload());
         }
         let again = cut_again(&joined);
-        assert!(again.iter().eq(cut.iter().map(|it| it.bytes())), "{round}");
+        assert!(again.iter().eq(cut.iter().map(Packet::bytes)), "{round}");
     }
 }
 
@@ -198,7 +198,7 @@ fn what_differs_stays_apart() {
         cut[1] = packet;
         let joined = joined(&cut);
         assert_eq!(joined.len(), packets, "{what}");
-        assert!(cut_again(&joined).iter().eq(cut.iter().map(|it| it.bytes())), "{what}");
+        assert!(cut_again(&joined).iter().eq(cut.iter().map(Packet::bytes)), "{what}");
     }
 }
 
@@ -213,7 +213,7 @@ fn a_wrong_sum_stays_wrong() {
         cut[at].transport_mut()[30] ^= 1;
         let joined = joined(&cut);
         assert!(joined.len() > 1, "{at}");
-        assert!(cut_again(&joined).iter().eq(cut.iter().map(|it| it.bytes())), "{at}");
+        assert!(cut_again(&joined).iter().eq(cut.iter().map(Packet::bytes)), "{at}");
     }
     let mut datagrams: Vec<Packet> = pieces(&unfinished(
         datagram((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]),
