@@ -1,6 +1,6 @@
 //! An index from a packet's plain fields to the rules of a chain that could match, so that a walk goes from one to the next of them.
 //!
-//! It knows of a rule what the rule says of itself ([`Lowered`]), and of a packet what a [`Key`] holds. What it offers may be too much (the rule is
+//! It knows of a rule what the rule says of itself ([`Lowered`](crate::rule::Lowered)), and of a packet what a `Key` holds. What it offers may be too much (the rule is
 //! asked as ever), never too little: a rule that it leaves out has [`Answer::No`](crate::rule::Answer::No) for the packet, and nothing else
 //! becomes of the packet there. Rules are known by their place in the chain, from 0.
 //!

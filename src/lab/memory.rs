@@ -74,7 +74,7 @@ impl Lab {
 
     /// The same lab for another thread, which calls its tools while this one carries packets: one router, one log, one set of open ports; the
     /// clock, what `modprobe` loaded and what became of the last packet are its own. `None` while there are as many as there are places for: one, but for
-    /// [`Self::make_places`].
+    /// `Self::make_places`.
     pub fn beside(&self) -> Option<Self> {
         let router = self.machine.router();
         let worker = (BESIDE..router.places()).find_map(|place| router.worker(place))?;

@@ -1,8 +1,8 @@
 //! What a running lab does all day: packets from its devices through the router and out again, and the clock's ticks.
 //!
 //! One thread, one `epoll`. A wakeup drains each ready device up to `BATCH` packets and then looks at the others, so that a flood on one
-//! interface stops no other. What leaves because of them leaves at once, but for what may be joined ([`Joining`]), which leaves with the batch. Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own
-//! ([`super::server`]).
+//! interface stops no other. What leaves because of them leaves at once, but for what may be joined (`joining`), which leaves with the batch.
+//! Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own ([`super::server`]).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

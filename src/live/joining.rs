@@ -1,11 +1,10 @@
-//! What goes to one device within a batch: packets of a flow that follow one another leave as one, if the device takes such (what the kernel calls
+//! What goes to one device within a batch: segments of TCP that follow one another leave as one, if the device takes such (what the kernel calls
 //! GRO). Only what can be joined waits, and no longer than the batch: so nothing that came alone is late. Packets of one flow keep their order;
 //! those of others may overtake what waits, as they do in the kernel.
 
 use std::io;
 
 use super::event_loop::{Carried, PollDevice};
-use crate::base::protocol;
 use crate::packet::Joined;
 
 /// A device's packets that wait for others of their flows, the oldest first.
@@ -36,13 +35,7 @@ impl Joining {
                 return;
             }
         }
-        let takes = device.offloads();
-        let may_wait = match bytes.get(9) {
-            Some(&protocol::TCP) => takes.tcp4,
-            Some(&protocol::UDP) => takes.udp,
-            _ => false,
-        };
-        match may_wait.then(|| Joined::begin(bytes, offload)).flatten() {
+        match device.offloads().tcp4.then(|| Joined::begin(bytes, offload)).flatten() {
             Some(joined) => {
                 *bytes = self.spare.pop().unwrap_or_default();
                 if self.held.len() == FLOWS {

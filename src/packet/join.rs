@@ -26,7 +26,7 @@ impl Joined {
     pub fn begin(bytes: &mut Vec<u8>, offload: Offload) -> Option<Self> {
         let headers = joinable(bytes, offload)?;
         let segment_size = bytes.len() - headers;
-        let is_last = bytes[9] == protocol::TCP && bytes[MIN_HEADER + 13] & LAST != 0;
+        let is_last = bytes[MIN_HEADER + 13] & LAST != 0;
         // Its checksum is looked at only once another comes.
         (!is_last).then(|| Self {
             bytes: std::mem::take(bytes),
@@ -56,7 +56,6 @@ impl Joined {
             return false;
         };
         let data = &bytes[headers..];
-        let is_tcp = bytes[9] == protocol::TCP;
         if data.len() > self.segment_size
             || !is_summed(bytes, offload)
             || self.count == 1 && !is_summed(&self.bytes, self.offload)
@@ -65,12 +64,9 @@ impl Joined {
         }
         self.bytes.extend_from_slice(data);
         self.count += 1;
-        self.is_closed = data.len() < self.segment_size || !is_tcp && usize::from(self.count) == MOST_DATAGRAMS;
-        if is_tcp {
-            let last = bytes[MIN_HEADER + 13] & LAST;
-            self.bytes[MIN_HEADER + 13] |= last;
-            self.is_closed |= last != 0;
-        }
+        let last = bytes[MIN_HEADER + 13] & LAST;
+        self.bytes[MIN_HEADER + 13] |= last;
+        self.is_closed = data.len() < self.segment_size || last != 0;
         true
     }
 
@@ -92,14 +88,7 @@ impl Joined {
             let (source, destination) = (header.source().into(), header.destination().into());
             sum = checksum::pseudo_header(source, destination, header.protocol(), length - MIN_HEADER);
         }
-        let transport = &mut self.bytes[MIN_HEADER..];
-        let checksum_at = if self.headers == MIN_HEADER + 8 {
-            put16(transport, 4, (length - MIN_HEADER) as u16);
-            6
-        } else {
-            16
-        };
-        put16(transport, checksum_at, checksum::fold(sum));
+        put16(&mut self.bytes, MIN_HEADER + 16, checksum::fold(sum));
         let offload = Offload {
             checksum: ChecksumState::Partial,
             segment_size: self.segment_size as u16,
@@ -119,9 +108,6 @@ impl Joined {
         if !is_alike {
             return false;
         }
-        if own[9] != protocol::TCP {
-            return true;
-        }
         let (own, next) = (&own[MIN_HEADER..self.headers], &next[MIN_HEADER..self.headers]);
         let sequence = be32(own, 4).wrapping_add((self.bytes.len() - self.headers) as u32);
         be32(next, 4) == sequence
@@ -133,24 +119,17 @@ impl Joined {
 }
 
 /// How long the headers of a packet are that may be one of several: a whole one of IPv4 without options, of TCP with data and nothing but ACK and
-/// what may be the last one's, or of UDP with a checksum.
+/// what may be the last one's. Datagrams that came by themselves leave so: a kernel that forwards them joins them only where an administrator
+/// asked for it (`rx-udp-gro-forwarding`).
 fn joinable(bytes: &[u8], offload: Offload) -> Option<usize> {
-    if offload.segment_size != 0 || bytes.len() < MIN_HEADER + 8 || bytes[0] != 0x45 {
+    if offload.segment_size != 0 || bytes.len() < MIN_HEADER + 14 || bytes[0] != 0x45 || bytes[9] != protocol::TCP {
         return None;
     }
-    let is_tcp = bytes[9] == protocol::TCP;
-    if is_tcp {
-        let flags = *bytes.get(MIN_HEADER + 13)?;
-        if flags & !(LAST | flags::ECE) != flags::ACK {
-            return None;
-        }
-    }
-    if usize::from(be16(bytes, 2)) != bytes.len() {
+    let is_plain = bytes[MIN_HEADER + 13] & !(LAST | flags::ECE) == flags::ACK;
+    if !is_plain || usize::from(be16(bytes, 2)) != bytes.len() {
         return None;
     }
-    let headers = headers_of(bytes)?;
-    let has_sum = is_tcp || offload.checksum == ChecksumState::Partial || be16(bytes, MIN_HEADER + 6) != 0;
-    (bytes.len() > headers && has_sum).then_some(headers)
+    headers_of(bytes).filter(|headers| bytes.len() > *headers)
 }
 
 /// Whether its checksums are right, as they will be taken to be from now on.
@@ -172,5 +151,3 @@ fn is_summed(bytes: &[u8], offload: Offload) -> bool {
 const LAST: u8 = flags::FIN | flags::PSH;
 /// What a total length can say.
 const LARGEST: usize = 65_535;
-/// As many as the kernel joins of UDP.
-const MOST_DATAGRAMS: usize = 64;

@@ -134,12 +134,9 @@ fn cut_again(packets: &[(Vec<u8>, Offload)]) -> Vec<Vec<u8>> {
 fn what_was_cut_is_joined_and_what_was_joined_is_cut() {
     let mut random = Random::new(12);
     for round in 0..600 {
-        let is_tcp = round % 3 != 0;
-        let size = if is_tcp { 100 } else { 400 } + random.below(1400) as u16;
-        let mut whole = drawn(&mut random, Family::V4, is_tcp);
-        if is_tcp {
-            whole.transport_mut()[13] &= !flags::CWR;
-        }
+        let size = 100 + random.below(1400) as u16;
+        let mut whole = drawn(&mut random, Family::V4, true);
+        whole.transport_mut()[13] &= !flags::CWR;
         let whole = unfinished(whole, size);
         let cut = pieces(&whole);
         let joined = joined(&cut);
@@ -215,16 +212,6 @@ fn a_wrong_sum_stays_wrong() {
         assert!(joined.len() > 1, "{at}");
         assert!(cut_again(&joined).iter().eq(cut.iter().map(Packet::bytes)), "{at}");
     }
-    let mut datagrams: Vec<Packet> = pieces(&unfinished(
-        datagram((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]),
-        100,
-    ));
-    put16(datagrams[1].transport_mut(), 6, 0);
-    assert_eq!(
-        joined(&datagrams).len(),
-        3,
-        "no checksum is none that could be finished"
-    );
 }
 
 #[test]
