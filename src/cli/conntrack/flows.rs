@@ -220,12 +220,16 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
         match (&found, request.wanted.family) {
             (None, _) => answers.push_back(Err(NOT_THERE)),
             (_, None) => answers.push_back(Err(NOT_SUPPORTED)),
+            // Seen: one whose time was made 0 is gone by then.
+            (Some(flow), _) if table.lookup_in(now, &flow.original(), flow.zone()).is_none() => {
+                answers.push_back(Err(NOT_THERE));
+            }
             // The flow, and that this was all.
             _ => answers.extend([Ok(()), Ok(())]),
         }
         match answers.pop_front() {
             // Seen: one that is not there ends nothing and counts for nothing.
-            Some(Err(NOT_THERE)) => {}
+            Some(Err(NOT_THERE)) => continue,
             Some(Err(why)) => {
                 let failed = fail(1, &format!("Operation failed: {why}"));
                 return ToolOutput {

@@ -251,11 +251,13 @@ impl Request {
                 }
                 Meaning::LabelToAdd => {
                     around.labels();
+                    one_change_of_labels(request.wanted.labels_to_take)?;
                     let bits = around.bits(text)?;
                     request.wanted.labels_to_add = Some(request.wanted.labels_to_add.unwrap_or(0) | bits);
                 }
                 Meaning::LabelToTake => {
                     around.labels();
+                    one_change_of_labels(request.wanted.labels_to_add)?;
                     let bits = value.map_or(Ok(Labels::MAX), |names| around.bits(names))?;
                     request.wanted.labels_to_take = Some(request.wanted.labels_to_take.unwrap_or(0) | bits);
                 }
@@ -266,9 +268,6 @@ impl Request {
                     let masks = request.wanted.masks.iter().zip(["mask-src", "mask-dst"]);
                     given.extend(masks.filter(|(mask, _)| mask.is_some()).map(|(_, name)| name));
                 }
-            }
-            if request.wanted.labels_to_add.is_some() && request.wanted.labels_to_take.is_some() {
-                return Err(fail(1, "cannot use --label-add and --label-del at the same time"));
             }
             given.push(name);
         }
@@ -387,6 +386,14 @@ impl Wanted {
             Asked::Expected(_) | Asked::Mask(_) | Asked::NotThere => {}
         }
         Ok(())
+    }
+}
+
+/// Seen: this is said before the names are looked for.
+fn one_change_of_labels(other: Option<Labels>) -> Result<(), ToolOutput> {
+    match other {
+        Some(_) => Err(fail(1, "cannot use --label-add and --label-del at the same time")),
+        None => Ok(()),
     }
 }
 
