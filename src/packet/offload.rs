@@ -24,7 +24,7 @@ pub enum NoSegments {
     Transport,
     /// Nothing says where its checksum is to be summed.
     Checksum,
-    /// Segments with less data than any host sends.
+    /// More segments with so little data than any host sends.
     TooSmall,
 }
 
@@ -118,11 +118,12 @@ impl Offload {
         if self.checksum != ChecksumState::Partial {
             return Err(NoSegments::Checksum);
         }
-        if self.segment_size < SMALLEST_SEGMENT {
+        let (size, data) = (usize::from(self.segment_size), length - headers);
+        if size < SMALLEST_SEGMENT && data > size * MOST_SMALL_SEGMENTS {
             return Err(NoSegments::TooSmall);
         }
         // Seen: what fits into one segment is no more than that.
-        let is_many = length - headers > usize::from(self.segment_size);
+        let is_many = data > size;
         Ok(Self {
             segment_size: if is_many { self.segment_size } else { 0 },
             ecn: self.ecn && is_many,
@@ -193,9 +194,11 @@ pub(crate) fn headers_of(bytes: &[u8]) -> Option<usize> {
     segment_headers(bytes, &Layout::of(bytes).ok()?)
 }
 
-/// The least segment that TCP may be made to send (48 bytes) with the most options in it. A packet that stands for more and smaller ones would
-/// only keep the router busy.
-const SMALLEST_SEGMENT: u16 = 8;
+/// The least segment that TCP may be made to send (48 bytes) with the most options in it. A packet that stands for many smaller ones would only
+/// keep the router busy.
+const SMALLEST_SEGMENT: usize = 8;
+/// A program may have datagrams of a single byte sent (`UDP_SEGMENT`), but no more of them at once.
+const MOST_SMALL_SEGMENTS: usize = 128;
 
 #[cfg(test)]
 mod tests;

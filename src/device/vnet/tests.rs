@@ -90,6 +90,27 @@ fn what_contradicts_the_packet_is_refused() {
     }
 }
 
+/// As `UDP_SEGMENT` lets a program have them.
+#[test]
+fn many_datagrams_of_a_byte_are_taken() {
+    for (size, data, is_taken) in [
+        (1, 2, true),
+        (1, 128, true),
+        (7, 896, true),
+        (1, 129, false),
+        (7, 897, false),
+        (8, 897, true),
+    ] {
+        let mut packet = udp((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &vec![7; data]).into_bytes();
+        let expected = match is_taken {
+            true => Ok(size),
+            false => Err(BadOffload::NoSegments(NoSegments::TooSmall)),
+        };
+        let read = read(&header(1, UDP, [28, size, 20, 6]), &mut packet);
+        assert_eq!(read.map(|it| it.segment_size), expected, "{size} of {data}");
+    }
+}
+
 /// As seen of the kernel: a plain packet's checksum is summed from wherever its header says.
 #[test]
 fn a_sum_at_another_place_is_finished_there() {
