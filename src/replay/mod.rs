@@ -168,6 +168,11 @@ impl Replayer {
         self.witness.await_turn_of(number);
     }
 
+    /// Whether it carries so many packets that wait for those of others that one worker is better.
+    pub(crate) fn mostly_waits(&self) -> bool {
+        self.witness.mostly_waits()
+    }
+
     /// A packet that another worker carries: it moves the clock all the same. Gives whether it is late, as [`Passed::is_late`].
     #[inline]
     pub(crate) fn pass_by(&mut self, packet: &TimedPacket<'_>) -> Result<bool, NoEntrance> {
@@ -206,7 +211,7 @@ impl Replayer {
         self.witness.begin(packet.number);
         if entrance.interface().is_none() {
             // It is numbered before anything is seen of it.
-            self.await_turn_of(packet.number);
+            self.witness.await_turn();
         }
         let mut both = witness::Both {
             witness: &mut self.witness,

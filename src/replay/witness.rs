@@ -27,6 +27,9 @@ pub(super) struct Witness {
     number: u64,
     /// They are.
     is_its_turn: bool,
+    /// Packets since others carry some, and how many of them waited.
+    carried: u64,
+    waited: u64,
 }
 
 /// Who had the last word in the filter table.
@@ -43,19 +46,30 @@ impl Witness {
             number,
             is_its_turn: turn.is_none(),
             turn,
+            carried: self.carried + 1,
+            waited: self.waited,
             ..Self::default()
         };
     }
 
     pub(super) fn take_turns(&mut self, turn: Await) {
         self.turn = Some(turn);
+        (self.carried, self.waited) = (0, 0);
     }
 
     /// Waits until all packets before this one are through.
     #[cold]
-    fn await_turn(&mut self) {
-        self.is_its_turn = true;
-        self.await_turn_of(self.number);
+    pub(super) fn await_turn(&mut self) {
+        if !std::mem::replace(&mut self.is_its_turn, true) {
+            self.waited += 1;
+            self.await_turn_of(self.number);
+        }
+    }
+
+    /// Whether so many packets wait for those before them that one worker is faster: each wait costs as much as a few packets, and where the
+    /// processors have other work too, a turn on them.
+    pub(super) fn mostly_waits(&self) -> bool {
+        self.carried >= ENOUGH_TO_TELL && self.waited > self.carried / 4
     }
 
     pub(super) fn await_turn_of(&self, number: u64) {
@@ -145,3 +159,5 @@ impl<O: Observer> Observer for Both<'_, O> {
 }
 
 const BITS: usize = u64::BITS as usize;
+/// So many packets show what the others are like.
+const ENOUGH_TO_TELL: u64 = 1024;

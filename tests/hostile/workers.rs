@@ -24,7 +24,7 @@ fn any_number_of_workers_writes_the_same() {
         value.map_or(default, |it| it.parse().expect("a number"))
     };
     let (first, rounds) = (number("NFLAB_FUZZ_SEED", 1), number("NFLAB_REPLAY_ROUNDS", 4));
-    let directory = Directory::new();
+    let directory = Directory::named("same");
     let (mut packets, mut alone) = (0, 0);
     for seed in first..first + rounds {
         let (count, was_alone) = round(seed, &directory.0);
@@ -33,6 +33,44 @@ fn any_number_of_workers_writes_the_same() {
     }
     eprintln!("{packets} packets in {rounds} captures, {alone} of which one worker had to do alone");
     assert!(alone < rounds, "none was shared");
+}
+
+/// Workers whose packets wait for each other are slower than one, and where the processors have other work by a hundred times.
+#[test]
+fn what_would_mostly_wait_is_done_by_one() {
+    let directory = Directory::named("waiting");
+    let write = |name: &str, text: &str| std::fs::write(directory.0.join(name), text).unwrap();
+    write("lab.toml", LAB);
+    write("rules", "");
+    let said = |to: [u8; 4]| {
+        let mut writer = CaptureWriter::create(&directory.0.join("in.pcapng")).unwrap();
+        for number in 0..3000u64 {
+            let host = number as u8 % 200 + 2;
+            // A datagram to a port where nobody listens.
+            let mut bytes = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, host];
+            bytes.extend(to);
+            let sum: u32 = bytes.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1])).sum();
+            let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+            bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+            bytes.extend([1, 2, 3, 4, 0, 8, 0, 0]);
+            let time = Time::from_secs(1_800_000_000) + std::time::Duration::from_millis(number);
+            writer.write("lan", time, &bytes, None).unwrap();
+        }
+        writer.finish().unwrap();
+        let ran = Command::new(env!("CARGO_BIN_EXE_nflab"))
+            .current_dir(&directory.0)
+            .args("replay --lab lab.toml --rules rules --summary --workers 2 in.pcapng".split(' '))
+            .output()
+            .unwrap();
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    let forwarded = said([198, 51, 100, 9]);
+    assert!(forwarded.contains(" on 2 workers: 3,000 packets"), "{forwarded}");
+    let answered = said([10, 0, 0, 1]);
+    assert!(
+        answered.contains(" on one worker, because many packets are for the router, or answered by it"),
+        "{answered}"
+    );
 }
 
 /// How many packets; and whether several workers found that they could not.
@@ -184,8 +222,8 @@ fn begins_an_error_in_pieces(bytes: &[u8]) -> bool {
 struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("nflab-workers-{}", std::process::id()));
+    fn named(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("nflab-workers-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }

@@ -128,7 +128,8 @@ impl Share {
         }
     }
 
-    /// Now and then: nobody is too far ahead, what was written goes on, and there is room in the table of flows for what may come meanwhile.
+    /// Now and then: nobody is too far ahead, what was written goes on, there is room in the table of flows for what may come meanwhile, and workers
+    /// do more than wait for each other.
     pub(super) fn look_round(&self, session: &mut Session<'_>, number: u64) -> Result<(), Stop> {
         self.board.await_turn(self.index, number.saturating_sub(AHEAD));
         if self.board.ends.load(Ordering::Relaxed) {
@@ -136,6 +137,9 @@ impl Share {
         }
         if session.replayer.is_crowded(number) {
             return Err(self.leave("the table of flows is nearly full"));
+        }
+        if session.replayer.mostly_waits() {
+            return Err(self.leave("many packets are for the router, or answered by it, and wait for each other"));
         }
         self.hand_over(session)
     }
