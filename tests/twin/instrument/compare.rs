@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::freedom::{Drawn, ICMP, Likeness, announced_apart, class, identify, named_apart};
+use super::freedom::{Drawn, ICMP, Likeness, announced_apart, announced_by_text_apart, class, identify, named_apart};
 use super::ours::{Ours, story, tick};
 use super::scenario::{Event, Scenario, write_event};
 use super::sentence;
@@ -251,8 +251,10 @@ fn same_answer(
     let pairs = || theirs.sent.iter().zip(&own.sent);
     if let Some(cause) = cause
         && theirs.sent.len() == own.sent.len()
-        && pairs()
-            .any(|((there, a), (here, b))| there == here && (announced_apart(cause, a, b) || named_apart(cause, a, b)))
+        && pairs().any(|((there, a), (here, b))| {
+            let is_free = [announced_apart, announced_by_text_apart, named_apart];
+            there == here && is_free.iter().any(|apart| apart(cause, a, b))
+        })
     {
         return Likeness::Parted;
     }

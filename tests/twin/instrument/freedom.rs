@@ -32,6 +32,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "both sides draw another, and the text is the same but for that; the comparison ends there, because its length depends on it",
     },
     Freedom {
+        what: "the port that the SIP helper announces under NAT where the announced one is expected already",
+        why: "the kernel tries others at random, none below the announced one",
+        held: "both sides announce another, none below, and the texts differ in nothing but that; the comparison ends there",
+    },
+    Freedom {
         what: "the IP identification of ICMP messages that the router itself makes, also where one is quoted",
         why: "the kernel counts from a random number for each pair of hosts",
         held: "everything else in the packet, and that the header's checksum follows",
@@ -112,6 +117,50 @@ pub(crate) fn named_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
     };
     let without = |text: &str, port: u16| text.replace(&format!(":{port}"), ":");
     came != a && came != b && a != b && theirs != own && without(&theirs, a) == without(&own, b)
+}
+
+/// Whether each side announced a port of its own in the place of one that a text names behind a colon, and the texts that left differ in nothing
+/// else.
+pub(crate) fn announced_by_text_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
+    let (Some(came), Some(theirs), Some(own)) = (said(cause), said(theirs), said(own)) else {
+        return false;
+    };
+    let (came, theirs, own) = (words(&came), words(&theirs), words(&own));
+    if came.len() != theirs.len() || theirs.len() != own.len() {
+        return false;
+    }
+    let differing = (1..own.len()).filter(|at| theirs[*at] != own[*at]);
+    let mut pairs = differing.map(|at| {
+        let port = |words: &[&str]| words[at].parse::<u16>().ok().filter(|_| words[at - 1].ends_with(':'));
+        let (came, theirs, own) = (port(&came)?, port(&theirs)?, port(&own)?);
+        (theirs > came && own > came).then_some((theirs, own))
+    });
+    let first = pairs.next().flatten();
+    first.is_some() && theirs[0] == own[0] && pairs.all(|pair| pair == first)
+}
+
+/// Numbers, and what stands between them.
+fn words(text: &str) -> Vec<&str> {
+    text.as_bytes()
+        .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
+        .scan(0, |at, word| {
+            let start = *at;
+            *at += word.len();
+            Some(start..*at)
+        })
+        .filter_map(|range| text.get(range))
+        .collect()
+}
+
+/// What a segment or a datagram says, if that is a text.
+fn said(bytes: &[u8]) -> Option<String> {
+    let transport = header(bytes, 0)?;
+    let length = match bytes[9] {
+        6 => usize::from(*bytes.get(transport + 12)? >> 4) * 4,
+        17 => 8,
+        _ => return None,
+    };
+    String::from_utf8(bytes.get(transport + length..)?.to_vec()).ok()
 }
 
 /// Its source port and what it says.
@@ -544,6 +593,31 @@ mod tests {
         scenario.restore(rules);
         scenario.receive("lan", udp(("10.0.0.2", 40000), (SERVER, 53), b"question"));
         scenario
+    }
+
+    #[test]
+    fn a_port_that_a_text_announces_is_drawn_by_both_or_different() {
+        let says = |text: &str| {
+            let mut bytes = vec![0; 28];
+            (bytes[0], bytes[9]) = (0x45, 17);
+            bytes.extend_from_slice(text.as_bytes());
+            bytes
+        };
+        let apart = |theirs: &str, own: &str| {
+            let cause = says("REGISTER\r\nVia: 10.0.0.2:5060\r\nContact: <sip:amy@10.0.0.2:5060>\r\n");
+            announced_by_text_apart(&cause, &says(theirs), &says(own))
+        };
+        let contact =
+            |via: u16, port: u16| format!("REGISTER\r\nVia: 10.0.0.2:{via}\r\nContact: <sip:amy@192.0.2.1:{port}>\r\n");
+        assert!(apart(&contact(5060, 57507), &contact(5060, 19912)));
+        assert!(!apart(&contact(5060, 19912), &contact(5060, 19912)), "the same");
+        assert!(!apart(&contact(5060, 5060), &contact(5060, 19912)), "one drew");
+        assert!(!apart(&contact(5060, 6000), &contact(5060, 1024)), "below");
+        assert!(
+            !apart(&contact(6001, 6000), &contact(6001, 6002).replace("192", "193")),
+            "something else"
+        );
+        assert!(!apart(&contact(6001, 6000), &contact(6002, 6003)), "two draws");
     }
 
     #[test]
