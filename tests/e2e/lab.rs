@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -254,9 +256,33 @@ impl Lab {
         run(self.in_host(host, program), "")
     }
 
-    /// The same, with this input.
-    pub(crate) fn feed(&self, host: &str, program: &[&str], input: &str) -> Ran {
-        run(self.in_host(host, program), input)
+    /// The same for one that writes out what comes back of its input, which ends once the last line of it is back (or the program has ended): a
+    /// server may have nothing to answer any more to a client that has begun to hang up.
+    pub(crate) fn echoed(&self, host: &str, program: &[&str], input: &str) -> Ran {
+        let mut child = bounded(&self.in_host(host, program)).spawn().unwrap();
+        let mut into = child.stdin.take().unwrap();
+        let out = child.stdout.take().unwrap();
+        let (back, last_is_back) = mpsc::channel();
+        let written = thread::scope(|scope| {
+            scope.spawn(move || {
+                // A program that doesn't read may be gone already.
+                let _ = into.write_all(input.as_bytes());
+                let _ = last_is_back.recv();
+            });
+            // It goes at the end of this reading, and with it who waits for it.
+            let back = back;
+            let mut lines = Vec::new();
+            for line in BufReader::new(out).lines() {
+                let line = line.unwrap();
+                if input.lines().next_back() == Some(line.as_str()) {
+                    let _ = back.send(());
+                }
+                lines.push(line + "\n");
+            }
+            lines.concat()
+        });
+        let ran = ended(child);
+        Ran { out: written, ..ran }
     }
 
     /// Packets that met a chain's policy of DROP.
@@ -367,6 +393,14 @@ impl Ran {
 
 /// Runs it with this input. A program that hangs is killed, so that the test tells what it was about.
 pub(crate) fn run(command: Command, input: &str) -> Ran {
+    let mut child = bounded(&command).spawn().unwrap();
+    // A program that doesn't read may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    ended(child)
+}
+
+/// The command in a bound of time, with pipes.
+fn bounded(command: &Command) -> Command {
     let mut bounded = Command::new("timeout");
     bounded.args(["--kill-after=2", &TOO_LONG.as_secs().to_string()]);
     bounded.arg(command.get_program()).args(command.get_args());
@@ -376,14 +410,15 @@ pub(crate) fn run(command: Command, input: &str) -> Ran {
     if let Some(directory) = command.get_current_dir() {
         bounded.current_dir(directory);
     }
-    let mut child = bounded
+    bounded
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that doesn't read may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        .stderr(Stdio::piped());
+    bounded
+}
+
+/// What a program has printed, once it has ended.
+fn ended(child: Child) -> Ran {
     let output = child.wait_with_output().unwrap();
     Ran {
         code: output.status.code().unwrap_or(-1),
@@ -398,7 +433,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -24,13 +24,13 @@ fn an_association_crosses_nat_with_tracking_alone() {
     {
         lab.tool(&["conntrack", "-F"]).good();
         lab.restore(&format!("{rules}{FILTER}{UNTRACKED}")).good();
-        let ran = lab.feed(from, &["timeout", "0.5", CLIENT, to, "7"], &sent);
+        let ran = lab.echoed(from, &["timeout", "0.5", CLIENT, to, "7"], &sent);
         assert_eq!(ran.code, 124, "{name}, untracked: {}\n{}", ran.out, ran.err);
         assert!(!ran.out.lines().any(|line| is_text(&line)), "{name}: {}", ran.out);
         assert_eq!(lab.tool(&["conntrack", "-L"]).good(), "", "{name}");
 
         lab.restore(&format!("{rules}{FILTER}{TRACKED}")).good();
-        let ran = lab.feed(from, &["timeout", "10", CLIENT, to, "7"], &sent);
+        let ran = lab.echoed(from, &["timeout", "10", CLIENT, to, "7"], &sent);
         assert_eq!(ran.code, 0, "{name}: {}\n{}", ran.out, ran.err);
         let echoed = ran.out.lines().filter(is_text).map(|line| format!("{line}\n"));
         assert!(
