@@ -56,6 +56,10 @@ pub(super) const ALL: &[(&str, fn())] = &[
         "what_stands_for_many_is_routed_as_the_kernel_routes_it",
         offload::what_stands_for_many_is_routed_as_the_kernel_routes_it,
     ),
+    (
+        "rules_meet_what_stands_for_many_as_one_packet",
+        offload::rules::rules_meet_what_stands_for_many_as_one_packet,
+    ),
 ];
 
 const TWO_SIDES: &str = r#"

@@ -1,6 +1,7 @@
-//! Packets that stand for many, beside the kernel: what it cuts of them, and what it does with them as a router.
+//! Packets that stand for many, beside the kernel: what it cuts of them, and what it does with them as a router and by rules.
 
-use std::net::Ipv4Addr;
+pub(super) mod rules;
+
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use nflab::TOOLBOX;
-use nflab::base::Random;
+use nflab::base::{InterfaceId, Random};
 use nflab::device::syscall::{Namespaces, unshare};
 use nflab::device::{Device, Received, TunDevice};
 use nflab::engine::{Port, Silent};
@@ -215,10 +216,11 @@ pub(super) fn segments_are_what_the_kernel_cuts() {
 /// What leaves by each device: two kinds of wires that are told apart by their numbers.
 type Left = Vec<(usize, Vec<u8>, Offload)>;
 
-/// Without what a host draws: the identification of what it sends itself, and what follows from that.
+/// Without what a host draws: the identification of what it sends itself (NAT may give that another's address), and what follows from that.
 fn without_draws(left: Left) -> Left {
     let blank = |(wire, mut bytes, offload): (usize, Vec<u8>, Offload)| {
-        if Ipv4Addr::from([bytes[12], bytes[13], bytes[14], bytes[15]]) == Ipv4Addr::from(ROUTER) {
+        let is_icmp = bytes[9] == 1;
+        if is_icmp || bytes[12..16] == ROUTER {
             put16(&mut bytes, 4, 0);
             put16(&mut bytes, 10, 0);
         }
@@ -227,18 +229,72 @@ fn without_draws(left: Left) -> Left {
     left.into_iter().map(blank).collect()
 }
 
-pub(super) fn what_stands_for_many_is_routed_as_the_kernel_routes_it() {
-    const FAR_MTU: u32 = 900;
-    in_a_namespace(|| {
-        let mut kernel = Kernel::new(true, FAR_MTU);
+/// The kernel, and nflab's router in memory with the same two devices.
+struct Beside {
+    kernel: Kernel,
+    lab: Lab,
+    wires: [InterfaceId; 2],
+}
+
+impl Beside {
+    fn new(far_mtu: u32) -> Self {
         let text = format!(
-            "[interface.near]\naddress = \"10.81.0.1/24\"\n[interface.far]\naddress = \"10.82.0.1/24\"\nmtu = {FAR_MTU}\n"
+            "[interface.near]\naddress = \"10.81.0.1/24\"\n[interface.far]\naddress = \"10.82.0.1/24\"\nmtu = {far_mtu}\n"
         );
         let file = LabFile::parse("two", &text).unwrap();
         let mut lab = Lab::new(&file, 1, TOOLBOX).unwrap();
         lab.leave_to_devices();
-        let near = lab.interface("near").unwrap();
-        let wires = [near, lab.interface("far").unwrap()];
+        let wires = ["near", "far"].map(|name| lab.interface(name).unwrap());
+        let kernel = Kernel::new(true, far_mtu);
+        Self { kernel, lab, wires }
+    }
+
+    /// A packet comes in by `near`, and the same leaves both; how many that are.
+    fn carry(&mut self, what: &str, (bytes, offload): (Vec<u8>, Offload)) -> usize {
+        self.kernel.near.send_with(&bytes, offload).unwrap();
+        let carried = (&mut bytes.clone(), offload);
+        let (_, emissions) = self.lab.carry_with(self.wires[0], carried, &mut Silent);
+        let mut ours = Left::new();
+        for emission in emissions {
+            if let Port::Interface(id) = emission.port {
+                let wire = self.wires.iter().position(|it| *it == id).unwrap();
+                ours.push((wire, emission.bytes.clone(), emission.offload));
+            }
+        }
+        let mut theirs = Left::new();
+        for (wire, device) in [&mut self.kernel.near, &mut self.kernel.far].into_iter().enumerate() {
+            let expected = ours.iter().filter(|(it, ..)| *it == wire).count();
+            for _ in 0..expected {
+                let came = next(device, Duration::from_secs(5));
+                let (bytes, offload) = came.unwrap_or_else(|| panic!("{what}: the kernel sends less by {wire}"));
+                theirs.push((wire, bytes, offload));
+            }
+        }
+        for device in [&mut self.kernel.near, &mut self.kernel.far] {
+            let more = next(device, Duration::ZERO);
+            assert!(more.is_none(), "{what}: the kernel sends more: {more:02x?}");
+        }
+        ours.sort_by_key(|(wire, ..)| *wire);
+        let finished = |left: Left| {
+            let done = |(wire, mut bytes, offload): (usize, Vec<u8>, Offload)| {
+                // Who sums what is whole is the device's affair.
+                if offload.segment_size == 0 && offload.checksum == ChecksumState::Partial {
+                    nflab::packet::finish(&mut bytes);
+                }
+                (wire, bytes, offload.segment_size)
+            };
+            without_draws(left).into_iter().map(done).collect::<Vec<_>>()
+        };
+        let (ours, theirs) = (finished(ours), finished(theirs));
+        assert!(ours == theirs, "{what}:\nours   {ours:02x?}\nkernel {theirs:02x?}");
+        ours.len()
+    }
+}
+
+pub(super) fn what_stands_for_many_is_routed_as_the_kernel_routes_it() {
+    const FAR_MTU: u32 = 900;
+    in_a_namespace(|| {
+        let mut beside = Beside::new(FAR_MTU);
         let udp = || Made {
             is_tcp: false,
             ..Made::default()
@@ -318,42 +374,8 @@ pub(super) fn what_stands_for_many_is_routed_as_the_kernel_routes_it() {
             ),
         ];
         for (number, (what, made)) in made.into_iter().enumerate() {
-            let (bytes, offload) = made.packet(100 + 10 * number as u16);
-            kernel.near.send_with(&bytes, offload).unwrap();
-            let (_, emissions) = lab.carry_with(near, (&mut bytes.clone(), offload), &mut Silent);
-            let mut ours = Left::new();
-            for emission in emissions {
-                if let Port::Interface(id) = emission.port {
-                    let wire = wires.iter().position(|it| *it == id).unwrap();
-                    ours.push((wire, emission.bytes.clone(), emission.offload));
-                }
-            }
-            let mut theirs = Left::new();
-            for (wire, device) in [&mut kernel.near, &mut kernel.far].into_iter().enumerate() {
-                let expected = ours.iter().filter(|(it, ..)| *it == wire).count();
-                for _ in 0..expected {
-                    let came = next(device, Duration::from_secs(5));
-                    let (bytes, offload) = came.unwrap_or_else(|| panic!("{what}: the kernel sends less by {wire}"));
-                    theirs.push((wire, bytes, offload));
-                }
-            }
-            for device in [&mut kernel.near, &mut kernel.far] {
-                assert!(next(device, Duration::ZERO).is_none(), "{what}: the kernel sends more");
-            }
-            ours.sort_by_key(|(wire, ..)| *wire);
-            let finished = |left: Left| {
-                let done = |(wire, mut bytes, offload): (usize, Vec<u8>, Offload)| {
-                    // Who sums what is whole is the device's affair.
-                    if offload.segment_size == 0 && offload.checksum == ChecksumState::Partial {
-                        nflab::packet::finish(&mut bytes);
-                    }
-                    (wire, bytes, offload.segment_size)
-                };
-                without_draws(left).into_iter().map(done).collect::<Vec<_>>()
-            };
-            let (ours, theirs) = (finished(ours), finished(theirs));
-            assert!(!ours.is_empty(), "{what}: nothing leaves");
-            assert!(ours == theirs, "{what}:\nours   {ours:02x?}\nkernel {theirs:02x?}");
+            let left = beside.carry(what, made.packet(100 + 10 * number as u16));
+            assert_ne!(left, 0, "{what}: nothing leaves");
         }
     });
 }
