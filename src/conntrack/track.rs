@@ -29,6 +29,44 @@ impl Table {
         }
         let mut checksum = ChecksumCheck::of(cx, packet);
         let tracked = self.examine(cx, packet, tracking, &mut checksum);
+        self.looked_at(packet, tracking, checksum);
+        tracked
+    }
+
+    /// The same of a packet that was held against what names its flow already: it goes this way of the flow, and is to have this state.
+    /// `None` where it is not sure to: then nothing has been done, and it is to be tracked as any other. What else than [`Reason::KnownFlow`] comes of it,
+    /// `tracking` has as ever; it lacks the flow of a packet of which nothing else is to be said.
+    pub(crate) fn track_known(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &mut Packet,
+        tracking: &mut Tracking,
+        (flow, direction, expected): (&Arc<Flow>, Direction, CtState),
+    ) -> Option<Tracked> {
+        let mut checksum = ChecksumCheck::of(cx, packet);
+        let seen = proto::check(packet, &mut checksum).ok()?;
+        let state = flow.lock();
+        let is_there = !state.status.has(Status::DYING) && !state.is_expired(cx.now);
+        if !is_there || state_of(&state, direction) != expected {
+            return None;
+        }
+        let tracked = match self.visit(cx, packet, tracking, (flow, state, direction), &seen) {
+            Visited::Known => Tracked::Accept(Reason::KnownFlow),
+            visited => {
+                let tracked = visited.tracked(tracking)?;
+                if tracking.state != Some(CtState::Invalid) {
+                    tracking.flow = Some(Arc::clone(flow));
+                }
+                tracked
+            }
+        };
+        self.looked_at(packet, tracking, checksum);
+        Some(tracked)
+    }
+
+    /// What is known of the packet's checksum by now, and what is counted.
+    #[inline]
+    fn looked_at(&self, packet: &mut Packet, tracking: &Tracking, checksum: ChecksumCheck) {
         if checksum.gathered() > 0 {
             packet.pull(checksum.gathered());
         }
@@ -46,7 +84,6 @@ impl Table {
             None => self.statistics.drop.count(),
             Some(_) => {}
         }
-        tracked
     }
 
     /// `checksum` knows afterwards whether the packet's was verified.
@@ -84,7 +121,7 @@ impl Table {
             let Some((flow, direction)) = self.find(hash, &tuple, zone) else {
                 return self.begin(cx, packet, tracking, (&tuple, hash), &seen);
             };
-            let mut state = flow.lock();
+            let state = flow.lock();
             if state.is_expired(cx.now) {
                 drop(state);
                 self.delete(&flow);
@@ -95,55 +132,74 @@ impl Table {
                 Err(why) => return refuse(tracking, refused(why)),
             };
             let direction = flow.direction_of(&tuple, direction);
-            let ct_state = state_of(&state, direction);
-            let (mut ignored, mut ended_by) = (None, None);
-            match state.packet(cx, direction, seen) {
-                Verdict::Accept { .. } => count(&mut state, direction, packet),
-                Verdict::Ignore(reason) => ignored = Some(reason),
-                Verdict::Destroy => {
-                    ended_by = Some(state.protocol.ended_by());
-                    count(&mut state, direction, packet);
-                    if let Some(last_words) = self.events.last_words(&state) {
-                        self.events.publish(EventKind::Destroy, &flow, last_words, Some(cx.now));
-                    }
-                    if let Some(rare) = &mut state.rare {
-                        rare.told = None;
-                    }
-                }
-                Verdict::Invalid(why) | Verdict::InvalidAtTheEnd { reason: why, .. } => {
-                    return refuse(tracking, Refused::Invalid(InvalidReason::Protocol(why)));
-                }
-                Verdict::Again => {
-                    drop(state);
-                    self.delete(&flow);
-                    continue;
-                }
-            }
-            if direction == Direction::Reply {
-                if !state.status.has(Status::SEEN_REPLY) {
-                    state.answered_by = cx.packet;
-                }
-                state.status.set(Status::SEEN_REPLY);
-            }
-            let since = match ct_state {
-                CtState::Established => state.answered_by,
-                _ => state.opened_by,
+            let visited = self.visit(cx, packet, tracking, (&flow, state, direction), seen);
+            let Some(tracked) = visited.tracked(tracking) else {
+                continue;
             };
-            tracking.since = NonZeroU64::new(since).filter(|it| it.get() != cx.packet);
-            drop(state);
-            if ended_by.is_some() {
-                self.delete(&flow);
+            if tracking.state != Some(CtState::Invalid) {
+                tracking.flow = Some(flow);
             }
-            tracking.flow = Some(flow);
-            tracking.state = Some(ct_state);
-            tracking.direction = direction;
-            return Tracked::Accept(match (ignored, ended_by) {
-                (Some(reason), _) => Reason::Ignored(reason),
-                (None, Some(by)) => Reason::EndsFlow(by),
-                (None, None) => Reason::KnownFlow,
-            });
+            return tracked;
         }
         Tracked::Drop(DropReason::FlowDied)
+    }
+
+    /// A packet of a flow, this way: what its tracker makes of it, and what of that is the flow's to keep. `tracking` gets all but the flow.
+    #[inline]
+    fn visit(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        tracking: &mut Tracking,
+        (flow, mut state, direction): (&Arc<Flow>, MutexGuard<'_, FlowState>, Direction),
+        seen: &Seen<'_>,
+    ) -> Visited {
+        let ct_state = state_of(&state, direction);
+        let (mut ignored, mut ended_by) = (None, None);
+        match state.packet(cx, direction, seen) {
+            Verdict::Accept { .. } => count(&mut state, direction, packet),
+            Verdict::Ignore(reason) => ignored = Some(reason),
+            Verdict::Destroy => {
+                ended_by = Some(state.protocol.ended_by());
+                count(&mut state, direction, packet);
+                if let Some(last_words) = self.events.last_words(&state) {
+                    self.events.publish(EventKind::Destroy, flow, last_words, Some(cx.now));
+                }
+                if let Some(rare) = &mut state.rare {
+                    rare.told = None;
+                }
+            }
+            Verdict::Invalid(why) | Verdict::InvalidAtTheEnd { reason: why, .. } => {
+                return Visited::Invalid(InvalidReason::Protocol(why));
+            }
+            Verdict::Again => {
+                drop(state);
+                self.delete(flow);
+                return Visited::Over;
+            }
+        }
+        if direction == Direction::Reply {
+            if !state.status.has(Status::SEEN_REPLY) {
+                state.answered_by = cx.packet;
+            }
+            state.status.set(Status::SEEN_REPLY);
+        }
+        let since = match ct_state {
+            CtState::Established => state.answered_by,
+            _ => state.opened_by,
+        };
+        tracking.since = NonZeroU64::new(since).filter(|it| it.get() != cx.packet);
+        drop(state);
+        if ended_by.is_some() {
+            self.delete(flow);
+        }
+        tracking.state = Some(ct_state);
+        tracking.direction = direction;
+        match (ignored, ended_by) {
+            (Some(reason), _) => Visited::Otherwise(Reason::Ignored(reason)),
+            (None, Some(by)) => Visited::Otherwise(Reason::EndsFlow(by)),
+            (None, None) => Visited::Known,
+        }
     }
 
     /// The sender's key, where a header names only the receiver's.
@@ -456,6 +512,30 @@ pub(super) enum Entered {
     Joined(Arc<Flow>),
     /// Under its reply alone, since another packet's stands under its original tuple.
     Beside,
+}
+
+/// What came of a packet's visit to its flow.
+enum Visited {
+    /// It belongs, and nothing else is to be said.
+    Known,
+    /// It belongs.
+    Otherwise(Reason),
+    Invalid(InvalidReason),
+    /// The flow was over, and is gone: the packet is to be tracked from the start.
+    Over,
+}
+
+impl Visited {
+    /// `None`: it is to be tracked anew.
+    #[inline]
+    fn tracked(self, tracking: &mut Tracking) -> Option<Tracked> {
+        Some(match self {
+            Self::Known => Tracked::Accept(Reason::KnownFlow),
+            Self::Otherwise(reason) => Tracked::Accept(reason),
+            Self::Invalid(why) => refuse(tracking, Refused::Invalid(why)),
+            Self::Over => return None,
+        })
+    }
 }
 
 /// How often one packet may find that its flow has to be opened anew.

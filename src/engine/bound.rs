@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::counting::{Counter, Places};
 use super::shared::{Joining, SharedCopies};
 use crate::base::Time;
-use crate::rule::{Action, BoundState, Match, Rule, Selector, State, Target, TrackingNow};
+use crate::rule::{Action, BoundState, Match, Rule, Selector, State, StateUse, Target, TrackingNow};
 
 /// A rule and what it has in force. In this order, because an edit asks of each rule what stands first, beside the number of those who hold it.
 #[repr(C)]
@@ -56,6 +56,8 @@ pub(super) struct Traits {
     pub stops_all: bool,
     pub needs_conntrack: bool,
     pub needs_labels: bool,
+    /// What its matches answer hangs on what a [`PlainKey`](crate::packet::PlainKey) and a flow fix, and on nothing else.
+    pub is_plain: bool,
 }
 
 impl Traits {
@@ -74,6 +76,9 @@ impl Traits {
             stops_all: stops_all(rule),
             needs_conntrack: rule.needs_conntrack(),
             needs_labels: rule.needs_labels(),
+            is_plain: tests
+                .clone()
+                .all(|it| it.effect().state == StateUse::None && it.lower().is_exact()),
         }
     }
 }

@@ -51,6 +51,16 @@ impl Counter {
         });
     }
 
+    /// This worker's cell of it, for who counts there often.
+    pub(super) fn tally(&self, worker: usize) -> Tally {
+        let (line, cell) = self.place(worker);
+        Tally {
+            block: Arc::clone(&self.block),
+            line: line as u32,
+            cell: cell as u32,
+        }
+    }
+
     /// What all workers have counted, but for what is not shown any more.
     pub(super) fn sum(&self) -> Counters {
         let workers = self.workers();
@@ -84,8 +94,35 @@ impl Counter {
     }
 
     fn cell(&self, lane: usize) -> &Cell {
+        let (line, cell) = self.place(lane);
+        &self.block[line].0[cell]
+    }
+
+    fn place(&self, lane: usize) -> (usize, usize) {
         let slot = self.slot as usize;
-        &self.block[lane * self.lane as usize + slot / CELLS_OF_A_LINE].0[slot % CELLS_OF_A_LINE]
+        (
+            lane * self.lane as usize + slot / CELLS_OF_A_LINE,
+            slot % CELLS_OF_A_LINE,
+        )
+    }
+}
+
+/// Where one worker counts the packets of one rule or policy.
+#[derive(Debug)]
+pub(super) struct Tally {
+    block: Arc<[Line]>,
+    line: u32,
+    cell: u32,
+}
+
+impl Tally {
+    /// Counts a packet of so many bytes. To be called by this worker alone.
+    #[inline]
+    pub(super) fn count(&self, bytes: usize) {
+        self.block[self.line as usize].0[self.cell as usize % CELLS_OF_A_LINE].add(Counters {
+            packets: 1,
+            bytes: bytes as u64,
+        });
     }
 }
 

@@ -20,6 +20,7 @@ mod reject;
 mod router;
 mod services;
 mod shared;
+mod short_way;
 mod stage;
 mod walk;
 mod worker;

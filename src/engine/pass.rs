@@ -10,6 +10,7 @@ use super::queue::QueuedAt;
 use super::reason::Reason;
 use super::router::{Config, Router};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
+use crate::base::sync::Ordering;
 use crate::base::{InterfaceId, Time};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
@@ -31,6 +32,8 @@ pub(super) struct Pass<'a, O> {
     pub(super) worker: &'a mut Worker,
     pub(super) config: Guard<Arc<Config>>,
     pub(super) live: Guard<Arc<Live>>,
+    /// No later than these two: see [`Router::version`].
+    pub(super) version: u64,
     pub(super) now: Time,
     pub(super) observer: &'a mut O,
     loops: u32,
@@ -82,12 +85,14 @@ impl Transit {
 
 impl<'a, O: Observer> Pass<'a, O> {
     pub(super) fn new(router: &'a Router, worker: &'a mut Worker, now: Time, observer: &'a mut O) -> Self {
+        let version = router.version.load(Ordering::Acquire);
         let (config, live) = (router.config.load(), router.live.load());
         Self {
             router,
             worker,
             config,
             live,
+            version,
             now,
             observer,
             loops: 0,
@@ -126,7 +131,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 if offload != Offload::default() && transit.packet.set_offload(offload).is_err() {
                     self.gone(Reason::Host(DropReason::SegmentsRefused), &mut transit)
                 } else {
-                    self.inward(&mut transit, None)
+                    self.onward(&mut transit)
                 }
             }
             Err(reason) => self.stopped(Reason::Host(reason), None),
@@ -206,6 +211,21 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.come_round();
     }
 
+    /// A packet that came in and is sane: the short way, if it has one. Who watches is shown the long one.
+    fn onward(&mut self, transit: &mut Transit) -> Report {
+        if O::WATCHING {
+            return self.inward(transit, None);
+        }
+        if let Some(report) = self.short_way(transit) {
+            return report;
+        }
+        let report = self.inward(transit, None);
+        if self.worker.short_ways.notes.are_taken() {
+            self.remember_way(transit, &report);
+        }
+        report
+    }
+
     /// PREROUTING, the routing decision, and what follows from it.
     fn inward(&mut self, transit: &mut Transit, known: Option<(Delivery, Option<Forwarding>)>) -> Report {
         let known = known.map(|(delivery, forwarding)| Known { delivery, forwarding });
@@ -213,7 +233,7 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// From this stage of PREROUTING on.
-    fn inward_from(&mut self, from: usize, transit: &mut Transit, known: Option<Known>) -> Report {
+    pub(super) fn inward_from(&mut self, from: usize, transit: &mut Transit, known: Option<Known>) -> Report {
         let destination = transit.packet.destination();
         if let Err(reason) = self.hook(Hook::Prerouting, from, transit) {
             return self.stopped_at_hook(reason, transit, Onward::Inward(known));
@@ -265,6 +285,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         match self.config.net.forward(&mut transit.packet, route) {
             ForwardOutcome::Continue { redirect } => {
                 if let Some(redirect) = redirect {
+                    self.worker.short_ways.notes.stop();
                     let built = self
                         .config
                         .net
@@ -512,7 +533,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         });
     }
 
-    fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
+    pub(super) fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
         if !self.worker.leaves_to_devices {
             if packet.offload().segment_size != 0 {
                 return packet

@@ -10,7 +10,7 @@ use super::observer::Observer;
 use super::pass::Pass;
 use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
 use super::worker::{Report, Seats, Worker};
-use crate::base::sync::{ArcSwap, Mutex};
+use crate::base::sync::{ArcSwap, AtomicU64, Mutex, Ordering};
 use crate::base::{Family, InterfaceId, Pace, Random, Time};
 use crate::conntrack::{self, Settings};
 use crate::helper::Loaded;
@@ -66,6 +66,8 @@ pub struct Seen {
 pub struct Router {
     pub(super) config: ArcSwap<Config>,
     pub(super) live: ArcSwap<Live>,
+    /// Another after each change of these two, which no router had before. Who reads it first and both then has nothing older than it says.
+    pub(super) version: AtomicU64,
     pub(super) flows: conntrack::Table,
     pub(super) host: HostState,
     pub(super) fragments: Reassembly,
@@ -87,6 +89,7 @@ impl Router {
         Self {
             config: ArcSwap::from_pointee(config),
             live: ArcSwap::from_pointee(Live::default()),
+            version: AtomicU64::new(next_version()),
             flows: conntrack::Table::new((random.next_u64(), random.next_u64())),
             host: HostState::new(random.next_u64()),
             fragments: Reassembly::new(),
@@ -136,6 +139,7 @@ impl Router {
         Self {
             config: ArcSwap::new(self.config.load_full()),
             live: ArcSwap::new(live),
+            version: AtomicU64::new(next_version()),
             flows: self.flows.copy(now),
             host: self.host.clone(),
             fragments: self.fragments.clone(),
@@ -192,6 +196,7 @@ impl Router {
         if !Arc::ptr_eq(&config, &seen.config) {
             self.config.store(Arc::clone(&config));
         }
+        self.is_changed();
         *seen = Seen { live, config };
     }
 
@@ -339,6 +344,7 @@ impl Router {
         change(&mut config)?;
         let tracked = self.tracks();
         let before = self.config.swap(Arc::new(config));
+        self.is_changed();
         self.tracking_changed(tracked);
         let after = self.config.load();
         masquerade::forget_lost(&self.flows, &before.net, &after.net);
@@ -357,6 +363,7 @@ impl Router {
         let mut config = self.config.swap(Arc::clone(&NOTHING));
         let result = change(&mut Arc::make_mut(&mut config).net);
         self.config.store(config);
+        self.is_changed();
         result
     }
 
@@ -446,6 +453,7 @@ impl Router {
         drop(config);
         let tracked = self.tracks();
         let before = replacement.publish(&self.live);
+        self.is_changed();
         let replaced = before.of(family).table(table).map(Arc::clone);
         // A set that a rule held must be free when the rule has gone; of all else whoever carries packets beside frees nothing while somebody waits.
         let waits = self.pace.get().is_some() && replaced.as_ref().is_none_or(|it| it.compiled.sets.is_empty());
@@ -489,6 +497,11 @@ impl Router {
         configs.retain(|config| Arc::strong_count(config) > 1);
     }
 
+    /// What packets remember of what was in force is void from now on.
+    fn is_changed(&self) {
+        self.version.store(next_version(), Ordering::Release);
+    }
+
     /// True where connections are tracked at all: the kernel does so only while some rule needs it.
     pub fn tracks(&self) -> bool {
         self.live.load().needs_conntrack() || self.config.load().always_track
@@ -510,6 +523,11 @@ impl Router {
     pub fn flows(&self) -> &conntrack::Table {
         &self.flows
     }
+}
+
+fn next_version() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What was in force, until nobody holds it but this.

@@ -279,6 +279,7 @@ impl<O: Observer> Pass<'_, O> {
             way: transit.way,
             worker: self.worker.seat.index,
             stack: &mut self.worker.stack,
+            notes: &mut self.worker.short_ways.notes,
         };
         let walked = match from {
             None => walk.run(live, self.observer),
@@ -321,20 +322,32 @@ impl<O: Observer> Pass<'_, O> {
             &mut transit.packet,
             &mut transit.tracking,
         );
+        match &tracked {
+            Tracked::Accept(conntrack::Reason::KnownFlow) => self.worker.short_ways.notes.is_known(),
+            _ => self.worker.short_ways.notes.stop(),
+        }
         if O::WATCHING {
             self.observer.see(Event::Tracked {
                 tracking: &transit.tracking,
                 made: &tracked,
             });
         }
+        // An ICMP error is found INVALID before anything is written to the packet; a reset is looked up, found INVALID, and then marked by nothing.
+        let is_still_related =
+            related_to_nothing && transit.tracking.state == Some(CtState::Invalid) && transit.packet.is_icmp();
+        let result = self.tracked(hook, transit, tracked);
+        if is_still_related {
+            transit.tracking.state = Some(CtState::Related);
+        }
+        result
+    }
+
+    /// What tracking made of a packet is acted upon.
+    pub(super) fn tracked(&mut self, hook: Hook, transit: &mut Transit, tracked: Tracked) -> Result<(), Reason> {
         if self.config.conntrack.log_invalid != 0
             && let Tracked::Accept(reason) = &tracked
         {
             self.log_invalid(hook, reason, &transit.packet);
-        }
-        // An ICMP error is found INVALID before anything is written to the packet; a reset is looked up, found INVALID, and then marked by nothing.
-        if related_to_nothing && transit.tracking.state == Some(CtState::Invalid) && transit.packet.is_icmp() {
-            transit.tracking.state = Some(CtState::Related);
         }
         match tracked {
             Tracked::Accept(_) => Ok(()),
@@ -403,6 +416,7 @@ impl<O: Observer> Pass<'_, O> {
         let opens = matches!(transit.tracking.state, Some(CtState::New | CtState::Related));
         let about_another = transit.tracking.state == Some(CtState::Related) && transit.packet.is_icmp();
         if opens && !about_another && !nat::is_done(flow, manip) {
+            self.worker.short_ways.notes.stop();
             if self.rules(hook, at, Table::Nat, transit)? == Passed::ByQueue {
                 // Nothing is decided of its flow, nor translated here: the next packet that opens it asks again.
                 return Ok(());
@@ -434,6 +448,9 @@ impl<O: Observer> Pass<'_, O> {
             None
         };
         let translated = nat::translate(&mut transit.packet, &transit.tracking, at).map_err(Reason::Nat)?;
+        if translated == Translated::Changed {
+            self.worker.short_ways.notes.is_rewritten(manip);
+        }
         if translated == Translated::Moved {
             if let Some(flow) = &transit.tracking.flow {
                 self.router.flows.delete(flow);

@@ -8,6 +8,7 @@ use super::compile::{CompiledTable, Entry, PolicyEnd, Step, StepKind};
 use super::guide::Guide;
 use super::live::LiveTable;
 use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
+use super::short_way::Notes;
 use crate::base::{InterfaceName, Random, Time};
 use crate::classify::Key;
 use crate::conntrack::{self, Tracking};
@@ -35,6 +36,8 @@ pub(super) struct Walk<'a> {
     pub worker: usize,
     /// Where jumps come back to. Kept by the worker, so that a walk allocates nothing.
     pub stack: &'a mut Vec<u32>,
+    /// What is written down of the packet's way, if anything is.
+    pub notes: &'a mut Notes,
 }
 
 /// What a table decided, and at which step.
@@ -150,8 +153,12 @@ impl Walk<'_> {
                 }
                 BoundAction::Accept => break Verdict::Accept,
                 BoundAction::Drop => break Verdict::Drop,
-                BoundAction::Queue => break Verdict::Queue(QueueTo::FIRST),
+                BoundAction::Queue => {
+                    self.notes.stop();
+                    break Verdict::Queue(QueueTo::FIRST);
+                }
                 BoundAction::Target { target, state } => {
+                    self.notes.stop();
                     match self.applies(table, target.as_ref(), state.as_deref(), observer) {
                         TargetVerdict::Continue => {
                             fields = None;
@@ -204,9 +211,13 @@ impl Walk<'_> {
             }
             return Matched::No;
         }
+        if !matches.is_empty() {
+            self.notes.asks(bound);
+        }
         let matched = self.matches(table, matches, (at, step), rule, observer);
         if matched == Matched::Yes {
             bound.counter.count(self.worker, self.packet.len());
+            self.notes.counts(&bound.counter, self.worker);
             if O::WATCHING {
                 let told = match O::IN_DETAIL {
                     true => self.told(table, matches),
@@ -222,7 +233,7 @@ impl Walk<'_> {
     /// The end of a built-in chain.
     #[inline]
     fn policy<O: Observer>(
-        &self,
+        &mut self,
         table: &LiveTable,
         at: u32,
         step: &Step,
@@ -231,6 +242,7 @@ impl Walk<'_> {
     ) -> Verdict {
         let policy = end.policy;
         end.counter.count(self.worker, self.packet.len());
+        self.notes.counts(&end.counter, self.worker);
         if O::WATCHING {
             let chain = &table.compiled.chain(step).name;
             observer.see(Event::Policy {

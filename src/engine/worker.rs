@@ -12,6 +12,7 @@ use crate::rule::LogRecord;
 
 use super::rate_limit::RateLimit;
 use super::reason::Reason;
+use super::short_way::ShortWays;
 
 /// Where a packet went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +135,7 @@ pub struct Worker {
     pub(super) full: RateLimit,
     pub(super) number: u64,
     pub(super) leaves_to_devices: bool,
+    pub(super) short_ways: ShortWays,
     pool: Vec<Vec<u8>>,
 }
 
@@ -149,6 +151,7 @@ impl Worker {
             full: RateLimit::default(),
             number: 0,
             leaves_to_devices: false,
+            short_ways: ShortWays::new(seed.rotate_left(17) ^ SPREAD),
             pool: Vec::new(),
         }
     }
@@ -167,6 +170,12 @@ impl Worker {
     /// that do the rest. Otherwise each packet that leaves is one, and finished.
     pub fn leave_to_devices(&mut self) {
         self.leaves_to_devices = true;
+    }
+
+    /// How many packets were spared the long way, because their like had gone before.
+    #[doc(hidden)]
+    pub fn went_short(&self) -> u64 {
+        self.short_ways.taken
     }
 
     /// The last packet's number, from 1: flows remember by which packet they were opened and answered.
@@ -211,6 +220,9 @@ impl Worker {
         }
     }
 }
+
+/// A number without a pattern, so that seeds that are small are none to a hash.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Buffers kept for the next packets.
 const POOLED: usize = 64;

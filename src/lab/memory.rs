@@ -397,6 +397,12 @@ impl Lab {
         }
     }
 
+    /// Who carries its packets.
+    #[doc(hidden)]
+    pub fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
     /// Gives the next packet this number: explanations name packets by them. Without it they count from 1.
     pub fn number_next(&mut self, number: u64) {
         self.worker.number_next(number);

@@ -11,7 +11,7 @@ mod translate;
 pub use reason::DropReason;
 pub(crate) use sequence::{adjust_sequences, record_length_change};
 pub(crate) use setup::{is_done, null_binding, setup, track};
-pub(crate) use translate::{Translated, translate};
+pub(crate) use translate::{Rewrites, Translated, translate};
 
 use crate::base::{AddressRange, PortRange, Random, Time};
 use crate::packet::End;

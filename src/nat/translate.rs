@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{DropReason, Manip, NatHook};
 use crate::conntrack::proto::{self, key::QuotedEnd};
-use crate::conntrack::{CtState, Direction, Status, Tracking, Tuple};
+use crate::conntrack::{CtState, Direction, Flow, Status, Tracking, Tuple};
 use crate::packet::{ChecksumState, End, Packet};
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
@@ -54,11 +54,51 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
     let Some(target) = opposite.inverse() else {
         return Ok(Translated::Unchanged);
     };
+    rewrite(packet, manip, &target)?;
+    Ok(Translated::Changed)
+}
+
+/// One end of a packet that is no error, as the flow's other direction names it.
+#[inline]
+fn rewrite(packet: &mut Packet, manip: Manip, target: &Tuple) -> Result<(), DropReason> {
     let end = manip.end();
     let key = &proto::spec(packet.protocol()).key;
-    key.rewrite(packet, end, &target).map_err(DropReason::Unwritable)?;
+    key.rewrite(packet, end, target).map_err(DropReason::Unwritable)?;
     packet.set_address(end, target.end(end).address);
-    Ok(Translated::Changed)
+    Ok(())
+}
+
+/// What [`translate`] rewrites of a flow's packets one way, made ready.
+#[derive(Debug)]
+pub(crate) struct Rewrites {
+    target: Option<Box<Tuple>>,
+    source: bool,
+    destination: bool,
+}
+
+impl Rewrites {
+    /// Of packets of which these ends were rewritten.
+    pub(crate) fn new(flow: &Flow, direction: Direction, rewritten: &[Manip]) -> Self {
+        let target = flow.tuple(direction.opposite()).inverse();
+        Self {
+            target: target.filter(|_| !rewritten.is_empty()).map(Box::new),
+            source: rewritten.contains(&Manip::Source),
+            destination: rewritten.contains(&Manip::Destination),
+        }
+    }
+
+    /// The same again of a packet of which tracking says what it said of that one.
+    #[inline]
+    pub(crate) fn apply(&self, packet: &mut Packet, manip: Manip) {
+        let applies = match manip {
+            Manip::Source => self.source,
+            Manip::Destination => self.destination,
+        };
+        if applies && let Some(target) = &self.target {
+            // A whole header could be written to before, and can be again.
+            let _ = rewrite(packet, manip, target);
+        }
+    }
 }
 
 /// Which mapping a hook applies: against the flow's direction, the hook for sources undoes the mapping of the destination, and the reverse.

@@ -9,6 +9,7 @@ mod edit;
 mod join;
 pub(crate) mod log_line;
 mod offload;
+mod plain;
 mod segment;
 mod sender;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use edit::End;
 pub use join::Joined;
 pub use offload::{NoSegments, Offload, finish};
 pub(crate) use offload::{checksum_place, headers_of, transport_of};
+pub(crate) use plain::PlainKey;
 pub use segment::MssEdit;
 pub use sender::{Credentials, Sender};
 

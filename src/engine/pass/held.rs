@@ -29,7 +29,12 @@ pub(in crate::engine) enum Onward {
 impl<O: Observer> Pass<'_, O> {
     /// A hook stopped the packet: it is gone, unless a queue keeps a place for it, where it waits and may go on.
     #[cold]
-    pub(super) fn stopped_at_hook(&mut self, reason: Reason, transit: &mut Transit, onward: Onward) -> Report {
+    pub(in crate::engine) fn stopped_at_hook(
+        &mut self,
+        reason: Reason,
+        transit: &mut Transit,
+        onward: Onward,
+    ) -> Report {
         let Some(place) = self.queued.take() else {
             return self.gone(reason, transit);
         };

@@ -7,6 +7,7 @@ use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::Tracking;
 use crate::engine::compile::Entry;
 use crate::engine::example::{Example, fate, table};
+use crate::engine::short_way::Notes;
 use crate::nat::{Manip, NatRange};
 use crate::net::example::{LAN, net, udp};
 use crate::packet::Packet;
@@ -316,6 +317,7 @@ fn a_walk_within_a_walk_comes_back_to_its_own_jumps_only() {
         let mut packet = Packet::parse(udp("10.0.0.2", "198.18.0.9", 8).bytes()).unwrap();
         let mut stack = vec![5, 7];
         let flows = crate::conntrack::Table::new((1, 2));
+        let mut notes = Notes::default();
         let mut walk = Walk {
             packet: &mut packet,
             tracking: &mut Tracking::default(),
@@ -330,6 +332,7 @@ fn a_walk_within_a_walk_comes_back_to_its_own_jumps_only() {
             way: None,
             worker: 0,
             stack: &mut stack,
+            notes: &mut notes,
         };
         assert_eq!(walk.comes_back(bottom, entry), expected, "{bottom}");
         assert_eq!(stack.len(), left);

@@ -1,0 +1,94 @@
+//! What is written down of a packet's long way as it goes it, so that the next one alike need not.
+
+use super::super::bound::BoundRule;
+use super::super::counting::{Counter, Tally};
+use crate::nat::Manip;
+use crate::packet::PlainKey;
+
+/// What the walk and the stages say of the packet at hand. Most packets nobody takes notes of.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Notes {
+    taken: Option<Noted>,
+}
+
+/// A way, as far as it was nothing but what the next packet alike will meet too.
+#[derive(Debug)]
+pub(super) struct Noted {
+    pub(super) key: PlainKey,
+    /// The rules and policies that counted it, in order.
+    pub(super) counted: Vec<Tally>,
+    /// How many of them stand before tracking.
+    pub(super) before_tracking: Option<usize>,
+    /// The ends that NAT rewrote.
+    pub(super) rewritten: Vec<Manip>,
+}
+
+/// More rules than that count few packets, and each is counted one by one.
+const MOST_COUNTED: usize = 64;
+
+impl Notes {
+    pub(super) fn begin(&mut self, key: PlainKey) {
+        self.taken = Some(Noted {
+            key,
+            counted: Vec::new(),
+            before_tracking: None,
+            rewritten: Vec::new(),
+        });
+    }
+
+    pub(super) fn take(&mut self) -> Option<Noted> {
+        self.taken.take().filter(|noted| noted.before_tracking.is_some())
+    }
+
+    /// Whether notes are taken of the packet at hand.
+    #[inline]
+    pub(in crate::engine) fn are_taken(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// Something was met that the next packet alike may find otherwise, or that must be done for each.
+    #[inline]
+    pub(in crate::engine) fn stop(&mut self) {
+        if self.taken.is_some() {
+            self.taken = None;
+        }
+    }
+
+    /// A rule's matches are asked.
+    #[inline]
+    pub(in crate::engine) fn asks(&mut self, rule: &BoundRule) {
+        if self.taken.is_some() && !rule.traits.is_plain {
+            self.taken = None;
+        }
+    }
+
+    /// A rule or a policy counts it.
+    #[inline]
+    pub(in crate::engine) fn counts(&mut self, counter: &Counter, worker: usize) {
+        if self.taken.is_some() {
+            self.write_down(counter, worker);
+        }
+    }
+
+    #[cold]
+    fn write_down(&mut self, counter: &Counter, worker: usize) {
+        match &mut self.taken {
+            Some(noted) if noted.counted.len() < MOST_COUNTED => noted.counted.push(counter.tally(worker)),
+            _ => self.taken = None,
+        }
+    }
+
+    /// Tracking found its flow, and nothing else is to be said of it.
+    pub(in crate::engine) fn is_known(&mut self) {
+        if let Some(noted) = &mut self.taken {
+            noted.before_tracking = Some(noted.counted.len());
+        }
+    }
+
+    /// NAT rewrote it.
+    pub(in crate::engine) fn is_rewritten(&mut self, manip: Manip) {
+        if let Some(noted) = &mut self.taken {
+            noted.rewritten.push(manip);
+        }
+    }
+}

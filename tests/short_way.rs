@@ -1,0 +1,488 @@
+//! A packet whose like has gone before goes a short way, and nobody can tell: a lab whose packets may go it and one whose packets are watched, and so go
+//! the long way, are given the same packets and the same commands, drawn at random, and have to say the same of everything that can be asked.
+//!
+//! `NFLAB_FUZZ_SEED` and `NFLAB_FUZZ_SECONDS` choose other runs; a failure names the seed of its own round.
+
+#[allow(dead_code, reason = "its knobs are drawn for another test")]
+#[path = "hostile/rules.rs"]
+mod rules;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use etherparse::PacketBuilder;
+use nflab::base::{Family, InterfaceId, Random};
+use nflab::cli::TOOLBOX;
+use nflab::engine::{Event, Observer};
+use nflab::lab::file::LabFile;
+use nflab::lab::memory::Lab;
+use nflab::rule::{Action, Rule, Table};
+use nflab::wire::{checksum, tcp::flags};
+
+#[test]
+fn nobody_can_tell() {
+    let number = |name: &str, default: u64| {
+        let value = std::env::var(name).ok();
+        value.map_or(default, |it| it.parse().expect("a number"))
+    };
+    let (first, seconds) = (number("NFLAB_FUZZ_SEED", 1), number("NFLAB_FUZZ_SECONDS", 5));
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (mut seed, mut carried, mut short) = (first, 0, 0);
+    while Instant::now() < end || seed == first {
+        match catch_unwind(AssertUnwindSafe(|| round(seed))) {
+            Ok((packets, went_short)) => {
+                carried += packets;
+                short += went_short;
+            }
+            Err(panic) => {
+                eprintln!("in the round of NFLAB_FUZZ_SEED={seed}");
+                resume_unwind(panic);
+            }
+        }
+        seed += 1;
+    }
+    eprintln!(
+        "{carried} packets in rounds {first} to {}, {short} of them the short way",
+        seed - 1
+    );
+    assert!(short * 8 > carried, "too few go the short way to say anything");
+}
+
+/// Sees everything, and so every packet goes the long way; keeps nothing.
+struct Watching;
+
+impl Observer for Watching {
+    const WATCHING: bool = true;
+    const IN_DETAIL: bool = false;
+
+    fn see(&mut self, _: Event<'_>) {}
+}
+
+const LAB: &str = r#"[interface.lan]
+address = ["10.0.0.1/24"]
+[interface.wan]
+address = ["192.0.2.1/24"]
+[interface.dmz]
+address = ["172.16.0.1/24"]
+mtu = 900
+[[route]]
+to = "default"
+via = "192.0.2.254"
+"#;
+
+/// The tool.
+const CONNTRACK: &str = "conntrack";
+
+const LAN: InterfaceId = InterfaceId(1);
+const WAN: InterfaceId = InterfaceId(2);
+const DMZ: InterfaceId = InterfaceId(3);
+
+/// How many packets, and how many of them went the short way.
+fn round(seed: u64) -> (u64, u64) {
+    let mut draw = Draw(Random::new(seed));
+    let file = LabFile::parse("lab", LAB).unwrap();
+    let labs = [0, 1].map(|_| Lab::new(&file, seed, TOOLBOX).unwrap());
+    let mut two = Two { labs, told: Vec::new() };
+    two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+    let mostly_plain = !draw.one_in(4);
+    let rules = ruleset(&mut draw, mostly_plain);
+    two.tool("iptables-restore", &[], &rules);
+    let mut flows: Vec<Conversation> = (0..3 + draw.below(8)).map(|_| Conversation::new(&mut draw)).collect();
+    let mut packets = 0;
+    for _ in 0..60 + draw.below(100) {
+        let favoured = draw.below(flows.len());
+        for _ in 0..2 + draw.below(60) {
+            let which = if draw.one_in(4) {
+                draw.below(flows.len())
+            } else {
+                favoured
+            };
+            let (interface, bytes) = flows[which].next(&mut draw);
+            let left = two.carry(interface, &bytes);
+            flows[which].heard(interface, &left);
+            packets += 1;
+        }
+        if draw.one_in(3) {
+            let pause =
+                Duration::from_millis(draw.pick(&[1, 1, 40, 40, 900, 900, 3_000, 3_000, 31_000, 130_000, 500_000]));
+            for lab in &mut two.labs {
+                lab.advance(pause);
+            }
+        }
+        if draw.one_in(3) {
+            edit(&mut draw, &mut two, &mut flows, mostly_plain);
+        }
+        if draw.one_in(4) {
+            two.ask_everything();
+        }
+    }
+    two.ask_everything();
+    (packets, two.labs[0].worker().went_short())
+}
+
+struct Two {
+    labs: [Lab; 2],
+    /// The last commands and packets, for who looks for a difference.
+    told: Vec<String>,
+}
+
+impl Two {
+    fn tool(&mut self, name: &str, words: &[&str], stdin: &str) -> String {
+        let arguments: Vec<String> = words
+            .iter()
+            .flat_map(|it| it.split_whitespace())
+            .map(str::to_owned)
+            .collect();
+        self.told.push(format!("{name} {}\n{stdin}", arguments.join(" ")));
+        let [one, other] = &mut self.labs;
+        let one = one.tool(name, &arguments, stdin, Path::new("."));
+        let other = other.tool(name, &arguments, stdin, Path::new("."));
+        let text = |it: &nflab::lab::machine::ToolOutput| format!("{} {}{}", it.code, it.stdout, it.stderr);
+        let (one, other) = (text(&one), text(&other));
+        assert!(one == other, "{}\n--- short\n{one}\n--- long\n{other}", self.recently());
+        one
+    }
+
+    fn carry(&mut self, interface: InterfaceId, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.told.push(format!("packet by {} {hex}", interface.0));
+        let [short, long] = &mut self.labs;
+        let (one, left) = short.carry_observed(Some(interface), bytes, &mut nflab::engine::Silent);
+        let (other, also_left) = long.carry_observed(Some(interface), bytes, &mut Watching);
+        assert!(
+            one == other && left == also_left,
+            "{}\n--- short\n{one:?} {left:?}\n--- long\n{other:?} {also_left:?}",
+            recently(&self.told)
+        );
+        left.iter().map(|it| it.bytes.clone()).collect()
+    }
+
+    /// A few packets of all.
+    fn burst(&mut self, draw: &mut Draw, flows: &mut [Conversation]) {
+        for flow in flows {
+            let (interface, bytes) = flow.next(draw);
+            let left = self.carry(interface, &bytes);
+            flow.heard(interface, &left);
+        }
+    }
+
+    fn ask_everything(&mut self) {
+        self.tool("iptables-save", &["-c"], "");
+        self.tool(CONNTRACK, &["-L -o extended,id,timestamp"], "");
+        self.tool(CONNTRACK, &["-S"], "");
+        self.tool(CONNTRACK, &["-C"], "");
+    }
+
+    fn recently(&self) -> String {
+        recently(&self.told)
+    }
+}
+
+fn recently(told: &[String]) -> String {
+    told[told.len().saturating_sub(12)..].join("\n")
+}
+
+/// Rules of every kind, of which mostly those are left that the short way can remember.
+fn ruleset(draw: &mut Draw, mostly_plain: bool) -> String {
+    let mut lab = Lab::new(&LabFile::parse("lab", LAB).unwrap(), 1, TOOLBOX).unwrap();
+    let drawn = rules::ruleset(draw);
+    let output = lab.tool("iptables-restore", &[], &drawn, Path::new("."));
+    assert_eq!(output.code, 0, "{}\n{drawn}", output.stderr);
+    for table in lab.machine.router().tables(Family::V4) {
+        let router = lab.machine.router();
+        let mut rules = router.table(Family::V4, table);
+        for chain in &mut rules.chains {
+            chain.rules.retain(|rule| match &rule.action {
+                _ if !mostly_plain => draw.one_in(2),
+                Action::Drop => draw.one_in(6),
+                Action::Target(_) => draw.one_in(if table == Table::Nat { 2 } else { 30 }),
+                _ => is_plain(rule) || draw.one_in(30),
+            });
+        }
+        router.replace(rules, lab.now()).unwrap();
+    }
+    lab.tool("iptables-save", &[], "", Path::new(".")).stdout
+}
+
+/// Its matches hang on nothing but a packet's plain fields and its flow.
+fn is_plain(rule: &Rule) -> bool {
+    rule.matches.iter().all(|it| it.lower().is_exact())
+}
+
+/// A rule's table, and the rule behind `-A`.
+fn rule(draw: &mut Draw, mostly_plain: bool) -> Option<(String, String)> {
+    let rules = ruleset(draw, mostly_plain);
+    let mut table = "";
+    let mut all = Vec::new();
+    for line in rules.lines() {
+        if let Some(name) = line.strip_prefix('*') {
+            table = name;
+        } else if let Some(rule) = line.strip_prefix("-A ") {
+            all.push((table.to_owned(), rule.to_owned()));
+        }
+    }
+    (!all.is_empty()).then(|| all.swap_remove(draw.below(all.len())))
+}
+
+/// A command that changes what packets meet, or what they have left behind.
+fn edit(draw: &mut Draw, two: &mut Two, flows: &mut [Conversation], mostly_plain: bool) {
+    match draw.below(20) {
+        0 => {
+            let rules = ruleset(draw, mostly_plain);
+            two.tool("iptables-restore", &[], &rules);
+        }
+        1..=3 => {
+            if let Some((table, rule)) = rule(draw, mostly_plain) {
+                let text = format!("*{table}\n{} {rule}\nCOMMIT\n", draw.pick(&["-A", "-I"]));
+                two.tool("iptables-restore", &["-n"], &text);
+            }
+        }
+        4 => {
+            let table = draw.pick(&Table::ALL);
+            let chain = draw.pick(table.hooks()).chain();
+            two.tool("iptables", &["-t", table.name(), "-D", chain, "1"], "");
+        }
+        5 => {
+            two.tool("iptables", &["-P FORWARD", draw.pick(&["ACCEPT", "DROP"])], "");
+            two.tool("iptables", &["-P FORWARD ACCEPT"], "");
+        }
+        6 => {
+            two.tool("iptables", &[draw.pick(&["-Z", "-t mangle -Z", "-t raw -Z"])], "");
+        }
+        7 => {
+            let words = draw.pick(&[
+                "route add 198.51.100.0/25 via 172.16.0.9",
+                "route del 198.51.100.0/25",
+                "route add blackhole 198.51.100.7",
+                "route del blackhole 198.51.100.7",
+                "rule add tos 0x10 lookup 7",
+                "route replace default via 192.0.2.253",
+                "link set wan mtu 60",
+                "link set wan mtu 1500",
+                "address add 192.0.2.8/24 dev wan",
+            ]);
+            two.tool("ip", &[words], "");
+            if words.ends_with("mtu 60") {
+                two.burst(draw, flows);
+                two.tool("ip", &["link set wan mtu 1500"], "");
+            }
+        }
+        16 => {
+            let name = draw.pick(&["wan", "dmz", "lan"]);
+            two.tool("ip", &["link set", name, "down"], "");
+            two.burst(draw, flows);
+            two.tool("ip", &["link set", name, "up"], "");
+            two.tool("ip", &["route add default via 192.0.2.254"], "");
+        }
+        8 | 9 => {
+            let words = draw.pick(&[
+                "net.ipv4.ip_forward=0",
+                "net.ipv4.ip_forward=1",
+                "net.ipv4.ip_forward=1",
+                "net.ipv4.ip_forward=1",
+                "net.netfilter.nf_conntrack_udp_timeout=3",
+                "net.netfilter.nf_conntrack_udp_timeout_stream=0",
+                "net.netfilter.nf_conntrack_udp_timeout_stream=120",
+                "net.netfilter.nf_conntrack_checksum=0",
+                "net.netfilter.nf_conntrack_checksum=1",
+                "net.netfilter.nf_conntrack_acct=1",
+                "net.netfilter.nf_conntrack_tcp_be_liberal=1",
+                "net.netfilter.nf_conntrack_log_invalid=255",
+                "net.ipv4.conf.lan.rp_filter=1",
+                "net.ipv4.conf.all.rp_filter=2",
+                "net.ipv4.conf.wan.forwarding=0",
+                "net.ipv4.conf.wan.forwarding=1",
+            ]);
+            two.tool("sysctl", &["-w", words], "");
+            if words.ends_with("forwarding=0") || words.ends_with("ip_forward=0") {
+                two.burst(draw, flows);
+                two.tool("sysctl", &["-w", &words.replace("=0", "=1")], "");
+            }
+        }
+        10 => {
+            two.tool(CONNTRACK, &["-F"], "");
+        }
+        11 => {
+            two.tool(
+                CONNTRACK,
+                &["-D", draw.pick(&["-p udp", "-p tcp", "-s 10.0.0.2", "-r 198.51.100.7"])],
+                "",
+            );
+        }
+        12 | 13 => {
+            let words = draw.pick(&[
+                "-m 5",
+                "-t 1",
+                "-t 600",
+                "-u SEEN_REPLY",
+                "-u ASSURED",
+                "-p tcp --state CLOSE",
+            ]);
+            two.tool(CONNTRACK, &["-U -s 10.0.0.2", words], "");
+        }
+        14 => flows[draw.below(flows.len())] = Conversation::new(draw),
+        _ => {
+            two.ask_everything();
+        }
+    }
+}
+
+/// What two hosts say to each other; an answer is to what left.
+struct Conversation {
+    is_tcp: bool,
+    near: ([u8; 4], u16),
+    far: ([u8; 4], u16),
+    /// Whom the far end answers.
+    seen: ([u8; 4], u16),
+    /// The next numbers, near's and far's.
+    numbers: [u32; 2],
+    syns: usize,
+    tos: u8,
+    size: usize,
+}
+
+impl Conversation {
+    fn new(draw: &mut Draw) -> Self {
+        let near = ([10, 0, 0, 2 + draw.below(2) as u8], 4000 + draw.below(3) as u16);
+        let far = (
+            draw.pick(&[[198, 51, 100, 7], [198, 51, 100, 200], [172, 16, 0, 9]]),
+            draw.pick(&[53, 80]),
+        );
+        Self {
+            is_tcp: draw.one_in(2),
+            near,
+            far,
+            seen: near,
+            numbers: [draw.u32(), draw.u32()],
+            syns: 0,
+            tos: draw.pick(&[0, 0, 0x10]),
+            size: draw.pick(&[0, 5, 12, 32, 700, 1400]),
+        }
+    }
+
+    fn next(&mut self, draw: &mut Draw) -> (InterfaceId, Vec<u8>) {
+        let is_answer = draw.one_in(2);
+        let outside = if self.far.0[0] == 172 { DMZ } else { WAN };
+        let (from, to, interface) = match is_answer {
+            false => (self.near, self.far, LAN),
+            true => (self.far, self.seen, outside),
+        };
+        let interface = if draw.one_in(40) {
+            draw.pick(&[LAN, WAN, DMZ])
+        } else {
+            interface
+        };
+        let ttl = if draw.one_in(20) { draw.below(3) as u8 } else { 64 };
+        let data: Vec<u8> = (0..if draw.one_in(8) { draw.below(1500) } else { self.size })
+            .map(|it| it as u8)
+            .collect();
+        let builder = PacketBuilder::ipv4(from.0, to.0, ttl);
+        let mut bytes = Vec::new();
+        if self.is_tcp {
+            let (own, other) = if is_answer { (1, 0) } else { (0, 1) };
+            let mut sequence = self.numbers[own];
+            let (flags, data): (u8, &[u8]) = match self.syns {
+                0 if !is_answer => (flags::SYN, &[]),
+                1 if is_answer => (flags::SYN | flags::ACK, &[]),
+                _ => match draw.below(40) {
+                    0 => (flags::FIN | flags::ACK, &[]),
+                    1 => (flags::RST, &[]),
+                    2 => (draw.below(256) as u8, &data),
+                    3 => (flags::SYN, &[]),
+                    4..=20 => (flags::ACK | flags::PSH, &data),
+                    _ => (flags::ACK, &data),
+                },
+            };
+            if draw.one_in(30) {
+                sequence = sequence.wrapping_add(draw.u32() >> draw.below(32));
+            }
+            let builder = builder.tcp(from.1, to.1, sequence, 60_000).ack(self.numbers[other]);
+            builder.write(&mut bytes, data).unwrap();
+            bytes[33] = flags;
+            let eats = data.len() as u32 + u32::from(flags & (flags::SYN | flags::FIN) != 0);
+            self.numbers[own] = sequence.wrapping_add(eats);
+            if flags & flags::SYN != 0 {
+                self.syns = if flags & flags::ACK != 0 { 2 } else { 1 };
+            }
+        } else {
+            builder.udp(from.1, to.1).write(&mut bytes, &data).unwrap();
+            if draw.one_in(10) {
+                bytes[26] = 0;
+                bytes[27] = 0;
+            }
+        }
+        bytes[1] = if draw.one_in(20) { 0x10 } else { self.tos };
+        if draw.one_in(4) {
+            bytes[6] = 0;
+        }
+        let has_sum = self.is_tcp || bytes[26..28] != [0, 0];
+        mend(&mut bytes, has_sum);
+        match draw.below(60) {
+            0 => {
+                let at = draw.below(bytes.len());
+                bytes[at] ^= 1 << draw.below(8);
+                if draw.one_in(2) {
+                    mend(&mut bytes, has_sum);
+                }
+            }
+            1 => bytes.truncate(draw.below(bytes.len() + 1)),
+            2 => bytes.extend([0; 6]),
+            _ => {}
+        }
+        (interface, bytes)
+    }
+
+    /// Whoever hears it answers to whom it seems to come from.
+    fn heard(&mut self, interface: InterfaceId, left: &[Vec<u8>]) {
+        if let (LAN, [packet]) = (interface, left)
+            && packet.len() >= 28
+            && packet[16..20] == self.far.0
+        {
+            let address = [packet[12], packet[13], packet[14], packet[15]];
+            self.seen = (address, u16::from_be_bytes([packet[20], packet[21]]));
+        }
+    }
+}
+
+/// Puts both checksums right.
+fn mend(bytes: &mut [u8], has_sum: bool) {
+    if bytes.len() < 20 {
+        return;
+    }
+    bytes[10..12].fill(0);
+    let sum = checksum::of(&bytes[..20]);
+    bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+    let at = match bytes[9] {
+        6 => 36,
+        17 => 26,
+        _ => return,
+    };
+    if bytes.len() < at + 2 || !has_sum {
+        return;
+    }
+    bytes[at..at + 2].fill(0);
+    let address = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]].into();
+    let sum = checksum::transport(address(12), address(16), bytes[9], &bytes[20..]);
+    bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+pub struct Draw(Random);
+
+impl Draw {
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0.below(bound as u32) as usize
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
