@@ -32,6 +32,8 @@ pub(super) struct Assistant {
     seen: RefCell<(String, usize)>,
     /// What is understood besides what a lab understands.
     besides: Vec<&'static str>,
+    /// What was typed so far of a command that spans lines.
+    gathered: RefCell<Gathered>,
 }
 
 impl Assistant {
@@ -51,6 +53,7 @@ impl Assistant {
             lists: Vec::new(),
             seen: RefCell::default(),
             besides: Vec::new(),
+            gathered: RefCell::default(),
         }
     }
 
@@ -264,7 +267,7 @@ impl Completer for Assistant {
 
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(match is_complete(context.input()) {
+        Ok(match self.gathered.borrow_mut().is_complete(context.input()) {
             true => ValidationResult::Valid(None),
             false => ValidationResult::Incomplete,
         })
@@ -285,9 +288,34 @@ impl Highlighter for Assistant {}
 
 impl Helper for Assistant {}
 
-/// False while a quote or a here-document is open, or a line goes on.
-pub(super) fn is_complete(text: &str) -> bool {
-    !lex::lex(text).is_err_and(|error| error.incomplete)
+/// A text that comes line by line, as far as it was last looked at: a here-document of ten thousand lines is not to be read ten thousand times.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gathered {
+    text: String,
+    /// What is to come yet.
+    awaits: Option<String>,
+}
+
+impl Gathered {
+    /// False while a quote or a here-document is open, or a line goes on.
+    pub(super) fn is_complete(&mut self, text: &str) -> bool {
+        if let Some(awaits) = &self.awaits
+            && let Some(new) = text.strip_prefix(self.text.as_str())
+        {
+            // What is awaited stands on one line, which may have begun before.
+            let line = self.text.rfind('\n').map_or(0, |newline| newline + 1);
+            if !text[line..].contains(awaits.as_str()) {
+                self.text.push_str(new);
+                return false;
+            }
+        }
+        self.awaits = lex::lex(text).err().and_then(|error| error.awaits);
+        self.text.clear();
+        if self.awaits.is_some() {
+            self.text.push_str(text);
+        }
+        self.awaits.is_none()
+    }
 }
 
 const RULE_OPTIONS: &[&str] = &[
@@ -590,6 +618,10 @@ mod tests {
         }
     }
 
+    fn is_complete(text: &str) -> bool {
+        Gathered::default().is_complete(text)
+    }
+
     #[test]
     fn a_command_may_span_lines() {
         assert!(is_complete("iptables -L"));
@@ -598,5 +630,29 @@ mod tests {
         assert!(is_complete("iptables-restore <<EOF\n*filter\nCOMMIT\nEOF\n"));
         assert!(!is_complete("iptables -A INPUT \\"));
         assert!(!is_complete("echo 'a"));
+    }
+
+    /// Letter by letter, line by line, and with something else in between: what was seen before makes no difference.
+    #[test]
+    fn what_grows_is_complete_when_it_would_be_alone() {
+        for text in [
+            "a <<EOF\nEO\nEOF",
+            "a <<-'E\"'\n'\n\tE\"\r\nb 'c\nd\" e' \"f'\n\\\"\" \\\ng <<E\nE\n",
+            "a <<''\nb\n\nc <<'x\ny'\nx\ny\n",
+            "a <<E b <<F\nE\n",
+            "ä 'ö\n\\' \\'ü\n\"\\\"",
+        ] {
+            let ends: Vec<usize> = (0..=text.len()).filter(|&at| text.is_char_boundary(at)).collect();
+            for step in 1..=ends.len() {
+                let mut gathered = Gathered::default();
+                for &end in ends.iter().step_by(step) {
+                    let begun = &text[..end];
+                    assert_eq!(gathered.is_complete(begun), is_complete(begun), "{begun:?}");
+                    // Somebody goes back.
+                    let back = &text[..ends[ends.len() / 2].min(end)];
+                    assert_eq!(gathered.clone().is_complete(back), is_complete(back), "{back:?}");
+                }
+            }
+        }
     }
 }

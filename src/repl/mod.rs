@@ -153,6 +153,7 @@ fn behind_a_prompt(text: &str, toolbox: Toolbox) -> Option<&str> {
 /// that is piped into a shell, and its exit code is as `nflab run` has it: 1 where anything failed, 2 where a line could not be read.
 fn piped(to: &mut dyn Addressee, mut input: impl BufRead, largest: usize) -> u8 {
     let mut pending = String::new();
+    let mut gathered = complete::Gathered::default();
     let mut code = 0;
     loop {
         let mut bytes = Vec::new();
@@ -179,7 +180,7 @@ fn piped(to: &mut dyn Addressee, mut input: impl BufRead, largest: usize) -> u8 
         }
         pending.push_str(&text);
         // Asked as the editor asks: behind a line's end a backslash would have nothing to go on to.
-        let is_whole = complete::is_complete(&pending);
+        let is_whole = gathered.is_complete(&pending);
         pending.push('\n');
         if is_whole {
             code = code.max(to.line(&std::mem::take(&mut pending)));

@@ -68,8 +68,9 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LexError {
     pub problem: Problem,
-    /// True where only the end is missing (an open quote, a here-document without its end): an editor asks for more.
-    pub incomplete: bool,
+    /// Where only the end is missing (an open quote, a here-document without its end), so that an editor asks for more: what stands somewhere in
+    /// what is to come, on one line, before the text is whole.
+    pub awaits: Option<String>,
 }
 
 /// All lines of a text.
@@ -207,7 +208,7 @@ fn single_quoted(length: usize, text: &str) -> Lexed<'_, Cow<'_, str>> {
     let (rest, _) = char('\'').parse(text)?;
     match terminated(take_till(|letter| letter == '\''), char('\'')).parse(rest) {
         Ok((rest, letters)) => Ok((rest, Cow::Borrowed(letters))),
-        Err::<_, Err<LexError>>(_) => Err(open_quote(length - text.len())),
+        Err::<_, Err<LexError>>(_) => Err(open_quote('\'', length - text.len())),
     }
 }
 
@@ -223,7 +224,7 @@ fn double_quoted(length: usize, text: &str) -> Lexed<'_, Cow<'_, str>> {
     let (rest, word) = preceded(char('"'), pieces).parse(text)?;
     match rest.strip_prefix('"') {
         Some(rest) => Ok((rest, Cow::Owned(word))),
-        None => Err(open_quote(length - text.len())),
+        None => Err(open_quote('"', length - text.len())),
     }
 }
 
@@ -239,7 +240,7 @@ fn escaped(length: usize, text: &str) -> Lexed<'_, (Cow<'_, str>, bool)> {
                 "a line should follow",
                 "remove the backslash",
             ),
-            incomplete: true,
+            awaits: Some(String::new()),
         }));
     }
     let line_end = value((Cow::Borrowed(""), false), alt((tag("\n"), tag("\r\n"))));
@@ -272,11 +273,11 @@ fn document<'a>(heredoc: &Heredoc, text: &'a str) -> Lexed<'a, String> {
             format!("expected a line `{}` below", heredoc.end),
             "write the end alone on its line, without blanks",
         ),
-        incomplete: true,
+        awaits: Some(heredoc.end.clone()),
     }))
 }
 
-fn open_quote(at: usize) -> Err<LexError> {
+fn open_quote(quote: char, at: usize) -> Err<LexError> {
     Err::Failure(LexError {
         problem: Problem::new(
             at..at + 1,
@@ -284,14 +285,14 @@ fn open_quote(at: usize) -> Err<LexError> {
             "expected its fellow before the end",
             "close it",
         ),
-        incomplete: true,
+        awaits: Some(quote.to_string()),
     })
 }
 
 fn failure(position: Position, message: &str, expected: &str, remedy: &str) -> Err<LexError> {
     Err::Failure(LexError {
         problem: Problem::new(position, message, expected, remedy),
-        incomplete: false,
+        awaits: None,
     })
 }
 
@@ -300,7 +301,7 @@ impl ParseError<&str> for LexError {
     fn from_error_kind(_: &str, _: ErrorKind) -> Self {
         Self {
             problem: Problem::new(0..0, "", "", ""),
-            incomplete: false,
+            awaits: None,
         }
     }
 
@@ -363,18 +364,22 @@ mod tests {
 
     #[test]
     fn what_only_lacks_its_end_is_told_apart() {
-        for (text, incomplete, message) in [
-            ("a 'b", true, "this quote is never closed"),
-            ("a \"b", true, "this quote is never closed"),
-            ("a \\", true, "the text ends after a backslash"),
-            ("a <<EOF\nb\n", true, "this here-document has no end: no line is `EOF`"),
-            ("a <<", false, "nothing follows the `<`"),
-            ("a < b < c", false, "this command has an input already"),
+        for (text, awaits, message) in [
+            ("a 'b", Some("'"), "this quote is never closed"),
+            ("a \"b", Some("\""), "this quote is never closed"),
+            ("a \\", Some(""), "the text ends after a backslash"),
+            (
+                "a <<EOF\nb\n",
+                Some("EOF"),
+                "this here-document has no end: no line is `EOF`",
+            ),
+            ("a <<", None, "nothing follows the `<`"),
+            ("a < b < c", None, "this command has an input already"),
         ] {
             let error = lex(text).unwrap_err();
             assert_eq!(
-                (error.incomplete, error.problem.message.as_str()),
-                (incomplete, message),
+                (error.awaits.as_deref(), error.problem.message.as_str()),
+                (awaits, message),
                 "{text:?}"
             );
         }
