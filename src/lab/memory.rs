@@ -357,7 +357,9 @@ impl Lab {
     ) -> (Report, &[Emission]) {
         let report = self.carry(interface, bytes, observer);
         let log = self.worker.take_log();
-        self.machine.log.keep(self.machine.now, log);
+        if !log.is_empty() {
+            self.machine.log.keep(self.machine.now, log);
+        }
         (report, self.worker.output())
     }
 

@@ -19,27 +19,32 @@ use crate::wire::ipv4::Ipv4;
 #[derive(Clone, Debug)]
 pub(crate) struct TopFlows {
     parts: Box<[Part]>,
-    /// Noted and not yet counted: where many are, each looks for its flow in memory while those before it still wait for theirs.
-    noted: Vec<Noted>,
+    /// Where flows stand whose packets came lately, by the end of their numbers: most packets are of such, and need no look into a table.
+    lately: Box<[Lately]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lately {
+    serial: u64,
+    part: u32,
+    slot: u32,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Part {
-    flows: HashTable<Slot>,
+    slots: Vec<Slot>,
+    /// What was told of each only once, in the same order.
+    ends: Vec<Ends>,
+    /// Places in both, by number.
+    index: HashTable<u32>,
     forgotten: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     serial: u64,
-    count: FlowCount,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Noted {
-    serial: u64,
+    packets: u64,
     bytes: u64,
-    tuple: Tuple,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,36 +60,60 @@ impl Default for TopFlows {
     fn default() -> Self {
         Self {
             parts: (0..PARTS).map(|_| Part::default()).collect(),
-            noted: Vec::with_capacity(NOTED),
+            lately: vec![Lately::NOBODY; LATELY].into(),
         }
     }
+}
+
+impl Lately {
+    const NOBODY: Self = Self {
+        serial: u64::MAX,
+        part: 0,
+        slot: 0,
+    };
 }
 
 impl TopFlows {
     /// A packet of so many bytes, of the flow with this number, which no other flow has.
     #[inline]
     pub(crate) fn note(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
-        self.noted.push(Noted {
-            serial,
-            bytes: bytes as u64,
-            tuple: *tuple,
-        });
-        if self.noted.len() >= NOTED {
-            self.count();
+        let lately = self.lately[serial as usize % LATELY];
+        let part = &mut self.parts[lately.part as usize % PARTS];
+        if lately.serial == serial
+            && let Some(slot) = part.slots.get_mut(lately.slot as usize)
+        {
+            return slot.count(bytes);
         }
+        self.look_up(serial, tuple, bytes);
     }
 
-    fn count(&mut self) {
-        for noted in &self.noted {
-            self.parts[part_of(&noted.tuple)].count(noted);
-        }
-        self.noted.clear();
+    fn look_up(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
+        let at = part_of(tuple);
+        let part = &mut self.parts[at];
+        let slot = part.find(serial).unwrap_or_else(|| {
+            if part.slots.len() >= MOST {
+                part.forget();
+                self.lately.fill(Lately::NOBODY);
+            }
+            part.insert(
+                Slot {
+                    serial,
+                    packets: 0,
+                    bytes: 0,
+                },
+                Ends::of_tuple(tuple),
+            )
+        });
+        part.slots[slot as usize].count(bytes);
+        self.lately[serial as usize % LATELY] = Lately {
+            serial,
+            part: at as u32,
+            slot,
+        };
     }
 
     /// What another counted of the same capture: mostly of parts that this one has nothing of.
-    pub(crate) fn add(&mut self, mut other: Self) {
-        self.count();
-        other.count();
+    pub(crate) fn add(&mut self, other: Self) {
         for (part, other) in self.parts.iter_mut().zip(other.parts) {
             part.add(other);
         }
@@ -93,62 +122,82 @@ impl TopFlows {
     /// The largest by bytes; of equals, the one whose ends come first. True where flows had to be forgotten, so that the numbers are of at least so
     /// many.
     pub(crate) fn largest(&self, many: usize) -> (Vec<FlowCount>, bool) {
-        let mut whole = self.clone();
-        whole.count();
-        let slots = whole.parts.iter().flat_map(|part| &part.flows);
-        let mut all: Vec<FlowCount> = slots.map(|slot| slot.count).collect();
-        all.sort_unstable_by_key(|it| (std::cmp::Reverse((it.bytes, it.packets)), it.ends));
+        let mut all: Vec<FlowCount> = self.parts.iter().flat_map(Part::counts).collect();
+        let order = |it: &FlowCount| (std::cmp::Reverse((it.bytes, it.packets)), it.ends);
+        if all.len() > many && many > 0 {
+            all.select_nth_unstable_by_key(many - 1, order);
+            all.truncate(many);
+        }
+        all.sort_unstable_by_key(order);
         all.truncate(many);
-        (all, whole.parts.iter().any(|part| part.forgotten))
+        (all, self.parts.iter().any(|part| part.forgotten))
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn count(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
     }
 }
 
 impl Part {
-    #[inline]
-    fn count(&mut self, noted: &Noted) {
-        let hash = spread(noted.serial);
-        if let Some(slot) = self.flows.find_mut(hash, |slot| slot.serial == noted.serial) {
-            slot.count.packets += 1;
-            slot.count.bytes += noted.bytes;
-            return;
-        }
-        if self.flows.len() >= MOST {
-            self.forget();
-        }
-        let slot = Slot {
-            serial: noted.serial,
-            count: FlowCount {
-                ends: Ends::of_tuple(&noted.tuple),
-                packets: 1,
-                bytes: noted.bytes,
-            },
-        };
-        self.flows.insert_unique(hash, slot, |slot| spread(slot.serial));
+    fn find(&self, serial: u64) -> Option<u32> {
+        let is_it = |at: &u32| self.slots[*at as usize].serial == serial;
+        self.index.find(spread(serial), is_it).copied()
+    }
+
+    fn insert(&mut self, slot: Slot, ends: Ends) -> u32 {
+        let at = self.slots.len() as u32;
+        self.slots.push(slot);
+        self.ends.push(ends);
+        let slots = &self.slots;
+        self.index
+            .insert_unique(spread(slot.serial), at, |at| spread(slots[*at as usize].serial));
+        at
+    }
+
+    fn counts(&self) -> impl Iterator<Item = FlowCount> {
+        self.slots.iter().zip(&self.ends).map(|(slot, ends)| FlowCount {
+            ends: *ends,
+            packets: slot.packets,
+            bytes: slot.bytes,
+        })
     }
 
     #[cold]
     fn forget(&mut self) {
-        let mut sizes: Vec<u64> = self.flows.iter().map(|slot| slot.count.bytes).collect();
+        let mut sizes: Vec<u64> = self.slots.iter().map(|slot| slot.bytes).collect();
         let (_, &mut median, _) = sizes.select_nth_unstable(MOST / 2);
-        // Flows of the median's size are many where all are alike; which of them stay is nothing to rely on, so none does.
-        self.flows.retain(|slot| slot.count.bytes > median);
+        let (slots, ends) = (std::mem::take(&mut self.slots), std::mem::take(&mut self.ends));
+        self.index.clear();
+        for (slot, ends) in slots.into_iter().zip(ends) {
+            // Flows of the median's size are many where all are alike; which of them stay is nothing to rely on, so none does.
+            if slot.bytes > median {
+                self.insert(slot, ends);
+            }
+        }
         self.forgotten = true;
     }
 
     fn add(&mut self, other: Self) {
         self.forgotten |= other.forgotten;
-        if self.flows.is_empty() {
-            self.flows = other.flows;
+        if self.slots.is_empty() {
+            *self = Self {
+                forgotten: self.forgotten,
+                ..other
+            };
             return;
         }
-        for slot in other.flows {
-            let hash = spread(slot.serial);
-            match self.flows.find_mut(hash, |it| it.serial == slot.serial) {
-                Some(mine) => {
-                    mine.count.packets += slot.count.packets;
-                    mine.count.bytes += slot.count.bytes;
+        for (slot, ends) in other.slots.into_iter().zip(other.ends) {
+            match self.find(slot.serial) {
+                Some(at) => {
+                    let mine = &mut self.slots[at as usize];
+                    mine.packets += slot.packets;
+                    mine.bytes += slot.bytes;
                 }
-                None => drop(self.flows.insert_unique(hash, slot, |slot| spread(slot.serial))),
+                None => drop(self.insert(slot, ends)),
             }
         }
     }
@@ -258,7 +307,8 @@ fn end(f: &mut fmt::Formatter<'_>, (address, port): (IpAddr, Option<u16>)) -> fm
 pub(crate) const PARTS: usize = 64;
 /// Flows of a part that are remembered: of all parts together some tens of megabytes, where a capture has half a million flows.
 const MOST: usize = 1 << 13;
-const NOTED: usize = 256;
+/// Twice as many as most captures have flows under way at a time.
+const LATELY: usize = 1 << 14;
 
 #[cfg(test)]
 mod tests {
@@ -287,7 +337,7 @@ mod tests {
         }
         let (largest, is_approximate) = flows.largest(1);
         let largest = largest[0];
-        assert!(is_approximate && flows.parts.iter().all(|part| part.flows.len() <= MOST));
+        assert!(is_approximate && flows.parts.iter().all(|part| part.slots.len() <= MOST));
         assert_eq!((largest.packets, largest.bytes), (3001, 3000 * 1500 + 60));
         assert_eq!(largest.ends.to_string(), "udp 10.0.0.1:7 > 10.0.0.2:0");
     }

@@ -159,7 +159,7 @@ impl Replayer {
     }
 
     /// From now on others carry packets of the same capture.
-    pub(crate) fn take_turns(&mut self, turn: turn::Await) {
+    pub(crate) fn take_turns(&mut self, turn: turn::Turn) {
         self.takes_turns = true;
         self.witness.take_turns(turn);
     }
@@ -289,16 +289,15 @@ impl Replayer {
         let is_crowded = most > 0 && flows >= most / 4 * 3 && self.since_sweep >= self.swept_to / 4;
         let sweeps = is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST;
         let expires = self.fragments || !self.takes_turns;
-        if sweeps || expires {
-            // What is over to this packet may not be to one before it.
-            self.await_turn_of(number);
-        }
-        self.meanwhile = if sweeps {
-            let left = self.lab.tick();
+        if sweeps {
+            // What is over to this packet may not be to one before it, which another worker carries.
+            let over = self.witness.all_have_come_to(self.lab.now());
+            router.flows().sweep(over);
             self.since_sweep = 0;
-            self.swept_to = self.lab.machine.router().flows().count();
-            left
-        } else if expires {
+            self.swept_to = router.flows().count();
+        }
+        self.meanwhile = if expires {
+            self.await_turn_of(number);
             self.lab.expire_fragments()
         } else {
             Vec::new()

@@ -6,14 +6,24 @@
 
 use std::sync::Arc;
 
+use crate::base::Time;
 use crate::engine::{Event, Reason};
 use crate::net::InputRoute;
 use crate::rule::Hook;
 
-/// Called with a packet's number; returns once all packets before it are through.
-pub(crate) type Await = Arc<dyn Fn(u64) + Send + Sync>;
+/// What a worker asks of those who carry packets of the same capture.
+pub(crate) trait Others: Send + Sync {
+    /// Returns once all packets before the one of this number are through.
+    fn await_turn(&self, number: u64);
+
+    /// An instant that the clocks of all others have come to, but none later than this one.
+    fn all_have_come_to(&self, now: Time) -> Time;
+}
+
+pub(crate) type Turn = Arc<dyn Others>;
 
 /// Whether what happens next may touch what packets of all ends share. Says more than is so, never less.
+#[inline(always)]
 pub(super) fn may_meet_others(event: &Event<'_>) -> bool {
     match event {
         // Fragments share their memory; options may be complained of.

@@ -1,6 +1,7 @@
 //! An observer that keeps only what decided. It copies a few numbers a packet, so that it can watch every one of millions.
 
-use super::turn::{Await, may_meet_others};
+use super::turn::{Turn, may_meet_others};
+use crate::base::Time;
 use crate::conntrack::{self, InvalidReason, Tracked, Tuple};
 use crate::engine::{Event, Observer, Remembered, Tried};
 use crate::rule::{CountId, Hook, Table};
@@ -23,7 +24,7 @@ pub(super) struct Witness {
     answering: bool,
     arrivals: u32,
     /// Where others carry packets of the same capture: what waits until those before this one are through.
-    turn: Option<Await>,
+    turn: Option<Turn>,
     number: u64,
     /// They are.
     is_its_turn: bool,
@@ -40,19 +41,23 @@ pub(super) enum Decision {
 }
 
 impl Witness {
+    #[inline]
     pub(super) fn begin(&mut self, number: u64) {
-        let turn = self.turn.take();
-        *self = Self {
-            number,
-            is_its_turn: turn.is_none(),
-            turn,
-            carried: self.carried + 1,
-            waited: self.waited,
-            ..Self::default()
-        };
+        self.filter = None;
+        self.invalid = None;
+        self.flow = None;
+        self.own = 0;
+        self.left = 0;
+        self.hook = None;
+        self.own_awaited = false;
+        self.answering = false;
+        self.arrivals = 0;
+        self.number = number;
+        self.is_its_turn = self.turn.is_none();
+        self.carried += 1;
     }
 
-    pub(super) fn take_turns(&mut self, turn: Await) {
+    pub(super) fn take_turns(&mut self, turn: Turn) {
         self.turn = Some(turn);
         (self.carried, self.waited) = (0, 0);
     }
@@ -74,8 +79,13 @@ impl Witness {
 
     pub(super) fn await_turn_of(&self, number: u64) {
         if let Some(turn) = &self.turn {
-            turn(number);
+            turn.await_turn(number);
         }
+    }
+
+    /// The latest instant that no packet of another worker will come before.
+    pub(super) fn all_have_come_to(&self, now: Time) -> Time {
+        self.turn.as_ref().map_or(now, |turn| turn.all_have_come_to(now))
     }
 
     /// Whether the packet that left as this one, counted from 0, was made by the router. So many that there is no bit for one are fragments of
@@ -85,11 +95,13 @@ impl Witness {
     }
 
     /// Whether what happens is about the packet that came: neither about an answer, nor about its second way in, through `lo`.
+    #[inline]
     fn is_about_it(&self) -> bool {
         !self.answering && self.arrivals < 2
     }
 
-    #[inline]
+    /// Each event is made where it is shown, so that nothing is left of those, and of their parts, that are not looked at here.
+    #[inline(always)]
     fn note(&mut self, event: &Event<'_>) {
         if !self.is_its_turn && may_meet_others(event) {
             self.await_turn();
@@ -145,7 +157,7 @@ impl<O: Observer> Observer for Both<'_, O> {
     const WATCHING: bool = true;
     const IN_DETAIL: bool = O::IN_DETAIL;
 
-    #[inline]
+    #[inline(always)]
     fn see(&mut self, event: Event<'_>) {
         self.witness.note(&event);
         if O::WATCHING {

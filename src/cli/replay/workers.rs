@@ -18,14 +18,14 @@ use super::complaint::Complaints;
 use super::lanes::Batch;
 use super::stage::{Session, Stage};
 use super::{Run, Stop};
+use crate::base::Time;
 use crate::base::bytes::text_of_path;
 use crate::device::CaptureReader;
 use crate::lab::memory::LOCAL;
-use crate::replay::{PARTS, Replayer, TimedPacket, meeting};
+use crate::replay::{PARTS, Replayer, TimedPacket, meeting, turn};
 
 /// What the workers of a capture know of each other.
 pub(super) struct Board {
-    /// Of each worker the number of the packet that it is at: all before are through, as far as they are its own.
     at: Box<[Place]>,
     /// They end: somebody cannot go on.
     ends: AtomicBool,
@@ -33,10 +33,15 @@ pub(super) struct Board {
     alone: Mutex<Option<String>>,
 }
 
-/// Each in a line of its own, with the one that processors fetch beside it.
+/// How far a worker has come. Each in a line of its own, with the one that processors fetch beside it.
 #[repr(align(128))]
 #[derive(Default)]
-struct Place(AtomicU64);
+struct Place {
+    /// The number of the packet that it is at: all before are through, as far as they are its own.
+    number: AtomicU64,
+    /// What its clock showed when it last looked round, in nanoseconds.
+    clock: AtomicU64,
+}
 
 impl Board {
     fn new(count: usize) -> Self {
@@ -51,7 +56,7 @@ impl Board {
     fn await_turn(&self, worker: usize, number: u64) {
         for (_, place) in self.at.iter().enumerate().filter(|(other, _)| *other != worker) {
             let mut looked = 0;
-            while place.0.load(Ordering::Acquire) < number && !self.ends.load(Ordering::Relaxed) {
+            while place.number.load(Ordering::Acquire) < number && !self.ends.load(Ordering::Relaxed) {
                 looked += 1;
                 match looked < LOOKS {
                     true => std::hint::spin_loop(),
@@ -59,6 +64,13 @@ impl Board {
                 }
             }
         }
+    }
+
+    /// The earliest of what the clocks of the others show, and of this.
+    fn all_have_come_to(&self, worker: usize, now: Time) -> Time {
+        let others = self.at.iter().enumerate().filter(|(other, _)| *other != worker);
+        let clocks = others.map(|(_, place)| Time::from_nanos(place.clock.load(Ordering::Acquire)));
+        clocks.fold(now, Time::min)
     }
 
     fn end(&self) {
@@ -73,8 +85,26 @@ pub(super) struct Share {
     board: Arc<Board>,
     /// Packets up to this number were carried before there were workers.
     carried: u64,
+    /// Packets that it may be ahead of another.
+    ahead: u64,
     /// Where what is to be written goes; `None` where nothing is.
     lane: Option<Lane>,
+}
+
+/// What one worker knows of the others.
+struct Others {
+    board: Arc<Board>,
+    index: usize,
+}
+
+impl turn::Others for Others {
+    fn await_turn(&self, number: u64) {
+        self.board.await_turn(self.index, number);
+    }
+
+    fn all_have_come_to(&self, now: Time) -> Time {
+        self.board.all_have_come_to(self.index, now)
+    }
 }
 
 /// The way to who writes, and back: what was written comes again, and its room serves once more.
@@ -109,7 +139,18 @@ impl Share {
     /// A record is looked at: what comes before it is through.
     #[inline]
     pub(super) fn is_at(&self, number: u64) {
-        self.board.at[self.index].0.store(number, Ordering::Release);
+        self.board.at[self.index].number.store(number, Ordering::Release);
+    }
+
+    /// No packet that it has yet to carry comes before this instant.
+    fn has_come_to(&self, now: Time) {
+        self.board.at[self.index].clock.store(now.as_nanos(), Ordering::Release);
+    }
+
+    /// It has no packets any more.
+    fn is_through(&self) {
+        self.is_at(u64::MAX);
+        self.has_come_to(Time::from_nanos(u64::MAX));
     }
 
     #[inline]
@@ -131,7 +172,8 @@ impl Share {
     /// Now and then: nobody is too far ahead, what was written goes on, there is room in the table of flows for what may come meanwhile, and workers
     /// do more than wait for each other.
     pub(super) fn look_round(&self, session: &mut Session<'_>, number: u64) -> Result<(), Stop> {
-        self.board.await_turn(self.index, number.saturating_sub(AHEAD));
+        self.has_come_to(session.replayer.lab().now());
+        self.board.await_turn(self.index, number.saturating_sub(self.ahead));
         if self.board.ends.load(Ordering::Relaxed) {
             return Err(Stop::Reader);
         }
@@ -185,6 +227,7 @@ pub(super) fn carry(
         return Ok(false);
     }
     let board = Arc::new(Board::new(count));
+    let ahead = ahead(&session.replayer, count);
     let mut lanes: Vec<LaneEnd> = Vec::new();
     let mut runs = Vec::new();
     let first_summary = session.summary.beside(&session.replayer);
@@ -194,8 +237,11 @@ pub(super) fn carry(
         (replayer, summary, Complaints::default())
     });
     for (index, (mut replayer, summary, complaints)) in std::iter::once(first).chain(others).enumerate() {
-        let turns = Arc::clone(&board);
-        replayer.take_turns(Arc::new(move |number| turns.await_turn(index, number)));
+        let board = Arc::clone(&board);
+        replayer.take_turns(Arc::new(Others {
+            board: Arc::clone(&board),
+            index,
+        }));
         let lane = run.writes().then(|| {
             let ((to, from), (back_to, back)) = (sync_channel(BATCHES), sync_channel(2 * BATCHES));
             lanes.push(LaneEnd { from, back: back_to });
@@ -205,8 +251,9 @@ pub(super) fn carry(
         let share = Share {
             index,
             count,
-            board: Arc::clone(&board),
+            board,
             carried: run.seen,
+            ahead,
             lane,
         };
         runs.push(run.beside(
@@ -327,7 +374,7 @@ impl<'a> Run<'a> {
             Stage::Waiting(..) | Stage::Between => None,
         };
         if let (Some(share), Some(session)) = (self.share.take(), &mut session) {
-            share.is_at(u64::MAX);
+            share.is_through();
             // Once workers end early nobody waited for his turn any more.
             if !share.board.ends.load(Ordering::Relaxed) {
                 let handed = share.hand_over(session);
@@ -349,14 +396,24 @@ impl Drop for Share {
         if std::thread::panicking() {
             self.board.end();
         }
-        self.is_at(u64::MAX);
+        self.is_through();
+    }
+}
+
+/// How far a worker may be ahead of another: as far as one does for which the processor is not free, but what the others bring of flows meanwhile has room in a
+/// table of which a quarter is free ([`Replayer::is_crowded`]).
+fn ahead(replayer: &Replayer, count: usize) -> u64 {
+    let most = u64::from(replayer.lab().machine.router().config().conntrack.max);
+    match most / 8 / (count as u64 - 1).max(1) {
+        0 => FURTHEST,
+        room => room.clamp(LEAST_AHEAD, FURTHEST),
     }
 }
 
 /// How often a worker looks for another before it lets others have its processor.
 const LOOKS: u32 = 200;
-/// Packets that a worker may be ahead of another.
-const AHEAD: u64 = 1 << 14;
+const LEAST_AHEAD: u64 = 1 << 14;
+const FURTHEST: u64 = 1 << 17;
 /// Stretches of a worker that wait to be written.
 const BATCHES: usize = 8;
 /// Packets between two looks round.
