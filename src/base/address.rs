@@ -80,15 +80,14 @@ pub(crate) fn write_address(out: &mut String, address: IpAddr) {
         if at > 0 {
             out.push('.');
         }
-        let digit = |value: u8| char::from(b'0' + value % 10);
-        if octet >= 100 {
-            out.push(digit(octet / 100));
-        }
-        if octet >= 10 {
-            out.push(digit(octet / 10));
-        }
-        out.push(digit(octet));
+        write_number(out, octet);
     }
+}
+
+/// Appends a number as `Display` shows it, without its detours.
+#[inline]
+pub(crate) fn write_number(out: &mut String, number: impl itoa::Integer) {
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// An address and a mask of the same family. The address is kept already masked, so two texts that mean the same are equal.

@@ -8,6 +8,7 @@
 //! A file's name is such a text too, in messages and reports (`text_of_path`): it comes out as the bytes that it is, so it can be looked for, and in
 //! JSON as [`super::json`] writes it. (`Path::display` would print U+FFFD, which is another name.)
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -47,8 +48,13 @@ fn text_with_stand_ins(bytes: &[u8]) -> String {
 
 /// The bytes that this text stands for.
 pub fn bytes_of(text: &str) -> Vec<u8> {
+    bytes_in(text).into_owned()
+}
+
+/// The same without a copy, where there is no stand-in: for what is long.
+pub fn bytes_in(text: &str) -> Cow<'_, [u8]> {
     if is_plain(text) {
-        return text.as_bytes().to_vec();
+        return Cow::Borrowed(text.as_bytes());
     }
     let mut bytes = Vec::with_capacity(text.len());
     for letter in text.chars() {
@@ -57,7 +63,7 @@ pub fn bytes_of(text: &str) -> Vec<u8> {
             None => bytes.extend(letter.encode_utf8(&mut [0; 4]).bytes()),
         }
     }
-    bytes
+    Cow::Owned(bytes)
 }
 
 /// How many bytes this text stands for.
@@ -149,7 +155,7 @@ fn stand_in(byte: u8) -> char {
 
 /// Whether the text has no stand-in, and so is its own bytes. All of them begin with the same byte, which little else does.
 fn is_plain(text: &str) -> bool {
-    !text.as_bytes().contains(&FIRST_BYTE_OF_STAND_INS) || !text.chars().any(|letter| byte_behind(letter).is_some())
+    memchr::memchr(FIRST_BYTE_OF_STAND_INS, text.as_bytes()).is_none() || !text.chars().any(|letter| byte_behind(letter).is_some())
 }
 
 fn width(letter: char) -> usize {
@@ -189,6 +195,7 @@ mod tests {
             assert_eq!(text_of(bytes), text, "{bytes:x?}");
             assert_eq!(text_from(bytes.to_vec()), text, "{bytes:x?}");
             assert_eq!(bytes_of(text), bytes, "{text:?}");
+            assert_eq!(*bytes_in(text), *bytes, "{text:?}");
             assert_eq!(length_of(text), bytes.len(), "{text:?}");
             assert!(!exceeds(text, bytes.len()), "{text:?}");
             assert!(bytes.is_empty() || exceeds(text, bytes.len() - 1), "{text:?}");

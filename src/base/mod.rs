@@ -18,7 +18,7 @@ pub(crate) mod sync;
 pub(crate) mod testing;
 mod time;
 
-pub(crate) use address::write_address;
+pub(crate) use address::{write_address, write_number};
 pub use address::{AddressMask, Family};
 pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
 pub use mark::MarkMask;

@@ -1,6 +1,6 @@
 //! A story in words, piece by piece: the model that the text, the JSON form and the picture are made of. `docs/trace.md` describes the JSON.
 
-mod stages;
+pub(super) mod stages;
 pub(super) mod teller;
 mod untracked;
 

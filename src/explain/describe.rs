@@ -1,8 +1,9 @@
 //! A packet as a line, in the words that `send` reads.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
-use crate::base::protocol;
+use crate::base::{protocol, write_address, write_number};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{Icmpv4, kind, unreachable};
 use crate::wire::ipv4::Ipv4;
@@ -11,45 +12,59 @@ use crate::wire::udp::Udp;
 
 /// Everything worth a glance: ends, flags, numbers, lengths.
 pub fn line(bytes: &[u8]) -> String {
+    let mut line = String::with_capacity(LINE);
+    write_line(&mut line, bytes);
+    line
+}
+
+/// The same at the end of a text. Where many packets are told of, this is most of what is written: hence numbers without `fmt`.
+pub(crate) fn write_line(line: &mut String, bytes: &[u8]) {
     let Ok(ip) = Ipv4::new(bytes) else {
-        return format!("hex {}", hex(&bytes[..bytes.len().min(40)]));
+        let _ = write!(line, "hex {}", hex(&bytes[..bytes.len().min(40)]));
+        return;
     };
-    let mut line = brief(bytes);
+    write_brief(line, bytes);
     let payload = ip.payload();
     let is_later = ip.fragment_offset() != 0;
     match ip.protocol() {
         protocol::TCP if !is_later => {
             if let Ok(tcp) = Tcp::new(payload) {
-                let _ = write!(line, " seq {}", tcp.sequence());
+                line.push_str(" seq ");
+                write_number(line, tcp.sequence());
                 if tcp.has(flags::ACK) {
-                    let _ = write!(line, " ack {}", tcp.acknowledgement());
+                    line.push_str(" ack ");
+                    write_number(line, tcp.acknowledgement());
                 }
                 for option in tcp.options().filter_map(tcp_option) {
-                    let _ = write!(line, " {option}");
+                    line.push(' ');
+                    line.push_str(&option);
                 }
-                data(&mut line, tcp.payload());
+                data(line, tcp.payload());
             }
         }
         protocol::UDP if !is_later => {
             if let Ok(udp) = Udp::new(payload) {
-                data(&mut line, udp.payload());
+                data(line, udp.payload());
             }
         }
         protocol::ICMP if !is_later => {
             if let Ok(icmp) = Icmpv4::new(payload) {
                 if kind::is_error(icmp.kind()) {
                     if Ipv4::new(icmp.payload()).is_ok() {
-                        let _ = write!(line, " quoting ({})", brief(icmp.payload()));
+                        line.push_str(" quoting (");
+                        write_brief(line, icmp.payload());
+                        line.push(')');
                     }
                 } else {
                     let _ = write!(line, " id {} seq {}", icmp.identifier(), icmp.sequence());
-                    data(&mut line, icmp.payload());
+                    data(line, icmp.payload());
                 }
             }
         }
-        _ => data(&mut line, payload),
+        _ => data(line, payload),
     }
-    let _ = write!(line, " ttl {}", ip.ttl());
+    line.push_str(" ttl ");
+    write_number(line, ip.ttl());
     if ip.tos() != 0 {
         let _ = write!(line, " tos {:#x}", ip.tos());
     }
@@ -62,31 +77,54 @@ pub fn line(bytes: &[u8]) -> String {
     if ip.dont_fragment() {
         line.push_str(" df");
     }
-    line
 }
 
 /// Protocol, ends and flags only.
 pub fn brief(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(LINE);
+    write_brief(&mut text, bytes);
+    text
+}
+
+fn write_brief(text: &mut String, bytes: &[u8]) {
     let Ok(ip) = Ipv4::new(bytes) else {
-        return format!("{} bytes that are no IPv4 packet", bytes.len());
+        let _ = write!(text, "{} bytes that are no IPv4 packet", bytes.len());
+        return;
     };
     let payload = ip.payload();
-    let (source, destination) = (ip.source(), ip.destination());
     let is_later = ip.fragment_offset() != 0;
-    match ip.protocol() {
-        protocol::TCP if !is_later && payload.len() >= 14 => {
-            let [from, to] = ports(payload);
-            format!("tcp {source}:{from} > {destination}:{to} {}", flag_letters(payload[13]))
-        }
-        protocol::TCP | protocol::UDP if !is_later && payload.len() >= 4 => {
-            let [from, to] = ports(payload);
-            let name = protocol_name(ip.protocol());
-            format!("{name} {source}:{from} > {destination}:{to}")
-        }
-        protocol::ICMP if !is_later && payload.len() >= 2 => {
-            format!("icmp {source} > {destination} {}", icmp_kind(payload[0], payload[1]))
-        }
-        number => format!("ip {source} > {destination} proto {number}"),
+    let (number, name) = (ip.protocol(), protocol_word(ip.protocol()));
+    let with_ports = matches!(number, protocol::TCP | protocol::UDP) && !is_later && payload.len() >= 4;
+    let [from, to] = match with_ports {
+        true => ports(payload).map(Some),
+        false => [None; 2],
+    };
+    let of_icmp = (number == protocol::ICMP && !is_later && payload.len() >= 2).then(|| (payload[0], payload[1]));
+    text.push_str(match (with_ports, of_icmp, name) {
+        (true, _, Some(name)) | (_, Some(_), Some(name)) => name,
+        _ => "ip",
+    });
+    text.push(' ');
+    write_end(text, ip.source().into(), from);
+    text.push_str(" > ");
+    write_end(text, ip.destination().into(), to);
+    if with_ports && number == protocol::TCP && payload.len() >= 14 {
+        text.push(' ');
+        write_flag_letters(text, payload[13]);
+    } else if let Some((kind, code)) = of_icmp {
+        text.push(' ');
+        text.push_str(&icmp_kind(kind, code));
+    } else if !with_ports {
+        text.push_str(" proto ");
+        write_number(text, number);
+    }
+}
+
+fn write_end(text: &mut String, address: IpAddr, port: Option<u16>) {
+    write_address(text, address);
+    if let Some(port) = port {
+        text.push(':');
+        write_number(text, port);
     }
 }
 
@@ -119,10 +157,16 @@ pub(crate) fn tcp_option(it: TcpOption<'_>) -> Option<String> {
 }
 
 pub(crate) fn flag_letters(bits: u8) -> String {
+    let mut text = String::new();
+    write_flag_letters(&mut text, bits);
+    text
+}
+
+fn write_flag_letters(text: &mut String, bits: u8) {
     if bits == 0 {
-        return "none".to_owned();
+        return text.push_str("none");
     }
-    [
+    for (bit, letter) in [
         (flags::SYN, 'S'),
         (flags::FIN, 'F'),
         (flags::RST, 'R'),
@@ -131,11 +175,11 @@ pub(crate) fn flag_letters(bits: u8) -> String {
         (flags::URG, 'U'),
         (flags::ECE, 'E'),
         (flags::CWR, 'W'),
-    ]
-    .into_iter()
-    .filter(|(bit, _)| bits & bit != 0)
-    .map(|(_, letter)| letter)
-    .collect()
+    ] {
+        if bits & bit != 0 {
+            text.push(letter);
+        }
+    }
 }
 
 pub(crate) fn icmp_kind(number: u8, code: u8) -> String {
@@ -157,11 +201,15 @@ pub(crate) fn icmp_kind(number: u8, code: u8) -> String {
 }
 
 pub(crate) fn protocol_name(number: u8) -> String {
+    protocol_word(number).map_or_else(|| number.to_string(), str::to_owned)
+}
+
+fn protocol_word(number: u8) -> Option<&'static str> {
     match number {
-        protocol::ICMP => "icmp".to_owned(),
-        protocol::TCP => "tcp".to_owned(),
-        protocol::UDP => "udp".to_owned(),
-        number => number.to_string(),
+        protocol::ICMP => Some("icmp"),
+        protocol::TCP => Some("tcp"),
+        protocol::UDP => Some("udp"),
+        _ => None,
     }
 }
 
@@ -207,14 +255,20 @@ fn data(line: &mut String, bytes: &[u8]) {
         if shown.len() < bytes.len() {
             let _ = write!(line, "... ({} bytes)", bytes.len());
         }
-    } else if bytes.iter().all(|b| *b == 0) {
-        let _ = write!(line, " zeros {}", bytes.len());
+    } else if are_zeros(shown) && are_zeros(bytes) {
+        line.push_str(" zeros ");
+        write_number(line, bytes.len());
     } else {
         let _ = write!(line, " data 0x{}", hex(shown));
         if shown.len() < bytes.len() {
             let _ = write!(line, "... ({} bytes)", bytes.len());
         }
     }
+}
+
+/// Without a look at each whether it is the last: so many are looked at at once.
+fn are_zeros(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |all, byte| all | byte) == 0
 }
 
 /// Two small letters or digits a byte, without anything between.
@@ -225,6 +279,9 @@ pub fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// Most lines are no longer.
+const LINE: usize = 128;
 
 /// The words for ICMP types.
 pub const ICMP_KINDS: [(&str, u8); 13] = [

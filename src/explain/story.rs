@@ -372,9 +372,9 @@ impl Story {
     }
 
     /// What was in force at this place of the steps.
-    pub(super) fn config_at(&self, step: usize) -> Option<&Config> {
+    pub(super) fn config_at(&self, step: usize) -> Option<&Arc<Config>> {
         let before = self.before.iter().find(|it| step < it.steps);
-        before.map_or(&self.config, |it| &it.config).as_deref()
+        before.map_or(&self.config, |it| &it.config).as_ref()
     }
 
     /// Appends what a packet had that failed a rule's addresses, interfaces or protocol.

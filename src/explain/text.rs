@@ -1,13 +1,15 @@
 //! A story as text: three columns, hook, table and what happened; in colours where there is a terminal.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-use super::account::teller::{FailedRule, Missed, Teller};
+use super::account::teller::{Missed, RulePieces, Teller};
 use super::account::{Told, indent};
 use super::story::{Detail, Story};
+use crate::base::write_number;
 use crate::engine::LiveTable;
 use crate::rule::Miss;
+
+mod brisk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -47,6 +49,10 @@ pub(super) fn render(
             && let Some(rule) = teller.failed(step)
         {
             page.failed(&rule, |text| teller.why(step, text));
+        } else if page.whole
+            && let Some(known) = &mut known
+            && page.brisk(known, &mut teller, (at, step))
+        {
         } else if let Some(told) = teller.tell(at, step) {
             page.tell(at == 0, &told);
         }
@@ -64,6 +70,7 @@ pub(crate) struct Phrases {
     /// The data of the packet at hand.
     data: Vec<(u32, Miss, String)>,
     scratch: String,
+    ways: brisk::Ways,
 }
 
 type PhrasesOfSteps = Box<[Option<Phrase>]>;
@@ -328,7 +335,7 @@ fn rule(page: &mut Page<'_>, told: &Told, whole: bool) {
         (false, true) if *decides || !action.is_empty() => page.line(if *decides { GREEN } else { PLAIN }, &line),
         (false, _) => {}
         (true, false) => {
-            let rule = FailedRule {
+            let rule = RulePieces {
                 chain,
                 number: *number,
                 depth: *depth,
@@ -391,21 +398,18 @@ impl Page<'_> {
         }
     }
 
-    fn failed(&mut self, rule: &FailedRule<'_>, why: impl FnOnce(&mut String)) {
+    fn failed(&mut self, rule: &RulePieces<'_>, why: impl FnOnce(&mut String)) {
         self.failed_up_to(rule, why);
         self.colour(RESET);
         self.text.push('\n');
     }
 
-    fn failed_up_to(&mut self, rule: &FailedRule<'_>, why: impl FnOnce(&mut String)) {
+    fn failed_up_to(&mut self, rule: &RulePieces<'_>, why: impl FnOnce(&mut String)) {
         self.is_empty_table = false;
         self.columns();
         self.indent(indent(rule.depth));
         self.colour(DIM);
-        let _ = write!(self.text, "rule {} of ", rule.number);
-        for piece in [rule.chain, ": ", rule.text] {
-            self.text.push_str(piece);
-        }
+        self.rule(rule);
         self.colour(RESET);
         self.text.push('\n');
         self.columns();
@@ -413,6 +417,14 @@ impl Page<'_> {
         self.colour(YELLOW);
         self.text.push_str("no: ");
         why(self.text);
+    }
+
+    fn rule(&mut self, rule: &RulePieces<'_>) {
+        self.text.push_str("rule ");
+        write_number(self.text, rule.number);
+        for piece in [" of ", rule.chain, ": ", rule.text] {
+            self.text.push_str(piece);
+        }
     }
 
     /// Each column's name stands only in the first line that it is true of.

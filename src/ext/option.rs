@@ -299,7 +299,8 @@ pub struct Spelled {
 
 impl fmt::Display for Spelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}--{}", if self.inverted { "! " } else { "" }, self.name)
+        f.write_str(if self.inverted { "! --" } else { "--" })?;
+        f.write_str(self.name)
     }
 }
 

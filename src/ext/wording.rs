@@ -22,8 +22,10 @@ pub(super) fn begun<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) ->
 /// With commas between them.
 pub(super) fn write_words<'n>(f: &mut fmt::Formatter<'_>, words: impl IntoIterator<Item = &'n str>) -> fmt::Result {
     for (at, word) in words.into_iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        write!(f, "{comma}{word}")?;
+        if at > 0 {
+            f.write_str(",")?;
+        }
+        f.write_str(word)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::lanes::{self, Batch, FrameOut, Frames, Pieces};
 use super::screen::{Again, Printing};
 use super::{Arguments, Stop};
 use crate::base::Time;
-use crate::base::bytes::{bytes_of, text_of_path};
+use crate::base::bytes::{bytes_in, bytes_of, text_of_path};
 use crate::device::result_file::ResultFile;
 use crate::device::standard;
 use crate::device::{CaptureWriter, CapturedPacket, Frame};
@@ -205,7 +205,7 @@ impl<'a> Outputs<'a> {
             if !is_named {
                 write!(printed, "packet {number}, ")?;
             }
-            printed.write_all(&bytes_of(story))?;
+            printed.write_all(&bytes_in(story))?;
             printed.write_all(b"\n")
         })
     }

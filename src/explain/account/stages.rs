@@ -1,10 +1,11 @@
 //! What the stages between the tables made of a packet, in words: tracking, routing, NAT, helpers.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::Told;
 use super::untracked::Spared;
-use crate::base::InterfaceId;
+use crate::base::{InterfaceId, write_address, write_number};
 use crate::conntrack::{self, CtState, Direction, Endpoint, Tracked, Tuple};
 use crate::engine::{Config, NatNotAsked};
 use crate::explain::describe;
@@ -20,7 +21,7 @@ pub(super) fn tracked(number: u64, tracking: &TrackedAs, spared: Option<Spared>)
             Tracked::Drop(_) => None,
             Tracked::Accept(_) => tracking.state.map(|state| state.name().to_owned()),
         },
-        reason: tracked_because(tracking, spared),
+        reason: tracked_because(tracking, spared).into_owned(),
         code: match &tracking.made {
             Tracked::Accept(reason) => reason.code().map(str::to_owned),
             Tracked::Drop(_) => None,
@@ -30,41 +31,47 @@ pub(super) fn tracked(number: u64, tracking: &TrackedAs, spared: Option<Spared>)
 }
 
 /// What is particular to the flow behind what is said of the packet.
-fn with_particular(said: &str, tracking: &TrackedAs) -> String {
+fn with_particular(said: &'static str, tracking: &TrackedAs) -> Cow<'static, str> {
     match &tracking.particular {
-        Some(particular) => format!("{said}; {particular}"),
-        None => said.to_owned(),
+        Some(particular) => format!("{said}; {particular}").into(),
+        None => said.into(),
     }
 }
 
-fn tracked_because(tracking: &TrackedAs, spared: Option<Spared>) -> String {
+pub(in crate::explain) fn tracked_because(tracking: &TrackedAs, spared: Option<Spared>) -> Cow<'static, str> {
     let reason = match &tracking.made {
-        Tracked::Drop(reason) => return format!("dropped: {reason}"),
+        Tracked::Drop(reason) => return format!("dropped: {reason}").into(),
         Tracked::Accept(reason) => reason,
     };
     match reason {
         conntrack::Reason::AlreadyTracked => match tracking.state {
-            Some(CtState::Untracked) => Spared::because(spared).to_owned(),
-            Some(CtState::Related) => "it goes with the flow of the packet it is about".to_owned(),
-            _ => "it was tracked before".to_owned(),
+            Some(CtState::Untracked) => Spared::because(spared).into(),
+            Some(CtState::Related) => "it goes with the flow of the packet it is about".into(),
+            _ => "it was tracked before".into(),
         },
         conntrack::Reason::KnownFlow => match tracking.direction {
             Direction::Original => with_particular("of a known flow, in its original direction", tracking),
             Direction::Reply => with_particular("of a known flow, in its reply direction", tracking),
         },
-        conntrack::Reason::Ignored(reason) => format!("of a known flow, which lives no longer by it: {reason}"),
-        conntrack::Reason::EndsFlow(by) => format!("it ends its flow: {by}"),
+        conntrack::Reason::Ignored(reason) => format!("of a known flow, which lives no longer by it: {reason}").into(),
+        conntrack::Reason::EndsFlow(by) => format!("it ends its flow: {by}").into(),
         conntrack::Reason::NewFlow => with_particular("it opens a flow", tracking),
         conntrack::Reason::Expected(expectation) => {
-            format!("it opens a flow that helper {} announced", expectation.made_by.name)
+            format!("it opens a flow that helper {} announced", expectation.made_by.name).into()
         }
-        conntrack::Reason::ErrorOf => "an ICMP error about a packet of a known flow".to_owned(),
-        conntrack::Reason::Invalid(reason) => reason.to_string(),
+        conntrack::Reason::ErrorOf => "an ICMP error about a packet of a known flow".into(),
+        conntrack::Reason::Invalid(reason) => reason.to_string().into(),
     }
 }
 
 /// Which packets opened and answered the flow, where others did.
 fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
+    let mut text = String::new();
+    write_history(&mut text, number, tracking, "").then_some(text)
+}
+
+/// Appends it behind what stands before it; false where there is none.
+pub(in crate::explain) fn write_history(out: &mut String, number: u64, tracking: &TrackedAs, before: &str) -> bool {
     if !matches!(
         tracking.made,
         Tracked::Accept(
@@ -74,16 +81,24 @@ fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
                 | conntrack::Reason::ErrorOf
         )
     ) {
-        return None;
+        return false;
     }
-    match tracking.opened_and_answered_by? {
-        (0, _) => None,
-        (opened, 0) => Some(format!("opened by packet {opened}, not answered yet")),
-        (opened, answered) if answered == number => {
-            Some(format!("opened by packet {opened}; this is the first answer"))
+    let (opened, answered) = match tracking.opened_and_answered_by {
+        None | Some((0, _)) => return false,
+        Some(by) => by,
+    };
+    out.push_str(before);
+    out.push_str("opened by packet ");
+    write_number(out, opened);
+    match answered {
+        0 => out.push_str(", not answered yet"),
+        answered if answered == number => out.push_str("; this is the first answer"),
+        answered => {
+            out.push_str(", answered since packet ");
+            write_number(out, answered);
         }
-        (opened, answered) => Some(format!("opened by packet {opened}, answered since packet {answered}")),
     }
+    true
 }
 
 pub(super) fn routed(config: Option<&Config>, decision: &InputRoute, packet: &Packet) -> Told {
@@ -124,10 +139,21 @@ pub(super) fn routed_out(config: Option<&Config>, way: &OutputRoute, key: &Outpu
     route(config, text, found, again)
 }
 
-fn out_by(name: &str, gateway: Option<std::net::IpAddr>) -> String {
+fn out_by(name: &str, gateway: Option<IpAddr>) -> String {
+    let mut text = String::new();
+    write_out_by(&mut text, name, gateway);
+    text
+}
+
+pub(in crate::explain) fn write_out_by(text: &mut String, name: &str, gateway: Option<IpAddr>) {
+    text.push_str("out by ");
+    text.push_str(name);
     match gateway {
-        Some(gateway) => format!("out by {name}, via {gateway}"),
-        None => format!("out by {name}, to a neighbour there"),
+        Some(gateway) => {
+            text.push_str(", via ");
+            write_address(text, gateway);
+        }
+        None => text.push_str(", to a neighbour there"),
     }
 }
 
@@ -148,14 +174,17 @@ fn route(config: Option<&Config>, way: String, found: Option<LookedUp<'_>>, agai
 }
 
 pub(super) fn nat_not_asked(manip: Manip, why: NatNotAsked) -> Told {
-    let reason = match why {
+    Told::NatNotAsked {
+        nat: manip_name(manip).to_owned(),
+        reason: nat_not_asked_because(why).to_owned(),
+    }
+}
+
+pub(in crate::explain) fn nat_not_asked_because(why: NatNotAsked) -> &'static str {
+    match why {
         NatNotAsked::NoFlow => "the packet has no flow to translate",
         NatNotAsked::Decided => "the mapping of its flow stands",
         NatNotAsked::AboutAnother => "an error follows the flow that it is about",
-    };
-    Told::NatNotAsked {
-        nat: manip_name(manip).to_owned(),
-        reason: reason.to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::untracked::Spared;
 use super::{Told, rule_text, stages};
-use crate::engine::{LiveTable, Part, Reason};
+use crate::engine::{Config, LiveTable, Part, Reason};
 use crate::explain::describe;
 use crate::explain::story::{Detail, Span, Step, Story};
 use crate::rule::{Action, Hook, Miss, Policy};
@@ -51,8 +51,8 @@ pub(in crate::explain) struct Missed<'a> {
     pub moment: u32,
 }
 
-/// A rule that did not match, as pieces of its story: of these there are a hundred a packet.
-pub(in crate::explain) struct FailedRule<'a> {
+/// A rule as pieces of its story: of those that did not match there may be a hundred a packet.
+pub(in crate::explain) struct RulePieces<'a> {
     pub chain: &'a str,
     pub number: u32,
     pub depth: usize,
@@ -75,13 +75,13 @@ impl<'a> Teller<'a> {
     }
 
     /// Of a rule that did not match; `None` for any other step.
-    pub(in crate::explain) fn failed(&self, step: &Step) -> Option<FailedRule<'a>> {
+    pub(in crate::explain) fn failed(&self, step: &Step) -> Option<RulePieces<'a>> {
         let (Step::Failed { step, .. }, Some(table)) = (step, self.table()) else {
             return None;
         };
         let text = table.rule_text(*step, rule_text)?;
         let (chain, number) = table.chain_and_number(*step);
-        Some(FailedRule {
+        Some(RulePieces {
             chain,
             number,
             depth: self.chains.len(),
@@ -113,9 +113,9 @@ impl<'a> Teller<'a> {
         })
     }
 
-    pub(in crate::explain) fn failed_at(&self, missed: &Missed<'a>) -> Option<FailedRule<'a>> {
+    pub(in crate::explain) fn failed_at(&self, missed: &Missed<'a>) -> Option<RulePieces<'a>> {
         let (chain, number) = missed.table.chain_and_number(missed.step);
-        Some(FailedRule {
+        Some(RulePieces {
             chain,
             number,
             depth: missed.depth,
@@ -155,7 +155,7 @@ impl<'a> Teller<'a> {
     pub(in crate::explain) fn tell(&mut self, at: usize, step: &Step) -> Option<Told> {
         match step {
             Step::Arrived { interface, packet } => {
-                self.spared = self.any_spared;
+                self.arrives();
                 Some(Told::Arrived {
                     interface: interface.map(|name| name.to_string()),
                     packet: self.line(*packet),
@@ -199,9 +199,9 @@ impl<'a> Teller<'a> {
             Step::Cut(left_out) => Some(self.steps_are_left_out(*left_out)),
 
             Step::Tracked(tracked_as) => Some(stages::tracked(self.story.number, tracked_as, self.spared)),
-            Step::Routed(routed) => Some(stages::routed(self.story.config_at(at), &routed.0, &routed.1)),
-            Step::RoutedOut(out) => Some(stages::routed_out(self.story.config_at(at), &out.0, &out.1, false)),
-            Step::RoutedAgain(out) => Some(stages::routed_out(self.story.config_at(at), &out.0, &out.1, true)),
+            Step::Routed(routed) => Some(stages::routed(self.story.config_at(at).map(AsRef::as_ref), &routed.0, &routed.1)),
+            Step::RoutedOut(out) => Some(stages::routed_out(self.story.config_at(at).map(AsRef::as_ref), &out.0, &out.1, false)),
+            Step::RoutedAgain(out) => Some(stages::routed_out(self.story.config_at(at).map(AsRef::as_ref), &out.0, &out.1, true)),
             Step::NatNotAsked { manip, why } => Some(stages::nat_not_asked(*manip, *why)),
             Step::Translated { manip, before, after } => {
                 let (before, after) = (self.story.bytes(*before), self.story.bytes(*after));
@@ -238,7 +238,26 @@ impl<'a> Teller<'a> {
     }
 
     fn line(&self, packet: Span) -> String {
-        describe::line(self.story.bytes(packet))
+        describe::line(self.bytes(packet))
+    }
+
+    pub(in crate::explain) fn bytes(&self, packet: Span) -> &'a [u8] {
+        self.story.bytes(packet)
+    }
+
+    /// What was in force at this place of the steps.
+    pub(in crate::explain) fn config_at(&self, at: usize) -> Option<&'a Arc<Config>> {
+        self.story.config_at(at)
+    }
+
+    /// What left the packet at hand untracked, as far as it is known.
+    pub(in crate::explain) fn spared(&self) -> Option<Spared> {
+        self.spared
+    }
+
+    /// A packet is told of from here on: another than the one before, or the same that came round.
+    pub(in crate::explain) fn arrives(&mut self) {
+        self.spared = self.any_spared;
     }
 
     /// The table being walked.
@@ -288,18 +307,27 @@ impl<'a> Teller<'a> {
         self.any_spared = self.any_spared.max(why);
     }
 
-    fn hook_begins(&mut self, hook: Hook) -> Told {
+    pub(in crate::explain) fn enter_hook(&mut self, hook: Hook) {
         self.hook = Some(hook);
+    }
+
+    fn hook_begins(&mut self, hook: Hook) -> Told {
+        self.enter_hook(hook);
         Told::Hook {
             hook: hook.chain().to_owned(),
         }
     }
 
-    fn table_begins(&mut self, walked: u32) -> Option<Told> {
+    /// `None` where the story has no such table.
+    pub(in crate::explain) fn enter_table(&mut self, walked: u32) -> Option<&'a LiveTable> {
         self.chains.clear();
         self.is_cut = false;
         self.walked = self.story.tables.get(walked as usize);
-        let table = self.table()?;
+        self.table()
+    }
+
+    fn table_begins(&mut self, walked: u32) -> Option<Told> {
+        let table = self.enter_table(walked)?;
         let chain = self.hook.and_then(|hook| table.rules().chain(hook.chain()));
         Some(Told::Table {
             table: table.rules().table.name().to_owned(),
@@ -324,6 +352,28 @@ impl<'a> Teller<'a> {
         if let Told::Rule { why, .. } = &mut told {
             *why = counted.map(str::to_owned);
         }
+        self.follow(table, step);
+        Some(told)
+    }
+
+    /// The rule at this step, which matched: as pieces, with what it does and whether it had the last word. The walk is followed, so a jump leads
+    /// deeper from there.
+    pub(in crate::explain) fn matched(&mut self, at: usize, step: u32) -> Option<(RulePieces<'a>, &'a Action, bool)> {
+        let table = self.table()?;
+        let decides = self.story.ends(at, table);
+        let (chain, number) = table.chain_and_number(step);
+        let rule = RulePieces {
+            chain,
+            number,
+            depth: self.depth(),
+            text: table.rule_text(step, rule_text)?,
+        };
+        let action = &table.rule(step)?.action;
+        self.follow(table, step);
+        Some((rule, action, decides))
+    }
+
+    fn follow(&mut self, table: &LiveTable, step: u32) {
         if self.spared.is_none() && table.rule(step).is_some_and(|rule| Spared::is_said_by(&rule.action)) {
             self.spare(Some(Spared::ByRule));
         }
@@ -333,16 +383,21 @@ impl<'a> Teller<'a> {
         {
             self.chains.push(Arc::clone(table.chain_and_number(step).0));
         }
-        Some(told)
+    }
+
+    /// The built-in chain at whose end the walk is, and its policy.
+    pub(in crate::explain) fn policy(&self, step: u32) -> Option<(&'a str, Policy)> {
+        let table = self.table()?;
+        let chain = table.chain_and_number(step).0;
+        Some((chain, policy(table, chain)))
     }
 
     fn policy_decided(&self, step: u32) -> Option<Told> {
-        let table = self.table()?;
-        let chain = table.chain_and_number(step).0.to_string();
+        let (chain, policy) = self.policy(step)?;
         Some(Told::Policy {
-            table: table.rules().table.name().to_owned(),
-            policy: policy(table, &chain).name().to_owned(),
-            chain,
+            table: self.table()?.rules().table.name().to_owned(),
+            policy: policy.name().to_owned(),
+            chain: chain.to_owned(),
         })
     }
 
@@ -414,18 +469,29 @@ fn policy(table: &LiveTable, chain: &str) -> Policy {
 
 /// What an action does, in a few words.
 fn action_words(action: &Action) -> String {
+    let mut text = String::new();
+    write_action(&mut text, action);
+    text
+}
+
+/// Appends that; nothing where it only counts.
+pub(in crate::explain) fn write_action(text: &mut String, action: &Action) {
     match action {
-        Action::Nothing => String::new(),
-        Action::Accept => "ACCEPT".to_owned(),
-        Action::Drop => "DROP".to_owned(),
-        Action::Return => "RETURN".to_owned(),
-        Action::Queue => "QUEUE".to_owned(),
-        Action::Jump(chain) => format!("into {chain}"),
-        Action::Goto(chain) => format!("into {chain}, not to come back"),
+        Action::Nothing => {}
+        Action::Accept => text.push_str("ACCEPT"),
+        Action::Drop => text.push_str("DROP"),
+        Action::Return => text.push_str("RETURN"),
+        Action::Queue => text.push_str("QUEUE"),
+        Action::Jump(chain) | Action::Goto(chain) => {
+            text.push_str("into ");
+            text.push_str(chain);
+            if matches!(action, Action::Goto(_)) {
+                text.push_str(", not to come back");
+            }
+        }
         Action::Target(target) => {
-            let mut text = target.name().to_owned();
-            target.save(&mut text);
-            text
+            text.push_str(target.name());
+            target.save(text);
         }
     }
 }

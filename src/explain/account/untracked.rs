@@ -6,7 +6,7 @@ use crate::rule::Action;
 
 /// What left a packet untracked. Of what comes round by `lo` it is not known whose it is: a rule that said so goes before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Spared {
+pub(in crate::explain) enum Spared {
     AsCopy,
     ByRule,
 }
