@@ -528,6 +528,7 @@ impl<'a> Run<'a> {
             return Ok(0);
         };
         session.replayer.settle();
+        session.summary.settle();
         let mut code = 0;
         if let Some(differences) = &session.differences {
             session.outputs.differences_end(differences, self.arguments.limit)?;

@@ -21,6 +21,15 @@ pub(crate) struct TopFlows {
     parts: Box<[Part]>,
     /// Where flows stand whose packets came lately, by the end of their numbers: most packets are of such, and need no look into a table.
     lately: Box<[Lately]>,
+    /// Noted and not yet counted: where many are, each is looked for in memory while those before it still wait for theirs.
+    noted: Vec<Noted>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    serial: u64,
+    bytes: u64,
+    tuple: Tuple,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +70,7 @@ impl Default for TopFlows {
         Self {
             parts: (0..PARTS).map(|_| Part::default()).collect(),
             lately: vec![Lately::NOBODY; LATELY].into(),
+            noted: Vec::with_capacity(NOTED),
         }
     }
 }
@@ -77,43 +87,60 @@ impl TopFlows {
     /// A packet of so many bytes, of the flow with this number, which no other flow has.
     #[inline]
     pub(crate) fn note(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
-        let lately = self.lately[serial as usize % LATELY];
-        let part = &mut self.parts[lately.part as usize % PARTS];
-        if lately.serial == serial
-            && let Some(slot) = part.slots.get_mut(lately.slot as usize)
-        {
-            return slot.count(bytes);
+        self.noted.push(Noted {
+            serial,
+            bytes: bytes as u64,
+            tuple: *tuple,
+        });
+        if self.noted.len() >= NOTED {
+            self.settle();
         }
-        self.look_up(serial, tuple, bytes);
     }
 
-    fn look_up(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
+    /// Counts what has been noted.
+    pub(crate) fn settle(&mut self) {
+        let mut all = std::mem::take(&mut self.noted);
+        for noted in all.drain(..) {
+            let lately = self.lately[noted.serial as usize % LATELY];
+            let part = &mut self.parts[lately.part as usize % PARTS];
+            match part.slots.get_mut(lately.slot as usize) {
+                Some(slot) if lately.serial == noted.serial => slot.count(noted.bytes),
+                _ => self.look_up(&noted),
+            }
+        }
+        self.noted = all;
+    }
+
+    fn look_up(&mut self, noted: &Noted) {
+        let Noted { serial, bytes, tuple } = noted;
         let at = part_of(tuple);
         let part = &mut self.parts[at];
-        let slot = part.find(serial).unwrap_or_else(|| {
+        let slot = part.find(*serial).unwrap_or_else(|| {
             if part.slots.len() >= MOST {
                 part.forget();
                 self.lately.fill(Lately::NOBODY);
             }
             part.insert(
                 Slot {
-                    serial,
+                    serial: *serial,
                     packets: 0,
                     bytes: 0,
                 },
                 Ends::of_tuple(tuple),
             )
         });
-        part.slots[slot as usize].count(bytes);
-        self.lately[serial as usize % LATELY] = Lately {
-            serial,
+        part.slots[slot as usize].count(*bytes);
+        self.lately[*serial as usize % LATELY] = Lately {
+            serial: *serial,
             part: at as u32,
             slot,
         };
     }
 
     /// What another counted of the same capture: mostly of parts that this one has nothing of.
-    pub(crate) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.settle();
+        other.settle();
         for (part, other) in self.parts.iter_mut().zip(other.parts) {
             part.add(other);
         }
@@ -122,6 +149,11 @@ impl TopFlows {
     /// The largest by bytes; of equals, the one whose ends come first. True where flows had to be forgotten, so that the numbers are of at least so
     /// many.
     pub(crate) fn largest(&self, many: usize) -> (Vec<FlowCount>, bool) {
+        if !self.noted.is_empty() {
+            let mut settled = self.clone();
+            settled.settle();
+            return settled.largest(many);
+        }
         let mut all: Vec<FlowCount> = self.parts.iter().flat_map(Part::counts).collect();
         let order = |it: &FlowCount| (std::cmp::Reverse((it.bytes, it.packets)), it.ends);
         if all.len() > many && many > 0 {
@@ -136,9 +168,9 @@ impl TopFlows {
 
 impl Slot {
     #[inline]
-    fn count(&mut self, bytes: usize) {
+    fn count(&mut self, bytes: u64) {
         self.packets += 1;
-        self.bytes += bytes as u64;
+        self.bytes += bytes;
     }
 }
 
@@ -309,6 +341,7 @@ pub(crate) const PARTS: usize = 64;
 const MOST: usize = 1 << 13;
 /// Twice as many as most captures have flows under way at a time.
 const LATELY: usize = 1 << 14;
+const NOTED: usize = 256;
 
 #[cfg(test)]
 mod tests {

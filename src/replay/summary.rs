@@ -176,6 +176,11 @@ impl Summary {
         self.flows.add(other.flows);
     }
 
+    /// No more packets come for now: what was noted of flows is counted, which else is done at each look at them.
+    pub(crate) fn settle(&mut self) {
+        self.flows.settle();
+    }
+
     /// A packet of the capture that never came to the router, and why.
     pub fn note_unused(&mut self, why: &str) {
         self.unused.count(&why.to_owned(), others, || ());

@@ -10,8 +10,8 @@ const RULES: &str = "*mangle\n-A PREROUTING ! -s 10.0.0.0/24 -j MARK --set-mark 
      -A inner -p 47\n-A inner ! -i lan -s 192.0.2.7\n-A FORWARD -p udp -m udp --dport 53 -j ACCEPT\nCOMMIT\n";
 
 /// With everything that tracking, NAT and targets have to tell.
-const TRACKED: &str = "*raw\n-A PREROUTING -p 47 -j NOTRACK\nCOMMIT\n*mangle\n:first -\n-A PREROUTING -p udp -j first\n\
-     -A first -j MARK --set-mark 3\n-A first -p udp -g second\n:second -\n-A second -d 192.0.2.0/24 -j CONNMARK --save-mark\nCOMMIT\n\
+const TRACKED: &str = "*raw\n-A PREROUTING -p 47 -j NOTRACK\nCOMMIT\n*mangle\n:first -\n:second -\n-A PREROUTING -p udp -j first\n\
+     -A first -j MARK --set-mark 3\n-A first -p udp -g second\n-A second -d 192.0.2.0/24 -j CONNMARK --save-mark\nCOMMIT\n\
      *nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP\n:inner -\n:OUTPUT DROP\n\
      -A INPUT -p icmp -m limit --limit 1/hour --limit-burst 2 -j ACCEPT\n-A INPUT -j REJECT\n\
      -A FORWARD -m conntrack --ctstate INVALID -j LOG --log-prefix \"bad: \"\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
