@@ -155,7 +155,8 @@ fn stand_in(byte: u8) -> char {
 
 /// Whether the text has no stand-in, and so is its own bytes. All of them begin with the same byte, which little else does.
 fn is_plain(text: &str) -> bool {
-    memchr::memchr(FIRST_BYTE_OF_STAND_INS, text.as_bytes()).is_none() || !text.chars().any(|letter| byte_behind(letter).is_some())
+    memchr::memchr(FIRST_BYTE_OF_STAND_INS, text.as_bytes()).is_none()
+        || !text.chars().any(|letter| byte_behind(letter).is_some())
 }
 
 fn width(letter: char) -> usize {

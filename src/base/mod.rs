@@ -18,8 +18,8 @@ pub(crate) mod sync;
 pub(crate) mod testing;
 mod time;
 
-pub(crate) use address::{write_address, write_number};
 pub use address::{AddressMask, Family};
+pub(crate) use address::{write_address, write_number};
 pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
 pub use mark::MarkMask;
 pub use pace::{Pace, Piece};

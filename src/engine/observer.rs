@@ -6,12 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::base::InterfaceName;
-use crate::conntrack::{Clash, Tracked, Tracking};
+use crate::conntrack::{Clash, Flow, Tracked, Tracking};
 use crate::helper::Heard;
 use crate::nat::Manip;
 use crate::net::{InputRoute, Net, OutputKey, OutputRoute, Suppressed};
 use crate::packet::Packet;
-use crate::rule::{Action, Context, Hook, LogRecord, Miss, Policy, Rule, Table};
+use crate::rule::{Action, Context, CountId, Hook, LogRecord, Miss, Policy, Rule, Table};
 
 use super::live::LiveTable;
 use super::queue::QueueVerdict;
@@ -26,6 +26,9 @@ pub trait Observer {
     /// False: what costs something to make is left out: rules that failed with their sentences, and [`Event::Translated`]. For who only counts
     /// what decided.
     const IN_DETAIL: bool = Self::WATCHING;
+    /// True: of a packet whose like has gone before [`Event::WentShort`] is enough, in the place of all that stands between its coming and its leaving,
+    /// and [`Event::Tracked`] where tracking made something else of it.
+    const SHORTLY: bool = !Self::WATCHING;
     /// Called as it happens, in the thread that called the router; never where [`Self::WATCHING`] is false.
     fn see(&mut self, event: Event<'_>);
 
@@ -197,6 +200,13 @@ pub enum Event<'a> {
         /// Which flow it belongs to.
         how: Clash,
     },
+    /// It went the way of those before it that are alike, and was counted where they were; told only to who wants no more ([`Observer::SHORTLY`]).
+    WentShort {
+        /// The flow that it is of, which is known and not new.
+        flow: &'a Flow,
+        /// What had the last word in the filter table; `None` where that does not exist.
+        filter: Option<LastWord>,
+    },
     /// A rule wrote a line to the kernel's log, which is told once the walk is over, or where it pauses for a copy of the packet; or tracking did,
     /// about a packet that is INVALID.
     Logged(&'a LogRecord),
@@ -255,6 +265,15 @@ pub enum Event<'a> {
     },
     /// What became of the packet that this all was about; the last event.
     Reported(&'a Report),
+}
+
+/// What had the last word in a table that let a packet go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastWord {
+    /// The last rule that matched.
+    Rule(CountId),
+    /// The policy of this hook's chain.
+    Policy(Hook),
 }
 
 /// What became of one rule.

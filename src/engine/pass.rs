@@ -211,9 +211,9 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.come_round();
     }
 
-    /// A packet that came in and is sane: the short way, if it has one. Who watches is shown the long one.
+    /// A packet that came in and is sane: the short way, if it has one. Who wants to see all of it is shown the long one.
     fn onward(&mut self, transit: &mut Transit) -> Report {
-        if O::WATCHING {
+        if !O::SHORTLY {
             return self.inward(transit, None);
         }
         if let Some(report) = self.short_way(transit) {

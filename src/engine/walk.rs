@@ -7,7 +7,7 @@ use super::bound::{BoundAction, BoundMatch, BoundRule};
 use super::compile::{CompiledTable, Entry, PolicyEnd, Step, StepKind};
 use super::guide::Guide;
 use super::live::LiveTable;
-use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
+use super::observer::{Event, Failed, LastWord, Marks, Observer, Part, Tried};
 use super::short_way::Notes;
 use crate::base::{InterfaceName, Random, Time};
 use crate::classify::Key;
@@ -217,7 +217,9 @@ impl Walk<'_> {
         let matched = self.matches(table, matches, (at, step), rule, observer);
         if matched == Matched::Yes {
             bound.counter.count(self.worker, self.packet.len());
-            self.notes.counts(&bound.counter, self.worker);
+            let word = LastWord::Rule(rule.id);
+            self.notes
+                .counts(&bound.counter, self.worker, table.compiled.rules.table, word);
             if O::WATCHING {
                 let told = match O::IN_DETAIL {
                     true => self.told(table, matches),
@@ -242,7 +244,9 @@ impl Walk<'_> {
     ) -> Verdict {
         let policy = end.policy;
         end.counter.count(self.worker, self.packet.len());
-        self.notes.counts(&end.counter, self.worker);
+        let word = LastWord::Policy(self.hook);
+        self.notes
+            .counts(&end.counter, self.worker, table.compiled.rules.table, word);
         if O::WATCHING {
             let chain = &table.compiled.chain(step).name;
             observer.see(Event::Policy {

@@ -1,6 +1,7 @@
 //! Packets through a lab: clocks, answers, and what decided.
 
 use super::*;
+use crate::base::Random;
 use crate::cli::TOOLBOX;
 use crate::explain::story::Story;
 use crate::lab::send::{Surroundings, build, packet, split_parentheses};
@@ -270,5 +271,58 @@ fn what_a_queue_swallows_is_no_all_clear() {
         ] {
             assert_eq!(text.contains(said), tell_nothing, "{said}: {text}");
         }
+    }
+}
+
+/// Who is explained goes the long way, and who only is counted the short one: what is said of both is the same.
+#[test]
+fn the_short_way_is_told_as_the_long_one() {
+    for rules in [
+        "*filter\n:FORWARD DROP\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\n\
+         -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -j ACCEPT\nCOMMIT\n",
+        "*filter\n:inner -\n-A INPUT -m state --state INVALID\n-A FORWARD -p udp\n-A FORWARD -p tcp -j inner\n\
+         -A inner -p tcp --dport 80 -j RETURN\n-A inner -p tcp --sport 80 -j ACCEPT\nCOMMIT\n\
+         *mangle\n-A FORWARD -p udp --dport 53 -j ACCEPT\nCOMMIT\n",
+        "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*raw\n-A PREROUTING -p udp\nCOMMIT\n",
+    ] {
+        let (mut short, mut long) = (replayer(rules), replayer(rules));
+        let (mut of_short, mut of_long) = (Summary::new(&short), Summary::new(&long));
+        let (mut random, mut story) = (Random::new(11), Story::default());
+        let is_masqueraded = rules.contains("MASQUERADE");
+        for number in 1..3000 {
+            let host = 2 + random.below(3);
+            let (inside, outside) = match random.below(5) {
+                0..3 => (format!("udp 10.0.0.{host}:4000"), "192.0.2.9:53".to_owned()),
+                _ => (format!("tcp 10.0.0.{host}:4000"), "192.0.2.9:80".to_owned()),
+            };
+            let is_tcp = inside.starts_with("tcp");
+            let answers = !is_masqueraded && random.below(2) == 0;
+            let sequence = if random.below(40) == 0 { 90_000_000 } else { 0 };
+            let numbers = match (is_tcp, answers) {
+                (false, _) => String::new(),
+                (true, false) => format!(" A seq {} ack 2000", 1000 + sequence),
+                (true, true) => format!(" A seq {} ack 1000", 2000 + sequence),
+            };
+            let line = match answers {
+                false => format!("{inside} > {outside}{numbers}"),
+                true => format!("{} {outside} > {}{numbers}", &inside[..3], &inside[4..]),
+            };
+            let bytes = bytes(&line);
+            let interface = if answers { "wan" } else { "lan" };
+            let packet = TimedPacket::new(number, START + Duration::from_millis(number), interface, &bytes);
+            story.clear();
+            let (one, other) = (
+                short.pass(packet).unwrap(),
+                long.pass_watched(packet, &mut story).unwrap(),
+            );
+            assert_eq!(one.outcome(), other.outcome(), "{line}");
+            assert_eq!(one.why_invalid(), other.why_invalid(), "{line}");
+            assert_eq!(one.witness().flow, other.witness().flow, "{line}");
+            of_short.note(&one);
+            of_long.note(&other);
+        }
+        assert_eq!(of_short.text(&short), of_long.text(&long));
+        let went_short = [&short, &long].map(|it| it.lab().worker().went_short());
+        assert!(went_short[0] > 1000 && went_short[1] == 0, "{went_short:?}");
     }
 }

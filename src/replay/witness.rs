@@ -3,7 +3,7 @@
 use super::turn::{Turn, may_meet_others};
 use crate::base::Time;
 use crate::conntrack::{self, InvalidReason, Tracked, Tuple};
-use crate::engine::{Event, Observer, Remembered, Tried};
+use crate::engine::{Event, LastWord, Observer, Remembered, Tried};
 use crate::rule::{CountId, Hook, Table};
 
 /// What was seen of one packet; of answers to it, only that they are the router's own.
@@ -136,6 +136,13 @@ impl Witness {
                 }
                 self.flow = tracking.flow.as_ref().map(|flow| (flow.serial(), flow.original()));
             }
+            Event::WentShort { flow, filter } => {
+                self.flow = Some((flow.serial(), flow.original()));
+                self.filter = filter.map(|word| match word {
+                    LastWord::Rule(id) => Decision::Rule(id),
+                    LastWord::Policy(hook) => Decision::FilterPolicy(hook),
+                });
+            }
             Event::Sent { .. } | Event::Delivered { .. } => {
                 if self.answering && self.left < BITS {
                     self.own |= 1 << self.left;
@@ -156,6 +163,7 @@ pub(super) struct Both<'a, O> {
 impl<O: Observer> Observer for Both<'_, O> {
     const WATCHING: bool = true;
     const IN_DETAIL: bool = O::IN_DETAIL;
+    const SHORTLY: bool = !O::WATCHING;
 
     #[inline(always)]
     fn see(&mut self, event: Event<'_>) {

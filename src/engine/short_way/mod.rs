@@ -16,7 +16,7 @@ pub(super) use notes::Notes;
 pub(super) use remembered::ShortWays;
 
 use super::hooks::{Stage, stages};
-use super::observer::Observer;
+use super::observer::{Event, Observer};
 use super::pass::{Onward, Pass, Transit};
 use super::worker::{Fate, Report};
 use crate::conntrack::{Reason, TrackContext, TrackStage, Tracked};
@@ -66,6 +66,12 @@ impl<O: Observer> Pass<'_, O> {
         transit.packet.decrement_ttl();
         way.rewrites.apply(&mut transit.packet, Manip::Source);
         self.router.flows.got_through(self.now, &way.flow);
+        if O::WATCHING {
+            self.observer.see(Event::WentShort {
+                flow: &way.flow,
+                filter: way.filter,
+            });
+        }
         let (output, state) = (way.output, Some(way.state));
         ways.taken += 1;
         self.transmit(output, &mut transit.packet);
@@ -79,6 +85,12 @@ impl<O: Observer> Pass<'_, O> {
     #[cold]
     fn go_on_tracked(&mut self, transit: &mut Transit, tracked: Tracked) -> Report {
         let hook = Hook::Prerouting;
+        if O::WATCHING {
+            self.observer.see(Event::Tracked {
+                tracking: &transit.tracking,
+                made: &tracked,
+            });
+        }
         let tracking = stages(hook).iter().position(|(_, stage)| *stage == Stage::Track);
         match self.tracked(hook, transit, tracked) {
             Ok(()) => self.inward_from(tracking.map_or(0, |at| at + 1), transit, None),
@@ -117,6 +129,7 @@ impl<O: Observer> Pass<'_, O> {
             before_tracking: noted.before_tracking.unwrap_or_default(),
             counted: noted.counted,
             rewrites: nat::Rewrites::new(flow, direction, &noted.rewritten),
+            filter: noted.filter,
         });
     }
 }

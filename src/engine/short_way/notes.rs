@@ -2,8 +2,10 @@
 
 use super::super::bound::BoundRule;
 use super::super::counting::{Counter, Tally};
+use super::super::observer::LastWord;
 use crate::nat::Manip;
 use crate::packet::PlainKey;
+use crate::rule::Table;
 
 /// What the walk and the stages say of the packet at hand. Most packets nobody takes notes of.
 #[derive(Debug, Default)]
@@ -21,6 +23,7 @@ pub(super) struct Noted {
     pub(super) before_tracking: Option<usize>,
     /// The ends that NAT rewrote.
     pub(super) rewritten: Vec<Manip>,
+    pub(super) filter: Option<LastWord>,
 }
 
 /// More rules than that count few packets, and each is counted one by one.
@@ -33,6 +36,7 @@ impl Notes {
             counted: Vec::new(),
             before_tracking: None,
             rewritten: Vec::new(),
+            filter: None,
         });
     }
 
@@ -62,18 +66,23 @@ impl Notes {
         }
     }
 
-    /// A rule or a policy counts it.
+    /// A rule or a policy of this table counts it.
     #[inline]
-    pub(in crate::engine) fn counts(&mut self, counter: &Counter, worker: usize) {
+    pub(in crate::engine) fn counts(&mut self, counter: &Counter, worker: usize, table: Table, word: LastWord) {
         if self.taken.is_some() {
-            self.write_down(counter, worker);
+            self.write_down(counter, worker, table, word);
         }
     }
 
     #[cold]
-    fn write_down(&mut self, counter: &Counter, worker: usize) {
+    fn write_down(&mut self, counter: &Counter, worker: usize, table: Table, word: LastWord) {
         match &mut self.taken {
-            Some(noted) if noted.counted.len() < MOST_COUNTED => noted.counted.push(counter.tally(worker)),
+            Some(noted) if noted.counted.len() < MOST_COUNTED => {
+                noted.counted.push(counter.tally(worker));
+                if table == Table::Filter {
+                    noted.filter = Some(word);
+                }
+            }
             _ => self.taken = None,
         }
     }

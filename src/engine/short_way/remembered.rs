@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::counting::Tally;
+use super::super::observer::LastWord;
 use super::Notes;
 use crate::base::InterfaceId;
 use crate::conntrack::{CtState, Direction, Flow};
@@ -26,6 +27,8 @@ pub(super) struct ShortWay {
     /// In order.
     pub(super) counted: Vec<Tally>,
     pub(super) rewrites: nat::Rewrites,
+    /// What had the last word in the filter table.
+    pub(super) filter: Option<LastWord>,
 }
 
 impl ShortWay {

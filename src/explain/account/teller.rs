@@ -199,9 +199,23 @@ impl<'a> Teller<'a> {
             Step::Cut(left_out) => Some(self.steps_are_left_out(*left_out)),
 
             Step::Tracked(tracked_as) => Some(stages::tracked(self.story.number, tracked_as, self.spared)),
-            Step::Routed(routed) => Some(stages::routed(self.story.config_at(at).map(AsRef::as_ref), &routed.0, &routed.1)),
-            Step::RoutedOut(out) => Some(stages::routed_out(self.story.config_at(at).map(AsRef::as_ref), &out.0, &out.1, false)),
-            Step::RoutedAgain(out) => Some(stages::routed_out(self.story.config_at(at).map(AsRef::as_ref), &out.0, &out.1, true)),
+            Step::Routed(routed) => Some(stages::routed(
+                self.story.config_at(at).map(AsRef::as_ref),
+                &routed.0,
+                &routed.1,
+            )),
+            Step::RoutedOut(out) => Some(stages::routed_out(
+                self.story.config_at(at).map(AsRef::as_ref),
+                &out.0,
+                &out.1,
+                false,
+            )),
+            Step::RoutedAgain(out) => Some(stages::routed_out(
+                self.story.config_at(at).map(AsRef::as_ref),
+                &out.0,
+                &out.1,
+                true,
+            )),
             Step::NatNotAsked { manip, why } => Some(stages::nat_not_asked(*manip, *why)),
             Step::Translated { manip, before, after } => {
                 let (before, after) = (self.story.bytes(*before), self.story.bytes(*after));

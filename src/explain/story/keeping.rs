@@ -131,6 +131,8 @@ impl Observer for Story {
             Event::NotQueued { queue, why } => Step::Edited(format!("not held at queue {queue}: {why}").into()),
             Event::Clashed { how } => Step::Edited(how.to_string().into()),
             Event::NotCopied { why } => Step::Edited(format!("no copy: {why}").into()),
+            // A story is of the long way.
+            Event::WentShort { .. } => return,
             Event::Unanswered { why } => Step::Unanswered(why),
             Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),
             Event::Reported(report) => {

@@ -81,5 +81,8 @@ fn make_no_difference(rules: &str) -> usize {
         }
     }
     let phrases = known.iter().flat_map(|known| &known.tables);
-    phrases.map(|(_, steps)| steps.iter().flatten().count()).max().unwrap_or(0)
+    phrases
+        .map(|(_, steps)| steps.iter().flatten().count())
+        .max()
+        .unwrap_or(0)
 }
