@@ -1,6 +1,6 @@
 //! Where flows are looked for by a hash: lines of the processor's cache with five places each, and nothing beside them. One that is full lets what
 //! follows pass to the next, and counts what has passed, so that a look-up ends where nothing has, a place that is left needs no mark, and nothing
-//! moves but when there are more lines.
+//! moves but when there are more lines. The first few of all have no line, most of which would be empty.
 //!
 //! The counts of passers-by are those of F14 (Bronson and Shi, "Open-sourcing F14 for faster, more memory-efficient hash tables", 2019).
 
@@ -47,10 +47,22 @@ impl Line {
     }
 }
 
+/// A flow that is in no line.
+struct Single {
+    hash: u32,
+    bit: bool,
+    flow: Arc<Flow>,
+}
+
+/// So many flows are looked through one by one: the next makes a line.
+const FEW: usize = 3;
+
 /// Flows by hashes that anybody may have more than one of, each with a bit.
 #[derive(Default)]
 pub(super) struct Lines {
     lines: Vec<Line>,
+    /// All of them, as long as there is no line.
+    few: Vec<Single>,
     len: usize,
     /// How often all have moved: who looks at a part at a time begins again then.
     moves: u64,
@@ -63,9 +75,9 @@ impl Lines {
         self.len
     }
 
-    /// How many lines.
+    /// How many lines; where there is none yet, the few stand for one.
     pub(super) fn count(&self) -> usize {
-        self.lines.len()
+        self.lines.len().max(usize::from(!self.few.is_empty()))
     }
 
     pub(super) fn moves(&self) -> u64 {
@@ -74,9 +86,11 @@ impl Lines {
 
     /// What stands in a line.
     pub(super) fn line(&self, number: usize) -> impl Iterator<Item = (&Arc<Flow>, bool)> {
-        let line = &self.lines[number];
-        let places = line.flows.iter().enumerate();
-        places.filter_map(|(place, flow)| Some((flow.as_ref()?, line.bit(place))))
+        let in_line = self.lines.get(number).into_iter().flat_map(|line| {
+            let places = line.flows.iter().enumerate();
+            places.filter_map(|(place, flow)| Some((flow.as_ref()?, line.bit(place))))
+        });
+        in_line.chain(self.few.iter().map(|it| (&it.flow, it.bit)))
     }
 
     /// The line at which a look-up begins.
@@ -95,9 +109,19 @@ impl Lines {
     /// The first one with this hash that is meant, and its bit.
     #[inline]
     pub(super) fn find(&self, hash: u32, is_meant: impl FnMut(&Arc<Flow>, bool) -> bool) -> Option<(&Arc<Flow>, bool)> {
+        if self.lines.is_empty() {
+            let single = &self.few[self.place_among_few(hash, is_meant)?];
+            return Some((&single.flow, single.bit));
+        }
         let (line, place) = self.place_of(hash, is_meant)?;
         let line = &self.lines[line];
         Some((line.flows[place].as_ref()?, line.bit(place)))
+    }
+
+    fn place_among_few(&self, hash: u32, mut is_meant: impl FnMut(&Arc<Flow>, bool) -> bool) -> Option<usize> {
+        self.few
+            .iter()
+            .position(|it| it.hash == hash && is_meant(&it.flow, it.bit))
     }
 
     #[inline]
@@ -118,6 +142,11 @@ impl Lines {
 
     /// One more, be there others with this hash or not.
     pub(super) fn insert(&mut self, hash: u32, bit: bool, flow: Arc<Flow>) {
+        if self.lines.is_empty() && self.few.len() < FEW {
+            self.len += 1;
+            self.few.reserve_exact(1);
+            return self.few.push(Single { hash, bit, flow });
+        }
         // Seven of eight places at most are taken.
         if (self.len + 1) * 8 > self.lines.len() * PLACES * 7 {
             self.grow();
@@ -146,6 +175,9 @@ impl Lines {
         lines.resize_with(more, Line::default);
         let before = std::mem::replace(&mut self.lines, lines);
         self.moves += 1;
+        for Single { hash, bit, flow } in std::mem::take(&mut self.few) {
+            self.put(hash, bit, flow);
+        }
         for mut line in before {
             for place in 0..PLACES {
                 if let Some(flow) = line.flows[place].take() {
@@ -157,6 +189,12 @@ impl Lines {
 
     /// Takes out the first one with this hash that is meant.
     pub(super) fn remove(&mut self, hash: u32, is_meant: impl FnMut(&Arc<Flow>, bool) -> bool) -> Option<Arc<Flow>> {
+        if self.lines.is_empty() {
+            let at = self.place_among_few(hash, is_meant)?;
+            self.len -= 1;
+            // Whoever looks at a part at a time looks at all of them at once.
+            return Some(self.few.remove(at).flow);
+        }
         let (line, place) = self.place_of(hash, is_meant)?;
         let mut passed = self.home(hash);
         while passed != line {

@@ -50,6 +50,41 @@ fn lines_find_what_a_list_finds() {
     assert!(lines.len == 0 && lines.lines.iter().all(|line| line.passed == 0));
 }
 
+/// As few as have no line yet: what is found, gone through and taken out is what a list has.
+#[test]
+fn the_first_few_are_found_as_well() {
+    let flows = flows(4);
+    let held = |lines: &Lines| -> Vec<u16> {
+        let all = (0..lines.count()).flat_map(|line| lines.line(line));
+        let mut ports: Vec<u16> = all.map(|(flow, _)| flow.original().source.id).collect();
+        ports.sort_unstable();
+        ports
+    };
+    for count in 0..=4 {
+        let mut lines = Lines::default();
+        for (at, flow) in flows[..count].iter().enumerate() {
+            lines.insert(7, at % 2 == 1, Arc::clone(flow));
+        }
+        assert_eq!(lines.lines.is_empty(), count <= FEW, "{count}");
+        assert_eq!(
+            (lines.len(), lines.few.capacity()),
+            (count, if count <= FEW { count } else { 0 })
+        );
+        for (at, flow) in flows[..count].iter().enumerate() {
+            let is_it = |it: &Arc<Flow>, _| Arc::ptr_eq(it, flow);
+            assert_eq!(lines.find(7, is_it).map(|(_, bit)| bit), Some(at % 2 == 1));
+            assert!(lines.find(8, is_it).is_none());
+        }
+        assert_eq!(held(&lines), (0..count as u16).collect::<Vec<_>>());
+        for (gone, flow) in flows[..count].iter().enumerate() {
+            assert!(lines.remove(8, |_, _| true).is_none());
+            assert!(lines.remove(7, |it, _| Arc::ptr_eq(it, flow)).is_some());
+            assert_eq!(held(&lines), (gone as u16 + 1..count as u16).collect::<Vec<_>>());
+        }
+        assert_eq!(lines.len(), 0);
+    }
+}
+
 /// So many that nobody counts them any more.
 #[test]
 fn what_passed_without_being_counted_is_looked_for_all_the_same() {
