@@ -244,7 +244,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             Some(known) if transit.packet.destination() == destination => {
                 net.receive_known(self.now, &mut transit.packet, known.delivery, known.forwarding)
             }
-            _ => net.receive(self.now, &mut transit.packet),
+            _ => net.receive(self.now, &mut transit.packet, self.worker.routes.of(&self.config)),
         };
         if O::WATCHING {
             self.observer.see(Event::Routed {

@@ -1,17 +1,18 @@
 //! What one worker owns: its place in the counters, its buffers, and what came of the packet at hand.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::base::{InterfaceId, Random};
 use crate::conntrack::{CtState, Tracking};
-use crate::net::{Delivery, Forwarding};
+use crate::net::{Delivery, Forwarding, RoutesSeen};
 use crate::packet::{Offload, Packet};
 use crate::rule::LogRecord;
 
 use super::rate_limit::RateLimit;
 use super::reason::Reason;
+use super::router::Config;
 use super::short_way::ShortWays;
 
 /// Where a packet went.
@@ -136,6 +137,7 @@ pub struct Worker {
     pub(super) number: u64,
     pub(super) leaves_to_devices: bool,
     pub(super) short_ways: ShortWays,
+    pub(super) routes: Routes,
     pool: Vec<Vec<u8>>,
 }
 
@@ -152,6 +154,7 @@ impl Worker {
             number: 0,
             leaves_to_devices: false,
             short_ways: ShortWays::new(seed.rotate_left(17) ^ SPREAD),
+            routes: Routes::default(),
             pool: Vec::new(),
         }
     }
@@ -223,6 +226,26 @@ impl Worker {
 
 /// A number without a pattern, so that seeds that are small are none to a hash.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What routing said of the last packets, as long as they see one configuration.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    /// Whose memory is nobody else's while this is here, so it is the same where it lies at the same place.
+    decided_by: Weak<Config>,
+    seen: RoutesSeen,
+}
+
+impl Routes {
+    /// What was decided by this one.
+    #[inline]
+    pub(super) fn of(&mut self, config: &Arc<Config>) -> &mut RoutesSeen {
+        if !std::ptr::eq(self.decided_by.as_ptr(), Arc::as_ptr(config)) {
+            self.decided_by = Arc::downgrade(config);
+            self.seen.forget();
+        }
+        &mut self.seen
+    }
+}
 
 /// Buffers kept for the next packets.
 const POOLED: usize = 64;

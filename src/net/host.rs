@@ -3,7 +3,7 @@
 
 use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
-    OutputRoute, Redirect, Suppressed, Unreachable, v4,
+    OutputRoute, Redirect, RoutesSeen, Suppressed, Unreachable, v4,
 };
 use crate::base::{Family, Time};
 use crate::packet::{Layout, Packet};
@@ -87,11 +87,12 @@ pub(crate) fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -
 }
 
 impl Net {
-    /// What comes after PREROUTING: the routing decision, then what the packet's header asks of the host, which may be written to.
+    /// What comes after PREROUTING: the routing decision, then what the packet's header asks of the host, which may be written to. What is `seen` was
+    /// decided by this very `Net`.
     #[inline]
-    pub(crate) fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
+    pub(crate) fn receive(&self, now: Time, packet: &mut Packet, seen: &mut RoutesSeen) -> InputRoute {
         match packet.family() {
-            Family::V4 => v4::receive(self, now, packet),
+            Family::V4 => v4::receive(self, now, packet, seen),
             Family::V6 => InputRoute::Drop(DropReason::NotOurFamily),
         }
     }
@@ -271,7 +272,7 @@ mod tests {
             let is_there = family == Family::V4;
             let refused = InputRoute::Drop(DropReason::NotOurFamily);
             let now = Time::from_secs(1);
-            assert_eq!(net.receive(now, &mut packet) != refused, is_there);
+            assert_eq!(net.receive(now, &mut packet, &mut RoutesSeen::default()) != refused, is_there);
             assert_eq!(net.receive_known(now, &mut packet, Delivery::Local, None) != refused, is_there);
             assert_eq!(net.route_input(&packet) != refused, is_there);
             let answer = net.answer(&state, now, &Closed, &packet, Delivery::Local);

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::pieces::Pieces;
 use super::route::Owner;
+use super::stretches::Stretches;
 use super::{Net, Prefix, Route, RouteError, RouteKind, RoutingRule, RuleAction, Scope, table};
 use crate::base::{Family, InterfaceId};
 
@@ -35,6 +36,7 @@ pub(super) struct Tables {
     made: Vec<u32>,
     /// Someone added a route to the local table by hand, once: the kernel remembers that too.
     custom_local: bool,
+    stretches: Stretches,
 }
 
 /// What decides a route.
@@ -55,7 +57,7 @@ pub(super) struct Key {
 
 impl Key {
     /// The host's own, with nothing chosen yet but where it goes.
-    fn to(destination: IpAddr) -> Self {
+    pub(super) fn to(destination: IpAddr) -> Self {
         Self {
             destination,
             source: Family::of(destination).unspecified(),
@@ -100,6 +102,7 @@ impl Tables {
 
     pub(super) fn replace_at(&mut self, at: usize, route: Route) {
         *self.entries.get_mut(at) = Entry { route, owner: None };
+        self.stretches.forget();
     }
 
     pub(super) fn remove_at(&mut self, at: usize) -> Route {
@@ -175,6 +178,7 @@ impl Tables {
     /// To be called when entries have come or gone.
     fn find_asked(&mut self) {
         self.asked = [table::DEFAULT, table::MAIN, table::LOCAL, table::LOCAL + 1].map(|table| self.start_of(table));
+        self.stretches.forget();
     }
 
     fn lookup(&self, table: u32, key: &Key) -> Found<'_> {
@@ -198,6 +202,24 @@ impl Tables {
         match (self.deciding(table::LOCAL, key), self.deciding(table::MAIN, key)) {
             (Some(local), Some(main)) if main.to.length() > local.to.length() => Some(main),
             (local, main) => local.or(main),
+        }
+    }
+
+    #[inline]
+    pub(super) fn stretches(&self) -> &Stretches {
+        &self.stretches
+    }
+
+    /// The whole look-up where nobody has changed the rules.
+    pub(super) fn lookup_without_rules(&self, key: &Key) -> Result<&Route, RouteError> {
+        let found = match judge(self.deciding_in_local_and_main(key)) {
+            Found::Next => self.lookup(table::DEFAULT, key),
+            found => found,
+        };
+        match found {
+            Found::Route(route) => Ok(route),
+            Found::Refused(why) => Err(why),
+            Found::Next => Err(RouteError::NetworkUnreachable),
         }
     }
 
@@ -322,18 +344,17 @@ impl RoutingRule {
 }
 
 impl Net {
-    /// The route that decides, allocating nothing.
+    /// The route that decides. Nothing is allocated, but by the first packet after a change of routes.
     pub(super) fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
         if !self.custom_rules {
-            let found = match judge(self.tables.deciding_in_local_and_main(key)) {
-                Found::Next => self.tables.lookup(table::DEFAULT, key),
-                found => found,
-            };
-            return match found {
-                Found::Route(route) => Ok(route),
-                Found::Refused(why) => Err(why),
-                Found::Next => Err(RouteError::NetworkUnreachable),
-            };
+            // Of all that a key asks only these two count then, beside the destination.
+            if key.output.is_none()
+                && key.scope == Scope::Universe
+                && let Some(answer) = self.tables.stretches().answer(&self.tables, key.destination)
+            {
+                return answer.as_ref().map_err(|why| *why);
+            }
+            return self.tables.lookup_without_rules(key);
         }
         for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
             match rule.action {

@@ -29,6 +29,8 @@ mod route;
 mod route_change;
 mod route_text;
 mod rule;
+mod seen;
+mod stretches;
 mod sysctl;
 mod v4;
 
@@ -49,6 +51,7 @@ pub(crate) use reassembly::{DefragUser, Expired, Pushed, Reassembly};
 pub use route::{BadPrefix, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
 pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
+pub(crate) use seen::RoutesSeen;
 pub use sysctl::SysctlError;
 
 /// How a packet's destination was found, which decides whether anything may be answered to it.

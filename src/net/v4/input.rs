@@ -12,19 +12,22 @@ use crate::net::lookup::Key;
 use crate::net::sysctl::ConfKnob;
 use crate::net::{
     Address, Complaint, Delivery, DropReason, Forwarding, InputRoute, Interface, Net, Route, RouteError, RouteKind,
-    Scope, Unreachable,
+    RoutesSeen, Scope, Unreachable,
 };
 use crate::packet::Packet;
 use crate::wire::tcp;
 
 /// [`Net::receive`].
 #[inline]
-pub(crate) fn receive(net: &Net, now: Time, packet: &mut Packet) -> InputRoute {
+pub(crate) fn receive(net: &Net, now: Time, packet: &mut Packet, seen: &mut RoutesSeen) -> InputRoute {
     // The kernel looks for a socket of its own before it asks for a route.
     if packet.protocol() == protocol::TCP {
         packet.pull(tcp::MIN_HEADER);
     }
-    let mut route = net.route_input(packet);
+    let mut route = match packet.input {
+        Some(input) => seen.route(net, packet, input),
+        None => net.route_input(packet),
+    };
     if !packet.header().options().is_empty() {
         route = net.receive_options(now, packet, route);
     }

@@ -438,7 +438,9 @@ mod tests {
     use crate::net::example::{hex, icmp, net, set, udp, unhex};
     use crate::net::v4::Header;
     use crate::net::v4::icmp::IcmpError;
-    use crate::net::{Answer, Closed, Complaint, Delivery, DropReason, ForwardOutcome, HostState, InputRoute};
+    use crate::net::{
+        Answer, Closed, Complaint, Delivery, DropReason, ForwardOutcome, HostState, InputRoute, RoutesSeen,
+    };
 
     /// Options of a packet from 10.0.0.2, its destination, and what came of it: the options it was forwarded with, or the error.
     /// Times are 0x00010203.
@@ -516,7 +518,7 @@ mod tests {
                     error.info
                 )
             };
-            let found = match net.receive(now, &mut packet) {
+            let found = match net.receive(now, &mut packet, &mut RoutesSeen::default()) {
                 InputRoute::Forward(route) => match net.forward(&mut packet, &route) {
                     ForwardOutcome::Continue { .. } => {
                         net.forward_options(&mut packet, &route);
@@ -536,7 +538,7 @@ mod tests {
         for options in ["830704c0000209", "830708c0000209"] {
             let mut make = udp("10.0.0.2", wan, 1);
             make.options = unhex(options);
-            let route = net.receive(now, &mut make.packet());
+            let route = net.receive(now, &mut make.packet(), &mut RoutesSeen::default());
             assert!(matches!(route, InputRoute::Drop(_)), "{options}: {route:?}");
         }
     }
@@ -572,7 +574,11 @@ mod tests {
             let mut make = icmp("10.0.0.2", "10.0.0.1", 8, 0, b"abc");
             make.options = unhex(options);
             let mut packet = make.packet();
-            assert_eq!(net.receive(now, &mut packet), InputRoute::Local, "{options}");
+            assert_eq!(
+                net.receive(now, &mut packet, &mut RoutesSeen::default()),
+                InputRoute::Local,
+                "{options}"
+            );
             let answer = net.answer(&HostState::new(1), now, &Closed, &packet, Delivery::Local);
             let found = match answer {
                 Answer::Reply(sent) => format!("{} {}", sent.packet.destination(), hex(sent.packet.header().options())),
