@@ -88,6 +88,36 @@ pub(super) fn stages(hook: Hook) -> &'static [(i32, Stage)] {
     HOOKS[hook as usize].1
 }
 
+/// Some stages of a hook, by their places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StageSet(u8);
+
+impl StageSet {
+    pub(super) fn of(hook: Hook, is_meant: impl Fn(Stage) -> bool) -> Self {
+        let places = stages(hook).iter().enumerate();
+        let meant = places.filter(|(_, (_, stage))| is_meant(*stage));
+        Self(meant.fold(0, |set, (place, _)| set | 1 << place))
+    }
+
+    /// Those from a place on.
+    #[inline]
+    pub(super) fn from(self, place: usize) -> Self {
+        Self(self.0 >> place << place)
+    }
+}
+
+/// In order.
+impl Iterator for StageSet {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let place = self.0.trailing_zeros();
+        self.0 &= self.0.wrapping_sub(1);
+        (place < u8::BITS).then_some(place as usize)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +127,11 @@ mod tests {
         for (at, (hook, stages)) in HOOKS.iter().enumerate() {
             assert_eq!(Hook::ALL[at], *hook);
             assert!(stages.windows(2).all(|pair| pair[0].0 < pair[1].0), "{hook:?}");
+            let all = StageSet::of(*hook, |_| true);
+            for from in 0..stages.len() {
+                assert!(all.from(from).eq(from..stages.len()), "{hook:?}");
+            }
+            assert_eq!(StageSet::of(*hook, |_| false).next(), None);
         }
         for table in Table::ALL {
             for hook in Hook::ALL {

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::compile::{Around, Before, CompiledTable, Seen, StepKind};
+use super::hooks::{Stage, StageSet};
 use super::shared::{SharedCopies, SharedStates};
 use crate::base::sync::ArcSwap;
 use crate::base::{Family, Pace, Piece, Time};
 use crate::conntrack::TimeoutPolicy;
-use crate::rule::{CountId, Counters, Refusal, Rule, Table, TableRules};
+use crate::rule::{CountId, Counters, Hook, Refusal, Rule, Table, TableRules};
 use crate::set::AddressSets;
 
 /// The tables that exist, as packets see them. Never changed: a change publishes another.
@@ -18,16 +19,51 @@ pub(super) struct Live {
 }
 
 /// The tables of one family.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct LiveFamily {
     tables: [Option<Arc<LiveTable>>; Table::ALL.len()],
     /// In the order they came to exist.
     created: Vec<Table>,
     /// True when a rule of any table makes the kernel track connections.
     pub needs_conntrack: bool,
+    /// The stages of each hook at which anything could be done: where nothing but rules needs tracking, and where all is tracked.
+    stages: [[StageSet; Hook::ALL.len()]; 2],
+}
+
+impl Default for LiveFamily {
+    fn default() -> Self {
+        Self::of(Default::default(), Vec::new())
+    }
 }
 
 impl LiveFamily {
+    fn of(tables: [Option<Arc<LiveTable>>; Table::ALL.len()], created: Vec<Table>) -> Self {
+        let needs_conntrack = tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
+        let stages = [false, true].map(|all_is_tracked| {
+            let tracks = needs_conntrack || all_is_tracked;
+            let is_asked = |stage| match stage {
+                Stage::Rules(table) => tables[table as usize].is_some(),
+                Stage::Nat(_) => tables[Table::Nat as usize].is_some(),
+                Stage::Defragment | Stage::Track => tracks,
+                // Of a packet that brought a flow along.
+                Stage::Confirm => true,
+            };
+            Hook::ALL.map(|hook| StageSet::of(hook, is_asked))
+        });
+        Self {
+            tables,
+            created,
+            needs_conntrack,
+            stages,
+        }
+    }
+
+    /// The stages of a hook at which anything could be done.
+    #[inline]
+    pub(super) fn stages(&self, hook: Hook, all_is_tracked: bool) -> StageSet {
+        self.stages[usize::from(all_is_tracked)][hook as usize]
+    }
+
     pub(super) fn table(&self, table: Table) -> Option<&Arc<LiveTable>> {
         self.tables[table as usize].as_ref()
     }
@@ -39,11 +75,7 @@ impl LiveFamily {
 
     fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
         let copy = |table: &Option<Arc<LiveTable>>| table.as_ref().map(|table| Arc::new(table.copy(copies, sets, now)));
-        Self {
-            tables: std::array::from_fn(|at| copy(&self.tables[at])),
-            created: self.created.clone(),
-            needs_conntrack: self.needs_conntrack,
-        }
+        Self::of(std::array::from_fn(|at| copy(&self.tables[at])), self.created.clone())
     }
 }
 
@@ -117,11 +149,16 @@ impl Live {
         let (compiled, seen) = CompiledTable::compile(rules, beside, around, workers.max(1), now)?;
         let mut families = self.families.clone();
         let changed = &mut families[family as usize];
+        let LiveFamily {
+            mut tables,
+            mut created,
+            ..
+        } = std::mem::take(changed);
         if before.is_none() {
-            changed.created.push(table);
+            created.push(table);
         }
-        changed.tables[table as usize] = Some(Arc::new(LiveTable::of(compiled)));
-        changed.needs_conntrack = changed.tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
+        tables[table as usize] = Some(Arc::new(LiveTable::of(compiled)));
+        *changed = LiveFamily::of(tables, created);
         Ok(Replacement {
             live: Self { families },
             seen,

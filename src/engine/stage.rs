@@ -37,8 +37,10 @@ impl<O: Observer> Pass<'_, O> {
                 config: &self.config,
             });
         }
-        for (at, (_, stage)) in stages(hook).iter().enumerate().skip(from) {
-            self.stage(hook, at, *stage, transit)?;
+        let live = self.live.of(transit.packet.family());
+        // Where nothing could be done nothing is asked.
+        for at in live.stages(hook, self.config.always_track).from(from) {
+            self.stage(hook, at, stages(hook)[at].1, transit)?;
         }
         Ok(())
     }
