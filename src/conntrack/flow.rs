@@ -201,6 +201,8 @@ pub struct FlowState {
     pub opened_by: u64,
     /// See `opened_by`.
     pub answered_by: u64,
+    /// Its port may be noted as taken as long as it lives ([`super::table::Table::note_in_crowd`]).
+    pub(super) is_in_crowd: bool,
     /// What few flows have.
     pub(super) rare: Option<Box<Rare>>,
 }
@@ -208,6 +210,9 @@ pub struct FlowState {
 /// How often, of all tables, a flow's time was over as soon as it was set, as timeouts of zero do. Without that, nothing ends while no time passes:
 /// so [`super::Table::living`] need not look at each flow.
 pub(super) static OVER_AT_ONCE: AtomicU64 = AtomicU64::new(0);
+
+/// How often, of all tables, a flow was to end sooner than it was noted in a crowd to live at least: nothing of any crowd is believed after that.
+pub(super) static SHORTENED: AtomicU64 = AtomicU64::new(0);
 
 /// What a helper keeps with a flow it reads.
 pub trait HelperData: Any + Debug + Send {
@@ -345,6 +350,7 @@ impl FlowState {
             protocol,
             opened_by: 0,
             answered_by: 0,
+            is_in_crowd: false,
             rare: None,
         };
         state.set_timeout(timeout);
@@ -360,6 +366,7 @@ impl FlowState {
             protocol: self.protocol.clone(),
             opened_by: self.opened_by,
             answered_by: self.answered_by,
+            is_in_crowd: false,
             rare: self.rare.as_deref().map(|rare| Box::new(rare.plain())),
         }
     }
@@ -486,6 +493,9 @@ impl FlowState {
     }
 
     pub(super) fn set_deadline(&mut self, now: Time, deadline: Time) {
+        if self.is_in_crowd && deadline < self.deadline {
+            SHORTENED.fetch_add(1, Ordering::Relaxed);
+        }
         self.deadline = deadline;
         if deadline <= now {
             OVER_AT_ONCE.fetch_add(1, Ordering::Relaxed);

@@ -42,6 +42,7 @@ pub use policy::{TimeoutPolicies, TimeoutPolicy};
 pub use profile::{Profile, memory};
 pub use settings::{Frag6Settings, SettingError, Settings};
 pub(crate) use statistics::{ExpectationStatistics, Statistics};
+pub(crate) use table::Crowd;
 pub use table::Table;
 pub(crate) use track::Confirmed;
 pub use tuple::{Direction, Endpoint, Tuple};

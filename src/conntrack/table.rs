@@ -1,10 +1,11 @@
 //! The table of flows, in shards, and the expectations beside it.
 //!
 //! Locks, in the order in which they may be taken: a flow, then a shard (one, or two in the order of their numbers), the index of sources or the
-//! expectations, and last the keys that were agreed on, or the list of what is forgotten. All but a flow's are held for a few instructions and
+//! expectations, and last the keys that were agreed on, the list of what is forgotten, or the crowds and one of them. All but a flow's are held for a few instructions and
 //! nothing is called under them.
 
 mod collect;
+mod crowds;
 mod hash;
 mod lines;
 mod sources;
@@ -24,6 +25,8 @@ use super::{
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use collect::SweepPlace;
+pub(crate) use crowds::Crowd;
+use crowds::Crowds;
 use lines::Lines;
 use sources::{Sources, zone_of_source};
 
@@ -33,6 +36,7 @@ pub struct Table {
     /// The bit of each says that it stands there under its reply.
     shards: Box<[Mutex<Lines>]>,
     sources: Box<[Mutex<Sources>]>,
+    crowds: Crowds,
     /// Of flows that are gone but for those which their helpers announced.
     orphaned_count: AtomicUsize,
     forgotten: Arc<Forgotten>,
@@ -109,6 +113,7 @@ impl Table {
             hash_key,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sources: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            crowds: Crowds::default(),
             orphaned_count: AtomicUsize::new(0),
             forgotten: Arc::default(),
             count: AtomicUsize::new(0),
@@ -171,13 +176,17 @@ impl Table {
             let shard = self.shard(hash).lock();
             let in_the_way =
                 |flow: &Arc<Flow>, is_reply| is_in_the_way(flow, direction_of(is_reply), tuple, zone, Direction::Reply);
-            shard.find(hash as u32, in_the_way).map(|(flow, _)| Arc::clone(flow))
+            let found = shard.find(hash as u32, in_the_way);
+            found.map(|(flow, is_reply)| (Arc::clone(flow), direction_of(is_reply)))
         };
-        let found = found.filter(|flow| {
+        let found = found.filter(|(flow, _)| {
             let expired = flow.lock().is_expired(now);
             !(expired && self.delete(flow))
         });
-        let taken = found.is_some_and(|flow| !is_the_same(&flow));
+        let taken = found.is_some_and(|(flow, direction)| {
+            self.note_in_crowd(now, &flow, direction);
+            !is_the_same(&flow)
+        });
         if taken {
             self.statistics.found.count();
         }
@@ -243,11 +252,15 @@ impl Table {
     fn delete_for(&self, flow: &Arc<Flow>, by_command: bool) -> bool {
         let (status, has_expected, remembered_by, last_words, along) = {
             let mut state = flow.lock();
+            let is_in_crowd = std::mem::take(&mut state.is_in_crowd);
             if state.status.has(Status::DYING) {
                 return false;
             }
             let last_words = self.events.last_words(&state);
             state.status.set(Status::DYING);
+            if is_in_crowd {
+                self.forget_in_crowd(flow);
+            }
             // Whoever still looks at the flow (an observer, a packet) is not one that remembers its master.
             let (mut has_expected, mut remembered_by) = (false, None);
             if let Some(rare) = &mut state.rare {

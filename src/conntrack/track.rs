@@ -156,7 +156,11 @@ impl Table {
     ) -> Visited {
         let ct_state = state_of(&state, direction);
         let (mut ignored, mut ended_by) = (None, None);
-        match state.packet(cx, direction, seen) {
+        let verdict = match state.is_in_crowd {
+            false => state.packet(cx, direction, seen),
+            true => self.packet_of_a_crowd(cx, (flow, &mut state), direction, seen),
+        };
+        match verdict {
             Verdict::Accept { .. } => count(&mut state, direction, packet),
             Verdict::Ignore(reason) => ignored = Some(reason),
             Verdict::Destroy => {
@@ -200,6 +204,26 @@ impl Table {
             (None, Some(by)) => Visited::Otherwise(Reason::EndsFlow(by)),
             (None, None) => Visited::Known,
         }
+    }
+
+    /// A packet of a flow whose port is noted as taken for a time: the note goes if it is to end sooner, and no other one.
+    #[cold]
+    #[inline(never)]
+    fn packet_of_a_crowd(
+        &self,
+        cx: &TrackContext<'_>,
+        (flow, state): (&Flow, &mut FlowState),
+        direction: Direction,
+        seen: &Seen<'_>,
+    ) -> Verdict<proto::InvalidReason, proto::IgnoredReason> {
+        let before = state.deadline;
+        state.is_in_crowd = false;
+        let verdict = state.packet(cx, direction, seen);
+        match state.deadline < before {
+            true => self.forget_in_crowd(flow),
+            false => state.is_in_crowd = true,
+        }
+        verdict
     }
 
     /// The sender's key, where a header names only the receiver's.

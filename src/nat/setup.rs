@@ -7,7 +7,7 @@ use super::{Manip, NatContext, NatRange, spread};
 use crate::base::{AddressRange, PortRange};
 use crate::conntrack::proto::{self, key::Drawn};
 use crate::conntrack::{
-    Direction, Expectation, ExpectationNat, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
+    Crowd, Direction, Expectation, ExpectationNat, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
 };
 use crate::packet::{End, Packet};
 
@@ -239,15 +239,40 @@ impl Choice<'_, '_> {
             None => 0,
         };
         let mut attempts = size.min(MAX_ATTEMPTS);
+        let at = |offset: u16| range.low + (u32::from(offset) % size) as u16;
+        let may_be_crowded = self.manip == Manip::Source && self.drawn(tuple) == Drawn::Ports;
+        // Who holds the last ones of a round may have to give way.
+        let asked_all_the_same = match proto::spec(tuple.protocol).takes_over {
+            true => LAST_ATTEMPTS,
+            false => 0,
+        };
+        let (mut tried, mut crowd) = (0, None);
+        if may_be_crowded {
+            crowd = self.crowd(tuple, false);
+        }
         loop {
-            for left in (1..=attempts).rev() {
-                let id = range.low + (u32::from(offset) % size) as u16;
-                self.set_id(tuple, id);
+            let mut left = attempts;
+            while left > 0 {
+                if let Some(crowd) = &crowd {
+                    // Seen with a base port: the offset runs in 16 bits, and so starts over at the range's low end after 65,535.
+                    let next = (0..left.saturating_sub(asked_all_the_same)).map(|n| at(offset.wrapping_add(n as u16)));
+                    let passed = crowd.taken_at_least(self.cx.now, next);
+                    self.table.count_found(passed);
+                    (left, offset) = (left - passed, offset.wrapping_add(passed as u16));
+                    if left == 0 {
+                        // As if it had been tried.
+                        self.set_id(tuple, at(offset.wrapping_sub(1)));
+                        break;
+                    }
+                }
+                self.set_id(tuple, at(offset));
                 if self.is_free(tuple) || left <= LAST_ATTEMPTS && self.gives_way(tuple) {
                     return;
                 }
-                // Seen with a base port: the offset runs in 16 bits, and so starts over at the range's low end after 65,535.
-                offset = offset.wrapping_add(1);
+                (left, offset, tried) = (left - 1, offset.wrapping_add(1), tried + 1);
+                if may_be_crowded && tried == LONG_SEARCH {
+                    crowd = self.crowd(tuple, true);
+                }
             }
             if attempts >= size || attempts < MIN_ATTEMPTS {
                 return;
@@ -255,6 +280,11 @@ impl Choice<'_, '_> {
             attempts /= 2;
             offset = self.cx.random.next_u16();
         }
+    }
+
+    /// What is known of the ports that are taken towards where the tuple goes.
+    fn crowd(&self, tuple: &Tuple, is_long: bool) -> Option<Arc<Crowd>> {
+        self.table.crowd(&tuple.inverse()?, self.flow, is_long)
     }
 
     fn drawn(&self, tuple: &Tuple) -> Drawn {
@@ -319,6 +349,9 @@ impl Choice<'_, '_> {
         direction == Direction::Reply && is_over && self.table.delete(&holder)
     }
 }
+
+/// After so many attempts it pays to remember what was found.
+const LONG_SEARCH: u32 = 8;
 
 /// In its last attempts a round takes the port of a connection that is over, too.
 const LAST_ATTEMPTS: u32 = 32;

@@ -1,10 +1,12 @@
 //! The rules of choosing one by one, each seen on Linux 6.18. What holds for every draw is in `nat::tests`.
 
+use std::time::Duration;
+
 use super::*;
 use crate::base::{Random, protocol};
 use crate::conntrack::ExpectationNat;
 use crate::conntrack::testing::{A, B, Bench, address, announced, packet, tcp, udp};
-use crate::wire::tcp::flags::{ACK, RST, SYN};
+use crate::wire::tcp::flags::{ACK, FIN, RST, SYN};
 
 const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 
@@ -308,4 +310,107 @@ fn an_expected_flow_follows_its_master() {
     let reply = tracking.flow.unwrap().reply();
     let ends = [reply.source, reply.destination].map(|end| (end.address, end.id));
     assert_eq!(ends, [(address(A), 2000), (address(B), 20)]);
+}
+
+/// Two tables in which the same happens, of which one remembers what a search passed: crowded destinations, flows that end, sooner than they were to or
+/// because a command says so, and are answered, closed and begun anew. Both choose the same, and count the same.
+#[test]
+fn what_is_known_of_taken_ports_changes_no_choice() {
+    let mut passed = 0;
+    for seed in 0..4 {
+        let mut random = Random::new(seed);
+        let mut benches = [Bench::new(), Bench::new()];
+        benches[1].table.forgets_crowds();
+        let mut draws = [Random::new(seed), Random::new(seed)];
+        let mut flows: Vec<[Arc<Flow>; 2]> = Vec::new();
+        for _ in 0..8_000 {
+            let drawn: [u32; 8] = std::array::from_fn(|_| random.below(1 << 20));
+            match drawn[0] % 16 {
+                0 if drawn[1] % 16 == 0 => benches
+                    .iter_mut()
+                    .for_each(|bench| bench.now = bench.now + Duration::from_secs(u64::from(drawn[2] % 8))),
+                1 if drawn[1] % 16 == 0 => {
+                    let seconds = ["1", "30", "60"][drawn[2] as usize % 3];
+                    for bench in &mut benches {
+                        bench.settings.set("nf_conntrack_udp_timeout", seconds).unwrap();
+                    }
+                }
+                2 if drawn[3] % 16 == 0 && !flows.is_empty() => {
+                    let pair = &flows[drawn[1] as usize % flows.len()];
+                    for (bench, flow) in benches.iter().zip(pair) {
+                        match drawn[2] % 4 {
+                            0 => assert!(bench.table.delete(flow) || flow.lock().status.has(Status::DYING)),
+                            1 => flow.lock().lives_on(bench.now, Duration::from_secs(2)),
+                            2 => bench.table.sweep_part(bench.now),
+                            _ => flow.lock().reset_by_rule(bench.now, &bench.settings),
+                        }
+                    }
+                }
+                4..8 if !flows.is_empty() => {
+                    let pair = &flows[drawn[1] as usize % flows.len()];
+                    let bits = [SYN | ACK, ACK, RST | ACK, ACK | FIN][drawn[2] as usize % 4];
+                    let reply = drawn[3] % 2 == 0;
+                    let states = std::array::from_fn::<_, 2, _>(|at| {
+                        let tuple = if reply { pair[at].reply() } else { pair[at].original() };
+                        let ends = [tuple.source, tuple.destination].map(|end| match end.address {
+                            IpAddr::V4(address) => (address.octets(), end.id),
+                            IpAddr::V6(_) => unreachable!("all are of the other family"),
+                        });
+                        let packet = match tuple.protocol {
+                            protocol::TCP => tcp(ends[0], ends[1], (1, 1), bits),
+                            _ => udp(ends[0], ends[1]),
+                        };
+                        benches[at].states([packet])
+                    });
+                    assert_eq!(states[0], states[1]);
+                }
+                _ => {
+                    let client = ([10, 0, 0, 1 + (drawn[1] % 40) as u8], 1 + (drawn[2] % 20) as u16);
+                    let server = ([192, 0, 2, 9], [53, 54][drawn[3] as usize % 2]);
+                    let range = match drawn[4] % 4 {
+                        0 => ports(1000, 1150),
+                        1 => NatRange {
+                            random_fully: true,
+                            ..ports(1000, 1150)
+                        },
+                        // By their class: 1 to 511.
+                        _ => NatRange {
+                            ports: None,
+                            ..ports(0, 0)
+                        },
+                    };
+                    let opened: [_; 2] = std::array::from_fn(|at| {
+                        let bench = &benches[at];
+                        let mut packet = match drawn[5] % 2 {
+                            0 => tcp(client, server, (drawn[6], 0), SYN),
+                            _ => udp(client, server),
+                        };
+                        let mut tracking = bench.track(&mut packet).1;
+                        let flow = tracking.flow.clone()?;
+                        let mut cx = NatContext {
+                            now: bench.now,
+                            random: &mut draws[at],
+                        };
+                        setup(&bench.table, &mut cx, &flow, &range, Manip::Source);
+                        let got_out =
+                            drawn[7] % 8 == 0 || bench.table.confirm(&bench.context(), &packet, &mut tracking).is_ok();
+                        Some((flow, got_out))
+                    });
+                    match opened {
+                        [Some((first, out)), Some((second, also_out))] => {
+                            assert_eq!((first.reply(), out), (second.reply(), also_out));
+                            flows.push([first, second]);
+                        }
+                        [None, None] => {}
+                        _ => panic!("one opened a flow"),
+                    }
+                }
+            }
+            assert_eq!(benches[0].table.count(), benches[1].table.count());
+        }
+        let found = benches.each_ref().map(|bench| bench.table.statistics.named());
+        assert_eq!(found[0], found[1]);
+        passed += benches[0].table.passed_in_crowds();
+    }
+    assert!(passed > 10_000, "{passed}");
 }

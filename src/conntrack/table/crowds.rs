@@ -1,0 +1,213 @@
+//! Ports that are known to be taken, towards destinations where NAT had to try many: so a search passes over them without a look into the table.
+//!
+//! What is known here is true or forgotten, and whoever finds nothing known looks into the table. A port is noted under the lock of the flow that has it,
+//! which keeps a note of that. It is forgotten when that flow leaves the table or is to end sooner than it was, and when the time is over until which
+//! it lives at least.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::Table;
+use crate::base::Time;
+use crate::base::sync::{Mutex, Ordering};
+use crate::conntrack::flow::SHORTENED;
+use crate::conntrack::{Direction, Endpoint, Flow, Status, Tuple, Zone};
+
+/// Replies that differ only in the port that they go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Towards(Tuple);
+
+impl Towards {
+    fn of(reply: &Tuple) -> Self {
+        let destination = Endpoint {
+            id: 0,
+            ..reply.destination
+        };
+        Self(Tuple { destination, ..*reply })
+    }
+}
+
+/// The destinations that are crowded.
+#[derive(Default)]
+pub(super) struct Crowds {
+    all: Mutex<All>,
+    /// Some are.
+    any: AtomicBool,
+    #[cfg(test)]
+    watched: Watched,
+}
+
+/// What a test says and asks.
+#[cfg(test)]
+#[derive(Default)]
+struct Watched {
+    is_off: AtomicBool,
+    passed: std::sync::atomic::AtomicU32,
+}
+
+#[derive(Default)]
+struct All {
+    /// The last used last.
+    crowds: Vec<(Towards, Arc<Crowd>)>,
+    /// As [`SHORTENED`] was when they were made.
+    shortened: u64,
+}
+
+/// What is known of the ports of one.
+pub(crate) struct Crowd(Mutex<Known>);
+
+struct Known {
+    taken: Box<[u64]>,
+    /// Until when all of a word's ports are taken at least.
+    until: Box<[Time]>,
+}
+
+/// 16 kB each.
+const MOST: usize = 64;
+const WORDS: usize = 1 << 16 >> 6;
+
+impl Known {
+    fn new() -> Self {
+        Self {
+            taken: vec![0; WORDS].into(),
+            until: vec![Time::ZERO; WORDS].into(),
+        }
+    }
+
+    fn note(&mut self, port: u16, until: Time) {
+        let (word, bit) = place(port);
+        self.until[word] = match self.taken[word] {
+            0 => until,
+            _ => self.until[word].min(until),
+        };
+        self.taken[word] |= bit;
+    }
+
+    fn is_taken(&mut self, now: Time, port: u16) -> bool {
+        let (word, bit) = place(port);
+        if self.taken[word] & bit == 0 {
+            return false;
+        }
+        if self.until[word] <= now {
+            self.taken[word] = 0;
+            return false;
+        }
+        true
+    }
+}
+
+fn place(port: u16) -> (usize, u64) {
+    (usize::from(port >> 6), 1 << (port & 63))
+}
+
+impl Crowd {
+    /// How many of these ports, from the first on and without a gap, are known to be taken.
+    pub(crate) fn taken_at_least(&self, now: Time, ports: impl Iterator<Item = u16>) -> u32 {
+        let mut known = self.0.lock();
+        ports.take_while(|port| known.is_taken(now, *port)).count() as u32
+    }
+}
+
+impl Crowds {
+    /// That of a reply; one that is not there yet is made where the search has been long.
+    fn find(&self, reply: &Tuple, is_long: bool) -> Option<Arc<Crowd>> {
+        if !is_long && !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        #[cfg(test)]
+        if self.watched.is_off.load(Ordering::Relaxed) {
+            return None;
+        }
+        let towards = Towards::of(reply);
+        let All { crowds, shortened } = &mut *self.all.lock();
+        let now_shortened = SHORTENED.load(Ordering::Relaxed);
+        if *shortened != now_shortened {
+            crowds.clear();
+            *shortened = now_shortened;
+        }
+        if let Some(at) = crowds.iter().rposition(|(it, _)| *it == towards) {
+            let found = Arc::clone(&crowds[at].1);
+            // So that those which nobody asks for are at the front.
+            if at + 1 < crowds.len() {
+                crowds[at..].rotate_left(1);
+            }
+            return Some(found);
+        }
+        if !is_long {
+            return None;
+        }
+        if crowds.len() == MOST {
+            crowds.remove(0);
+        }
+        let crowd = Arc::new(Crowd(Mutex::new(Known::new())));
+        crowds.push((towards, Arc::clone(&crowd)));
+        self.any.store(true, Ordering::Release);
+        Some(crowd)
+    }
+
+    /// See [`Table::forget_in_crowd`].
+    fn forget(&self, reply: &Tuple) {
+        let towards = Towards::of(reply);
+        let all = self.all.lock();
+        if let Some((_, crowd)) = all.crowds.iter().find(|(it, _)| *it == towards) {
+            let (word, bit) = place(reply.destination.id);
+            crowd.0.lock().taken[word] &= !bit;
+        }
+    }
+}
+
+impl Table {
+    /// What is known of the ports that a new flow's reply may go to; nothing where that would not be all that decides whether one is free.
+    pub(crate) fn crowd(&self, reply: &Tuple, flow: &Flow, is_long: bool) -> Option<Arc<Crowd>> {
+        if flow.zone() != Zone::default() {
+            return None;
+        }
+        let crowd = self.crowds.find(reply, is_long)?;
+        // One that was opened by the same tuple is not in the way.
+        let original = flow.original();
+        let twin = self.find(self.hash(&original), &original, flow.zone());
+        twin.is_none().then_some(crowd)
+    }
+
+    /// Ports were passed over that are taken, as if each had been looked up.
+    pub(crate) fn count_found(&self, count: u32) {
+        self.statistics.found.count_many(count.into());
+        #[cfg(test)]
+        self.crowds.watched.passed.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Nothing is remembered from now on.
+    #[cfg(test)]
+    pub(crate) fn forgets_crowds(&self) {
+        self.crowds.watched.is_off.store(true, Ordering::Relaxed);
+    }
+
+    /// How many ports were passed over.
+    #[cfg(test)]
+    pub(crate) fn passed_in_crowds(&self) -> u32 {
+        self.crowds.watched.passed.load(Ordering::Relaxed)
+    }
+
+    /// The flow has its reply no longer, or not for as long. Its lock is held.
+    #[cold]
+    pub(in crate::conntrack) fn forget_in_crowd(&self, flow: &Flow) {
+        self.crowds.forget(&flow.reply());
+    }
+
+    /// Whose reply this is, as far as it is a flow of the table that lives: its port is taken for so long.
+    pub(super) fn note_in_crowd(&self, now: Time, flow: &Flow, direction: Direction) {
+        if direction != Direction::Reply || flow.zone() != Zone::default() || !self.crowds.any.load(Ordering::Acquire) {
+            return;
+        }
+        let reply = flow.reply();
+        let mut state = flow.lock();
+        let is_there = state.status.has(Status::CONFIRMED) && !state.status.has_any(Status::DYING.or(Status::CLASHES));
+        if !is_there || state.is_expired(now) {
+            return;
+        }
+        if let Some(crowd) = self.crowds.find(&reply, false) {
+            state.is_in_crowd = true;
+            crowd.0.lock().note(reply.destination.id, state.deadline);
+        }
+    }
+}
