@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nflab::base::InterfaceId;
+use nflab::base::{InterfaceId, Time};
 use nflab::engine::Silent;
 use nflab::wire::tcp::flags;
 
@@ -315,6 +315,54 @@ pub(crate) fn memory() -> Vec<Line> {
     lines
 }
 
+/// What a live router's tick takes while a million flows lie in its table: none of them is over, and a tenth are, whose places are given back.
+pub(crate) fn ticks() -> Vec<Line> {
+    const FLOWS: u32 = 1_000_000;
+    let mut setup = Setup::new(STATE);
+    let change = setup.router.configure(|config| {
+        config.conntrack.max = 2 * FLOWS;
+        Ok::<(), ()>(())
+    });
+    change.expect("nothing is refused");
+    let (lan, start) = (setup.lan, setup.now);
+    // A flow that nobody answered lives for half a minute: the first tenth is over before the others.
+    for number in 0..FLOWS {
+        if number == FLOWS / 10 {
+            setup.now = start + Duration::from_secs(20);
+        }
+        let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (number % 64));
+        let server = Ipv4Addr::from_bits(0x3200_0000 + number / 1000);
+        setup.forward(lan, &udp((client, 1024 + (number % 1000) as u16), (server, 53), 32));
+    }
+    // As many as go round the table, and more.
+    let mut tick = |now: Time| {
+        let each = (0..TICKS).map(|_| {
+            let begun = of_processor();
+            setup.router.flows().sweep_part(now);
+            (of_processor() - begun).as_nanos() as f64
+        });
+        let samples = Samples::of(each.collect());
+        (samples, setup.router.flows().count())
+    };
+    let (living, count) = tick(start + Duration::from_secs(25));
+    assert_eq!(count as u32, FLOWS);
+    let (dying, count) = tick(start + Duration::from_secs(35));
+    assert_eq!(count as u32, FLOWS - FLOWS / 10);
+    [("all alive", living), ("a tenth over", dying)]
+        .map(|(state, samples)| {
+            let mean = samples.mean() / 1e6;
+            Line::absolute(
+                &format!("a live router's tick with a million flows, {state}"),
+                format!("{} at most, median {}", shown(samples.most()), shown(samples.median())),
+                "the processor's time, ten ticks a second".to_owned(),
+                (mean, "ms"),
+                Some(Bound::AtMost(1.0)),
+            )
+        })
+        .into()
+}
+
+const TICKS: usize = 1200;
 const ROUNDS: usize = 7;
 const BATCH: usize = 32;
 /// Batches between two looks at the clock.

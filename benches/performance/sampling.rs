@@ -25,6 +25,10 @@ impl Samples {
         self.0[self.0.len() - 1]
     }
 
+    pub(crate) fn mean(&self) -> f64 {
+        self.0.iter().sum::<f64>() / self.0.len() as f64
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.0[self.0.len() / 2]
     }
