@@ -99,7 +99,7 @@ impl Table {
         }
         let told = told.map_or(EventMask::NONE, |told| told.expectations);
         let flow = Flow::begun(self.next_serial(), (&original, &reply), (zone, told), state);
-        Ok(Arc::new(flow))
+        Ok(flow)
     }
 
     /// The flow that a command made enters the table, as the command wants it.

@@ -47,13 +47,21 @@ impl Flow {
         tuples: (&Tuple, &Tuple),
         (zone, expectations_told): (Zone, EventMask),
         state: FlowState,
-    ) -> Self {
-        let flow = Self {
+    ) -> Arc<Self> {
+        Arc::new(Self::made(serial, Ends::new(tuples, zone, expectations_told), state))
+    }
+
+    /// Each part is moved once, to where it stays.
+    #[inline(always)]
+    fn made(serial: u64, ends: Ends, state: FlowState) -> Self {
+        if state.status.has(Status::CONFIRMED) {
+            ends.settle(state.status, state.is_read());
+        }
+        Self {
             serial,
-            ends: Ends::new(tuples, zone, expectations_told),
+            ends,
             state: Mutex::new(state),
-        };
-        flow.settle_if_confirmed()
+        }
     }
 
     /// The same flow again, with this state.
@@ -61,20 +69,7 @@ impl Flow {
         let tuples = [Direction::Original, Direction::Reply].map(|direction| self.tuple(direction));
         let ends = Ends::new((&tuples[0], &tuples[1]), self.zone(), self.expectations_told());
         ends.set_nat(self.nat());
-        let copy = Self {
-            serial: self.serial,
-            ends,
-            state: Mutex::new(state),
-        };
-        copy.settle_if_confirmed()
-    }
-
-    fn settle_if_confirmed(mut self) -> Self {
-        let state = self.state.get_mut();
-        if state.status.has(Status::CONFIRMED) {
-            self.ends.settle(state.status, state.is_read());
-        }
-        self
+        Self::made(self.serial, ends, state)
     }
 
     /// It enters the table now.

@@ -153,6 +153,8 @@ pub struct Tracking {
     pub template: Option<Arc<Template>>,
     /// The number of the packet that brought its flow into this state; `None` where that is this very packet, or nobody counts.
     pub since: Option<NonZeroU64>,
+    /// The hash of the original tuple of the flow that this packet opened, so that it need not be made again when the flow enters the table.
+    pub(crate) hash: Option<NonZeroU64>,
 }
 
 impl Tracking {

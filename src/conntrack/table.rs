@@ -10,6 +10,7 @@ mod hash;
 mod lines;
 mod sources;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -385,11 +386,24 @@ impl Table {
 
     /// Enters both tuples, or says which flow holds one of them. From then on the flow is settled.
     pub(super) fn insert(&self, flow: &Arc<Flow>, state: &FlowState) -> Result<(), Arc<Flow>> {
-        let hashes = self.hashes_of(flow);
+        self.insert_hashed(flow, state, None)
+    }
+
+    /// The same where the hash of the original tuple may be known.
+    pub(super) fn insert_hashed(
+        &self,
+        flow: &Arc<Flow>,
+        state: &FlowState,
+        original: Option<NonZeroU64>,
+    ) -> Result<(), Arc<Flow>> {
+        let tuples = [flow.original(), flow.reply()];
+        let first = original.map_or_else(|| self.hash(&tuples[0]), NonZeroU64::get);
+        debug_assert_eq!(first, self.hash(&tuples[0]), "{:?}", tuples[0]);
+        let hashes = [first, self.hash(&tuples[1])];
         let mut shards = self.shards_of(hashes);
         for direction in [Direction::Original, Direction::Reply] {
-            let (hash, tuple) = (hashes[direction.index()], flow.tuple(direction));
-            if let Some(holder) = shards.holder(hash, &tuple, flow.zone(), direction) {
+            let (hash, tuple) = (hashes[direction.index()], &tuples[direction.index()]);
+            if let Some(holder) = shards.holder(hash, tuple, flow.zone(), direction) {
                 return Err(holder);
             }
         }

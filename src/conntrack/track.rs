@@ -247,6 +247,7 @@ impl Table {
             direction,
             template: tracking.template.take(),
             since: None,
+            hash: None,
         };
         Tracked::Accept(Reason::ErrorOf)
     }
@@ -325,9 +326,10 @@ impl Table {
             }));
         }
         let told = told.map_or(EventMask::NONE, |told| told.expectations);
-        let flow = Arc::new(Flow::begun(self.next_serial(), (tuple, &reply), (zone, told), state));
+        let flow = Flow::begun(self.next_serial(), (tuple, &reply), (zone, told), state);
         tracking.flow = Some(flow);
         tracking.direction = Direction::Original;
+        tracking.hash = NonZeroU64::new(hash);
         match expectation {
             Some(expectation) => {
                 tracking.state = Some(CtState::Related);
@@ -423,7 +425,7 @@ impl Table {
         let Some(flow) = &tracking.flow else {
             return Ok(None);
         };
-        let entered = self.enter(cx, packet, tracking.direction, (flow, flow.lock()))?;
+        let entered = self.enter(cx, packet, tracking, (flow, flow.lock()))?;
         Ok(self.entered(cx.now, tracking, entered))
     }
 
@@ -442,7 +444,7 @@ impl Table {
         if state.helper().is_some() || is_shifted {
             return Ok(Confirmed::NotRead { is_shifted });
         }
-        let entered = self.enter(cx, packet, tracking.direction, (flow, state))?;
+        let entered = self.enter(cx, packet, tracking, (flow, state))?;
         Ok(Confirmed::Done(self.entered(cx.now, tracking, entered)))
     }
 
@@ -475,10 +477,10 @@ impl Table {
         &self,
         cx: &TrackContext<'_>,
         packet: &Packet,
-        direction: Direction,
+        tracking: &Tracking,
         (flow, mut state): (&'a Arc<Flow>, MutexGuard<'a, FlowState>),
     ) -> Result<Entered, DropReason> {
-        if direction == Direction::Reply {
+        if tracking.direction == Direction::Reply {
             return Ok(Entered::Known);
         }
         loop {
@@ -494,7 +496,7 @@ impl Table {
             if let Some(started) = state.rare.as_mut().and_then(|rare| rare.started.as_mut()) {
                 *started = cx.now;
             }
-            let Err(holder) = self.insert(flow, &state) else {
+            let Err(holder) = self.insert_hashed(flow, &state, tracking.hash) else {
                 return Ok(Entered::New);
             };
             state.status.clear(Status::CONFIRMED);

@@ -234,14 +234,14 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// From this stage of PREROUTING on.
     pub(super) fn inward_from(&mut self, from: usize, transit: &mut Transit, known: Option<Known>) -> Report {
-        let destination = transit.packet.destination();
+        let destination = known.map(|_| transit.packet.destination());
         if let Err(reason) = self.hook(Hook::Prerouting, from, transit) {
             return self.stopped_at_hook(reason, transit, Onward::Inward(known));
         }
         let net = &self.config.net;
         let route = match known {
             // What came round brought its route along, which holds unless NAT changed its destination; whoever listens at a queue may change it.
-            Some(known) if transit.packet.destination() == destination => {
+            Some(known) if Some(transit.packet.destination()) == destination => {
                 net.receive_known(self.now, &mut transit.packet, known.delivery, known.forwarding)
             }
             _ => net.receive(self.now, &mut transit.packet, self.worker.routes.of(&self.config)),
@@ -253,12 +253,13 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet: &transit.packet,
             });
         }
-        let delivery = match route {
+        // Lent where it lies: moving it costs more than most of what comes next.
+        let delivery = match &route {
             InputRoute::Local => Delivery::Local,
             InputRoute::Broadcast => Delivery::Broadcast,
             InputRoute::Multicast => Delivery::Multicast { has_joined: true },
-            InputRoute::Forward(route) => return self.forward(transit, &route),
-            InputRoute::Error {
+            InputRoute::Forward(route) => return self.forward(transit, route),
+            &InputRoute::Error {
                 reason,
                 complaint,
                 delivery,
@@ -275,7 +276,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 self.tell_sender(built, &transit.tracking);
                 return self.finished(reason, transit);
             }
-            InputRoute::Drop(reason) => return self.gone(Reason::Host(reason), transit),
+            InputRoute::Drop(reason) => return self.gone(Reason::Host(*reason), transit),
         };
         transit.delivery = delivery;
         self.deliver(transit)

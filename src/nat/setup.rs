@@ -254,10 +254,11 @@ impl Choice<'_, '_> {
             let mut left = attempts;
             while left > 0 {
                 if let Some(crowd) = &crowd {
-                    // Seen with a base port: the offset runs in 16 bits, and so starts over at the range's low end after 65,535.
-                    let next = (0..left.saturating_sub(asked_all_the_same)).map(|n| at(offset.wrapping_add(n as u16)));
-                    let passed = crowd.taken_at_least(self.cx.now, next);
-                    self.table.count_found(passed);
+                    let most = left.saturating_sub(asked_all_the_same);
+                    let passed = crowd.taken_at_least(self.cx.now, range, offset, most);
+                    if passed > 0 {
+                        self.table.count_found(passed);
+                    }
                     (left, offset) = (left - passed, offset.wrapping_add(passed as u16));
                     if left == 0 {
                         // As if it had been tried.
@@ -269,6 +270,7 @@ impl Choice<'_, '_> {
                 if self.is_free(tuple) || left <= LAST_ATTEMPTS && self.gives_way(tuple) {
                     return;
                 }
+                // Seen with a base port: the offset runs in 16 bits, and so starts over at the range's low end after 65,535.
                 (left, offset, tried) = (left - 1, offset.wrapping_add(1), tried + 1);
                 if may_be_crowded && tried == LONG_SEARCH {
                     crowd = self.crowd(tuple, true);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::Table;
-use crate::base::Time;
 use crate::base::sync::{Mutex, Ordering};
+use crate::base::{PortRange, Time};
 use crate::conntrack::flow::SHORTENED;
 use crate::conntrack::{Direction, Endpoint, Flow, Status, Tuple, Zone};
 
@@ -83,16 +83,22 @@ impl Known {
         self.taken[word] |= bit;
     }
 
-    fn is_taken(&mut self, now: Time, port: u16) -> bool {
-        let (word, bit) = place(port);
-        if self.taken[word] & bit == 0 {
-            return false;
+    /// How many ports from this one on are known to be taken, of so many.
+    fn taken_from(&mut self, now: Time, first: u16, most: u32) -> u32 {
+        let mut count = 0;
+        while count < most {
+            let port = u32::from(first) + count;
+            let (word, bit) = ((port >> 6) as usize, port & 63);
+            if self.until[word] <= now {
+                self.taken[word] = 0;
+            }
+            let taken = (self.taken[word] >> bit).trailing_ones();
+            count += taken.min(most - count);
+            if taken < u64::BITS - bit {
+                break;
+            }
         }
-        if self.until[word] <= now {
-            self.taken[word] = 0;
-            return false;
-        }
-        true
+        count
     }
 }
 
@@ -101,10 +107,23 @@ fn place(port: u16) -> (usize, u64) {
 }
 
 impl Crowd {
-    /// How many of these ports, from the first on and without a gap, are known to be taken.
-    pub(crate) fn taken_at_least(&self, now: Time, ports: impl Iterator<Item = u16>) -> u32 {
+    /// How many ports of a search in this range, from an offset on and without a gap, are known to be taken, of so many. The offset runs in 16 bits.
+    pub(crate) fn taken_at_least(&self, now: Time, range: PortRange, offset: u16, most: u32) -> u32 {
         let mut known = self.0.lock();
-        ports.take_while(|port| known.is_taken(now, *port)).count() as u32
+        let size = u32::from(range.high - range.low) + 1;
+        let mut passed = 0;
+        while passed < most {
+            let offset = u32::from(offset.wrapping_add(passed as u16));
+            let within = offset % size;
+            // To the end of the range, or to where the offset begins anew.
+            let stretch = (size - within).min((1 << 16) - offset).min(most - passed);
+            let taken = known.taken_from(now, range.low + within as u16, stretch);
+            passed += taken;
+            if taken < stretch {
+                break;
+            }
+        }
+        passed
     }
 }
 

@@ -141,6 +141,7 @@ impl Lines {
     }
 
     /// One more, be there others with this hash or not.
+    #[inline]
     pub(super) fn insert(&mut self, hash: u32, bit: bool, flow: Arc<Flow>) {
         if self.lines.is_empty() && self.few.len() < FEW {
             self.len += 1;
@@ -168,6 +169,8 @@ impl Lines {
     }
 
     /// By half, and one.
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
         let more = self.lines.len() + self.lines.len() / 2 + 1;
         let mut lines = Vec::new();

@@ -185,7 +185,7 @@ fn master(bench: &Bench, to: u16) -> Arc<Flow> {
 }
 
 /// A flow of no table, that asks for a mapping.
-fn nobodys(original: Tuple) -> Flow {
+fn nobodys(original: Tuple) -> Arc<Flow> {
     let bench = Bench::new();
     let (_, tracking) = bench.pass(tcp((A, 1), (B, 9), (1, 0), SYN)).unwrap();
     let state = tracking.flow.unwrap().lock().plain();

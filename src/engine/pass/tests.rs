@@ -4,7 +4,7 @@ use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::engine::example::{Example, fate, table};
 use crate::engine::{Fate, Port, Reason, Silent};
 use crate::net::example::{BARE, LAN, Make, WAN, icmp, net, set, udp};
-use crate::net::{DropReason, Net};
+use crate::net::{DropReason, Net, Route, RouteKind, RouteSelector};
 use crate::packet::{ChecksumState, Offload, Packet};
 use crate::rule::Table;
 use crate::wire::icmpv4;
@@ -357,5 +357,44 @@ fn a_program_sends_what_the_interface_takes() {
         };
         assert_eq!(report.fate, expected, "{data}");
         assert_eq!(example.worker.output().len(), usize::from(goes));
+    }
+}
+
+/// What routing said of a packet holds for the next of its kind until the configuration is another, however that came.
+#[test]
+fn the_first_packet_after_a_change_of_routes_goes_its_new_way() {
+    let mut example = Example::new(net());
+    let bytes = udp("10.0.0.2", "198.18.0.9", 1).bytes();
+    let route = |kind| Route {
+        kind,
+        ..Route::new("198.18.0.9".parse().unwrap())
+    };
+    let goes = |example: &mut Example| {
+        let first = fate(&example.receive(LAN, &bytes).1);
+        assert_eq!(fate(&example.receive(LAN, &bytes).1), first);
+        first
+    };
+    assert_eq!(goes(&mut example), "Forwarded");
+    let change = example
+        .router
+        .configure(|config| config.net.add_route(route(RouteKind::Blackhole)));
+    change.unwrap();
+    assert_ne!(goes(&mut example), "Forwarded");
+    let only = RouteSelector::only(&route(RouteKind::Blackhole));
+    let change = example.router.change_net(|net| net.remove_first_route(&only).map(drop));
+    change.unwrap();
+    assert_eq!(goes(&mut example), "Forwarded");
+    // The same again, so that one configuration may lie where the one before the last lay.
+    for _ in 0..20 {
+        let change = example
+            .router
+            .configure(|config| config.net.add_route(route(RouteKind::Blackhole)));
+        change.unwrap();
+        assert_ne!(goes(&mut example), "Forwarded");
+        let change = example
+            .router
+            .configure(|config| config.net.remove_first_route(&only).map(drop));
+        change.unwrap();
+        assert_eq!(goes(&mut example), "Forwarded");
     }
 }
