@@ -326,16 +326,16 @@ fn what_is_known_of_taken_ports_changes_no_choice() {
         for _ in 0..8_000 {
             let drawn: [u32; 8] = std::array::from_fn(|_| random.below(1 << 20));
             match drawn[0] % 16 {
-                0 if drawn[1] % 16 == 0 => benches
+                0 if drawn[1].is_multiple_of(16) => benches
                     .iter_mut()
                     .for_each(|bench| bench.now = bench.now + Duration::from_secs(u64::from(drawn[2] % 8))),
-                1 if drawn[1] % 16 == 0 => {
+                1 if drawn[1].is_multiple_of(16) => {
                     let seconds = ["1", "30", "60"][drawn[2] as usize % 3];
                     for bench in &mut benches {
                         bench.settings.set("nf_conntrack_udp_timeout", seconds).unwrap();
                     }
                 }
-                2 if drawn[3] % 16 == 0 && !flows.is_empty() => {
+                2 if drawn[3].is_multiple_of(16) && !flows.is_empty() => {
                     let pair = &flows[drawn[1] as usize % flows.len()];
                     for (bench, flow) in benches.iter().zip(pair) {
                         match drawn[2] % 4 {
@@ -349,7 +349,7 @@ fn what_is_known_of_taken_ports_changes_no_choice() {
                 4..8 if !flows.is_empty() => {
                     let pair = &flows[drawn[1] as usize % flows.len()];
                     let bits = [SYN | ACK, ACK, RST | ACK, ACK | FIN][drawn[2] as usize % 4];
-                    let reply = drawn[3] % 2 == 0;
+                    let reply = drawn[3].is_multiple_of(2);
                     let states = std::array::from_fn::<_, 2, _>(|at| {
                         let tuple = if reply { pair[at].reply() } else { pair[at].original() };
                         let ends = [tuple.source, tuple.destination].map(|end| match end.address {
@@ -392,8 +392,8 @@ fn what_is_known_of_taken_ports_changes_no_choice() {
                             random: &mut draws[at],
                         };
                         setup(&bench.table, &mut cx, &flow, &range, Manip::Source);
-                        let got_out =
-                            drawn[7] % 8 == 0 || bench.table.confirm(&bench.context(), &packet, &mut tracking).is_ok();
+                        let got_out = drawn[7].is_multiple_of(8)
+                            || bench.table.confirm(&bench.context(), &packet, &mut tracking).is_ok();
                         Some((flow, got_out))
                     });
                     match opened {
