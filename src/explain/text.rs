@@ -73,7 +73,8 @@ pub(crate) struct Phrases {
     ways: brisk::Ways,
 }
 
-type PhrasesOfSteps = Box<[Option<Phrase>]>;
+/// Two of each, the last one first: of a rule's addresses the packets of one direction mostly fail on one, those of the other on the other.
+type PhrasesOfSteps = Box<[[Option<Phrase>; 2]]>;
 
 #[derive(Clone, Debug)]
 struct Phrase {
@@ -97,7 +98,7 @@ impl Phrases {
             .iter()
             .position(|(table, _)| Arc::ptr_eq(table, missed.table));
         let at = known.unwrap_or_else(|| {
-            let steps = vec![None; missed.table.steps()].into();
+            let steps = vec![[None, None]; missed.table.steps()].into();
             self.tables.push((Arc::clone(missed.table), steps));
             self.tables.len() - 1
         });
@@ -105,8 +106,9 @@ impl Phrases {
     }
 
     fn phrase(&self, (table, step): (usize, usize), missed: &Missed<'_>) -> Option<&Phrase> {
-        let phrase = self.tables.get(table)?.1.get(step)?.as_ref()?;
-        (phrase.miss == missed.miss && phrase.depth == missed.depth).then_some(phrase)
+        let both = self.tables.get(table)?.1.get(step)?.iter().flatten();
+        both.into_iter()
+            .find(|phrase| phrase.miss == missed.miss && phrase.depth == missed.depth)
     }
 
     fn datum(&mut self, missed: &Missed<'_>, teller: &Teller<'_>) -> &str {
@@ -143,8 +145,9 @@ impl Page<'_> {
                 self.failed_up_to(&rule, |text| teller.asked(missed, text));
             }
             std::mem::swap(self.text, &mut scratch);
-            if let Some(phrase) = known.tables[place.0].1.get_mut(place.1) {
-                *phrase = Some(Phrase {
+            if let Some([last, before]) = known.tables[place.0].1.get_mut(place.1) {
+                *before = last.take();
+                *last = Some(Phrase {
                     miss: missed.miss,
                     depth: missed.depth,
                     text: scratch.as_str().into(),

@@ -297,6 +297,14 @@ pub struct Spelled {
     inverted: bool,
 }
 
+impl Spelled {
+    /// Appends it as `Display` shows it: for who says it of every packet.
+    pub(crate) fn write(&self, out: &mut String) {
+        out.push_str(if self.inverted { "! --" } else { "--" });
+        out.push_str(self.name);
+    }
+}
+
 impl fmt::Display for Spelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.inverted { "! --" } else { "--" })?;

@@ -23,6 +23,16 @@ impl fmt::Display for StateBits {
     }
 }
 
+/// Appends them as `Display` shows them: for who says them of every packet.
+pub(super) fn write_states(out: &mut String, states: StateBits) {
+    for (at, name) in named(states.0, &STATE_NAMES).enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(name);
+    }
+}
+
 fn named(bits: u32, names: &'static [(u32, &'static str)]) -> impl Iterator<Item = &'static str> {
     let named = names.iter().filter(move |(bit, _)| bits & bit != 0);
     named.map(|(_, name)| *name)

@@ -82,7 +82,7 @@ fn make_no_difference(rules: &str) -> usize {
     }
     let phrases = known.iter().flat_map(|known| &known.tables);
     phrases
-        .map(|(_, steps)| steps.iter().flatten().count())
+        .map(|(_, steps)| steps.iter().flatten().flatten().count())
         .max()
         .unwrap_or(0)
 }

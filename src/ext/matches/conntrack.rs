@@ -10,7 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed, host};
 use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::{Asked, Given, HostMask, IntegerRange, Opt, Read, UsageError};
-use crate::ext::states::{StatusBits, since, state_words, status_words, subject};
+use crate::ext::states::{StatusBits, since, state_words, status_words, subject, write_states};
 use crate::ext::wording::{Ends, Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched, StateUse};
@@ -272,11 +272,17 @@ impl Conntrack {
         match (miss, flow) {
             (Miss::State(bits), _) => {
                 let Asked { value, inverted } = self.state.unwrap_or_default();
-                format!(
-                    "{} {value}: {} is {bits}{since}",
-                    STATE.spelled(inverted),
-                    subject(state)
-                )
+                // Most packets of most rulesets have this said of them.
+                let mut text = String::with_capacity(80);
+                STATE.spelled(inverted).write(&mut text);
+                text.push(' ');
+                write_states(&mut text, value);
+                for piece in [": ", subject(state), " is "] {
+                    text.push_str(piece);
+                }
+                write_states(&mut text, bits);
+                text.push_str(since);
+                text
             }
             (Miss::NoFlow, _) | (_, None) => format!("conntrack: packet is {} and has no flow", state.name()),
             (Miss::Direction, Some(flow)) => {
