@@ -51,6 +51,9 @@ struct Interface {
     /// What its devices leave to the router; the same.
     #[serde(default)]
     offload: Option<Vec<String>>,
+    /// How many workers read its packets; the same.
+    #[serde(default)]
+    queues: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -87,6 +90,7 @@ impl Inside {
             offload: machine
                 .counters(it.name)
                 .map(|counters| counters.offloads.iter().map(|&name| name.to_owned()).collect()),
+            queues: machine.counters(it.name).map(|counters| counters.queues),
         };
         let host = |it: &crate::lab::file::Host| Host {
             name: it.name.clone(),
@@ -274,6 +278,9 @@ impl Seen {
             let _ = write!(text, "  interface {} mtu {} {addresses}", it.name, it.mtu);
             for (name, count) in it.counters.iter().flatten() {
                 let _ = write!(text, ", {count} {name}");
+            }
+            if let Some(queues @ 2..) = it.queues {
+                let _ = write!(text, ", {queues} queues");
             }
             match it.offload.as_deref() {
                 Some([]) => text += ", offload off",

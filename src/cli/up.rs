@@ -10,7 +10,7 @@ use crate::device::limits::{enough_files_beside, own_files_usable};
 use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
 use crate::device::syscall::{close_inherited, termination_signals};
 use crate::device::text_file::{read_bytes, read_whole};
-use crate::lab::file::{LabFile, check_lab_name};
+use crate::lab::file::{LabFile, MOST_WORKERS, check_lab_name};
 use crate::lab::memory::Lab;
 use crate::live::clock::Clock;
 use crate::live::contain;
@@ -18,7 +18,7 @@ use crate::live::control::{self, FindError};
 use crate::live::detach::{Detached, detach};
 use crate::live::down::{self, Downed};
 use crate::live::drive::DrivenLab;
-use crate::live::event_loop::EventLoop;
+use crate::live::event_loop::{EventLoop, Port, run_all};
 use crate::live::keeper::{Divided, Ended, Keeper, divide};
 use crate::live::place::Place;
 use crate::live::privileges::Privileges;
@@ -44,9 +44,9 @@ pub(super) struct UpArguments {
     /// Rules to begin with, as `iptables-restore -c` takes them; `-` is standard input
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Threads that carry packets: one is all there is yet
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    workers: u16,
+    /// Threads that carry packets, each with queues of its own; as many as there are cores, unless the lab file says `workers = N`
+    #[arg(long, value_name = "N")]
+    workers: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,12 +63,12 @@ pub(super) fn up(arguments: &UpArguments) -> u8 {
         );
     }
     // The texts first: what is wrong with them has nothing to do with the machine, and they are read as whoever calls.
-    let (file, lab) = match read(arguments) {
+    let (file, lab, workers) = match read(arguments) {
         Ok(read) => read,
         Err(code) => return code,
     };
     // Else it would be up, and nobody could speak to it.
-    if let Err(error) = enough_files_beside(file.interfaces.len()) {
+    if let Err(error) = enough_files_beside(files_of(&file, workers)) {
         return refused(&error.to_string());
     }
     leave_the_callers_ways();
@@ -80,7 +80,7 @@ pub(super) fn up(arguments: &UpArguments) -> u8 {
             Err(error) => return refused(&format!("no process of its own for the lab: {error}")),
         }
     }
-    let begun = begin(arguments, &file, lab);
+    let begun = begin(arguments, &file, lab, workers);
     let (keeper, signals) = match begun {
         Ok(Begun::Keeper(keeper, signals)) => (keeper, signals),
         // The router's process, at its end.
@@ -131,12 +131,13 @@ fn leave_the_callers_ways() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
 }
 
-/// The lab file, and a lab made of it with the rules in force.
-fn read(arguments: &UpArguments) -> Result<(LabFile, Lab), u8> {
-    if arguments.workers != 1 {
+/// The lab file, a lab made of it with the rules in force, and how many workers carry its packets.
+fn read(arguments: &UpArguments) -> Result<(LabFile, Lab, usize), u8> {
+    if let Some(asked) = arguments.workers
+        && !(1..=MOST_WORKERS as u32).contains(&asked)
+    {
         tell!(
-            "nflab: --workers {}: one thread carries all packets of a lab, and more are not there yet; leave it out, or say --workers 1",
-            arguments.workers
+            "nflab: --workers {asked}: expected 1 to {MOST_WORKERS}, since the kernel gives a device no more queues; leave it out for one worker on each core"
         );
         return Err(2);
     }
@@ -146,10 +147,29 @@ fn read(arguments: &UpArguments) -> Result<(LabFile, Lab), u8> {
         tell_styled!("{}", error.styled());
         2
     })?;
+    let asked = arguments.workers.or(file.workers.map(u32::from));
+    let workers = asked.map_or_else(|| fitting_workers(&file), |asked| asked as usize);
+    // Before there are rules, whose counters are by place. One more place is who answers commands.
+    lab.make_places(workers + 1);
     if let Some(path) = &arguments.rules {
         restore(&mut lab, path)?;
     }
-    Ok((file, lab))
+    Ok((file, lab, workers))
+}
+
+/// As many as there are cores, and no more than may have their files.
+fn fitting_workers(file: &LabFile) -> usize {
+    let cores = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MOST_WORKERS);
+    let fits = |workers: &usize| enough_files_beside(files_of(file, *workers)).is_ok();
+    (1..=cores).rev().find(fits).unwrap_or(1)
+}
+
+/// Files of a lab's devices: of each the queues, to read and to write.
+fn files_of(file: &LabFile, workers: usize) -> usize {
+    let devices = file.interfaces.len() + file.hosts.len();
+    devices * if workers > 1 { 2 * workers } else { 1 }
 }
 
 /// With its counters, as `iptables-restore -c`.
@@ -190,7 +210,7 @@ enum Refusal {
 }
 
 /// From what is read to a router that runs.
-fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab) -> Result<Begun, Refusal> {
+fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab, workers: usize) -> Result<Begun, Refusal> {
     let machine = |error: &dyn std::fmt::Display| Refusal::Machine(error.to_string());
     let signals =
         termination_signals().map_err(|error| Refusal::Machine(format!("signals cannot be waited for: {error}")))?;
@@ -200,12 +220,19 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab) -> Result<Begun,
     };
     let name = name.map_err(|error| Refusal::Text(error.to_string()))?;
     let options = UpOptions::prepare(&name).map_err(|error| machine(&error))?;
-    let (live, ports, listener) = LiveLab::up(file, &options).map_err(|error| machine(&error))?;
+    let (live, ports, listener) = LiveLab::up_for(file, &options, workers).map_err(|error| machine(&error))?;
     if live.cleared {
         tell!("nflab: what a killed lab of this name had left was cleared away first");
     }
     lab.machine.name = live.name().to_owned();
     lab.machine.ports = up::counters(&ports);
+    for (name, counters) in &lab.machine.ports {
+        if counters.queues < workers {
+            tell!(
+                "nflab: {name} has one queue, since this kernel gives no more; one of the {workers} workers reads all of its packets"
+            );
+        }
+    }
     let log = match arguments.detach {
         true => Some(
             live.log()
@@ -221,19 +248,18 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab) -> Result<Begun,
             Ok(server) => server,
             Err(error) => return refused(&format!("the control socket cannot be served: {error}")),
         };
-        let event_loop = termination_signals().and_then(|signals| EventLoop::new(driver, ports, clock, Some(signals)));
-        let mut event_loop = match event_loop {
-            Ok(event_loop) => event_loop,
+        let mut loops = match loops(driver.workers(workers), ports, clock) {
+            Ok(loops) => loops,
             Err(error) => return refused(&format!("no event loop: {error}")),
         };
         // A detached lab has nobody who looks; `dmesg` tells its log.
-        let log = follow_log.then(|| super::dmesg::on_output(event_loop.driver.lab()));
+        let log = follow_log.then(|| super::dmesg::on_output(loops[0].driver.lab()));
         ready.tell();
-        let result = event_loop.run();
+        let result = run_all(&mut loops);
         // The last lines of the log are still printed. All else the kernel takes away with the process, which is ending from then on: to close
         // hundreds of devices one by one takes seconds, in which it could not be told from one that hangs.
         drop(log);
-        std::mem::forget((event_loop, server));
+        std::mem::forget((loops, server));
         match result {
             Ok(_) => 0,
             Err(error) => refused(&format!("the event loop failed: {error}")),
@@ -243,6 +269,27 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab) -> Result<Begun,
         Divided::Router(code) => Ok(Begun::Router(code)),
         Divided::Keeper(keeper) => Ok(Begun::Keeper(keeper, signals)),
     }
+}
+
+/// A loop for each worker, the first with what all of them have in common: signals and the clock's ticks.
+fn loops(workers: Vec<DrivenLab>, ports: Vec<Vec<Port>>, clock: Clock) -> std::io::Result<Vec<EventLoop<DrivenLab>>> {
+    if workers.len() != ports.len() {
+        return Err(std::io::Error::other("the router has no place for so many workers"));
+    }
+    let mut loops = Vec::with_capacity(workers.len());
+    for (worker, ports) in workers.into_iter().zip(ports) {
+        let signals = if loops.is_empty() {
+            Some(termination_signals()?)
+        } else {
+            None
+        };
+        let mut event_loop = EventLoop::new(worker, ports, clock, signals)?;
+        if !loops.is_empty() {
+            event_loop.tick_every = None;
+        }
+        loops.push(event_loop);
+    }
+    Ok(loops)
 }
 
 fn greet(live: &LiveLab, file: &LabFile, detached: bool) {

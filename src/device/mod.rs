@@ -5,8 +5,8 @@
 //! - *Offload.* A TUN with offload hands over packets of up to 64 KiB that stand for many, with only the pseudo-header summed, and takes such:
 //!   [`Device::receive_with`](crate::device::Device::receive_with) and `send_with` carry what is left to do of a packet
 //!   ([`packet::Offload`](crate::packet::Offload)) beside its bytes. A device that knows nothing of it is handed finished packets.
-//! - *Queues*, when they come: a queue of a multi-queue TUN is a file of its own, so it is a `Device` of its own. Opening one will give a list of
-//!   devices of the same name, and a worker owns one of them. Nothing here is shared, so there is nothing to lock.
+//! - *Queues*: a queue of a TUN with several is a `Device` of its own. Opening one gives a list of devices of the same name, and a worker owns one of
+//!   them. Nothing here is shared, so there is nothing to lock.
 
 mod capture;
 pub(crate) mod file_uses;
@@ -122,5 +122,10 @@ pub trait Device: Send {
     /// What it takes unfinished.
     fn offloads(&self) -> Offloads {
         Offloads::default()
+    }
+
+    /// True of a further handle on a device that has one queue: another one has what comes, and by this packets are sent.
+    fn is_only_written(&self) -> bool {
+        false
     }
 }

@@ -17,27 +17,52 @@ pub fn borrow<T>(_owner: &T, raw: RawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(raw) }
 }
 
-/// Makes a TUN device with a header of ten bytes before each packet (`IFF_VNET_HDR`), in the namespace of the calling thread. The name has been
-/// checked. Reading from it does not wait.
-pub fn open_tun_with_header(name: &str) -> io::Result<OwnedFd> {
+/// How a TUN is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunFlags {
+    /// A header of ten bytes stands before each packet (`IFF_VNET_HDR`).
+    pub header: bool,
+    /// The file is one queue of several (`IFF_MULTI_QUEUE`), all opened so.
+    pub several: bool,
+}
+
+/// Makes a TUN device in the namespace of the calling thread, or another queue of one. The name has been checked. Reading from it does not wait.
+pub fn open_tun(name: &str, flags: TunFlags) -> io::Result<OwnedFd> {
     use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
-    // `struct ifreq`: sixteen bytes of a name, and of the rest only the flags count.
-    let mut request = [0u8; 40];
+    let of_file = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open("/dev/net/tun", of_file, Mode::empty())?;
+    let if_so = |is_so: bool, flag: u16| if is_so { flag } else { 0 };
+    let mut request =
+        tun_request(IFF_TUN | IFF_NO_PI | if_so(flags.header, IFF_VNET_HDR) | if_so(flags.several, IFF_MULTI_QUEUE));
     let length = name.len().min(15);
     request[..length].copy_from_slice(&name.as_bytes()[..length]);
-    request[16..18].copy_from_slice(&(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR).to_ne_bytes());
     let header: libc::c_int = 10;
     // SAFETY: both calls read (the first writes, too) what the pointers lead to, which is as large as the kernel's types and lives through them.
     unsafe {
         if libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) == -1
-            || libc::ioctl(file.as_raw_fd(), TUNSETVNETHDRSZ, &raw const header) == -1
+            || flags.header && libc::ioctl(file.as_raw_fd(), TUNSETVNETHDRSZ, &raw const header) == -1
         {
             return Err(io::Error::last_os_error());
         }
     }
     Ok(file)
+}
+
+/// Takes a queue out of those that the kernel puts packets into. What is written to it goes on as before.
+pub fn detach_tun_queue(queue: &OwnedFd) -> io::Result<()> {
+    let request = tun_request(IFF_DETACH_QUEUE);
+    // SAFETY: the call reads what the pointer leads to, which is as large as the kernel's type and lives through it.
+    match unsafe { libc::ioctl(queue.as_raw_fd(), TUNSETQUEUE, request.as_ptr()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// `struct ifreq`: sixteen bytes of a name, and of the rest only the flags count.
+fn tun_request(flags: u16) -> [u8; 40] {
+    let mut request = [0; 40];
+    request[16..18].copy_from_slice(&flags.to_ne_bytes());
+    request
 }
 
 /// What a TUN's reader takes unfinished, in the bits of `TUN_F_...`.
@@ -75,10 +100,13 @@ pub fn read_header_and_body(file: BorrowedFd<'_>, header: &mut [u8], body: &mut 
 }
 
 const IFF_TUN: u16 = 0x0001;
+const IFF_MULTI_QUEUE: u16 = 0x0100;
+const IFF_DETACH_QUEUE: u16 = 0x0400;
 const IFF_NO_PI: u16 = 0x1000;
 const IFF_VNET_HDR: u16 = 0x4000;
 const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
 const TUNSETOFFLOAD: libc::Ioctl = 0x4004_54d0;
+const TUNSETQUEUE: libc::Ioctl = 0x4004_54d9;
 const TUNSETVNETHDRSZ: libc::Ioctl = 0x4004_54d8;
 
 /// Moves the calling thread into new namespaces.

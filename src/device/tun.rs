@@ -2,6 +2,12 @@
 //!
 //! A TUN belongs to the network namespace of the thread that opened it, and its file works from any other: so a lab opens one inside a host's
 //! namespace and keeps the file. It goes away with its file, also when the process is killed.
+//!
+//! *Several queues* ([`TunDevice::open_queues`]) are several files of one device; the kernel puts a packet into one of them by the hash of its
+//! addresses and ports, and would from then on put a flow where packets of it were last written. Where NAT makes the two directions of a flow hash
+//! differently, it so moves flows that are under way from queue to queue (Linux 6.18: of 64 directions of UDP that began together, 9 to 31 had
+//! datagrams out of order). So a queue is written through a second file, which is detached: the kernel learns nothing of that, and the hash
+//! alone says where a packet goes.
 
 use std::io;
 use std::io::IoSlice;
@@ -9,21 +15,32 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use tun_tap::{Iface, Mode};
 
+use super::syscall::TunFlags;
 use super::{Device, LARGEST_PACKET, Offloads, Received, syscall, vnet};
 use crate::base::{Family, InterfaceName, protocol};
 use crate::packet::{Offload, cut, finish, transport_of};
 
-/// An open TUN device: IP packets, and with offload packets that stand for many, and such whose checksum is unfinished.
+/// An open TUN device, or one queue of it: IP packets, and with offload packets that stand for many, and such whose checksum is unfinished.
 pub struct TunDevice {
     file: File,
+    /// Where packets are written, if not to `file`.
+    output: Option<OwnedFd>,
+    /// Of a device of one queue, another handle has what comes.
+    is_only_written: bool,
     name: InterfaceName,
     offloads: Offloads,
     /// Where packets are finished that the device does not take as they are.
     finished: Vec<u8>,
+    /// What came last was large, and so may be what comes next.
+    expects_large: bool,
+    /// A header and its packet, to be written in one piece.
+    record: Vec<u8>,
 }
 
 enum File {
-    Plain(Iface),
+    /// One packet is one record. The crate's where it makes the device.
+    Crate(Iface),
+    Plain(OwnedFd),
     /// A header stands before each packet.
     WithHeader(OwnedFd),
 }
@@ -43,32 +60,101 @@ impl TunDevice {
         interface
             .set_non_blocking()
             .map_err(|error| TunError::of(name, error))?;
-        Ok(Self {
-            file: File::Plain(interface),
-            name: wanted,
-            offloads: Offloads::default(),
-            finished: Vec::new(),
-        })
+        Ok(Self::of(File::Crate(interface), wanted, Offloads::default()))
     }
 
     /// The same, with as much offload as the kernel has; without, where it has none.
     pub fn open_with_offload(name: &str) -> Result<Self, TunError> {
         let wanted = valid_name(name).ok_or_else(|| TunError::BadName { name: name.into() })?;
-        let opened = syscall::open_tun_with_header(name);
-        if let Ok(file) = opened
-            && let Some((_, offloads)) = ASKED
-                .iter()
-                .find(|(bits, _)| syscall::set_tun_offload(&file, *bits).is_ok())
+        let flags = TunFlags {
+            header: true,
+            several: false,
+        };
+        if let Ok(file) = syscall::open_tun(name, flags)
+            && let Some(offloads) = set_offload(&file)
         {
-            return Ok(Self {
-                file: File::WithHeader(file),
-                name: wanted,
-                offloads: *offloads,
-                finished: Vec::new(),
-            });
+            return Ok(Self::of(File::WithHeader(file), wanted, offloads));
         }
         // Whatever is wrong beside offload shows here.
         Self::open(name)
+    }
+
+    /// Makes the device with so many queues (1 to 128: the kernel has 256, those that are detached among them), each for a worker of its own: packets of one direction of a flow come to one
+    /// queue, and whatever is sent by one leaves the device as it was sent. Where the kernel gives one queue only, the first of the list
+    /// reads it, and through the others packets are sent alone ([`Device::is_only_written`]).
+    pub fn open_queues(name: &str, offload: bool, count: usize) -> Result<Vec<Self>, TunError> {
+        let wanted = valid_name(name).ok_or_else(|| TunError::BadName { name: name.into() })?;
+        let open_one = || match offload {
+            true => Self::open_with_offload(name),
+            false => Self::open(name),
+        };
+        if count <= 1 {
+            return Ok(vec![open_one()?]);
+        }
+        for header in [true, false] {
+            if (!header || offload)
+                && let Ok(queues) = Self::open_several(name, wanted, header, count)
+            {
+                return Ok(queues);
+            }
+        }
+        let first = open_one()?;
+        let others: io::Result<Vec<Self>> = (1..count).map(|_| first.to_write()).collect();
+        let others = others.map_err(|error| TunError::of(name, error))?;
+        Ok(std::iter::once(first).chain(others).collect())
+    }
+
+    /// On an error the device is gone again.
+    fn open_several(name: &str, wanted: InterfaceName, header: bool, count: usize) -> io::Result<Vec<Self>> {
+        let flags = TunFlags { header, several: true };
+        let mut queues: Vec<Self> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let file = syscall::open_tun(name, flags)?;
+            let output = syscall::open_tun(name, flags)?;
+            syscall::detach_tun_queue(&output)?;
+            // They are the device's, not the queue's.
+            let offloads = match queues.first() {
+                Some(first) => first.offloads,
+                None if header => set_offload(&file).ok_or(io::ErrorKind::Unsupported)?,
+                None => Offloads::default(),
+            };
+            let file = if header {
+                File::WithHeader(file)
+            } else {
+                File::Plain(file)
+            };
+            queues.push(Self {
+                output: Some(output),
+                ..Self::of(file, wanted, offloads)
+            });
+        }
+        Ok(queues)
+    }
+
+    fn of(file: File, name: InterfaceName, offloads: Offloads) -> Self {
+        Self {
+            file,
+            output: None,
+            is_only_written: false,
+            name,
+            offloads,
+            finished: Vec::new(),
+            expects_large: false,
+            record: Vec::new(),
+        }
+    }
+
+    /// Another handle on the one queue that there is.
+    fn to_write(&self) -> io::Result<Self> {
+        let file = self.as_fd().try_clone_to_owned()?;
+        let file = match &self.file {
+            File::WithHeader(_) => File::WithHeader(file),
+            File::Crate(_) | File::Plain(_) => File::Plain(file),
+        };
+        Ok(Self {
+            is_only_written: true,
+            ..Self::of(file, self.name, self.offloads)
+        })
     }
 
     /// Whether this process could make one, without making one: `/dev/net/tun` is there and may be opened. Making it also takes
@@ -111,23 +197,32 @@ impl Device for TunDevice {
 
     fn receive_with(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         buffer.clear();
-        buffer.reserve(LONGEST_READ);
+        buffer.reserve(vnet::LENGTH + LONGEST_READ);
         let mut header = [0; vnet::LENGTH];
+        let file = self.as_fd();
+        let mut read_whole = || uninterrupted(|| Ok(rustix::io::read(file, rustix::buffer::spare_capacity(buffer))?));
         let received = match &self.file {
-            File::Plain(interface) => {
-                let file = syscall::borrow(interface, interface.as_raw_fd());
-                uninterrupted(|| Ok(rustix::io::read(file, rustix::buffer::spare_capacity(buffer))?))
+            File::Crate(_) | File::Plain(_) => read_whole(),
+            File::WithHeader(_) if self.expects_large => {
+                uninterrupted(|| syscall::read_header_and_body(file, &mut header, buffer))
             }
-            File::WithHeader(file) => {
-                uninterrupted(|| syscall::read_header_and_body(file.as_fd(), &mut header, buffer))
-            }
+            // Two pieces cost the kernel more than it does to move a small packet to the beginning.
+            File::WithHeader(_) => read_whole().inspect(|_| {
+                if let Some(first) = buffer.first_chunk() {
+                    header = *first;
+                    buffer.drain(..vnet::LENGTH);
+                }
+            }),
         };
         match received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
             Err(error) => Err(error),
-            Ok(_) if matches!(self.file, File::Plain(_)) => Ok(Received::Packet(Offload::default())),
+            Ok(_) if !matches!(self.file, File::WithHeader(_)) => Ok(Received::Packet(Offload::default())),
             Ok(length) if length < vnet::LENGTH => Ok(Received::Refused(vnet::BadOffload::Truncated)),
-            Ok(_) => Ok(vnet::read(&header, buffer).map_or_else(Received::Refused, Received::Packet)),
+            Ok(length) => {
+                self.expects_large = length > SMALL;
+                Ok(vnet::read(&header, buffer).map_or_else(Received::Refused, Received::Packet))
+            }
         }
     }
 
@@ -158,6 +253,10 @@ impl Device for TunDevice {
     fn offloads(&self) -> Offloads {
         self.offloads
     }
+
+    fn is_only_written(&self) -> bool {
+        self.is_only_written
+    }
 }
 
 impl TunDevice {
@@ -177,26 +276,43 @@ impl TunDevice {
         }
     }
 
-    fn write(&self, packet: &[u8], offload: Offload) -> io::Result<()> {
-        let header = vnet::write(packet, offload);
-        uninterrupted(|| match &self.file {
-            File::Plain(interface) => interface.send(packet),
-            File::WithHeader(file) => Ok(rustix::io::writev(
-                file,
-                &[IoSlice::new(&header), IoSlice::new(packet)],
-            )?),
-        })
-        .map(drop)
+    fn write(&mut self, packet: &[u8], offload: Offload) -> io::Result<()> {
+        let mut record = std::mem::take(&mut self.record);
+        let file = self.output.as_ref().map_or_else(|| self.as_fd(), AsFd::as_fd);
+        let written = match &self.file {
+            File::Crate(_) | File::Plain(_) => uninterrupted(|| Ok(rustix::io::write(file, packet)?)),
+            File::WithHeader(_) if packet.len() <= SMALL => {
+                record.clear();
+                record.extend_from_slice(&vnet::write(packet, offload));
+                record.extend_from_slice(packet);
+                uninterrupted(|| Ok(rustix::io::write(file, &record)?))
+            }
+            File::WithHeader(_) => {
+                let header = vnet::write(packet, offload);
+                let pieces = [IoSlice::new(&header), IoSlice::new(packet)];
+                uninterrupted(|| Ok(rustix::io::writev(file, &pieces)?))
+            }
+        };
+        self.record = record;
+        written.map(drop)
     }
 }
 
 impl AsFd for TunDevice {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.file {
-            File::Plain(interface) => syscall::borrow(interface, interface.as_raw_fd()),
-            File::WithHeader(file) => file.as_fd(),
+            File::Crate(interface) => syscall::borrow(interface, interface.as_raw_fd()),
+            File::Plain(file) | File::WithHeader(file) => file.as_fd(),
         }
     }
+}
+
+/// As much as the kernel has; `None` where it has none.
+fn set_offload(file: &OwnedFd) -> Option<Offloads> {
+    let taken = ASKED
+        .iter()
+        .find(|(bits, _)| syscall::set_tun_offload(file, *bits).is_ok());
+    taken.map(|(_, offloads)| *offloads)
 }
 
 /// What is asked of the kernel, the most first: the bits of `TUN_F_...`, and what they mean. UDP came with Linux 6.2, both families at once.
@@ -238,6 +354,9 @@ const UDP6: u32 = 0x40;
 
 /// A packet of IPv6 has its header beside what its length field tells.
 const LONGEST_READ: usize = LARGEST_PACKET + 40;
+
+/// A packet of so many bytes is copied in less time than it takes the kernel to look at a second piece; one of 64 kB is not.
+const SMALL: usize = 2048;
 
 /// Why there is no TUN device, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -164,6 +164,7 @@ const LAB_FILE: &str = "\
 profile = \"linux6\"       # or \"classic\", a kernel of the ip_conntrack days
 memory = \"1G\"            # what the machine has; it makes nf_conntrack_max
 offload = true           # for nflab up: devices carry packets that stand for many (TSO, USO, GRO); an interface may say it, too
+workers = 2              # for nflab up: threads that carry packets; as many as there are cores unless given
 [sysctl]
 \"net.netfilter.nf_conntrack_tcp_loose\" = 0
 [interface.lan]

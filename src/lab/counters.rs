@@ -1,12 +1,35 @@
-//! What passed an interface of a live lab. One thread counts; others look.
+//! What passed an interface of a live lab. Each worker counts its own packets; others look.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Packets of one interface. What hosts send each other doesn't count as received.
-#[derive(Debug, Default)]
-pub struct PortCounters {
+/// An interface, for who looks.
+#[derive(Clone, Debug, Default)]
+pub struct InterfaceCounters {
     /// What its devices leave to the router and take unfinished, by name; none where offload is off.
     pub offloads: Vec<&'static str>,
+    /// By how many workers its packets are read.
+    pub queues: usize,
+    /// What each worker counted.
+    pub of_workers: Vec<Arc<PortCounters>>,
+}
+
+impl InterfaceCounters {
+    /// The sums of all workers, with their names.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        let mut sums = PortCounters::default().named();
+        for worker in &self.of_workers {
+            for ((_, sum), (_, count)) in sums.iter_mut().zip(worker.named()) {
+                *sum += count;
+            }
+        }
+        sums
+    }
+}
+
+/// Packets of one interface that one worker carried. What hosts send each other doesn't count as received.
+#[derive(Debug, Default)]
+pub struct PortCounters {
     pub received: Counter,
     pub sent: Counter,
     /// Relayed from host to host.

@@ -4,6 +4,7 @@
 //! profile = "classic"     # or "linux6"; profile.window_tracking = true for the patch of the classic days
 //! memory = "128M"         # what the machine has: it makes nf_conntrack_max
 //! offload = true          # of `up`: devices carry packets that stand for many; `[interface.NAME]` may say it, too
+//! workers = 2             # of `up`: threads that carry packets; as many as there are cores unless given
 //! [sysctl]
 //! "net.netfilter.nf_conntrack_tcp_loose" = 0
 //! [interface.lan]
@@ -47,6 +48,8 @@ pub struct LabFile {
     pub window_tracking: Option<bool>,
     /// The machine's, in bytes; `None`: enough for a table of any size.
     pub memory: Option<u64>,
+    /// How many threads carry a live lab's packets, 1 to [`MOST_WORKERS`]; `None` where the file does not say.
+    pub workers: Option<u8>,
     /// The text that it was read from; positions count in it.
     pub source: Source,
     /// As written: whether a lab has the keys is not known here.
@@ -262,6 +265,9 @@ pub enum LabFileError {
 
 /// What a TUN has before anyone sets it.
 pub const DEFAULT_MTU: u32 = 1500;
+
+/// Threads that may carry a live lab's packets: so many queues a device has in the kernel, of which a worker needs two.
+pub const MOST_WORKERS: usize = 128;
 
 #[cfg(test)]
 mod tests;

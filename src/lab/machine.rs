@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::conversation::Hosts;
-use super::counters::PortCounters;
+use super::counters::InterfaceCounters;
 use super::file::LabFile;
 use super::files::{Files, Needs, Opener};
 use super::kernel_log::KernelLog;
@@ -178,7 +178,7 @@ pub struct Machine {
     /// The kernel's log, as `dmesg` shows it.
     pub(crate) log: KernelLog,
     /// What passed its interfaces, where devices are behind them.
-    pub(crate) ports: Vec<(InterfaceName, Arc<PortCounters>)>,
+    pub(crate) ports: Vec<(InterfaceName, InterfaceCounters)>,
     /// Copies that people at a prompt try their packets on.
     pub(super) trials: Trials,
     modules: Vec<String>,
@@ -253,7 +253,7 @@ impl Machine {
     }
 
     /// What passed an interface.
-    pub(crate) fn counters(&self, name: InterfaceName) -> Option<&PortCounters> {
+    pub(crate) fn counters(&self, name: InterfaceName) -> Option<&InterfaceCounters> {
         let port = self.ports.iter().find(|(port, _)| *port == name)?;
         Some(&port.1)
     }

@@ -74,7 +74,7 @@ impl Lab {
 
     /// The same lab for another thread, which calls its tools while this one carries packets: one router, one log, one set of open ports; the
     /// clock, what `modprobe` loaded and what became of the last packet are its own. `None` while there are as many as there are places for: one, but for
-    /// `Self::make_places`.
+    /// [`Self::make_places`].
     pub fn beside(&self) -> Option<Self> {
         let router = self.machine.router();
         let worker = (BESIDE..router.places()).find_map(|place| router.worker(place))?;
@@ -92,8 +92,8 @@ impl Lab {
         })
     }
 
-    /// Makes places for so many that carry packets, this lab one of them. False where a table has its counters already, which are by place.
-    pub(crate) fn make_places(&mut self, count: usize) -> bool {
+    /// Makes places for so many that carry packets or call tools, this lab one of them. False where a table has its counters already, which are by place.
+    pub fn make_places(&mut self, count: usize) -> bool {
         if self.machine.router().places() >= count {
             return true;
         }

@@ -20,6 +20,10 @@ pub struct DrivenLab {
     /// The interface of each port, in the order of the lab file.
     interfaces: Vec<InterfaceId>,
     followers: Followers,
+    /// Of the next packet.
+    number: u64,
+    /// How many workers number packets: each has every so manieth number.
+    numbered_by: u64,
 }
 
 impl DrivenLab {
@@ -39,13 +43,40 @@ impl DrivenLab {
             lab,
             interfaces,
             followers: Followers::default(),
+            number: 1,
+            numbered_by: 1,
         }
+    }
+
+    /// So many workers of one lab (at least this one), each for a loop of its own; for a lab that [`Lab::make_places`] gave the places, after
+    /// [`Self::commands`], and before any packet. Fewer where there are no more places.
+    pub fn workers(mut self, count: usize) -> Vec<Self> {
+        let mut others: Vec<Self> = (1..count).map_while(|_| self.other()).collect();
+        self.numbered_by = others.len() as u64 + 1;
+        for (worker, number) in others.iter_mut().zip(2..) {
+            (worker.number, worker.numbered_by) = (number, self.numbered_by);
+        }
+        others.insert(0, self);
+        others
+    }
+
+    fn other(&self) -> Option<Self> {
+        let mut lab = self.lab.beside()?;
+        lab.leave_to_devices();
+        lab.set_clock(self.lab.now());
+        Some(Self {
+            lab,
+            interfaces: self.interfaces.clone(),
+            followers: self.followers.clone(),
+            number: 1,
+            numbered_by: 1,
+        })
     }
 
     /// The commands of this lab, for a [`Server`](super::server::Server). `clock` is the event loop's.
     ///
     /// # Panics
-    /// While commands that were made before are still there: they have the only worker beside that of packets.
+    /// While commands that were made before are still there: they have the place of theirs.
     pub fn commands(&self, clock: Clock) -> impl FnOnce(Waker) -> Commands + use<> {
         let lab = self.lab.beside().expect("one server serves a lab");
         let followers = self.followers.clone();
@@ -108,6 +139,8 @@ impl Driver for DrivenLab {
             return;
         };
         self.lab.set_clock(now);
+        self.lab.number_next(self.number);
+        self.number += self.numbered_by;
         if !self.followers.is_empty() {
             return self.followed(interface, packet, out);
         }

@@ -1,6 +1,7 @@
 //! What a running lab does all day: packets from its devices through the router and out again, and the clock's ticks.
 //!
-//! One thread, one `epoll`. A wakeup drains each ready device up to `BATCH` packets and then looks at the others, so that a flood on one
+//! A thread for each worker, and an `epoll` of its own: a worker reads one queue of each device, carries what it read, and writes it into its own queue of
+//! another device, so that no packet waits for two threads. What comes to one worker wakes no other. A wakeup drains each ready device up to `BATCH` packets and then looks at the others, so that a flood on one
 //! interface stops no other. What leaves because of them leaves at once, but for what may be joined (`joining`), which leaves with the batch.
 //! Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own ([`super::server`]).
 
@@ -72,7 +73,8 @@ pub enum Stopped {
 pub struct EventLoop<D> {
     pub driver: D,
     pub ports: Vec<Port>,
-    pub tick_every: Duration,
+    /// `None`: never. Of several loops of a lab the first does it.
+    pub tick_every: Option<Duration>,
     /// Of each port's devices.
     joining: Vec<Vec<Joining>>,
     signals: Option<OwnedFd>,
@@ -100,7 +102,7 @@ impl<D: Driver> EventLoop<D> {
             driver,
             joining: ports.iter().map(joining).collect(),
             ports,
-            tick_every: Duration::from_millis(100),
+            tick_every: Some(TICK),
             signals,
             stop: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
             clock,
@@ -117,22 +119,22 @@ impl<D: Driver> EventLoop<D> {
         self.register(&epoll)?;
         let mut buffer = Vec::new();
         let mut events = Vec::with_capacity(64);
-        let mut next_tick = Instant::now();
+        let mut next_tick = self.tick_every.map(|_| Instant::now());
         loop {
-            let wait = next_tick.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
+            let wait = next_tick.map(|next| next.saturating_duration_since(Instant::now()));
+            let timeout = wait.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
             events.clear();
-            match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+            match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if Instant::now() >= next_tick {
+            if next_tick.is_some_and(|next| Instant::now() >= next) {
                 let now = self.clock.now();
                 let (ports, joining) = (&mut self.ports, &mut self.joining);
                 self.driver
                     .tick(now, &mut |port, packet| deliver(ports, joining, port, packet));
                 self.flush();
-                next_tick = Instant::now() + self.tick_every;
+                next_tick = self.tick_every.map(|every| Instant::now() + every);
             }
             for event in &events {
                 match Token::from(event.data.u64()) {
@@ -164,6 +166,7 @@ impl<D: Driver> EventLoop<D> {
             .iter()
             .enumerate()
             .flat_map(|(index, port)| (0..port.devices.len()).map(move |device| (index, device)))
+            .filter(|(port, device)| !self.ports[*port].devices[*device].is_only_written())
         {
             add(
                 self.ports[port].devices[device].as_fd(),
@@ -306,6 +309,56 @@ impl From<u64> for Token {
     }
 }
 
+/// Runs the loops of one lab, the first in this thread and the others in threads of their own, until the first has ended or any has failed; then the
+/// others are stopped.
+pub fn run_all<D: Driver + Send>(loops: &mut [EventLoop<D>]) -> io::Result<Stopped> {
+    let Some((first, others)) = loops.split_first_mut() else {
+        return Ok(Stopped::Asked);
+    };
+    let stopper = first.stopper();
+    let stoppers: Vec<Stopper> = others.iter().map(EventLoop::stopper).collect();
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (at, other) in others.iter_mut().enumerate() {
+            let stops_all = StopsAll(stopper.clone());
+            let name = format!("nflab-worker-{}", at + 1);
+            let begun = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
+                let _stops_all = stops_all;
+                other.run()
+            });
+            match begun {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    stoppers.iter().for_each(Stopper::stop);
+                    return Err(error);
+                }
+            }
+        }
+        let stopped = first.run();
+        stoppers.iter().for_each(Stopper::stop);
+        let mut failed = None;
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => failed = Some(error),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        failed.map_or(stopped, Err)
+    })
+}
+
+/// However a worker ends, the lab ends with it: a queue that nobody reads is a lab that loses packets.
+struct StopsAll(Stopper);
+
+impl Drop for StopsAll {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// How often time is let do its work.
+const TICK: Duration = Duration::from_millis(100);
 /// Packets taken from a device before the others get their turn.
 const BATCH: usize = 64;
 /// `struct signalfd_siginfo` has this size in every kernel; see signalfd(2).

@@ -70,6 +70,23 @@ fn call(bench: &Bench, lab: &str, args: &[&str]) -> Ran {
 }
 
 #[test]
+fn so_many_workers_are_refused() {
+    let bench = Bench::new();
+    for (workers, expected) in [
+        (
+            "0",
+            "--workers 0: expected 1 to 128, since the kernel gives a device no more queues; leave it out",
+        ),
+        ("129", "--workers 129: expected 1 to 128"),
+        ("many", "invalid value 'many' for '--workers <N>'"),
+    ] {
+        let refused = bench.nflab(&["up", "--workers", workers, "lab.toml"]);
+        assert_eq!(refused.code, 2, "{}", refused.err);
+        assert!(refused.err.contains(expected), "{}", refused.err);
+    }
+}
+
+#[test]
 fn up_tools_exec_and_down() {
     let bench = Bench::new();
     let Some(mut lab) = up(&bench) else { return };

@@ -75,7 +75,11 @@ fn signalled(test: &str, signal: Signal) {
 /// A lab with two hosts, a device in the namespace it was started in, a rule, a flow, and a program in a host.
 fn up(test: &str) -> Option<(Lab, Seen, Process)> {
     let scratch = Scratch::new(test, &["ping", "unshare", "nsenter"])?;
-    let lab = scratch.up(&format!("{ROUTER}[interface.spare]\naddress = [\"10.9.0.1/24\"]\n"));
+    // Who ends by a signal has one worker, and who is taken down or killed has several.
+    let workers = if ["end-down", "end-kill"].contains(&test) { 4 } else { 1 };
+    let lab = scratch.up(&format!(
+        "workers = {workers}\n{ROUTER}[interface.spare]\naddress = [\"10.9.0.1/24\"]\n"
+    ));
     lab.tool(&[
         "iptables", "-A", "FORWARD", "-m", "state", "--state", "NEW", "-j", "ACCEPT",
     ])

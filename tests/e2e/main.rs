@@ -19,3 +19,4 @@ mod talk;
 mod terminal;
 mod tftp;
 mod web;
+mod workers;

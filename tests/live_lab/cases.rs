@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nflab::device::{Device, TunDevice};
 use nflab::lab::file::LabFile;
 use nflab::lab::request::Request;
 use nflab::live::clock::Clock;
@@ -48,6 +49,10 @@ pub(super) const ALL: &[(&str, fn())] = &[
     ("exec_gives_the_commands_status", exec_gives_the_commands_status),
     ("tools_find_the_lab", tools_find_the_lab),
     ("a_user_namespace_does_as_well", a_user_namespace_does_as_well),
+    (
+        "a_device_of_one_queue_is_read_by_one_worker",
+        a_device_of_one_queue_is_read_by_one_worker,
+    ),
     (
         "segments_are_what_the_kernel_cuts",
         offload::segments_are_what_the_kernel_cuts,
@@ -226,6 +231,48 @@ fn with_lab(scratch: &Scratch, text: &str, work: impl FnOnce(&LiveLab)) -> Event
     }
     downed.unwrap();
     event_loop
+}
+
+/// Where somebody has made the device with one queue, all workers write to it, and the first reads it; else each has a queue.
+fn a_device_of_one_queue_is_read_by_one_worker() {
+    let scratch = Scratch::new("queues");
+    let path = PathBuf::from("/run/netns");
+    let namespace = Namespace::create(&path, format!("{}-one", scratch.name)).unwrap();
+    namespace
+        .run(|| {
+            let made = Command::new("ip")
+                .args(["tuntap", "add", "dev", "single", "mode", "tun"])
+                .status();
+            assert!(made.unwrap().success(), "iproute2 makes a device of one queue");
+            for (name, offload, are_read) in [
+                ("single", false, [true, false]),
+                ("two", true, [true; 2]),
+                ("three", false, [true; 2]),
+            ] {
+                let mut queues = TunDevice::open_queues(name, offload, 2).unwrap();
+                let read: Vec<bool> = queues.iter().map(|queue| !queue.is_only_written()).collect();
+                assert_eq!(read, are_read, "{name}");
+                assert_eq!(queues[1].offloads(), queues[0].offloads(), "{name}");
+                assert_eq!(queues[0].offloads().checksum, offload, "{name}");
+                let mut netlink = Netlink::open().unwrap();
+                let index = netlink.index(name).unwrap().unwrap();
+                fs::write(format!("/proc/sys/net/ipv6/conf/{name}/addr_gen_mode"), "1").unwrap();
+                netlink.leave_out_queueing(index).unwrap();
+                netlink.set_up(index).unwrap();
+                for queue in &mut queues {
+                    queue.send(&[0x45; 20]).unwrap();
+                }
+                let counted = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+                let of_device = counted
+                    .lines()
+                    .find(|line| line.trim_start().starts_with(name))
+                    .unwrap();
+                let packets = of_device.split_ascii_whitespace().nth(2).unwrap();
+                assert_eq!(packets, "2", "what each sent has come in: {of_device}");
+            }
+        })
+        .unwrap();
+    namespace.remove().unwrap();
 }
 
 fn ping(from: &Namespace, to: &str) -> PingOutcome {

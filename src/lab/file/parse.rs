@@ -7,7 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::value::in_order;
 use super::{
-    DEFAULT_MTU, Host, Interface, LabFile, Position, Problem, Route, Source, SourceError, Sysctl, is_plain_name,
+    DEFAULT_MTU, Host, Interface, LabFile, MOST_WORKERS, Position, Problem, Route, Source, SourceError, Sysctl,
+    is_plain_name,
 };
 use crate::base::{Family, InterfaceName};
 use crate::conntrack::{Profile, memory};
@@ -75,6 +76,7 @@ impl Reader {
                 "profile" => self.profile(value),
                 "memory" => self.memory(value),
                 "offload" => {}
+                "workers" => self.workers(value),
                 "sysctl" => self.sysctls("", key, value),
                 "interface" => {
                     for (name, value) in self.named_tables(key, value) {
@@ -90,7 +92,16 @@ impl Reader {
                 _ => self.unknown_key(
                     key,
                     "at the top of a lab file",
-                    &["profile", "memory", "offload", "sysctl", "interface", "route", "host"],
+                    &[
+                        "profile",
+                        "memory",
+                        "offload",
+                        "workers",
+                        "sysctl",
+                        "interface",
+                        "route",
+                        "host",
+                    ],
                 ),
             }
         }
@@ -170,6 +181,25 @@ impl Reader {
                 "this is no machine's memory",
                 "expected 1M to 64T: a number with K, M or G, or of bytes",
                 "write it like memory = \"128M\"",
+            );
+        }
+    }
+
+    fn workers(&mut self, value: Value<'_, '_>) {
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.as_str().replace('_', ""),
+            _ => String::new(),
+        };
+        self.file.workers = text
+            .parse()
+            .ok()
+            .filter(|&count: &u8| (1..=MOST_WORKERS).contains(&count.into()));
+        if self.file.workers.is_none() {
+            self.problem(
+                value.span(),
+                "so many workers carry no lab's packets",
+                format!("expected 1 to {MOST_WORKERS}, since the kernel gives a device no more queues"),
+                "write it like workers = 2, or leave it out for one worker on each core",
             );
         }
     }
@@ -286,6 +316,15 @@ impl Reader {
                 "interface" => interface = Some(self.known_interface(value)),
                 "address" => addresses = Some(self.addresses(value)),
                 "gateway" => gateways = self.texts(value, "an address").into_iter().collect(),
+                of_interface @ ("offload" | "mtu") => {
+                    self.problem(
+                        key.span(),
+                        format!("`{of_interface}` is the interface's, and all of its hosts share it"),
+                        "expected one of `interface`, `address`, `gateway`",
+                        "write it in the table of the host's interface, such as [interface.lan], or leave it out",
+                    );
+                    misspelt = true;
+                }
                 _ => {
                     self.unknown_key(key, &place, &["interface", "address", "gateway"]);
                     misspelt = true;

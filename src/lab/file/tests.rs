@@ -116,6 +116,14 @@ error: unknown key `adress` in [interface.lan]
 }
 
 #[test]
+fn a_lab_has_the_workers_that_its_file_says() {
+    for (top, workers) in [("", None), ("workers = 1\n", Some(1)), ("workers = 1_28\n", Some(128))] {
+        let file = LabFile::parse("lab.toml", &format!("{top}[interface.lan]\naddress = []\n")).unwrap();
+        assert_eq!(file.workers, workers, "{top}");
+    }
+}
+
+#[test]
 fn offload_is_on_unless_the_lab_or_the_interface_says_otherwise() {
     for (top, of_lan, is_on) in [
         ("", "", true),
@@ -196,6 +204,19 @@ fn everything_that_is_wrong_is_found_at_its_place() {
             "interface lan has an IPv6 address and an MTU of 1000",
         ),
         ("offload = 1", "1:11", "`offload` is a TOML integer"),
+        (
+            "[host.x]\noffload = false",
+            "2:1",
+            "`offload` is the interface's, and all of its hosts share it",
+        ),
+        (
+            "[host.x]\nmtu = 1400",
+            "2:1",
+            "`mtu` is the interface's, and all of its hosts share it",
+        ),
+        ("workers = 0", "1:11", "so many workers carry no lab's packets"),
+        ("workers = 129", "1:11", "so many workers carry no lab's packets"),
+        ("workers = \"all\"", "1:11", "so many workers carry no lab's packets"),
         (
             "[interface.lan]\naddress = []\noffload = \"no\"",
             "3:11",

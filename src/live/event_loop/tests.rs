@@ -28,7 +28,7 @@ impl Driver for Relay {
 fn packets_and_ticks() {
     let ((one, far_one), (two, far_two)) = (port(), port());
     let mut event_loop = EventLoop::new(Relay::default(), vec![one, two], Clock::new(), None).unwrap();
-    event_loop.tick_every = Duration::from_millis(5);
+    event_loop.tick_every = Some(Duration::from_millis(5));
     let stopper = event_loop.stopper();
     let thread = std::thread::spawn(move || {
         let stopped = event_loop.run().unwrap();
