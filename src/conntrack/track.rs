@@ -497,6 +497,7 @@ impl Table {
                 *started = cx.now;
             }
             let Err(holder) = self.insert_hashed(flow, &state, tracking.hash) else {
+                self.entered_crowd(flow, &mut state);
                 return Ok(Entered::New);
             };
             state.status.clear(Status::CONFIRMED);

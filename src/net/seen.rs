@@ -93,8 +93,9 @@ impl RoutesSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Random;
+    use crate::base::{MarkMask, Random};
     use crate::net::example::{BARE, LAN, Make, WAN, net, set, udp};
+    use crate::net::{RoutingRule, RuleAction};
 
     #[test]
     fn a_place_is_small() {
@@ -130,7 +131,20 @@ mod tests {
         ];
         let (mut seen, mut net) = (RoutesSeen::default(), net());
         let mut again = 0;
-        for _ in 0..20_000 {
+        for step in 0..20_000 {
+            if step == 10_000 {
+                let by_mark = RoutingRule {
+                    mark: MarkMask { value: 1, mask: 1 },
+                    ..RoutingRule::new(RuleAction::Prohibit)
+                };
+                let by_tos = RoutingRule {
+                    tos: 4,
+                    ..RoutingRule::new(RuleAction::Unreachable)
+                };
+                net.add_rule(by_mark).unwrap();
+                net.add_rule(by_tos).unwrap();
+                seen.forget();
+            }
             if random.below(1000) == 0 {
                 let knob = format!("conf.lan.{}", knobs[random.below(6) as usize]);
                 set(&mut net, &[(&knob, i64::from(random.below(2)))]);
@@ -139,7 +153,8 @@ mod tests {
             let mut drawn = || addresses[random.below(addresses.len() as u32) as usize];
             let make = udp(drawn(), drawn(), 1);
             let input = [LAN, WAN, BARE][random.below(3) as usize];
-            let mut packet = Make { input, ..make }.packet();
+            let tos = [0, 4][random.below(2) as usize];
+            let mut packet = Make { input, tos, ..make }.packet();
             packet.mark = random.below(2);
             let question = Question::of(&packet, input);
             again += usize::from(

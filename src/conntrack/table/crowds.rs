@@ -11,7 +11,7 @@ use super::Table;
 use crate::base::sync::{Mutex, Ordering};
 use crate::base::{PortRange, Time};
 use crate::conntrack::flow::SHORTENED;
-use crate::conntrack::{Direction, Endpoint, Flow, Status, Tuple, Zone};
+use crate::conntrack::{Direction, Endpoint, Flow, FlowState, Status, Tuple, Zone};
 
 /// Replies that differ only in the port that they go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,20 +213,33 @@ impl Table {
         self.crowds.forget(&flow.reply());
     }
 
+    /// A flow has just come into the table, and its lock is held: where its destination is crowded its port is taken from now on.
+    #[inline]
+    pub(in crate::conntrack) fn entered_crowd(&self, flow: &Flow, state: &mut FlowState) {
+        if state.status.has(Status::SRC_NAT) && self.crowds.any.load(Ordering::Acquire) {
+            self.note(&flow.reply(), flow, state);
+        }
+    }
+
+    fn note(&self, reply: &Tuple, flow: &Flow, state: &mut FlowState) {
+        if flow.zone() == Zone::default()
+            && let Some(crowd) = self.crowds.find(reply, false)
+        {
+            state.is_in_crowd = true;
+            crowd.0.lock().note(reply.destination.id, state.deadline);
+        }
+    }
+
     /// Whose reply this is, as far as it is a flow of the table that lives: its port is taken for so long.
     pub(super) fn note_in_crowd(&self, now: Time, flow: &Flow, direction: Direction) {
-        if direction != Direction::Reply || flow.zone() != Zone::default() || !self.crowds.any.load(Ordering::Acquire) {
+        if direction != Direction::Reply || !self.crowds.any.load(Ordering::Acquire) {
             return;
         }
-        let reply = flow.reply();
         let mut state = flow.lock();
         let is_there = state.status.has(Status::CONFIRMED) && !state.status.has_any(Status::DYING.or(Status::CLASHES));
         if !is_there || state.is_expired(now) {
             return;
         }
-        if let Some(crowd) = self.crowds.find(&reply, false) {
-            state.is_in_crowd = true;
-            crowd.0.lock().note(reply.destination.id, state.deadline);
-        }
+        self.note(&flow.reply(), flow, &mut state);
     }
 }

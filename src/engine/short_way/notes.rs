@@ -11,6 +11,8 @@ use crate::rule::Table;
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Notes {
     taken: Option<Noted>,
+    /// For the next ones to be taken: of a packet that has no short way they come to nothing each time, and must cost no memory.
+    spare: Vec<Tally>,
 }
 
 /// A way, as far as it was nothing but what the next packet alike will meet too.
@@ -33,7 +35,7 @@ impl Notes {
     pub(super) fn begin(&mut self, key: PlainKey) {
         self.taken = Some(Noted {
             key,
-            counted: Vec::new(),
+            counted: std::mem::take(&mut self.spare),
             before_tracking: None,
             rewritten: Vec::new(),
             filter: None,
@@ -41,7 +43,13 @@ impl Notes {
     }
 
     pub(super) fn take(&mut self) -> Option<Noted> {
-        self.taken.take().filter(|noted| noted.before_tracking.is_some())
+        match &self.taken {
+            Some(noted) if noted.before_tracking.is_some() => self.taken.take(),
+            _ => {
+                self.stop();
+                None
+            }
+        }
     }
 
     /// Whether notes are taken of the packet at hand.
@@ -54,7 +62,15 @@ impl Notes {
     #[inline]
     pub(in crate::engine) fn stop(&mut self) {
         if self.taken.is_some() {
-            self.taken = None;
+            self.throw_away();
+        }
+    }
+
+    #[cold]
+    fn throw_away(&mut self) {
+        if let Some(Noted { mut counted, .. }) = self.taken.take() {
+            counted.clear();
+            self.spare = counted;
         }
     }
 
@@ -62,7 +78,7 @@ impl Notes {
     #[inline]
     pub(in crate::engine) fn asks(&mut self, rule: &BoundRule) {
         if self.taken.is_some() && !rule.traits.is_plain {
-            self.taken = None;
+            self.throw_away();
         }
     }
 
@@ -83,7 +99,7 @@ impl Notes {
                     noted.filter = Some(word);
                 }
             }
-            _ => self.taken = None,
+            _ => self.throw_away(),
         }
     }
 
