@@ -1,5 +1,7 @@
 //! What is written down of a packet's long way as it goes it, so that the next one alike need not.
 
+use smallvec::SmallVec;
+
 use super::super::bound::BoundRule;
 use super::super::counting::{Counter, Tally};
 use super::super::observer::LastWord;
@@ -8,11 +10,20 @@ use crate::packet::PlainKey;
 use crate::rule::Table;
 
 /// What the walk and the stages say of the packet at hand. Most packets nobody takes notes of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::engine) struct Notes {
     taken: Option<Noted>,
     /// For the next ones to be taken: of a packet that has no short way they come to nothing each time, and must cost no memory.
     spare: Vec<Tally>,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self {
+            taken: None,
+            spare: Vec::with_capacity(16),
+        }
+    }
 }
 
 /// A way, as far as it was nothing but what the next packet alike will meet too.
@@ -24,7 +35,7 @@ pub(super) struct Noted {
     /// How many of them stand before tracking.
     pub(super) before_tracking: Option<usize>,
     /// The ends that NAT rewrote.
-    pub(super) rewritten: Vec<Manip>,
+    pub(super) rewritten: SmallVec<[Manip; 4]>,
     pub(super) filter: Option<LastWord>,
 }
 
@@ -37,7 +48,7 @@ impl Notes {
             key,
             counted: std::mem::take(&mut self.spare),
             before_tracking: None,
-            rewritten: Vec::new(),
+            rewritten: SmallVec::new(),
             filter: None,
         });
     }
