@@ -131,7 +131,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// `Router::tracks`, of what this packet sees.
-    fn tracks(&self, family: Family) -> bool {
+    pub(super) fn tracks(&self, family: Family) -> bool {
         self.live.of(family).needs_conntrack || self.config.always_track
     }
 

@@ -29,6 +29,10 @@ impl<O: Observer> Pass<'_, O> {
     /// Carries a packet that came in, if its like has been carried before. `None`: nothing was done, and it has to go the long way.
     #[inline]
     pub(super) fn short_way(&mut self, transit: &mut Transit) -> Option<Report> {
+        // Only what belongs to a flow has one.
+        if !self.tracks(transit.packet.family()) {
+            return None;
+        }
         let key = PlainKey::of(&transit.packet)?;
         let input = transit.packet.input?;
         let ways = &mut self.worker.short_ways;
