@@ -1,4 +1,4 @@
-//! How many instructions a packet takes on each of nine ways, counted by callgrind, and held against `benches/instructions.txt`: a slip is seen
+//! How many instructions a packet takes on each of eleven ways, counted by callgrind, and held against `benches/instructions.txt`: a slip is seen
 //! without a clock.
 //!
 //! ```sh
@@ -35,7 +35,7 @@ struct Way {
     carry: fn(),
 }
 
-const WAYS: [Way; 9] = [
+const WAYS: [Way; 11] = [
     Way {
         name: "untracked-udp",
         carry: || known_udp(&format!("*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n{STATE}")),
@@ -43,6 +43,14 @@ const WAYS: [Way; 9] = [
     Way {
         name: "known-udp",
         carry: || known_udp(STATE),
+    },
+    Way {
+        name: "known-udp-batches",
+        carry: || known_udp_in_batches(STATE),
+    },
+    Way {
+        name: "known-tcp-batches",
+        carry: known_tcp_in_batches,
     },
     Way {
         name: "known-udp-masqueraded",
@@ -219,9 +227,30 @@ fn known_udp(rules: &str) {
     carry(&mut setup, &[(lan, out), (wan, back)]);
 }
 
+/// The same, thirty-two packets at once.
+fn known_udp_in_batches(rules: &str) {
+    let mut setup = Setup::new(rules);
+    let (lan, wan) = (setup.lan, setup.wan);
+    let out = udp((CLIENT, 4000), (SERVER, 53), 32);
+    let left = setup.forward(lan, &out);
+    let back = udp((SERVER, 53), source_of(&left), 32);
+    setup.forward(wan, &back);
+    carry_batches(&mut setup, &[(lan, out), (wan, back)]);
+}
+
+fn known_tcp_in_batches() {
+    let (mut setup, packets) = connection(STATE);
+    carry_batches(&mut setup, &packets);
+}
+
 /// A connection that sends, and is answered.
 fn known_tcp() {
-    let mut setup = Setup::new(HOME);
+    let (mut setup, packets) = connection(HOME);
+    carry(&mut setup, &packets);
+}
+
+fn connection(rules: &str) -> (Setup, Vec<(InterfaceId, Vec<u8>)>) {
+    let mut setup = Setup::new(rules);
     let (lan, wan) = (setup.lan, setup.wan);
     let (client, server) = ((CLIENT, 4000), (SERVER, 80));
     let left = setup.forward(lan, &tcp(client, server, flags::SYN, (1000, 0), 0));
@@ -236,7 +265,7 @@ fn known_tcp() {
         packets.push((wan, tcp(server, outside, flags::ACK, (theirs, own), 20)));
         theirs += 20;
     }
-    carry(&mut setup, &packets);
+    (setup, packets)
 }
 
 /// Each packet a flow of its own, in a table that has some.
@@ -262,6 +291,24 @@ fn carry(setup: &mut Setup, packets: &[(InterfaceId, Vec<u8>)]) {
         left += setup.receive(*interface, black_box(bytes)).1.len();
     });
     assert_eq!(left as u64, PACKETS, "every packet has to get through");
+}
+
+/// The same in batches.
+fn carry_batches(setup: &mut Setup, packets: &[(InterfaceId, Vec<u8>)]) {
+    const BATCH: usize = 32;
+    let packets: Vec<_> = (0..PACKETS as usize)
+        .map(|number| packets[number % packets.len()].clone())
+        .collect();
+    let mut left = 0;
+    // The count of packets is the counted function's: so it is called once a packet, and most calls do nothing.
+    the_counted_packets(|number| {
+        if number % BATCH == 0 {
+            let batch = &packets[number..packets.len().min(number + BATCH)];
+            left += setup.receive_batch(black_box(batch));
+        }
+    });
+    let expected: usize = packets.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(left, expected, "every packet has to get through");
 }
 
 /// A capture of this many packets, read and passed.

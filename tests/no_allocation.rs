@@ -76,6 +76,25 @@ fn udp_both_ways() {
 }
 
 #[test]
+fn packets_that_came_together() {
+    let mut setup = Setup::new("*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n");
+    let out = udp((CLIENT, 4000), (SERVER, 53), 100);
+    let left = setup.forward(setup.lan, &out);
+    let back = udp((SERVER, 53), source_of(&left), 100);
+    let mut batch = vec![(setup.lan, out), (setup.wan, back)];
+    batch.extend(batch.clone());
+    let expected: usize = batch.iter().map(|(_, bytes)| bytes.len()).sum();
+    for _ in 0..4 {
+        setup.receive_batch(&batch);
+    }
+    let before = setup.workers[0].went_short();
+    let mut left = 0;
+    let count = counted(|| left = setup.receive_batch(&batch));
+    assert_eq!((left, count), (expected, 0));
+    assert_eq!(setup.workers[0].went_short(), before + batch.len() as u64);
+}
+
+#[test]
 fn tcp_both_ways() {
     let mut setup = Setup::new(RULES);
     let (client, server) = ((CLIENT, 4000), (SERVER, 80));

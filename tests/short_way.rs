@@ -17,6 +17,7 @@ use nflab::cli::TOOLBOX;
 use nflab::engine::{Event, Observer};
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;
+use nflab::packet::{ChecksumState, Offload};
 use nflab::rule::{Action, Rule, Table};
 use nflab::wire::{checksum, tcp::flags};
 
@@ -85,6 +86,9 @@ fn round(seed: u64) -> (u64, u64) {
     let labs = [0, 1].map(|_| Lab::new(&file, seed, TOOLBOX).unwrap());
     let mut two = Two { labs, told: Vec::new() };
     two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+    if draw.one_in(3) {
+        two.labs.iter_mut().for_each(Lab::leave_to_devices);
+    }
     let mostly_plain = !draw.one_in(4);
     let rules = ruleset(&mut draw, mostly_plain);
     two.tool("iptables-restore", &[], &rules);
@@ -98,10 +102,24 @@ fn round(seed: u64) -> (u64, u64) {
             } else {
                 favoured
             };
-            let (interface, bytes) = flows[which].next(&mut draw);
-            let left = two.carry(interface, &bytes);
-            flows[which].heard(interface, &left);
-            packets += 1;
+            match draw.below(8) {
+                0 => {
+                    let together: Vec<_> = (0..1 + draw.below(40)).map(|_| flows[which].next(&mut draw)).collect();
+                    two.carry_together(&together);
+                    packets += together.len() as u64;
+                }
+                1 => {
+                    let (interface, bytes) = flows[which].next(&mut draw);
+                    two.carry_unfinished(interface, &bytes, offload(&mut draw));
+                    packets += 1;
+                }
+                _ => {
+                    let (interface, bytes) = flows[which].next(&mut draw);
+                    let left = two.carry(interface, &bytes);
+                    flows[which].heard(interface, &left);
+                    packets += 1;
+                }
+            }
         }
         if draw.one_in(3) {
             let pause =
@@ -158,6 +176,48 @@ impl Two {
         left.iter().map(|it| it.bytes.clone()).collect()
     }
 
+    /// At once, and one by one.
+    fn carry_together(&mut self, packets: &[(InterfaceId, Vec<u8>)]) {
+        let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+        self.told.extend(
+            packets
+                .iter()
+                .map(|(by, bytes)| format!("together: packet by {} {}", by.0, hex(bytes))),
+        );
+        let [short, long] = &mut self.labs;
+        let mut one = Vec::new();
+        short.carry_together(packets, |report, left| one.push((report.clone(), left.to_vec())));
+        let mut other = Vec::new();
+        for (interface, bytes) in packets {
+            let (report, left) = long.carry_observed(Some(*interface), bytes, &mut Watching);
+            other.push((report, left.to_vec()));
+        }
+        for (at, (one, other)) in one.iter().zip(&other).enumerate() {
+            assert!(
+                one == other,
+                "{}\npacket {at}\n--- short\n{one:?}\n--- long\n{other:?}",
+                recently(&self.told)
+            );
+        }
+        assert_eq!(one.len(), other.len());
+    }
+
+    /// A packet of which a device leaves something to do.
+    fn carry_unfinished(&mut self, interface: InterfaceId, bytes: &[u8], offload: Offload) {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.told.push(format!("packet by {} {hex} {offload:?}", interface.0));
+        let [short, long] = &mut self.labs;
+        let mut buffers = [bytes.to_vec(), bytes.to_vec()];
+        let [first, second] = &mut buffers;
+        let (one, left) = short.carry_with(interface, (first, offload), &mut nflab::engine::Silent);
+        let (other, also_left) = long.carry_with(interface, (second, offload), &mut Watching);
+        assert!(
+            one == other && left == also_left,
+            "{}\n--- short\n{one:?} {left:?}\n--- long\n{other:?} {also_left:?}",
+            recently(&self.told)
+        );
+    }
+
     /// A few packets of all.
     fn burst(&mut self, draw: &mut Draw, flows: &mut [Conversation]) {
         for flow in flows {
@@ -181,6 +241,19 @@ impl Two {
 
 fn recently(told: &[String]) -> String {
     told[told.len().saturating_sub(12)..].join("\n")
+}
+
+fn offload(draw: &mut Draw) -> Offload {
+    let checksum = draw.pick(&[ChecksumState::Unknown, ChecksumState::Verified, ChecksumState::Partial]);
+    Offload {
+        checksum,
+        segment_size: if draw.one_in(2) {
+            draw.pick(&[1, 100, 536, 1460])
+        } else {
+            0
+        },
+        ecn: false,
+    }
 }
 
 /// Rules of every kind, of which mostly those are left that the short way can remember.

@@ -73,6 +73,16 @@ impl Setup {
         (report, self.workers[0].output())
     }
 
+    /// The same of packets that came together; how many bytes left.
+    pub(crate) fn receive_batch(&mut self, packets: &[(InterfaceId, Vec<u8>)]) -> usize {
+        let (worker, mut left) = (&mut self.workers[0], 0);
+        self.router
+            .receive_batch(worker, self.now, packets, &mut Silent, |_, output| {
+                left += output.iter().map(|it| it.bytes.len()).sum::<usize>();
+            });
+        left
+    }
+
     /// Sends a packet that has to get through, and returns what left.
     pub(crate) fn forward(&mut self, interface: InterfaceId, bytes: &[u8]) -> Vec<u8> {
         let (report, output) = self.receive(interface, bytes);

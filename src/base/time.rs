@@ -7,6 +7,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Time(u64);
 
+/// Of a second.
+const NANOSECONDS: u64 = 1_000_000_000;
+
 /// The kernel's ticks, as kernels are built.
 pub(crate) const JIFFIES_PER_SECOND: u32 = 250;
 
@@ -49,8 +52,10 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     /// Saturates at the end of time (the year 2554).
+    #[inline]
     fn add(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(rhs.as_nanos()).unwrap_or(u64::MAX)))
+        let whole = rhs.as_secs().saturating_mul(NANOSECONDS);
+        Self(self.0.saturating_add(whole.saturating_add(rhs.subsec_nanos().into())))
     }
 }
 

@@ -269,6 +269,7 @@ impl Told {
 
 impl<T> Listeners<T> {
     /// Whether anybody listens.
+    #[inline]
     pub(super) fn heard(&self) -> bool {
         self.count.load(Ordering::Relaxed) != 0
     }

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::events::EventMask;
-use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
+use super::proto::{ChecksumCheck, IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{Direction, Settings, TrackContext, Tuple, Zone};
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::{InterfaceId, JIFFIES_PER_SECOND, Time};
+use crate::packet::Packet;
 use crate::wire::tcp::is_before;
 use ends::Ends;
 pub(super) use rare::Rare;
@@ -97,6 +98,7 @@ impl Flow {
     }
 
     /// Its number in its table, which no later flow has.
+    #[inline]
     pub fn serial(&self) -> u64 {
         self.serial
     }
@@ -164,6 +166,7 @@ impl Flow {
     }
 
     /// Locks the flow. Never hold two flows' locks at once but master after expected.
+    #[inline]
     pub fn lock(&self) -> MutexGuard<'_, FlowState> {
         self.state.lock()
     }
@@ -300,6 +303,7 @@ impl Status {
     pub const CLASHES: Self = Self(1 << 12);
 
     /// All of the bits of `other`.
+    #[inline]
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -315,6 +319,7 @@ impl Status {
     }
 
     /// Puts bits in.
+    #[inline]
     pub fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -407,6 +412,27 @@ impl FlowState {
         }
     }
 
+    /// The same of a packet whose header nobody has looked at. `None` where it is not right, or the flow has something that few have, or is in a
+    /// crowd: nothing has happened then.
+    #[inline]
+    pub(super) fn packet_unseen(
+        &mut self,
+        cx: &TrackContext<'_>,
+        direction: Direction,
+        (packet, checksum): (&Packet, &mut ChecksumCheck),
+    ) -> Option<Verdict<InvalidReason, IgnoredReason>> {
+        let known = Known {
+            seen_reply: self.status.has(Status::SEEN_REPLY),
+            assured: self.status.has(Status::ASSURED),
+            sequence: None,
+        };
+        if self.rare.is_some() || self.is_in_crowd {
+            return None;
+        }
+        let verdict = self.protocol.packet_unseen(cx, &known, direction, (packet, checksum))?;
+        Some(self.lives_by(cx, verdict))
+    }
+
     #[inline]
     fn packet_by(
         &mut self,
@@ -420,6 +446,27 @@ impl FlowState {
             sequence: self.rare.as_deref().and_then(|rare| rare.sequence.as_deref()),
         };
         let verdict = self.protocol.packet(cx, &known, direction, seen);
+        self.lives_by(cx, verdict)
+    }
+
+    /// A packet that belongs goes this way: whether it is an answer.
+    #[inline]
+    pub(super) fn is_answered_by(&mut self, cx: &TrackContext<'_>, direction: Direction) {
+        if direction == Direction::Reply {
+            if !self.status.has(Status::SEEN_REPLY) {
+                self.answered_by = cx.packet;
+            }
+            self.status.set(Status::SEEN_REPLY);
+        }
+    }
+
+    /// How the flow lives on by what its tracker said.
+    #[inline]
+    fn lives_by(
+        &mut self,
+        cx: &TrackContext<'_>,
+        verdict: Verdict<InvalidReason, IgnoredReason>,
+    ) -> Verdict<InvalidReason, IgnoredReason> {
         if !matches!(verdict, Verdict::Accept { .. }) && self.protocol.is_assured_nevertheless() {
             self.status.set(Status::ASSURED);
         }
@@ -442,6 +489,7 @@ impl FlowState {
 
     /// Sets the deadline, or the life to come of a flow that is not confirmed. Timeouts are whole seconds: less stands for a negative one, which
     /// is over at once.
+    #[inline]
     pub(super) fn refresh(&mut self, now: Time, timeout: Duration) {
         let timeout = Duration::from_secs(timeout.as_secs());
         if self.status.has(Status::CONFIRMED) {
@@ -487,6 +535,7 @@ impl FlowState {
         self.set_deadline(now, self.deadline.min(now + within));
     }
 
+    #[inline]
     pub(super) fn set_deadline(&mut self, now: Time, deadline: Time) {
         if self.is_in_crowd && deadline < self.deadline {
             SHORTENED.fetch_add(1, Ordering::Relaxed);
@@ -514,6 +563,7 @@ impl FlowState {
     }
 
     /// Whether its time is over; never of a flow that is not in the table yet.
+    #[inline]
     pub fn is_expired(&self, now: Time) -> bool {
         self.status.has(Status::CONFIRMED) && self.deadline <= now
     }

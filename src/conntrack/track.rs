@@ -33,46 +33,65 @@ impl Table {
         tracked
     }
 
-    /// The same of a packet that was held against what names its flow already: it goes this way of the flow, and is to have this state.
-    /// `None` where it is not sure to: then nothing has been done, and it is to be tracked as any other. What else than [`Reason::KnownFlow`] comes of it,
-    /// `tracking` has as ever; it lacks the flow of a packet of which nothing else is to be said.
+    /// The same of a packet that was held against what names its flow already: it goes this way of the flow, and is to have this state. `tracking` gets
+    /// nothing where it has.
+    #[inline]
     pub(crate) fn track_known(
         &self,
         cx: &TrackContext<'_>,
         packet: &mut Packet,
         tracking: &mut Tracking,
         (flow, direction, expected): (&Arc<Flow>, Direction, CtState),
-    ) -> Option<Tracked> {
+    ) -> TrackedAgain {
         let mut checksum = ChecksumCheck::of(cx, packet);
-        let seen = proto::check(packet, &mut checksum).ok()?;
-        let state = flow.lock();
+        let mut state = flow.lock();
         let is_there = !state.status.has(Status::DYING) && !state.is_expired(cx.now);
         if !is_there || state_of(&state, direction) != expected {
-            return None;
+            return TrackedAgain::NotSure;
         }
-        let tracked = match self.visit(cx, packet, tracking, (flow, state, direction), &seen) {
-            Visited::Known => Tracked::Accept(Reason::KnownFlow),
-            visited => {
-                let tracked = visited.tracked(tracking)?;
-                if tracking.state != Some(CtState::Invalid) {
-                    tracking.flow = Some(Arc::clone(flow));
-                }
-                tracked
+        let verdict = match state.packet_unseen(cx, direction, (packet, &mut checksum)) {
+            Some(verdict) => verdict,
+            None if state.rare.is_some() || state.is_in_crowd => {
+                let Ok(seen) = proto::check(packet, &mut checksum) else {
+                    return TrackedAgain::NotSure;
+                };
+                self.judged(cx, (flow, &mut state), direction, &seen)
             }
+            None => return TrackedAgain::NotSure,
         };
+        if !matches!(verdict, Verdict::Accept { .. }) {
+            let visited = self.visit(cx, packet, tracking, (flow, state, direction), (expected, verdict));
+            return self.otherwise(packet, tracking, (flow, checksum), visited);
+        }
+        count(&mut state, direction, packet);
+        state.is_answered_by(cx, direction);
+        drop(state);
+        keep_checksum(packet, checksum);
+        TrackedAgain::AsExpected
+    }
+
+    #[cold]
+    fn otherwise(
+        &self,
+        packet: &mut Packet,
+        tracking: &mut Tracking,
+        (flow, checksum): (&Arc<Flow>, ChecksumCheck),
+        visited: Visited,
+    ) -> TrackedAgain {
+        let Some(tracked) = visited.tracked(tracking) else {
+            return TrackedAgain::NotSure;
+        };
+        if tracking.state != Some(CtState::Invalid) {
+            tracking.flow = Some(Arc::clone(flow));
+        }
         self.looked_at(packet, tracking, checksum);
-        Some(tracked)
+        TrackedAgain::Otherwise(tracked)
     }
 
     /// What is known of the packet's checksum by now, and what is counted.
     #[inline]
     fn looked_at(&self, packet: &mut Packet, tracking: &Tracking, checksum: ChecksumCheck) {
-        if checksum.gathered() > 0 {
-            packet.pull(checksum.gathered());
-        }
-        if checksum.found_right() {
-            packet.checksum = ChecksumState::Verified;
-        }
+        keep_checksum(packet, checksum);
         match tracking.state {
             // Asked of the packet and not of what is handed out, for which the processor would wait.
             Some(CtState::Invalid) => {
@@ -121,7 +140,7 @@ impl Table {
             let Some((flow, direction)) = self.find(hash, &tuple, zone) else {
                 return self.begin(cx, packet, tracking, (&tuple, hash), &seen);
             };
-            let state = flow.lock();
+            let mut state = flow.lock();
             if state.is_expired(cx.now) {
                 drop(state);
                 self.delete(&flow);
@@ -132,7 +151,9 @@ impl Table {
                 Err(why) => return refuse(tracking, refused(why)),
             };
             let direction = flow.direction_of(&tuple, direction);
-            let visited = self.visit(cx, packet, tracking, (&flow, state, direction), seen);
+            let ct_state = state_of(&state, direction);
+            let verdict = self.judged(cx, (&flow, &mut state), direction, seen);
+            let visited = self.visit(cx, packet, tracking, (&flow, state, direction), (ct_state, verdict));
             let Some(tracked) = visited.tracked(tracking) else {
                 continue;
             };
@@ -144,7 +165,7 @@ impl Table {
         Tracked::Drop(DropReason::FlowDied)
     }
 
-    /// A packet of a flow, this way: what its tracker makes of it, and what of that is the flow's to keep. `tracking` gets all but the flow.
+    /// A packet of a flow, this way, as its tracker judged it: what of that is the flow's to keep. `tracking` gets all but the flow.
     #[inline]
     fn visit(
         &self,
@@ -152,14 +173,9 @@ impl Table {
         packet: &Packet,
         tracking: &mut Tracking,
         (flow, mut state, direction): (&Arc<Flow>, MutexGuard<'_, FlowState>, Direction),
-        seen: &Seen<'_>,
+        (ct_state, verdict): (CtState, Verdict<proto::InvalidReason, proto::IgnoredReason>),
     ) -> Visited {
-        let ct_state = state_of(&state, direction);
         let (mut ignored, mut ended_by) = (None, None);
-        let verdict = match state.is_in_crowd {
-            false => state.packet(cx, direction, seen),
-            true => self.packet_of_a_crowd(cx, (flow, &mut state), direction, seen),
-        };
         match verdict {
             Verdict::Accept { .. } => count(&mut state, direction, packet),
             Verdict::Ignore(reason) => ignored = Some(reason),
@@ -182,12 +198,7 @@ impl Table {
                 return Visited::Over;
             }
         }
-        if direction == Direction::Reply {
-            if !state.status.has(Status::SEEN_REPLY) {
-                state.answered_by = cx.packet;
-            }
-            state.status.set(Status::SEEN_REPLY);
-        }
+        state.is_answered_by(cx, direction);
         let since = match ct_state {
             CtState::Established => state.answered_by,
             _ => state.opened_by,
@@ -203,6 +214,21 @@ impl Table {
             (Some(reason), _) => Visited::Otherwise(Reason::Ignored(reason)),
             (None, Some(by)) => Visited::Otherwise(Reason::EndsFlow(by)),
             (None, None) => Visited::Known,
+        }
+    }
+
+    /// What the flow's tracker says of a packet.
+    #[inline]
+    fn judged(
+        &self,
+        cx: &TrackContext<'_>,
+        (flow, state): (&Flow, &mut FlowState),
+        direction: Direction,
+        seen: &Seen<'_>,
+    ) -> Verdict<proto::InvalidReason, proto::IgnoredReason> {
+        match state.is_in_crowd {
+            false => state.packet(cx, direction, seen),
+            true => self.packet_of_a_crowd(cx, (flow, state), direction, seen),
         }
     }
 
@@ -467,6 +493,7 @@ impl Table {
     }
 
     /// A packet of a flow that is in the table already has got through: who listens hears what has changed.
+    #[inline]
     pub fn got_through(&self, now: Time, flow: &Flow) {
         if self.events.heard() {
             self.events.passed(now, flow, false);
@@ -541,6 +568,16 @@ pub(super) enum Entered {
     Beside,
 }
 
+/// What tracking made of a packet whose flow was known before.
+#[derive(Debug)]
+pub(crate) enum TrackedAgain {
+    /// It belongs to its flow, and has the state that it was to have.
+    AsExpected,
+    Otherwise(Tracked),
+    /// Nothing was done, but that a flow may be gone that was over: it is to be tracked as any other.
+    NotSure,
+}
+
 /// What came of a packet's visit to its flow.
 enum Visited {
     /// It belongs, and nothing else is to be said.
@@ -573,6 +610,17 @@ enum Refused {
     Drop(DropReason),
 }
 
+/// What was found of a packet's checksum, and read for that, is the packet's.
+#[inline]
+fn keep_checksum(packet: &mut Packet, checksum: ChecksumCheck) {
+    if checksum.gathered() > 0 {
+        packet.pull(checksum.gathered());
+    }
+    if checksum.found_right() {
+        packet.checksum = ChecksumState::Verified;
+    }
+}
+
 /// A packet that tracking takes for no flow goes on as INVALID, or ends here.
 #[cold]
 fn refuse(tracking: &mut Tracking, why: Refused) -> Tracked {
@@ -598,6 +646,7 @@ fn refused(fault: &Fault<proto::InvalidReason>) -> Refused {
 
 /// The state is decided before the tracker sees the packet: an answer makes its own state ESTABLISHED, and that of later packets.
 /// An expected flow is RELATED until its first answer, not only for its first packet.
+#[inline]
 fn state_of(state: &FlowState, direction: Direction) -> CtState {
     if direction == Direction::Reply || state.status.has(Status::SEEN_REPLY) {
         CtState::Established
@@ -617,6 +666,7 @@ fn counters_of_first(packet: &Packet) -> [Counted; 2] {
     [first, Counted::default()]
 }
 
+#[inline]
 pub(super) fn count(state: &mut FlowState, direction: Direction, packet: &Packet) {
     if let Some(counters) = state.counters_mut() {
         let Counted { packets, bytes } = &mut counters[direction.index()];

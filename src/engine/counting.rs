@@ -33,6 +33,7 @@ const CELLS_OF_A_LINE: usize = 4;
 
 impl Cell {
     /// Only one writes to a cell, so a load and a store serve.
+    #[inline]
     fn add(&self, counters: Counters) {
         let sum = |cell: &AtomicU64, more: u64| {
             cell.store(cell.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);

@@ -17,7 +17,7 @@ use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
     OutputRoute, Suppressed, fragment, from_program, lacks_identification, sanity,
 };
-use crate::packet::{Offload, Packet, Sender};
+use crate::packet::{Offload, Packet, Plain, PlainKey, Sender};
 use crate::rule::{Hook, WayOut};
 
 mod beside;
@@ -72,6 +72,23 @@ pub(super) struct Transit {
 }
 
 impl Transit {
+    /// Before the first packet of a batch.
+    #[inline]
+    pub(super) fn nothing() -> Self {
+        Self {
+            packet: Packet::husk(),
+            tracking: Tracking::default(),
+            delivery: Delivery::Unicast,
+            way: None,
+        }
+    }
+
+    /// The next packet finds nothing of this one.
+    pub(super) fn end(&mut self) {
+        self.packet.end();
+        (self.tracking, self.delivery, self.way) = (Tracking::default(), Delivery::Unicast, None);
+    }
+
     /// A packet that this one was cut into, with what is known of the whole.
     fn with(&self, packet: Packet) -> Self {
         Self {
@@ -108,12 +125,69 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// A packet from the wire.
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
-        let buffer = self.worker.buffer(bytes);
-        self.arrive_with(interface, buffer, Offload::default())
+        let mut transit = Transit::nothing();
+        let report = self.arrive_plain(&mut transit, interface, bytes, Plain::read(bytes).as_ref());
+        self.worker.recycle(&mut transit.packet);
+        report
+    }
+
+    /// The same, where it is known whether it is a plain packet; the transit has a buffer for it, or gets one.
+    #[inline]
+    pub(super) fn arrive_plain(
+        &mut self,
+        transit: &mut Transit,
+        interface: InterfaceId,
+        bytes: &[u8],
+        plain: Option<&Plain>,
+    ) -> Report {
+        match plain {
+            Some(plain) if !O::WATCHING => {
+                if !transit.packet.has_a_buffer() {
+                    transit.packet.exchange_bytes(&mut self.worker.spare());
+                }
+                transit.packet.begin_plain(bytes, plain, interface);
+                if let Some(report) = self.short_way(transit, plain.key) {
+                    return report;
+                }
+                self.arrive_long(transit, interface)
+            }
+            _ => {
+                self.worker.begin();
+                let buffer = self.worker.buffer(bytes);
+                self.arrive_with(interface, buffer, Offload::default())
+            }
+        }
+    }
+
+    /// A plain packet that the short way was not for.
+    #[inline(never)]
+    fn arrive_long(&mut self, transit: &mut Transit, interface: InterfaceId) -> Report {
+        self.worker.begin();
+        self.begin_again();
+        let report = match self.config.net.interface(interface).is_up {
+            true => self.long_way(transit),
+            false => {
+                self.worker.short_ways.notes.key = None;
+                self.worker.short_ways.notes.stop();
+                self.stopped(Reason::Host(DropReason::LinkDown), None)
+            }
+        };
+        self.come_round();
+        transit.end();
+        report
+    }
+
+    /// As before the first packet.
+    fn begin_again(&mut self) {
+        self.loops = 0;
+        (self.icmp_is_sending, self.is_by_program, self.is_within_a_call) = (false, false, false);
+        (self.is_beside, self.leaves_beside, self.holds_pieces) = (false, false, false);
+        self.queued = None;
     }
 
     /// The same of a packet of which its device leaves something to do.
     pub(super) fn arrive_with(&mut self, interface: InterfaceId, buffer: Vec<u8>, offload: Offload) -> Report {
+        self.begin_again();
         self.see_arrival(Some(interface), &buffer);
         let report = match sanity(&buffer) {
             // The device does not even take it: nobody counts it.
@@ -216,11 +290,18 @@ impl<'a, O: Observer> Pass<'a, O> {
         if !O::SHORTLY {
             return self.inward(transit, None);
         }
-        if let Some(report) = self.short_way(transit) {
+        if let Some(key) = PlainKey::of(&transit.packet)
+            && let Some(report) = self.short_way(transit, key)
+        {
             return report;
         }
+        self.long_way(transit)
+    }
+
+    /// All stages; and notes are taken, if they are to be.
+    fn long_way(&mut self, transit: &mut Transit) -> Report {
         let report = self.inward(transit, None);
-        if self.worker.short_ways.notes.are_taken() {
+        if self.worker.short_ways.notes.key.is_some() {
             self.remember_way(transit, &report);
         }
         report

@@ -9,7 +9,7 @@ use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
 use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
-use super::worker::{Report, Seats, Worker};
+use super::worker::{Emission, Report, Seats, Worker};
 use crate::base::sync::{ArcSwap, AtomicU64, Mutex, Ordering};
 use crate::base::{Family, InterfaceId, Pace, Random, Time};
 use crate::conntrack::{self, Settings};
@@ -245,9 +245,22 @@ impl Router {
         bytes: &[u8],
         observer: &mut O,
     ) -> Report {
-        worker.begin();
         worker.number += 1;
         Pass::new(self, worker, now, observer).arrive(interface, bytes)
+    }
+
+    /// Packets that came in at the same time, each as [`Self::receive`] takes it, under what is in force when the first of them comes. `each` is told
+    /// what became of a packet, and what left because of it, before the next.
+    pub fn receive_batch<O: Observer, B: AsRef<[u8]>>(
+        &self,
+        worker: &mut Worker,
+        now: Time,
+        packets: &[(InterfaceId, B)],
+        observer: &mut O,
+        mut each: impl FnMut(&Report, &mut [Emission]),
+    ) {
+        let mut pass = Pass::new(self, worker, now, observer);
+        pass.arrive_together(packets, &mut each);
     }
 
     /// The same of a packet of which something is left to do, as its device said. Its bytes are taken, and another buffer is left in their place.

@@ -217,8 +217,33 @@ impl Worker {
         std::mem::replace(bytes, self.pool.pop().unwrap_or_default())
     }
 
+    /// An empty buffer, for a packet.
+    pub(super) fn spare(&mut self) -> Vec<u8> {
+        self.pool.pop().unwrap_or_default()
+    }
+
+    /// What leaves because of the last packet is this alone, and what left before is forgotten. The packet keeps another buffer.
+    #[inline]
+    pub(super) fn replace_output(&mut self, output: InterfaceId, packet: &mut Packet) {
+        let (port, offload) = (Port::Interface(output), packet.offload());
+        if self.output.len() != 1 {
+            self.begin();
+            let bytes = self.spare();
+            self.output.push(Emission {
+                port,
+                bytes,
+                offload,
+                is_beside: false,
+            });
+        }
+        if let [emission] = &mut self.output[..] {
+            packet.exchange_bytes(&mut emission.bytes);
+            (emission.port, emission.offload, emission.is_beside) = (port, offload, false);
+        }
+    }
+
     pub(super) fn recycle(&mut self, packet: &mut Packet) {
-        if self.pool.len() < POOLED {
+        if self.pool.len() < POOLED && packet.has_a_buffer() {
             self.pool.push(packet.take_bytes());
         }
     }

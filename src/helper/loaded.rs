@@ -62,6 +62,7 @@ impl Loaded {
     }
 
     /// As tracking knows them.
+    #[inline]
     pub fn conntrack(&self) -> &[&'static ConntrackHelper] {
         &self.helpers
     }

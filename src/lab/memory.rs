@@ -363,6 +363,19 @@ impl Lab {
         (report, self.worker.output())
     }
 
+    /// Packets that come together, without a story; `each` is told what became of one, and what left because of it, before the next.
+    pub fn carry_together<B: AsRef<[u8]>>(
+        &mut self,
+        packets: &[(InterfaceId, B)],
+        each: impl FnMut(&Report, &mut [Emission]),
+    ) {
+        let now = self.machine.now;
+        let router = self.machine.router_for_packets();
+        router.receive_batch(&mut self.worker, now, packets, &mut Silent, each);
+        let log = self.worker.take_log();
+        self.machine.log.keep(now, log);
+    }
+
     /// The same of a packet of which its device leaves something to do. Its bytes are taken, and another buffer is left in their place.
     pub fn carry_with<O: Observer>(
         &mut self,

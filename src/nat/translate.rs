@@ -94,7 +94,14 @@ impl Rewrites {
             Manip::Source => self.source,
             Manip::Destination => self.destination,
         };
-        if applies && let Some(target) = &self.target {
+        if applies {
+            self.rewrite(packet, manip);
+        }
+    }
+
+    #[inline(never)]
+    fn rewrite(&self, packet: &mut Packet, manip: Manip) {
+        if let Some(target) = &self.target {
             // A whole header could be written to before, and can be again.
             let _ = rewrite(packet, manip, target);
         }

@@ -99,10 +99,15 @@ impl Packet {
     }
 
     /// Finishes a partial transport checksum, as the last device does; any other stays.
+    #[inline]
     pub fn finish_checksum(&mut self) {
-        if self.checksum != ChecksumState::Partial {
-            return;
+        if self.checksum == ChecksumState::Partial {
+            self.finish_partial_checksum();
         }
+    }
+
+    #[inline(never)]
+    fn finish_partial_checksum(&mut self) {
         if let Some(at) = self.pseudo_header_checksum_at() {
             put16(&mut self.bytes, at, 0);
             let value = checksum::transport(self.source(), self.destination(), self.protocol, self.transport());
@@ -113,11 +118,36 @@ impl Packet {
     }
 
     /// Decrements the time to live; the caller has seen that it is above zero.
+    #[inline]
     pub fn decrement_ttl(&mut self) {
-        self.set_ttl(self.ttl().wrapping_sub(1));
+        match (self.family, self.bytes.first_chunk_mut::<20>()) {
+            (Family::V4, Some(header)) => {
+                let before = u16::from_be_bytes([header[8], header[9]]);
+                let sum = u16::from_be_bytes([header[10], header[11]]);
+                header[8] = header[8].wrapping_sub(1);
+                let after = u16::from_be_bytes([header[8], header[9]]);
+                [header[10], header[11]] = checksum::update16(sum, before, after).to_be_bytes();
+            }
+            _ => self.set_ttl(self.ttl().wrapping_sub(1)),
+        }
+    }
+
+    /// The checksum of the transport with its pseudo-header, which names this protocol; zero when the field in it is right.
+    #[inline]
+    pub(crate) fn transport_checksum(&self, protocol: u8) -> u16 {
+        let transport = self.transport();
+        match self.family {
+            Family::V4 => {
+                let addresses = checksum::sum(&self.bytes[12..20]);
+                let rest = u32::from(protocol) + transport.len() as u32;
+                !checksum::fold(addresses + rest + checksum::sum(transport))
+            }
+            Family::V6 => checksum::transport(self.source(), self.destination(), protocol, transport),
+        }
     }
 
     /// Sets the time to live (IPv6: the hop limit); the header checksum, where there is one, follows.
+    #[inline]
     pub fn set_ttl(&mut self, ttl: u8) {
         let protocol = self.protocol;
         match self.header_mut() {

@@ -20,7 +20,7 @@ pub use edit::End;
 pub use join::Joined;
 pub use offload::{NoSegments, Offload, finish};
 pub(crate) use offload::{checksum_place, headers_of, transport_of};
-pub(crate) use plain::PlainKey;
+pub(crate) use plain::{Plain, PlainKey};
 pub use segment::MssEdit;
 pub use sender::{Credentials, Sender};
 
@@ -165,6 +165,7 @@ impl Packet {
     }
 
     /// From the network header on, nothing behind its total length.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -175,6 +176,7 @@ impl Packet {
     }
 
     /// The whole packet's length in bytes, network header included: what counters count.
+    #[inline]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -190,6 +192,7 @@ impl Packet {
     }
 
     /// The transport protocol's number.
+    #[inline]
     pub fn protocol(&self) -> u8 {
         self.protocol
     }
@@ -290,6 +293,7 @@ impl Packet {
     }
 
     /// Everything after the network header.
+    #[inline]
     pub fn transport(&self) -> &[u8] {
         &self.bytes[usize::from(self.network_header)..]
     }

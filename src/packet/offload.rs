@@ -30,6 +30,7 @@ pub enum NoSegments {
 
 impl Offload {
     /// True for a packet that needs nothing more.
+    #[inline]
     pub fn is_done(&self) -> bool {
         self.checksum != ChecksumState::Partial && self.segment_size == 0
     }
@@ -37,6 +38,7 @@ impl Offload {
 
 impl Packet {
     /// What is left to do of it.
+    #[inline]
     pub fn offload(&self) -> Offload {
         Offload {
             checksum: self.checksum,

@@ -50,6 +50,7 @@ fn sum_of_many(data: &[u8]) -> (u64, &[u8]) {
 const MANY: usize = 256;
 
 /// Folds a sum to 16 bits without complementing it.
+#[inline]
 pub fn fold(mut sum: u32) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -58,22 +59,26 @@ pub fn fold(mut sum: u32) -> u16 {
 }
 
 /// The checksum of `data` with its checksum field zeroed, or zero when the field is right.
+#[inline]
 pub fn of(data: &[u8]) -> u16 {
     !fold(sum(data))
 }
 
 /// The unfolded sum of the pseudo-header that TCP and UDP add (RFC 793, RFC 8200).
+#[inline]
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> u32 {
     let length = length as u32;
     address_sum(source) + address_sum(destination) + u32::from(protocol) + (length >> 16) + (length & 0xffff)
 }
 
 /// The checksum of a transport segment with its pseudo-header; zero when the field in it is right.
+#[inline]
 pub fn transport(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> u16 {
     !fold(pseudo_header(source, destination, protocol, segment.len()) + u32::from(fold(sum(segment))))
 }
 
 /// RFC 1624, equation 3: the checksum after a word went from `old` to `new`.
+#[inline]
 pub fn update16(checksum: u16, old: u16, new: u16) -> u16 {
     !fold(u32::from(!checksum) + u32::from(!old) + u32::from(new))
 }
@@ -93,7 +98,7 @@ pub fn update_address(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
 #[inline]
 fn address_sum(address: IpAddr) -> u32 {
     match address {
-        IpAddr::V4(v4) => sum(&v4.octets()),
+        IpAddr::V4(v4) => (v4.to_bits() >> 16) + (v4.to_bits() & 0xffff),
         IpAddr::V6(v6) => sum(&v6.octets()),
     }
 }

@@ -35,10 +35,12 @@ pub fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(octets)
 }
 
+#[inline]
 pub fn put16(bytes: &mut [u8], at: usize, value: u16) {
     bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
+#[inline]
 pub fn put32(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
 }

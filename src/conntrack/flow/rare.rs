@@ -84,6 +84,7 @@ impl FlowState {
     }
 
     /// The same, to be changed.
+    #[inline]
     pub fn counters_mut(&mut self) -> Option<&mut [Counted; 2]> {
         self.rare.as_deref_mut()?.counters.as_deref_mut()
     }

@@ -447,6 +447,26 @@ macro_rules! trackers {
                 }
             }
 
+            /// A packet of the flow whose header nobody has looked at: `None` where it is not right, and then nothing has happened.
+            #[inline]
+            pub(super) fn packet_unseen(
+                &mut self,
+                cx: &TrackContext<'_>,
+                known: &Known<'_>,
+                direction: Direction,
+                (packet, checksum): (&Packet, &mut ChecksumCheck),
+            ) -> Option<Verdict<InvalidReason, IgnoredReason>> {
+                match self {
+                    $(Self::$variant(state) if packet.protocol() == $module::SPEC.protocol => {
+                        let seen = <$module::State as Tracker>::check(packet, checksum).ok()?;
+                        let verdict = Tracker::packet(state, cx, known, direction, &seen);
+                        Some(verdict.map(InvalidReason::$variant, IgnoredReason::$variant))
+                    })*
+                    // Of the others nobody need look so closely.
+                    _ => None,
+                }
+            }
+
             /// Of a flow that a command makes.
             pub(super) fn made(protocol: u8, settings: &Settings, now: Time) -> Option<Self> {
                 $(if protocol == $module::SPEC.protocol {

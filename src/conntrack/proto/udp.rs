@@ -12,7 +12,7 @@ use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
-use crate::wire::{be16, checksum, udp};
+use crate::wire::{be16, udp};
 
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "udp",
@@ -156,9 +156,7 @@ impl Tracker for Udp {
             }));
         }
         let no_checksum = be16(datagram, 6) == 0;
-        checksum.verify(|| {
-            no_checksum || checksum::transport(packet.source(), packet.destination(), protocol::UDP, datagram) == 0
-        })
+        checksum.verify(|| no_checksum || packet.transport_checksum(protocol::UDP) == 0)
     }
 
     /// Seen: no time is kept of when it began, so that a packet makes it a stream as soon as it is answered.

@@ -10,7 +10,7 @@ use crate::packet::{Packet, Sender};
 
 impl<O: Observer> Pass<'_, O> {
     /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
-    pub(super) fn come_round(&mut self) {
+    pub(in crate::engine) fn come_round(&mut self) {
         while let Some(looped) = self.worker.looped.pop_front() {
             self.come_in_again(looped);
         }

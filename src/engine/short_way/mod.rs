@@ -18,27 +18,52 @@ pub(super) use remembered::ShortWays;
 use super::hooks::{Stage, stages};
 use super::observer::{Event, Observer};
 use super::pass::{Onward, Pass, Transit};
-use super::worker::{Fate, Report};
-use crate::conntrack::{Reason, TrackContext, TrackStage, Tracked};
+use super::worker::{Emission, Fate, Report};
+use crate::base::InterfaceId;
+use crate::conntrack::{TrackContext, TrackStage, Tracked, TrackedAgain};
 use crate::nat::{self, Manip};
-use crate::packet::PlainKey;
+use crate::packet::{Plain, PlainKey};
 use crate::rule::Hook;
 use remembered::ShortWay;
 
+/// Packets of which memory is asked before the first of them is carried.
+const AT_ONCE: usize = 16;
+
 impl<O: Observer> Pass<'_, O> {
-    /// Carries a packet that came in, if its like has been carried before. `None`: nothing was done, and it has to go the long way.
-    #[inline]
-    pub(super) fn short_way(&mut self, transit: &mut Transit) -> Option<Report> {
-        // Only what belongs to a flow has one.
-        if !self.tracks(transit.packet.family()) {
-            return None;
+    /// Packets that came together. They are read a few at a time, so that what is remembered of one is on its way from memory while another is read.
+    pub(super) fn arrive_together<B: AsRef<[u8]>>(
+        &mut self,
+        packets: &[(InterfaceId, B)],
+        each: &mut impl FnMut(&Report, &mut [Emission]),
+    ) {
+        let mut transit = Transit::nothing();
+        for few in packets.chunks(AT_ONCE) {
+            if self.worker.short_ways.are_many() {
+                self.worker
+                    .short_ways
+                    .look_ahead(few.iter().map(|(_, bytes)| bytes.as_ref()));
+            }
+            for (interface, bytes) in few {
+                self.worker.number += 1;
+                let bytes = bytes.as_ref();
+                let report = self.arrive_plain(&mut transit, *interface, bytes, Plain::read(bytes).as_ref());
+                each(&report, &mut self.worker.output);
+            }
         }
-        let key = PlainKey::of(&transit.packet)?;
+        self.worker.recycle(&mut transit.packet);
+    }
+
+    /// Carries a plain packet that came in, if its like has been carried before. `None`: nothing was done, and it has to go the long way.
+    #[inline]
+    pub(super) fn short_way(&mut self, transit: &mut Transit, key: PlainKey) -> Option<Report> {
         let input = transit.packet.input?;
         let ways = &mut self.worker.short_ways;
         let hash = ways.hash(&key);
         let Some(way) = ways.find(hash, (&key, input), self.version) else {
-            ways.went_long(hash, key);
+            // Only what belongs to a flow has one.
+            if self.tracks(transit.packet.family()) {
+                self.worker.short_ways.went_long(hash, key);
+            }
             return None;
         };
         if transit.packet.ttl() <= 1 || transit.packet.largest_segment() > way.mtu as usize {
@@ -52,24 +77,23 @@ impl<O: Observer> Pass<'_, O> {
             packet: self.worker.number,
         };
         let known = (&way.flow, way.direction, way.state);
-        let tracked = self
-            .router
-            .flows
-            .track_known(&cx, &mut transit.packet, &mut transit.tracking, known);
-        let Some(tracked) = tracked else {
-            ways.forget(hash);
-            return None;
-        };
+        let flows = &self.router.flows;
         let bytes = transit.packet.len();
-        way.count_before_tracking(bytes);
-        if !matches!(tracked, Tracked::Accept(Reason::KnownFlow)) {
-            return Some(self.go_on_tracked(transit, tracked));
+        match flows.track_known(&cx, &mut transit.packet, &mut transit.tracking, known) {
+            TrackedAgain::AsExpected => way.count(bytes),
+            TrackedAgain::Otherwise(tracked) => {
+                way.count_before_tracking(bytes);
+                return Some(self.go_on_tracked(transit, tracked));
+            }
+            TrackedAgain::NotSure => {
+                ways.forget(hash);
+                return None;
+            }
         }
-        way.count_after_tracking(bytes);
         way.rewrites.apply(&mut transit.packet, Manip::Destination);
         transit.packet.decrement_ttl();
         way.rewrites.apply(&mut transit.packet, Manip::Source);
-        self.router.flows.got_through(self.now, &way.flow);
+        flows.got_through(self.now, &way.flow);
         if O::WATCHING {
             self.observer.see(Event::WentShort {
                 flow: &way.flow,
@@ -78,7 +102,12 @@ impl<O: Observer> Pass<'_, O> {
         }
         let (output, state) = (way.output, Some(way.state));
         ways.taken += 1;
-        self.transmit(output, &mut transit.packet);
+        if !O::WATCHING && (self.worker.leaves_to_devices || transit.packet.offload().is_done()) {
+            self.worker.replace_output(output, &mut transit.packet);
+        } else {
+            self.worker.begin();
+            self.transmit(output, &mut transit.packet);
+        }
         Some(Report {
             fate: Fate::Forwarded,
             state,
@@ -88,6 +117,7 @@ impl<O: Observer> Pass<'_, O> {
     /// Tracking made something else of it than of those before it: all that comes behind is the long way's.
     #[cold]
     fn go_on_tracked(&mut self, transit: &mut Transit, tracked: Tracked) -> Report {
+        self.worker.begin();
         let hook = Hook::Prerouting;
         if O::WATCHING {
             self.observer.see(Event::Tracked {
@@ -96,44 +126,56 @@ impl<O: Observer> Pass<'_, O> {
             });
         }
         let tracking = stages(hook).iter().position(|(_, stage)| *stage == Stage::Track);
-        match self.tracked(hook, transit, tracked) {
+        let report = match self.tracked(hook, transit, tracked) {
             Ok(()) => self.inward_from(tracking.map_or(0, |at| at + 1), transit, None),
             Err(reason) => self.stopped_at_hook(reason, transit, Onward::Inward(None)),
-        }
+        };
+        self.come_round();
+        transit.end();
+        report
     }
 
     /// A packet has gone the long way while notes were taken of it: its like may go the short way, if that is all there was to it.
     #[cold]
     pub(super) fn remember_way(&mut self, transit: &Transit, report: &Report) {
         let worker = &mut *self.worker;
-        let Some(noted) = worker.short_ways.notes.take() else {
+        let is_noted = worker.short_ways.notes.end();
+        let Some(key) = worker.short_ways.notes.key.take() else {
             return;
         };
         let is_all = report.fate == Fate::Forwarded && worker.output.len() == 1 && worker.looped.is_empty();
-        let (Some(flow), Some(state)) = (&transit.tracking.flow, report.state) else {
-            return;
+        let way = match is_noted && is_all {
+            true => self.way_of(key, transit, report),
+            false => None,
         };
-        let (Some(input), Some(output), Some(way)) = (transit.packet.input, transit.packet.output, transit.way) else {
-            return;
-        };
+        let ways = &mut self.worker.short_ways;
+        match way {
+            Some(way) => ways.remember(way),
+            None => ways.has_none(&key),
+        }
+    }
+
+    fn way_of(&mut self, key: PlainKey, transit: &Transit, report: &Report) -> Option<ShortWay> {
+        let (flow, way) = (transit.tracking.flow.as_ref()?, transit.way?);
         let is_plain = flow.settled().is_some_and(|it| !it.is_read) && flow.lock().master().is_none();
-        if !is_all || !is_plain || transit.tracking.template.is_some() {
-            return;
+        if !is_plain || transit.tracking.template.is_some() {
+            return None;
         }
         let direction = transit.tracking.direction;
-        worker.short_ways.remember(ShortWay {
-            key: noted.key,
-            input,
+        let notes = &mut self.worker.short_ways.notes;
+        Some(ShortWay {
+            key,
+            input: transit.packet.input?,
             version: self.version,
             flow: flow.clone(),
             direction,
-            state,
-            output,
+            state: report.state?,
+            output: transit.packet.output?,
             mtu: way.mtu,
-            before_tracking: noted.before_tracking.unwrap_or_default(),
-            counted: noted.counted,
-            rewrites: nat::Rewrites::new(flow, direction, &noted.rewritten),
-            filter: noted.filter,
-        });
+            before_tracking: notes.before_tracking?,
+            counted: notes.counted.drain(..).collect(),
+            rewrites: nat::Rewrites::new(flow, direction, &notes.rewritten),
+            filter: notes.filter,
+        })
     }
 }

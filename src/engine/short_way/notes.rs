@@ -9,30 +9,15 @@ use crate::nat::Manip;
 use crate::packet::PlainKey;
 use crate::rule::Table;
 
-/// What the walk and the stages say of the packet at hand. Most packets nobody takes notes of.
-#[derive(Debug)]
+/// What the walk and the stages say of the packet at hand. Most packets nobody takes notes of; what they are written on is kept for the next.
+#[derive(Debug, Default)]
 pub(in crate::engine) struct Notes {
-    taken: Option<Noted>,
-    /// For the next ones to be taken: of a packet that has no short way they come to nothing each time, and must cost no memory.
-    spare: Vec<Tally>,
-}
-
-impl Default for Notes {
-    fn default() -> Self {
-        Self {
-            taken: None,
-            spare: Vec::with_capacity(16),
-        }
-    }
-}
-
-/// A way, as far as it was nothing but what the next packet alike will meet too.
-#[derive(Debug)]
-pub(super) struct Noted {
-    pub(super) key: PlainKey,
+    are_taken: bool,
+    /// Of the packet of which notes were last taken.
+    pub(in crate::engine) key: Option<PlainKey>,
     /// The rules and policies that counted it, in order.
     pub(super) counted: Vec<Tally>,
-    /// How many of them stand before tracking.
+    /// How many of them stand before tracking; `None` until that has found its flow.
     pub(super) before_tracking: Option<usize>,
     /// The ends that NAT rewrote.
     pub(super) rewritten: SmallVec<[Manip; 4]>,
@@ -43,88 +28,68 @@ pub(super) struct Noted {
 const MOST_COUNTED: usize = 64;
 
 impl Notes {
+    /// So that no packet needs more.
+    pub(super) fn make_room(&mut self) {
+        self.counted.reserve(MOST_COUNTED);
+    }
+
     pub(super) fn begin(&mut self, key: PlainKey) {
-        self.taken = Some(Noted {
-            key,
-            counted: std::mem::take(&mut self.spare),
-            before_tracking: None,
-            rewritten: SmallVec::new(),
-            filter: None,
-        });
+        self.are_taken = true;
+        self.key = Some(key);
+        self.counted.clear();
+        self.before_tracking = None;
+        self.rewritten.clear();
+        self.filter = None;
     }
 
-    pub(super) fn take(&mut self) -> Option<Noted> {
-        match &self.taken {
-            Some(noted) if noted.before_tracking.is_some() => self.taken.take(),
-            _ => {
-                self.stop();
-                None
-            }
-        }
-    }
-
-    /// Whether notes are taken of the packet at hand.
-    #[inline]
-    pub(in crate::engine) fn are_taken(&self) -> bool {
-        self.taken.is_some()
+    /// Whether it was nothing but what the next packet alike will meet too; nothing is written any more.
+    pub(super) fn end(&mut self) -> bool {
+        std::mem::take(&mut self.are_taken) && self.before_tracking.is_some()
     }
 
     /// Something was met that the next packet alike may find otherwise, or that must be done for each.
     #[inline]
     pub(in crate::engine) fn stop(&mut self) {
-        if self.taken.is_some() {
-            self.throw_away();
-        }
-    }
-
-    #[cold]
-    fn throw_away(&mut self) {
-        if let Some(Noted { mut counted, .. }) = self.taken.take() {
-            counted.clear();
-            self.spare = counted;
-        }
+        self.are_taken = false;
     }
 
     /// A rule's matches are asked.
     #[inline]
     pub(in crate::engine) fn asks(&mut self, rule: &BoundRule) {
-        if self.taken.is_some() && !rule.traits.is_plain {
-            self.throw_away();
-        }
+        self.are_taken &= rule.traits.is_plain;
     }
 
     /// A rule or a policy of this table counts it.
     #[inline]
     pub(in crate::engine) fn counts(&mut self, counter: &Counter, worker: usize, table: Table, word: LastWord) {
-        if self.taken.is_some() {
+        if self.are_taken {
             self.write_down(counter, worker, table, word);
         }
     }
 
     #[cold]
     fn write_down(&mut self, counter: &Counter, worker: usize, table: Table, word: LastWord) {
-        match &mut self.taken {
-            Some(noted) if noted.counted.len() < MOST_COUNTED => {
-                noted.counted.push(counter.tally(worker));
-                if table == Table::Filter {
-                    noted.filter = Some(word);
-                }
-            }
-            _ => self.throw_away(),
+        if self.counted.len() == MOST_COUNTED {
+            self.are_taken = false;
+            return;
+        }
+        self.counted.push(counter.tally(worker));
+        if table == Table::Filter {
+            self.filter = Some(word);
         }
     }
 
     /// Tracking found its flow, and nothing else is to be said of it.
     pub(in crate::engine) fn is_known(&mut self) {
-        if let Some(noted) = &mut self.taken {
-            noted.before_tracking = Some(noted.counted.len());
+        if self.are_taken {
+            self.before_tracking = Some(self.counted.len());
         }
     }
 
     /// NAT rewrote it.
     pub(in crate::engine) fn is_rewritten(&mut self, manip: Manip) {
-        if let Some(noted) = &mut self.taken {
-            noted.rewritten.push(manip);
+        if self.are_taken {
+            self.rewritten.push(manip);
         }
     }
 }

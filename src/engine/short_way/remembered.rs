@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::counting::Tally;
 use super::super::observer::LastWord;
-use super::Notes;
+use super::{AT_ONCE, Notes};
 use crate::base::InterfaceId;
 use crate::conntrack::{CtState, Direction, Flow};
 use crate::nat;
-use crate::packet::PlainKey;
+use crate::packet::{Plain, PlainKey};
 
 /// Where packets that look alike go, and what counts them there.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl ShortWay {
     }
 
     #[inline]
-    pub(super) fn count_after_tracking(&self, bytes: usize) {
-        for tally in &self.counted[self.before_tracking..] {
+    pub(super) fn count(&self, bytes: usize) {
+        for tally in &self.counted {
             tally.count(bytes);
         }
     }
@@ -55,6 +55,8 @@ pub(in crate::engine) struct ShortWays {
     /// A power of two, or none.
     places: Vec<Place>,
     pub(in crate::engine) notes: Notes,
+    /// How often a packet found that another had gone the long way from its place, since there are as many places.
+    crowded: u32,
     /// How many packets went one.
     pub(in crate::engine) taken: u64,
 }
@@ -63,8 +65,13 @@ pub(in crate::engine) struct ShortWays {
 struct Place {
     /// Of the last packet that went the long way.
     last: u64,
+    /// So many more of its like go the long way before anybody asks again whether they have to.
+    patience: u8,
     way: Option<Box<ShortWay>>,
 }
+
+/// What cannot be remembered may be something that passes.
+const PATIENCE: u8 = 100;
 
 const FEWEST: usize = 64;
 const MOST: usize = 16_384;
@@ -75,6 +82,7 @@ impl ShortWays {
             secret,
             places: Vec::new(),
             notes: Notes::default(),
+            crowded: 0,
             taken: 0,
         }
     }
@@ -95,14 +103,46 @@ impl ShortWays {
         (way.key == *key && way.input == input && way.version == version).then_some(way)
     }
 
+    /// Whether what is remembered may lie far from the processor.
+    #[inline]
+    pub(super) fn are_many(&self) -> bool {
+        self.places.len() > FEWEST
+    }
+
+    /// Asks memory for what is remembered of these: the places first, then the ways with their flows, each of all at once.
+    pub(super) fn look_ahead<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) {
+        let ways = packets.filter_map(|bytes| {
+            let hash = self.hash(&Plain::read(bytes)?.key);
+            self.places.get(self.place(hash))?.way.as_deref()
+        });
+        let mut found = [None; AT_ONCE];
+        for (place, way) in found.iter_mut().zip(ways) {
+            *place = Some(way);
+        }
+        let flows = found.iter().flatten().map(|way| way.flow.serial());
+        std::hint::black_box(flows.fold(0, u64::wrapping_add));
+    }
+
     /// A packet that looks like this goes the long way. Notes are taken of the second.
     pub(super) fn went_long(&mut self, hash: u64, key: PlainKey) {
         if self.places.is_empty() {
             self.places.resize_with(FEWEST, Place::default);
+            self.notes.make_room();
         }
-        let place = self.place(hash);
-        if std::mem::replace(&mut self.places[place].last, hash) == hash {
-            self.notes.begin(key);
+        let at = self.place(hash);
+        let place = &mut self.places[at];
+        match std::mem::replace(&mut place.last, hash) {
+            last if last == hash && place.patience > 0 => place.patience -= 1,
+            last if last == hash => self.notes.begin(key),
+            0 => {}
+            // Another was here: of several that come in turn, none comes twice.
+            _ => {
+                place.patience = 0;
+                self.crowded += 1;
+                if self.crowded as usize > self.places.len() {
+                    self.grow();
+                }
+            }
         }
     }
 
@@ -113,18 +153,23 @@ impl ShortWays {
         }
     }
 
-    pub(super) fn remember(&mut self, way: ShortWay) {
-        let hash = self.hash(&way.key);
-        let is_another = |held: &ShortWay| held.version == way.version && held.key != way.key;
-        if self.places[self.place(hash)].way.as_deref().is_some_and(is_another) {
-            self.grow();
+    /// Notes were taken of one, and it has no short way.
+    pub(super) fn has_none(&mut self, key: &PlainKey) {
+        let place = self.place(self.hash(key));
+        if let Some(place) = self.places.get_mut(place) {
+            place.patience = PATIENCE;
         }
-        let place = self.place(hash);
+    }
+
+    pub(super) fn remember(&mut self, way: ShortWay) {
+        let place = self.place(self.hash(&way.key));
         self.places[place].way = Some(Box::new(way));
     }
 
     /// To twice as many places, up to a bound.
+    #[cold]
     fn grow(&mut self) {
+        self.crowded = 0;
         if self.places.len() >= MOST {
             return;
         }

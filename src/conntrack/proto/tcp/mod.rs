@@ -31,7 +31,6 @@ use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
 use crate::base::{Time, protocol};
 use crate::conntrack::{Direction, SequenceAdjustment, TrackContext, Tuple};
 use crate::packet::Packet;
-use crate::wire::checksum;
 use crate::wire::tcp::MIN_HEADER;
 use reset::Reset;
 use state::Step;
@@ -119,8 +118,7 @@ impl Tracker for TcpTrack {
         {
             return Err(Fault::Own(why));
         }
-        checksum
-            .verify(|| checksum::transport(packet.source(), packet.destination(), protocol::TCP, transport) == 0)?;
+        checksum.verify(|| packet.transport_checksum(protocol::TCP) == 0)?;
         Ok(header?)
     }
 
