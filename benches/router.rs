@@ -2,6 +2,7 @@
 //!
 //! Compare within one run: absolute figures move between machines. 60 bytes of UDP or TCP, one worker, no device.
 
+#[allow(dead_code, reason = "what packets together take is counted elsewhere")]
 mod bench_router;
 #[path = "bench_router/sets.rs"]
 mod sets;
