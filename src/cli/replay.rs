@@ -107,6 +107,7 @@ fn replay(arguments: &Arguments, again: &Again, alone: Option<&str>) -> Result<u
         complaints: Complaints::default(),
         stage: Stage::Waiting(Box::new(labs), Vec::new()),
         seen: 0,
+        looked_to: 0,
         buffer: Vec::new(),
         story: Story::default(),
         told: String::new(),
@@ -153,6 +154,8 @@ struct Run<'a> {
     stage: Stage<'a>,
     /// Packets of the capture, used or not.
     seen: u64,
+    /// Up to which of them was looked ahead.
+    looked_to: u64,
     buffer: Vec<u8>,
     story: Story,
     /// The story in words.
@@ -173,6 +176,7 @@ impl<'a> Run<'a> {
             complaints,
             stage: Stage::Running(Box::new(session)),
             seen: self.seen,
+            looked_to: self.seen,
             buffer: Vec::new(),
             story: Story::default(),
             told: String::new(),
@@ -195,6 +199,9 @@ impl<'a> Run<'a> {
 
     fn packets(&mut self, reader: &mut CaptureReader<impl Read + Send>) -> Result<(), Stop> {
         loop {
+            if self.seen >= self.looked_to {
+                self.look_ahead(reader);
+            }
             match reader.next_packet() {
                 Ok(Some(packet)) if self.was_carried(packet.number) => continue,
                 Ok(Some(packet)) => self.packet(&packet)?,
@@ -227,6 +234,23 @@ impl<'a> Run<'a> {
                 }
             }
         }
+    }
+
+    /// What is remembered of the packets that come next is asked of memory, all at once: each waited for it by itself.
+    fn look_ahead(&mut self, reader: &CaptureReader<impl Read + Send>) {
+        let mut count = AT_ONCE;
+        if let Stage::Running(session) = &self.stage {
+            let mut packets = [&[][..]; AT_ONCE];
+            let mut places = packets.iter_mut();
+            count = reader.coming(AT_ONCE, |bytes| {
+                let is_mine = self.share.as_ref().is_none_or(|share| share.is_mine(bytes));
+                if is_mine && let Some(place) = places.next() {
+                    *place = bytes;
+                }
+            });
+            session.replayer.lab().worker().look_ahead(&packets);
+        }
+        self.looked_to = self.seen + count.max(1) as u64;
     }
 
     fn was_carried(&self, number: u64) -> bool {
@@ -619,5 +643,7 @@ pub(super) fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Records that are looked at before the first of them is carried.
+const AT_ONCE: usize = 16;
 /// A shorter capture is through before there are threads.
 const SHORT: u64 = 1 << 20;

@@ -165,6 +165,27 @@ impl<R: Read> CaptureReader<R> {
         }))
     }
 
+    /// The IP packets in the records that come next, as far as they have been read from the file already; of so many records at most. For who makes
+    /// ready for what comes: where a record is damaged, or is none of a packet's, nothing more is shown. Gives how many records that were.
+    pub(crate) fn coming<'w>(&'w self, most: usize, mut see: impl FnMut(&'w [u8])) -> usize {
+        let mut bytes = self.window.bytes();
+        let mut count = 0;
+        while count < most {
+            let record = match &self.format {
+                Format::Classic(classic) => classic.coming(bytes),
+                Format::Blocks(section) => section.coming(bytes),
+                Format::Broken => None,
+            };
+            let Some((link, data, length)) = record else { break };
+            if let Some(Content::Ip(packet)) = LinkType::new(link).map(|link| link.content(data)) {
+                see(packet);
+            }
+            bytes = &bytes[length..];
+            count += 1;
+        }
+        count
+    }
+
     /// The error; and what it means for the packets that follow.
     #[cold]
     fn failed(&mut self, problem: CaptureProblem, offset: u64) -> CaptureError {

@@ -175,6 +175,15 @@ impl Worker {
         self.leaves_to_devices = true;
     }
 
+    /// Packets like these come next, a few of them: what is remembered of them is asked of memory all at once, where each would wait for its own. For
+    /// packets that come one by one; [`Router::receive_batch`](super::Router::receive_batch) does it itself.
+    #[doc(hidden)]
+    pub fn look_ahead(&self, packets: &[&[u8]]) {
+        if self.short_ways.are_many() {
+            self.short_ways.look_ahead(packets.iter().copied());
+        }
+    }
+
     /// How many packets were spared the long way, because their like had gone before.
     #[doc(hidden)]
     pub fn went_short(&self) -> u64 {

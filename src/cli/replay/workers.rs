@@ -153,6 +153,12 @@ impl Share {
         self.has_come_to(Time::from_nanos(u64::MAX));
     }
 
+    /// As far as its addresses tell.
+    #[inline]
+    pub(super) fn is_mine(&self, packet: &[u8]) -> bool {
+        meeting::place_of(packet).is_some_and(|place| place as usize % PARTS % self.count == self.index)
+    }
+
     #[inline]
     pub(super) fn whose(&self, packet: &TimedPacket<'_>, replayer: &Replayer) -> Result<Whose, Stop> {
         let Some(place) = meeting::place_of(packet.bytes) else {

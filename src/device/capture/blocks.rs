@@ -98,6 +98,18 @@ impl Section {
         }
     }
 
+    /// The packet's block that these bytes begin with: its link, its data, and its length in all. `None` where it is no whole one.
+    #[inline]
+    pub(super) fn coming<'w>(&self, bytes: &'w [u8]) -> Option<(u32, &'w [u8], usize)> {
+        const HEADER: usize = 28;
+        let header = bytes.get(..HEADER)?;
+        let (kind, length) = (self.order.word(header, 0), self.order.word(header, 4) as usize);
+        let interface = self.interfaces.get(self.order.word(header, 8) as usize)?;
+        let captured = self.order.word(header, 20) as usize;
+        let data = bytes.get(..length)?.get(HEADER..)?.get(..captured)?;
+        (kind == ENHANCED_PACKET).then_some((interface.link, data, length))
+    }
+
     #[inline]
     pub(super) fn interface_name(&self, index: u32) -> Option<&str> {
         self.interfaces.get(index as usize)?.name.as_deref()

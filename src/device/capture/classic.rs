@@ -72,6 +72,15 @@ impl Classic {
         record.time = Time::from_secs(seconds.into()) + Duration::from_nanos(nanos);
         Ok(true)
     }
+
+    /// The record that these bytes begin with: its link, its data, and its length in all. `None` where it is no whole one.
+    #[inline]
+    pub(super) fn coming<'w>(&self, bytes: &'w [u8]) -> Option<(u32, &'w [u8], usize)> {
+        let header = bytes.get(..RECORD_HEADER)?;
+        let length = self.order.word(header, 8) as usize;
+        let data = bytes.get(RECORD_HEADER..)?.get(..length)?;
+        Some((self.link, data, RECORD_HEADER + length))
+    }
 }
 
 const FILE_HEADER: usize = 24;

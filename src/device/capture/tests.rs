@@ -488,3 +488,34 @@ fn others_read_what_is_written() {
     assert_eq!(comments.len(), 3);
     assert!(comments[0].is_none() && comments[1].is_some() && comments[2] > Some(32_000));
 }
+
+/// What is shown of what comes is what comes then, up to what is no packet or not whole.
+#[test]
+fn what_comes_is_shown_before() {
+    let packets: Vec<Vec<u8>> = (1..40u8).map(|length| vec![0x45; usize::from(length)]).collect();
+    let mut writer = CaptureWriter::new(Vec::new()).unwrap();
+    for (at, packet) in packets.iter().enumerate() {
+        let comment = (at % 3 == 0).then_some("a remark");
+        writer.write("lan", Time::from_secs(7), packet, comment).unwrap();
+    }
+    let blocks = writer.finish().unwrap();
+    let records: Vec<_> = packets.iter().map(|packet| (7, 0, 60, &packet[..])).collect();
+    for bytes in [blocks, classic(0xa1b2_c3d4, 101, &records, u32::to_be_bytes)] {
+        for cut in [bytes.len(), bytes.len() - 5, bytes.len() / 2] {
+            let mut reader = CaptureReader::new(&bytes[..cut]).unwrap();
+            for (at, expected) in packets.iter().enumerate() {
+                match reader.next_packet() {
+                    Ok(Some(packet)) => assert_eq!(packet.content, Content::Ip(expected)),
+                    _ => break,
+                }
+                let mut shown = Vec::new();
+                let count = reader.coming(4, |packet| shown.push(packet.to_vec()));
+                assert_eq!(shown, packets[at + 1..][..count]);
+                if cut == bytes.len() {
+                    assert_eq!(count, (packets.len() - at - 1).min(4));
+                }
+            }
+            assert_eq!(reader.coming(4, |_| ()), 0);
+        }
+    }
+}

@@ -105,12 +105,12 @@ impl ShortWays {
 
     /// Whether what is remembered may lie far from the processor.
     #[inline]
-    pub(super) fn are_many(&self) -> bool {
+    pub(in crate::engine) fn are_many(&self) -> bool {
         self.places.len() > FEWEST
     }
 
     /// Asks memory for what is remembered of these: the places first, then the ways with their flows, each of all at once.
-    pub(super) fn look_ahead<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) {
+    pub(in crate::engine) fn look_ahead<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) {
         let ways = packets.filter_map(|bytes| {
             let hash = self.hash(&Plain::read(bytes)?.key);
             self.places.get(self.place(hash))?.way.as_deref()
