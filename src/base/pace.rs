@@ -16,11 +16,17 @@ impl Pace {
         Self(pause)
     }
 
+    /// Between two pieces.
+    #[inline]
+    pub fn pause(self) {
+        (self.0)();
+    }
+
     /// So many small things have been done, of which so many make a piece.
     #[inline]
     pub fn done(self, count: usize, piece: Piece) {
         if count > 0 && count.is_multiple_of(piece as usize) {
-            (self.0)();
+            self.pause();
         }
     }
 }

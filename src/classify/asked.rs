@@ -1,5 +1,7 @@
 //! What one rule asks, as an index files it: bits that must be equal, bounds of ports, and for which packets that is the whole truth.
 
+use super::candidates::Candidate;
+use super::choose_cuts::Cut;
 use super::words::{Place, Words, numbers};
 use crate::base::{Family, PortRange};
 use crate::conntrack::StateBits;
@@ -12,6 +14,8 @@ pub(super) struct Asked {
     pub mask: Words,
     pub words: Words,
     pub filter: Filter,
+    /// No later fragment matches it.
+    pub needs_header: bool,
     /// The parts of a packet that any of this lies in.
     pub parts: Changes,
 }
@@ -32,29 +36,116 @@ pub(super) struct Filter {
     addresses_mask: u64,
     /// See [`Sight::rest`].
     rest: u64,
+    /// With [`WHOLE`], which no packet has.
     rest_mask: u64,
     /// The lowest port, and how far the highest is from it: of the source, and of the destination.
     ports: [(u16, u16); 2],
 }
 
-/// The same of a packet.
+/// The same of a packet: addresses; what rules ask of the rest; ports, the source's above the destination's; and nothing, so that any two bits name one.
+///
+/// The second from above: sixteen bits each of what names of interfaces are hashed to, protocol, TCP's flags, one bit of a state, one for later fragments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
-    pub addresses: u64,
-    /// From above: sixteen bits each of what names of interfaces are hashed to, protocol, TCP's flags, one bit of a state, one for later fragments.
-    pub rest: u64,
-    pub ports: [u16; 2],
+    pub words: [u64; 4],
+}
+
+/// Set in a filter's mask where a packet matches the rule that passes it, but for a later fragment. No packet has a bit there.
+const WHOLE: u64 = 1 << 7;
+
+impl Sight {
+    /// In the second word.
+    pub(super) const LATER_FRAGMENT: u64 = 1;
+
+    #[inline]
+    pub(super) fn is_later_fragment(&self) -> bool {
+        self.words[1] & Self::LATER_FRAGMENT != 0
+    }
 }
 
 impl Filter {
     #[inline]
     pub(super) fn passes(&self, sight: &Sight) -> bool {
         let is_in = |(low, width): (u16, u16), port: u16| port.wrapping_sub(low) <= width;
+        let [addresses, rest, ports, _] = sight.words;
         // All at once: which of them fails nobody can foretell.
-        (((sight.addresses ^ self.addresses) & self.addresses_mask) | ((sight.rest ^ self.rest) & self.rest_mask) == 0)
-            & is_in(self.ports[0], sight.ports[0])
-            & is_in(self.ports[1], sight.ports[1])
+        (((addresses ^ self.addresses) & self.addresses_mask) | ((rest ^ self.rest) & self.rest_mask) == 0)
+            & is_in(self.ports[0], (ports >> 16) as u16)
+            & is_in(self.ports[1], ports as u16)
     }
+
+    /// What it says of a packet that passes it.
+    #[inline]
+    pub(super) fn candidate(&self, step: u32, sight: &Sight) -> Candidate {
+        Candidate {
+            step,
+            matches: self.is_whole() & !sight.is_later_fragment(),
+        }
+    }
+
+    /// Whether what passes it matches, unless it is a later fragment.
+    #[inline]
+    pub(super) fn is_whole(&self) -> bool {
+        self.rest_mask & WHOLE != 0
+    }
+
+    /// Whether all that passes it are later fragments, or none are.
+    pub(super) fn is_of_later_fragments(&self) -> Option<bool> {
+        let asks = self.rest_mask & Sight::LATER_FRAGMENT != 0;
+        asks.then_some(self.rest & Sight::LATER_FRAGMENT != 0)
+    }
+
+    /// Whether every packet passes it that has in these bits what it asks for there.
+    pub(super) fn asks_no_more_than(&self, known: &[u64; 3]) -> bool {
+        let more = (self.addresses_mask & !known[0]) | (self.rest_mask & !WHOLE & !known[1]);
+        more == 0 && self.ports == [EVERY_PORT; 2]
+    }
+
+    /// What it asks of single bits of each word, with the bits that it asks for: of a range of ports the first ones, in which all of them are alike.
+    pub(super) fn bits(&self) -> [(u64, u64); 3] {
+        let ports = self.ports.map(|(low, width)| (low, common_bits(low, low + width)));
+        let [source, destination] = ports;
+        let both = |source: u16, destination: u16| u64::from(source) << 16 | u64::from(destination);
+        [
+            (self.addresses, self.addresses_mask),
+            (self.rest, self.rest_mask & !WHOLE),
+            (both(source.0, destination.0), both(source.1, destination.1)),
+        ]
+    }
+
+    /// In which pieces of a cut it may be passed.
+    #[inline]
+    pub(super) fn pieces(&self, cut: Cut, mut each: impl FnMut(usize)) {
+        let last = cut.pieces() as u64 - 1;
+        let up = cut.up();
+        let (value, mask) = match cut.word() {
+            0 => (self.addresses, self.addresses_mask),
+            1 => (self.rest, self.rest_mask),
+            _ => {
+                let (low, width) = self.ports[usize::from(up < 16)];
+                let value = |port: u32| u64::from(port) >> (up % 16);
+                let (first, end) = (value(low.into()), value(u32::from(low) + u32::from(width)));
+                let several = (end - first).min(last);
+                return (first..=first + several).for_each(|value| each((value & last) as usize));
+            }
+        };
+        let free = !(mask >> up) & last;
+        let asked = value >> up & last & !free;
+        let mut more = 0;
+        loop {
+            each((asked | more) as usize);
+            // The next number that has no bits but these.
+            more = more.wrapping_sub(free) & free;
+            if more == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// The first bits of ports, in which all between these are alike.
+fn common_bits(low: u16, high: u16) -> u16 {
+    u16::MAX.checked_shl(16 - (low ^ high).leading_zeros()).unwrap_or(0)
 }
 
 impl Asked {
@@ -68,6 +159,7 @@ impl Asked {
             states: 0,
             header: Header::default(),
             parts: Changes::NONE,
+            is_whole: rule.is_exact(),
         };
         let mut may_be = true;
         for condition in rule.conditions() {
@@ -78,7 +170,7 @@ impl Asked {
 
     /// True where nothing of it helps to find it.
     pub(super) fn says_nothing(&self) -> bool {
-        self.mask.is_empty() && self.filter.rest_mask == 0 && self.filter.ports == [EVERY_PORT; 2]
+        self.mask.is_empty() && self.filter.asks_no_more_than(&[0; 3])
     }
 }
 
@@ -94,6 +186,8 @@ struct Asking {
     states: u8,
     header: Header,
     parts: Changes,
+    /// A filter says all that it asks.
+    is_whole: bool,
 }
 
 impl Asking {
@@ -109,6 +203,7 @@ impl Asking {
         };
         self.needs(field.header());
         self.parts = self.parts.and(field.part());
+        self.is_whole &= self.is_in_filters(field, inverted);
         match (field, inverted) {
             (Field::Source(asked), false) => self.address(Place::Source, numbers(self.family, asked)),
             (Field::Destination(asked), false) => self.address(Place::Destination, numbers(self.family, asked)),
@@ -172,6 +267,23 @@ impl Asking {
         }
     }
 
+    /// Whether a filter says of a condition all there is to say. Names are only hashed there, and of marks it knows nothing.
+    fn is_in_filters(&self, field: &Field, inverted: bool) -> bool {
+        match field {
+            // Which bits of IPv6's it has is seen at the end.
+            Field::Source(asked) | Field::Destination(asked) => !inverted && asked.family() == self.family,
+            Field::Protocol(_) | Field::TcpFlags { .. } | Field::Icmp { kind: Some(_), .. } => !inverted,
+            Field::SourcePort(asked) | Field::DestinationPort(asked) => !inverted && asked.len() == 1,
+            Field::States(asked) => asked.0 & !ONE_STATE == 0,
+            Field::LaterFragment => true,
+            Field::Icmp { kind: None, .. }
+            | Field::EitherPort(_)
+            | Field::Mark(_)
+            | Field::Input(_)
+            | Field::Output(_) => false,
+        }
+    }
+
     fn needs(&mut self, bytes: u8) {
         if bytes > 0 {
             self.header.bytes = self.header.bytes.max(bytes);
@@ -216,26 +328,30 @@ impl Asking {
     fn done(mut self, window: Window) -> Asked {
         for (place, PortRange { low, high }) in [Place::SourcePort, Place::DestinationPort].into_iter().zip(self.ports)
         {
-            // The first bits, in which all ports between are alike.
-            let common = u16::MAX.checked_shl(16 - (low ^ high).leading_zeros()).unwrap_or(0);
+            let common = common_bits(low, high);
             self.mask.set(self.family, place, common.into());
             self.words.set(self.family, place, (low & common).into());
         }
         let (rest, rest_mask) = (rest_of(&self.words), rest_of(&self.mask));
+        let addresses_mask = window.of(self.family, &self.mask);
+        let asks = |place| self.mask.field(self.family, place).count_ones();
+        let has_addresses = addresses_mask.count_ones() == asks(Place::Source) + asks(Place::Destination);
         let filter = Filter {
             addresses: window.of(self.family, &self.words),
-            addresses_mask: window.of(self.family, &self.mask),
+            addresses_mask,
             rest: rest | self.name(Place::Input) << 48 | self.name(Place::Output) << 32,
             rest_mask: rest_mask
                 | u64::from(self.states) << 8
                 | self.whole_name(Place::Input) << 48
-                | self.whole_name(Place::Output) << 32,
+                | self.whole_name(Place::Output) << 32
+                | if self.is_whole && has_addresses { WHOLE } else { 0 },
             ports: self.ports.map(|range| (range.low, range.high - range.low)),
         };
         Asked {
             mask: self.mask,
             words: self.words,
             filter,
+            needs_header: self.header.bytes > 0,
             parts: self.parts,
         }
     }
@@ -284,9 +400,8 @@ impl Window {
     pub(super) const NETWORK: Self = Self { up: 64 };
 
     /// That in which the first rules differ most.
-    pub(super) fn for_rules(family: Family, rules: &[Lowered]) -> Self {
+    pub(super) fn for_rules<'a>(family: Family, rules: impl Iterator<Item = &'a Lowered>) -> Self {
         let some: Vec<Asked> = rules
-            .iter()
             .filter_map(|rule| Asked::of(family, Self::NETWORK, rule).1)
             .collect();
         let differ = |window: &Self| {

@@ -6,23 +6,36 @@
 
 use std::collections::HashMap;
 
+use super::Filed;
 use super::asked::Asked;
+use super::table::Table;
 use super::words::{Hashed, Place, Words};
-use crate::base::Family;
+use crate::base::{Family, Pace, Piece};
 
 /// The rules of one table, in the order of the chain, as positions in what was given.
-pub(super) struct Group {
-    pub mask: Words,
-    pub members: Vec<u32>,
+struct Group {
+    mask: Words,
+    members: Vec<u32>,
     /// How many stand in each bucket, as far as that is of interest.
     counts: Counts,
 }
 
-/// Every rule in one group.
-pub(super) fn groups(family: Family, rules: &[Asked]) -> Vec<Group> {
+/// Every rule in one table.
+pub(super) fn tables(family: Family, rules: &[Filed], pace: Pace) -> Vec<Table> {
+    let table = |group: &Group| {
+        pace.pause();
+        let member = |at: &u32| &rules[*at as usize];
+        let first = member(group.members.first()?);
+        Some(Table::new(group.mask, first, group.members.iter().map(member), pace))
+    };
+    groups(family, rules, pace).iter().filter_map(table).collect()
+}
+
+fn groups(family: Family, rules: &[Filed], pace: Pace) -> Vec<Group> {
     let mut choosing = Choosing {
         family,
         rules,
+        pace,
         shapes: Vec::new(),
         of_rule: Vec::with_capacity(rules.len()),
         made: Vec::new(),
@@ -30,7 +43,8 @@ pub(super) fn groups(family: Family, rules: &[Asked]) -> Vec<Group> {
     };
     let mut known: HashMap<Words, u32> = HashMap::new();
     let mut last = None;
-    for rule in rules {
+    for (done, rule) in rules.iter().map(|it| &it.asked).enumerate() {
+        pace.done(done, Piece::Seen);
         let shape = match last {
             Some((mask, shape)) if mask == rule.mask => shape,
             _ => *known.entry(rule.mask).or_insert_with(|| {
@@ -48,7 +62,8 @@ pub(super) fn groups(family: Family, rules: &[Asked]) -> Vec<Group> {
 
 struct Choosing<'a> {
     family: Family,
-    rules: &'a [Asked],
+    rules: &'a [Filed],
+    pace: Pace,
     /// The different masks of rules.
     shapes: Vec<Words>,
     of_rule: Vec<u32>,
@@ -77,6 +92,7 @@ const SHAPES: usize = 48;
 
 impl Choosing<'_> {
     fn divide(&mut self, members: Vec<u32>, depth: usize) {
+        self.pace.pause();
         let Some(mask) = self.common(&members) else {
             return;
         };
@@ -85,7 +101,7 @@ impl Choosing<'_> {
             return;
         }
         let counts = self.count(&mask, &members);
-        let is_crowded = |at: &u32| counts.of(&self.rules[*at as usize].words) > CROWD;
+        let is_crowded = |at: &u32| counts.of(&self.asked(*at).words) > CROWD;
         let crowded = members.iter().filter(|at| is_crowded(at)).count();
         if crowded == 0 || depth == DEEPEST || self.are_of_one_shape(&members) {
             self.made.push(Group { mask, members, counts });
@@ -105,10 +121,14 @@ impl Choosing<'_> {
             self.made.push(Group { mask, members, counts });
             return;
         };
-        let asks = |at: &u32| finer.is_within(&self.rules[*at as usize].mask);
+        let asks = |at: &u32| finer.is_within(&self.asked(*at).mask);
         let (asking, others): (Vec<u32>, Vec<u32>) = members.into_iter().partition(asks);
         self.divide(asking, depth + 1);
         self.divide(others, depth + 1);
+    }
+
+    fn asked(&self, at: u32) -> &Asked {
+        &self.rules[at as usize].asked
     }
 
     /// The bits that all of them ask for.
@@ -134,8 +154,9 @@ impl Choosing<'_> {
 
     fn count(&self, mask: &Words, members: &[u32]) -> Counts {
         let mut counts = Counts::new(mask, members.len());
-        for at in members {
-            counts.add(&self.rules[*at as usize].words);
+        for (done, at) in members.iter().enumerate() {
+            self.pace.done(done, Piece::Seen);
+            counts.add(&self.asked(*at).words);
         }
         counts
     }
@@ -145,7 +166,7 @@ impl Choosing<'_> {
         let some: Vec<&Asked> = members
             .iter()
             .step_by(members.len().div_ceil(SAMPLE))
-            .map(|at| &self.rules[*at as usize])
+            .map(|at| self.asked(*at))
             .collect();
         let mut shapes: Vec<Words> = Vec::new();
         let mut tried: Vec<Words> = Vec::new();
@@ -199,7 +220,7 @@ impl Choosing<'_> {
     fn settle_the_few(&mut self) {
         let mut homeless = Vec::new();
         for at in std::mem::take(&mut self.few) {
-            let rule = &self.rules[at as usize];
+            let rule = &self.rules[at as usize].asked;
             let fitting = self.made.iter_mut().filter(|group| group.mask.is_within(&rule.mask));
             match fitting.min_by_key(|group| group.counts.of(&rule.words)) {
                 Some(group) if group.counts.of(&rule.words) < CROWD => {
@@ -216,7 +237,7 @@ impl Choosing<'_> {
         } else {
             let mut by_fields: HashMap<Words, Vec<u32>> = HashMap::new();
             for at in homeless {
-                let asked = self.fields(&self.rules[at as usize].mask);
+                let asked = self.fields(&self.asked(at).mask);
                 by_fields.entry(asked).or_default().push(at);
             }
             for members in by_fields.into_values() {
@@ -254,7 +275,7 @@ impl Choosing<'_> {
         let given_up = self.made.swap_remove(smallest);
         let mut homeless = Vec::new();
         for at in given_up.members {
-            let rule = &self.rules[at as usize];
+            let rule = &self.rules[at as usize].asked;
             let fitting = self.made.iter_mut().filter(|group| group.mask.is_within(&rule.mask));
             match fitting.min_by_key(|group| group.counts.of(&rule.words)) {
                 Some(group) => {

@@ -56,11 +56,13 @@ impl Key {
 
     #[inline(always)]
     pub(super) fn sight(&self, window: Window) -> Sight {
-        let header = self.words.get(4);
         Sight {
-            addresses: window.of(self.family, &self.words),
-            rest: self.rest,
-            ports: [(header >> 48) as u16, (header >> 32) as u16],
+            words: [
+                window.of(self.family, &self.words),
+                self.rest,
+                self.words.get(4) >> 32,
+                0,
+            ],
         }
     }
 }

@@ -3,8 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Filed;
 use super::asked::{Asked, Filter, Sight};
+use super::candidates::Candidate;
 use super::words::{Hashed, Words};
+use crate::base::{Pace, Piece};
 
 /// The rules of a bucket stand side by side, in the order of the chain. Never empty.
 #[derive(Clone, Debug)]
@@ -35,29 +38,32 @@ pub(super) struct Bucket {
     pub hash: u32,
 }
 
-/// A rule's place in the chain, and what it asks.
-pub(super) type Filed<'a> = (u32, &'a Words, &'a Filter);
-
 impl Table {
     /// Of rules in the order of the chain, of which there is one at least.
-    pub(super) fn new<'a>(mask: Words, first: Filed<'a>, rules: impl Iterator<Item = Filed<'a>> + Clone) -> Self {
+    pub(super) fn new<'a>(
+        mask: Words,
+        first: &Filed,
+        rules: impl Iterator<Item = &'a Filed> + Clone,
+        pace: Pace,
+    ) -> Self {
         let hashed = Hashed::new(&mask);
-        let hashes: Vec<u32> = rules.clone().map(|(_, words, _)| hashed.of(words)).collect();
+        let hashes: Vec<u32> = rules.clone().map(|rule| hashed.of(&rule.asked.words)).collect();
         let shift = shift_for(hashes.len());
         let mut places = Places::new(shift, &hashes);
         let mut sorted = vec![0; hashes.len()];
-        let mut filters = vec![*first.2; hashes.len()];
+        let mut filters = vec![first.asked.filter; hashes.len()];
         let mut steps = vec![0; hashes.len()];
-        for (hash, (step, _, filter)) in hashes.iter().zip(rules) {
+        for (done, (hash, rule)) in hashes.iter().zip(rules).enumerate() {
+            pace.done(done, Piece::Seen);
             let at = places.take(*hash);
             sorted[at] = *hash;
-            filters[at] = *filter;
-            steps[at] = step;
+            filters[at] = rule.asked.filter;
+            steps[at] = rule.step;
         }
         Self {
             mask,
             hashed,
-            first: first.0,
+            first: first.step,
             shift,
             eighths: eighths(shift, &hashes),
             starts: places.starts(),
@@ -94,7 +100,7 @@ impl Table {
 
     /// The first rule of a bucket that may match and does not stand before; the bucket begins behind it then.
     #[inline]
-    pub(super) fn next(&self, bucket: &mut Bucket, sight: &Sight, from: u32) -> Option<u32> {
+    pub(super) fn next(&self, bucket: &mut Bucket, sight: &Sight, from: u32) -> Option<Candidate> {
         if bucket.end - bucket.next > MANY {
             let steps = &self.steps[bucket.next as usize..bucket.end as usize];
             bucket.next += steps.partition_point(|step| *step < from) as u32;
@@ -105,10 +111,16 @@ impl Table {
         for (hash, filter, step) in rules.map(|((hash, filter), step)| (*hash, filter, *step)) {
             bucket.next += 1;
             if (hash == bucket.hash) & (step >= from) & filter.passes(sight) {
-                return Some(step);
+                return Some(filter.candidate(step, sight));
             }
         }
         None
+    }
+
+    /// How many rules stand in the bucket of a rule, about.
+    pub(super) fn compared(&self) -> u32 {
+        let counts = self.starts.windows(2).map(|both| u64::from(both[1] - both[0]));
+        (counts.map(|count| count * count).sum::<u64>() / self.steps.len() as u64) as u32
     }
 
     /// How many rules stand where this one would.

@@ -1,10 +1,10 @@
 //! What an index offers against what rules say of packets, over rules and packets drawn so that they meet; rules that come and go; memory.
 //!
-//! `NFLAB_INDEX_ROUNDS` and `NFLAB_INDEX_SEED` make longer runs, of sixty packets a round.
+//! `NFLAB_INDEX_ROUNDS` and `NFLAB_INDEX_SEED` make longer runs, of sixty packets a round; `NFLAB_INDEX_EDITS` of rules that come and go.
 
 use super::*;
 use crate::base::testing::{families, host};
-use crate::base::{AddressMask, InterfaceMask, InterfaceName, MarkMask, PortRange, Random, protocol};
+use crate::base::{AddressMask, InterfaceMask, InterfaceName, MarkMask, Pace, PortRange, Random, protocol};
 use crate::conntrack::{CtState, StateBits, Tracking};
 use crate::packet::Packet;
 use crate::packet::testing::{echo, tcp, udp};
@@ -12,20 +12,18 @@ use crate::rule::{Answer, Condition, Field, PlainFields};
 
 families! {
     fn what_is_left_out_does_not_match(family: Family) {
-        let number = |name: &str, default| {
-            let value = std::env::var(name).ok();
-            value.map_or(default, |it| it.parse().expect("a number"))
-        };
         let mut random = Random::new(number("NFLAB_INDEX_SEED", 1));
         let mut met = Met::default();
         for _ in 0..number("NFLAB_INDEX_ROUNDS", 60) {
-            let count = 20 + random.below(120) as usize;
+            let most = random.pick(&[120, 120, 120, 700]);
+            let count = 20 + random.below(most) as usize;
             let style = Style::drawn(&mut random);
             let rules: Vec<Lowered> = (0..count).map(|_| style.rule(&mut random, family)).collect();
-            let Some(index) = ChainIndex::new(family, rules.iter().cloned()) else {
+            let Some(index) = index_of(family, &rules, &mut random) else {
                 continue;
             };
             assert_eq!(index.len() as usize, count);
+            met.made(&index);
             for _ in 0..60 {
                 met.look(&index, &rules, &Sight::drawn(&mut random, family), &mut random);
             }
@@ -35,14 +33,16 @@ families! {
 
     /// After each step the index is as good as one that is made of the rules as they are then.
     fn rules_come_and_go(family: Family) {
-        let mut random = Random::new(2);
+        let mut random = Random::new(number("NFLAB_INDEX_SEED", 2));
         let mut met = Met::default();
-        for _ in 0..12 {
+        for _ in 0..number("NFLAB_INDEX_EDITS", 24) {
             let style = Style::drawn(&mut random);
-            let mut rules: Vec<Lowered> = (0..20).map(|_| style.rule(&mut random, family)).collect();
-            let Some(mut index) = ChainIndex::new(family, rules.iter().cloned()) else {
+            let count = random.pick(&[20, 20, 100]);
+            let mut rules: Vec<Lowered> = (0..count).map(|_| style.rule(&mut random, family)).collect();
+            let Some(mut index) = index_of(family, &rules, &mut random) else {
                 continue;
             };
+            met.made(&index);
             let grows = random.one_in(2);
             for _ in 0..200 {
                 let inserts = if grows { !random.one_in(3) } else { random.one_in(2) };
@@ -53,8 +53,14 @@ families! {
                     rules.insert(at as usize, rule);
                 } else if rules.len() > 1 {
                     let at = random.below(rules.len() as u32);
-                    index = index.with_removed(at).unwrap();
                     rules.remove(at as usize);
+                    let without = index.with_removed(at);
+                    met.made_anew += usize::from(without.is_none());
+                    let Some(without) = without.or_else(|| index_of(family, &rules, &mut random)) else {
+                        break;
+                    };
+                    index = without;
+                    met.made(&index);
                 }
                 assert_eq!(index.len() as usize, rules.len());
                 for _ in 0..3 {
@@ -77,23 +83,22 @@ families! {
             ])
         };
         let rules: Vec<Lowered> = (1..=10_000).map(rule).collect();
-        let index = ChainIndex::new(family, rules.iter().cloned()).unwrap();
-        assert_eq!(index.tables.len(), 1);
+        let index = of_all(family, &rules).unwrap();
         assert!(index.bytes() <= 100 * rules.len(), "{} bytes", index.bytes());
+        assert!(index.tree.as_ref().is_some_and(|tree| tree.crowds[0] < 16), "few are compared");
         for number in [1, 77, 9_999, 10_000] {
             let packet = udp((numbered(family, number).address(), 1), (host(family, 9), number as u16), b"");
             let key = Sight::of(packet).key();
-            let mut candidates = index.candidates(&key);
-            assert_eq!(candidates.next(&key, 0), number - 1);
-            assert_eq!(candidates.next(&key, number), 10_000);
+            let mut candidates = index.candidates(&key, 0);
+            assert_eq!(candidates.next(&key, 0).step, number - 1);
+            assert_eq!(candidates.next(&key, number).step, 10_000);
         }
         let key = Sight::of(udp((host(family, 200), 1), (host(family, 9), 80), b"")).key();
-        assert_eq!(index.candidates(&key).next(&key, 0), 10_000);
+        assert_eq!(index.candidates(&key, 0).next(&key, 0).step, 10_000);
         let inserted = index.with_inserted(0, &rules[5]);
         let key = Sight::of(udp((numbered(family, 6).address(), 1), (host(family, 9), 6), b"")).key();
-        let mut candidates = inserted.candidates(&key);
-        assert_eq!([candidates.next(&key, 0), candidates.next(&key, 1)], [0, 6]);
-        assert_eq!(candidates.next(&key, 7), 10_001);
+        let mut candidates = inserted.candidates(&key, 0);
+        assert_eq!([0, 1, 7].map(|from| candidates.next(&key, from).step), [0, 6, 10_001]);
     }
 
     /// What ends at a header that is cut short does so at the first rule that asks for it, whether or not that could ever match.
@@ -105,16 +110,22 @@ families! {
             Condition::Header(20),
             Condition::Is(Field::DestinationPort(never)),
         ]));
-        let index = ChainIndex::new(family, rules.iter().cloned()).unwrap();
+        let index = of_all(family, &rules).unwrap();
         let ends = [(host(family, 2), 4000), (host(family, 9), 80)];
         let whole = Sight::of(tcp(ends[0], ends[1], b"")).key();
         assert!(index.knows(&whole));
-        assert_eq!(index.candidates(&whole).next(&whole, 0), 21);
+        assert_eq!(index.candidates(&whole, 0).next(&whole, 0).step, 21);
         let cut = Sight::cut(tcp(ends[0], ends[1], b""), 19).key();
         assert!(!index.knows(&cut));
         let other = Sight::cut(udp(ends[0], ends[1], b""), 7).key();
         assert!(index.knows(&other), "nobody asks for a header of UDP");
     }
+}
+
+/// Of the environment.
+fn number(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |it| it.parse().expect("a number"))
 }
 
 fn numbered(family: Family, number: u32) -> AddressMask {
@@ -129,25 +140,39 @@ struct Style {
     percents: [u32; 8],
     /// Out of how many values they draw.
     width: u32,
+    /// How far ports are from each other.
+    spread: u16,
+    /// One in so many asks for little, so that few packets go past it.
+    wide: u32,
 }
 
 impl Style {
     fn drawn(random: &mut Random) -> Self {
+        let by_ports = random.one_in(4).then_some([0, 0, 0, 0, 0, 0, 100, 90]);
         Self {
-            percents: std::array::from_fn(|_| random.pick(&[0, 0, 10, 50, 90, 100])),
-            width: random.pick(&[2, 5, 40]),
+            percents: by_ports.unwrap_or_else(|| std::array::from_fn(|_| random.pick(&[0, 0, 10, 50, 90, 100]))),
+            spread: random.pick(&[1, 1, 250]),
+            width: random.pick(&[2, 5, 40, 250]),
+            wide: random.pick(&[8, 40, u32::MAX]),
         }
     }
 
     fn rule(&self, random: &mut Random, family: Family) -> Lowered {
+        if random.one_in(self.wide) {
+            return Lowered::exactly(match random.below(3) {
+                0 => vec![],
+                1 => vec![Condition::Is(Field::Protocol(random.pick(&[6, 17])))],
+                _ => vec![Condition::new(Field::LaterFragment, random.one_in(2))],
+            });
+        }
         let mut conditions = Vec::new();
         let number = |random: &mut Random| random.below(self.width) as u8;
         let has = |random: &mut Random, what: usize| random.percent(self.percents[what]);
         let condition = |random: &mut Random, field| Condition::new(field, random.one_in(12));
         let ports = |random: &mut Random| {
             let range = |random: &mut Random| {
-                let low = u16::from(number(random));
-                let high = random.pick(&[low, low, low + 1, low + 9, 0x1003, u16::MAX, 0]);
+                let low = self.spread * u16::from(number(random));
+                let high = random.pick(&[low, low, low + 1, low + 9, low + 1500, 0x1003, u16::MAX, 0]);
                 PortRange { low, high }
             };
             let count = random.pick(&[1, 1, 1, 2, 3]);
@@ -234,6 +259,17 @@ fn address(random: &mut Random, family: Family, width: u32) -> AddressMask {
     }
 }
 
+fn of_all(family: Family, rules: &[Lowered]) -> Option<ChainIndex> {
+    ChainIndex::new(family, rules.iter().map(|rule| (rule.clone(), false)), Pace::NONE)
+}
+
+/// Packets that match go no further at some rules, or it is said so.
+fn index_of(family: Family, rules: &[Lowered], random: &mut Random) -> Option<ChainIndex> {
+    let percent = random.pick(&[0, 50, 100]);
+    let rules = rules.iter().map(|rule| (rule.clone(), random.percent(percent)));
+    ChainIndex::new(family, rules.collect::<Vec<_>>().into_iter(), Pace::NONE)
+}
+
 /// A packet where a rule sees it.
 struct Sight {
     packet: Packet,
@@ -266,8 +302,12 @@ impl Sight {
     }
 
     fn drawn(random: &mut Random, family: Family) -> Self {
-        let width = random.pick(&[2, 5, 40]);
-        let mut end = || (host(family, random.below(width) as u8), random.below(width) as u16);
+        let width = random.pick(&[2, 5, 40, 250]);
+        let spread = random.pick(&[1, 1, 250]);
+        let mut end = || {
+            let port = spread * random.below(width) + random.below(3);
+            (host(family, random.below(width) as u8), port as u16)
+        };
         let (from, to) = (end(), end());
         let mut packet = match random.below(5) {
             0 => echo(from.0, to.0, 1),
@@ -298,13 +338,20 @@ impl Sight {
 }
 
 /// What came up.
-#[derive(Default)]
+#[derive(Default, Debug)]
 struct Met {
     looks: usize,
     left_to_the_rules: usize,
     rules: usize,
     offered: usize,
+    certain: usize,
     matched: usize,
+    trees: usize,
+    with_tables: usize,
+    closed: usize,
+    made_anew: usize,
+    /// No packet is offered all that stands behind a rule.
+    is_open: bool,
 }
 
 impl Met {
@@ -317,11 +364,11 @@ impl Met {
             self.left_to_the_rules += 1;
             return;
         }
-        let mut candidates = index.candidates(&key);
+        let mut candidates = index.candidates(&key, 0);
         // Mostly from rule to rule, now and then a few at a time.
         let mut from = 0;
         loop {
-            let next = candidates.next(&key, from);
+            let Candidate { step: next, matches } = candidates.next(&key, from);
             assert!((from..=index.len()).contains(&next), "{next} from {from}");
             for left_out in from..next {
                 assert_eq!(
@@ -334,31 +381,55 @@ impl Met {
             if next == index.len() {
                 break;
             }
-            self.offered += 1;
+            self.offered += usize::from(self.is_open);
+            if matches {
+                self.certain += 1;
+                assert_eq!(
+                    answers[next as usize],
+                    Answer::Yes,
+                    "{:?}\n{fields:?}",
+                    rules[next as usize]
+                );
+            }
             from = next + 1;
             if random.one_in(5) {
                 from = (from + random.below(10)).min(index.len());
             }
             // As one who comes back from a chain in which all was forgotten.
             if random.one_in(10) {
-                candidates = index.candidates(&key);
+                candidates = index.candidates(&key, from);
             }
         }
-        self.rules += rules.len();
-        self.matched += answers.iter().filter(|it| **it != Answer::No).count();
+        if self.is_open {
+            self.rules += rules.len();
+            self.matched += answers.iter().filter(|it| **it != Answer::No).count();
+        }
+    }
+
+    fn made(&mut self, index: &ChainIndex) {
+        self.trees += usize::from(index.tree.is_some());
+        self.with_tables += usize::from(!index.tables.is_empty());
+        self.is_open = !index.tree.as_ref().is_some_and(Tree::has_closed);
+        self.closed += usize::from(!self.is_open);
     }
 
     fn check(&self) {
-        eprintln!("{} packets", self.looks);
+        eprintln!("{self:?}");
         let Self {
             looks,
             left_to_the_rules,
             rules,
             offered,
             matched,
+            ..
         } = self;
+        let reached = [self.certain, self.trees, self.with_tables, self.closed];
         assert!(
-            left_to_the_rules * 2 < *looks && *left_to_the_rules > 0,
+            !reached.contains(&0),
+            "what may be certain, a tree, tables, a closed leaf"
+        );
+        assert!(
+            left_to_the_rules * 3 < *looks * 2 && *left_to_the_rules > 0,
             "{left_to_the_rules} of {looks}"
         );
         assert!(

@@ -104,23 +104,28 @@ impl Walk<'_> {
     ) -> Option<Walked> {
         let compiled = &table.compiled;
         let entry = compiled.entries[self.hook as usize]?;
-        let Pause {
-            mut at,
-            bottom,
-            mut visits,
-        } = from;
+        let Pause { at, bottom, mut visits } = from;
         // Read where the first rule asks: many a table has a policy alone.
         let mut fields = None;
         let mut guide = Guide::new(compiled, O::IN_DETAIL);
         guide.enter(at);
-        at = guide.next(at, || self.key());
+        let mut next = guide.next(at, || self.key());
         let verdict = loop {
+            let at = next.at;
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
+                // Of a rule that matches for certain only the counter is needed, and what it does.
+                StepKind::Rule(bound) if next.matches && !O::WATCHING => {
+                    if self.notes.are_taken() && !bound.matches.is_empty() {
+                        self.notes.asks(bound);
+                    }
+                    self.counts(table, bound);
+                    &bound.action
+                }
                 StepKind::Rule(bound) => match self.asks(table, (at, step), bound, &mut fields, observer) {
                     Matched::Yes => &bound.action,
                     Matched::No => {
-                        at = guide.next(at + 1, || self.key());
+                        next = guide.next(at + 1, || self.key());
                         continue;
                     }
                     Matched::Malformed => break Verdict::Malformed,
@@ -129,7 +134,7 @@ impl Walk<'_> {
                 StepKind::Policy(end) => break self.policy(table, at, step, end, observer),
                 StepKind::End => &BoundAction::Return,
             };
-            at = match action {
+            next = match action {
                 BoundAction::Nothing => guide.next(at + 1, || self.key()),
                 BoundAction::Return => {
                     let back = self.comes_back(bottom, entry);
@@ -166,7 +171,7 @@ impl Walk<'_> {
                             guide.next(at + 1, || self.key())
                         }
                         TargetVerdict::ContinueBeside(to) => {
-                            at += 1;
+                            let at = at + 1;
                             return Some(Walked::Beside(to, Pause { at, bottom, visits }));
                         }
                         TargetVerdict::Accept => break Verdict::Accept,
@@ -178,7 +183,7 @@ impl Walk<'_> {
             };
         };
         self.stack.truncate(bottom);
-        Some(Walked::Decided(Decision { verdict, step: at }))
+        Some(Walked::Decided(Decision { verdict, step: next.at }))
     }
 
     /// What an index knows the packet by, as it is now.
@@ -216,10 +221,7 @@ impl Walk<'_> {
         }
         let matched = self.matches(table, matches, (at, step), rule, observer);
         if matched == Matched::Yes {
-            bound.counter.count(self.worker, self.packet.len());
-            let word = LastWord::Rule(rule.id);
-            self.notes
-                .counts(&bound.counter, self.worker, table.compiled.rules.table, word);
+            self.counts(table, bound);
             if O::WATCHING {
                 let told = match O::IN_DETAIL {
                     true => self.told(table, matches),
@@ -230,6 +232,17 @@ impl Walk<'_> {
             }
         }
         matched
+    }
+
+    #[inline]
+    fn counts(&mut self, table: &LiveTable, bound: &BoundRule) {
+        bound.counter.count(self.worker, self.packet.len());
+        // What the rule itself says is asked only then: it lies elsewhere in memory.
+        if self.notes.are_taken() {
+            let word = LastWord::Rule(bound.rule.id);
+            self.notes
+                .counts(&bound.counter, self.worker, table.compiled.rules.table, word);
+        }
     }
 
     /// The end of a built-in chain.

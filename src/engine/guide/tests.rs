@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Indexes, follow};
+use super::{Indexes, ends, follow};
 use crate::base::{Family, Pace};
 use crate::classify::ChainIndex;
 use crate::engine::Silent;
@@ -113,8 +113,8 @@ fn a_walk_is_the_same_with_an_index_as_without() {
 fn an_index_follows_an_edit_of_its_chain() {
     let rules = table(Table::Filter, &[("FORWARD", &OTHERS)]);
     let before = &rules.chain("FORWARD").unwrap().rules;
-    let lowered = before.iter().map(|rule| rule.lower());
-    let index = Arc::new(ChainIndex::new(Family::V4, lowered).unwrap());
+    let lowered = before.iter().map(|rule| (rule.lower(), ends(rule)));
+    let index = Arc::new(ChainIndex::new(Family::V4, lowered, Pace::NONE).unwrap());
     let follows = |now: &[Arc<Rule>]| follow(&index, before, now);
     assert!(
         follows(before).is_some_and(|it| Arc::ptr_eq(&it, &index)),
@@ -125,6 +125,11 @@ fn an_index_follows_an_edit_of_its_chain() {
     assert!(
         follows(&other).is_some_and(|it| Arc::ptr_eq(&it, &index)),
         "it asks the same"
+    );
+    Arc::make_mut(&mut other[3]).action = Action::Nothing;
+    assert!(
+        follows(&other).is_some_and(|it| !Arc::ptr_eq(&it, &index)),
+        "packets go further"
     );
     let more = table(Table::Filter, &[("FORWARD", &["marked 5", "marked 6", ""])]);
     let [one, two, _] = &more.chain("FORWARD").unwrap().rules[..] else {

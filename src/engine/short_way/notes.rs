@@ -47,6 +47,12 @@ impl Notes {
         std::mem::take(&mut self.are_taken) && self.before_tracking.is_some()
     }
 
+    /// Of the packet at hand.
+    #[inline]
+    pub(in crate::engine) fn are_taken(&self) -> bool {
+        self.are_taken
+    }
+
     /// Something was met that the next packet alike may find otherwise, or that must be done for each.
     #[inline]
     pub(in crate::engine) fn stop(&mut self) {
