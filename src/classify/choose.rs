@@ -31,6 +31,23 @@ pub(super) fn tables(family: Family, rules: &[Filed], pace: Pace) -> Vec<Table> 
     groups(family, rules, pace).iter().filter_map(table).collect()
 }
 
+/// All in one table, where hardly any two stand in a bucket: then nothing is faster.
+pub(super) fn one_table(rules: &[Filed], pace: Pace) -> Option<Table> {
+    let first = rules.first()?;
+    let all = rules.iter().map(|it| &it.asked);
+    let mask = all.clone().fold(first.asked.mask, |mask, asked| mask.and(&asked.mask));
+    let mut counts = Counts::new(&mask, rules.len());
+    for (done, asked) in all.enumerate() {
+        pace.done(done, Piece::Seen);
+        counts.add(&asked.words);
+    }
+    let together: u64 = counts.counts.iter().map(|count| u64::from(*count).pow(2)).sum();
+    (together <= FEW_TOGETHER * rules.len() as u64).then(|| Table::new(mask, first, rules.iter(), pace))
+}
+
+/// Of all with a rule and itself.
+const FEW_TOGETHER: u64 = 3;
+
 fn groups(family: Family, rules: &[Filed], pace: Pace) -> Vec<Group> {
     let mut choosing = Choosing {
         family,

@@ -109,10 +109,10 @@ pub(super) struct Choosing {
 }
 
 impl Choosing {
-    /// `None` where no cut pays, or all take more room.
-    pub(super) fn choose(&mut self, filters: &[Filter], rules: &[u32], room: f64) -> Option<Cut> {
+    /// For a piece in which these bits are known. `None` where no cut pays, or all take more room.
+    pub(super) fn choose(&mut self, filters: &[Filter], rules: &[u32], known: &[u64; 3], room: f64) -> Option<Cut> {
         self.sample(filters, rules);
-        let worth = self.worth_of_bits();
+        let worth = self.worth_of_bits(known);
         let most = (rules.len() / 3).ilog2().clamp(1, WIDEST);
         let mut best: Option<(f32, Cut)> = None;
         for zone in &ZONES {
@@ -150,7 +150,7 @@ impl Choosing {
     }
 
     /// How much each bit alone would tell apart, less what it would cost.
-    fn worth_of_bits(&self) -> [[f32; 64]; 3] {
+    fn worth_of_bits(&self, known: &[u64; 3]) -> [[f32; 64]; 3] {
         let step = self.some.len().div_ceil(SOME);
         let mut asked = [Columns::default(); 3];
         let mut ones = [Columns::default(); 3];
@@ -165,13 +165,14 @@ impl Choosing {
         let all = rules as f32;
         let worth = |word: usize, bit: u32| {
             let (asked, ones) = (asked[word].of(bit), ones[word].of(bit));
-            if asked == 0.0 {
+            if asked == 0.0 || known[word] >> bit & 1 != 0 {
                 return 0.0;
             }
             let wild = all - asked;
             let (one, other) = (ones + wild, asked - ones + wild);
-            let left = (one * one + other * other) / ((one + other) * all);
-            1.0 - left - PRICE * wild / all
+            let together = (one * one + other * other) / ((one + other) * all);
+            let anywhere = (one + other) / (2.0 * all);
+            1.0 - left(together, anywhere) - PRICE * wild / all
         };
         std::array::from_fn(|word| std::array::from_fn(|bit| worth(word, bit as u32)))
     }
@@ -182,25 +183,36 @@ impl Choosing {
         self.counts.clear();
         self.counts.resize(pieces, 0);
         let counts = &mut self.counts;
+        let (some, all) = (self.some.len() as f32, rules as f32);
+        // What is in all pieces takes long to count, and no room has it.
+        let most = some * (1.0 + room as f32 / all);
+        let mut sum = 0_u32;
         for filter in &self.some {
-            filter.pieces(cut, |piece| counts[piece] += 1);
+            filter.pieces(cut, |piece| {
+                counts[piece] += 1;
+                sum += 1;
+            });
+            if sum as f32 > most {
+                return None;
+            }
         }
-        let (mut sum, mut squares) = (0, 0);
-        for count in counts {
-            sum += *count;
-            squares += u64::from(*count) * u64::from(*count);
-        }
-        let (sum, some, all) = (sum as f32, self.some.len() as f32, rules as f32);
+        let squares: u64 = counts.iter().map(|count| u64::from(*count).pow(2)).sum();
+        let sum = sum as f32;
         // Of two rules that were drawn, how often both are left together.
         let together = (squares as f32 - sum) / (sum * (some - 1.0));
         let anywhere = sum / (pieces as f32 * some);
-        let left = OF_RULES * together + (1.0 - OF_RULES) * anywhere + 1.0 / all;
+        let left = left(together, anywhere) + 1.0 / all;
         let more = (sum / some - 1.0) * all + 2.0 * pieces as f32;
         if f64::from(more) > room || left > TOO_MUCH {
             return None;
         }
         Some(-left.ln() - PRICE * (1.0 + more / all).ln())
     }
+}
+
+/// How many rules a packet may match still, of one drawn inside of a rule and one drawn anywhere.
+fn left(together: f32, anywhere: f32) -> f32 {
+    OF_RULES * together + (1.0 - OF_RULES) * anywhere
 }
 
 impl Zone {

@@ -212,7 +212,7 @@ impl Building {
         let is_closed = self.close(begin, &known);
         let count = self.lists.len() - begin;
         let chosen = match count > FEW && depth < DEEPEST {
-            true => self.choosing.choose(&self.filters, &self.lists[begin..], room),
+            true => self.choosing.choose(&self.filters, &self.lists[begin..], &known, room),
             false => None,
         };
         let Some(cut) = chosen else {

@@ -5,8 +5,8 @@
 //! becomes of the packet there. Rules are known by their place in the chain, from 0.
 //!
 //! How: a tree cuts packets into pieces that few rules lie in (`cuts`), and of each of these a filter of forty bytes is compared before the rule itself is
-//! asked (`asked`). What the tree cannot tell apart, and what was inserted since it was made, stands in hash tables, each over bits that all of its
-//! rules ask for (as in TupleMerge; which ones is chosen in `choose`).
+//! asked (`asked`). Rules that one hash table tells apart stand there instead; and what the tree cannot see, and what was inserted since it was made,
+//! stands in tables beside it, each over bits that all of its rules ask for (as in TupleMerge; which ones is chosen in `choose`).
 
 mod asked;
 mod candidates;
@@ -69,7 +69,9 @@ const FEW_COMPARED: u32 = 24;
 /// To look into a table costs as much as to compare so many rules.
 const LOOK: u32 = 8;
 /// There are that many fewer later fragments than other packets, at least.
-const FRAGMENTS: u32 = 10;
+const FRAGMENTS: u32 = 40;
+/// A tree's rules lie side by side, and a packet sees one leaf; of tables it sees buckets in which none of its rules stand, too.
+const SIDE_BY_SIDE: u32 = 2;
 
 /// So many rules show in which bits of addresses all of them differ.
 const SOME: usize = 256;
@@ -115,6 +117,10 @@ impl ChainIndex {
 
     /// Into a tree where that tells them apart; what it cannot see of them, or all of them, into tables.
     fn arrange(&mut self, filed: Vec<Filed>, pace: Pace) {
+        if let Some(table) = choose::one_table(&filed, pace) {
+            self.tables = Box::new([table]);
+            return;
+        }
         let is_blind = |it: &Filed| it.asked.filter.asks_no_more_than(&[0; 3]) && !it.asked.mask.is_empty();
         let (mut seen, mut others) = (filed, Vec::new());
         if seen.iter().filter(|it| is_blind(it)).count() > FEW_BLIND {
@@ -134,7 +140,7 @@ impl ChainIndex {
         others.sort_unstable_by_key(|it| it.step);
         let tables = choose::tables(self.family, &others, pace);
         let in_tables = tables.iter().map(|table| LOOK + table.compared()).sum::<u32>();
-        if compared <= in_tables && !is_divided {
+        if compared <= SIDE_BY_SIDE * in_tables && !is_divided {
             self.tree = tree;
         } else {
             self.tables = in_order(tables);

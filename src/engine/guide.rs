@@ -132,9 +132,6 @@ struct Asked<'t> {
     candidates: Candidates<'t>,
 }
 
-/// Many a chain begins with a rule that decides most packets: to ask it costs a tenth of asking the index.
-const ASKED_AT_ONCE: u32 = 1;
-
 impl<'t> Guide<'t> {
     pub(super) fn new(table: &'t CompiledTable, sees_all: bool) -> Self {
         Self {
@@ -161,8 +158,8 @@ impl<'t> Guide<'t> {
     #[inline]
     pub(super) fn next(&mut self, at: u32, key: impl FnOnce() -> Key) -> Next {
         match self.index {
-            Some(index) if at - self.start >= ASKED_AT_ONCE => self.next_of(index, at, key),
-            _ => Next { at, matches: false },
+            Some(index) => self.next_of(index, at, key),
+            None => Next { at, matches: false },
         }
     }
 
