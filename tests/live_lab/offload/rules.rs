@@ -6,157 +6,72 @@ use std::process::{Command, Stdio};
 
 use super::{Beside, Made, ROUTER, in_a_namespace};
 
+#[derive(Default)]
 struct Case {
-    what: &'static str,
-    rules: &'static str,
+    what: String,
+    rules: String,
     made: Vec<Made>,
     /// Of all packets together.
     leave: usize,
 }
 
 fn cases() -> Vec<Case> {
-    let tcp = |port, flags| Made {
-        port,
-        flags,
-        size: 800,
+    let mut cases = Vec::new();
+    for line in include_str!("rules.txt").lines() {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if word == "case" {
+            cases.push(Case {
+                what: rest.to_owned(),
+                ..Case::default()
+            });
+        }
+        let Some(case) = cases.last_mut() else {
+            continue;
+        };
+        match word {
+            "case" | "" => {}
+            "packet" => case.made.push(made(rest)),
+            "leave" => case.leave = rest.parse().unwrap(),
+            _ => case.rules += &format!("{line}\n"),
+        }
+    }
+    cases
+}
+
+/// Whose words are its protocol, its port, and what is not as by default.
+fn made(words: &str) -> Made {
+    let mut words = words.split(' ');
+    let is_tcp = words.next() == Some("tcp");
+    let mut made = Made {
+        port: words.next().unwrap().parse().unwrap(),
+        size: if is_tcp { 800 } else { 700 },
+        is_tcp,
         ..Made::default()
     };
-    let udp = |port| Made {
-        port,
-        size: 700,
-        is_tcp: false,
-        ..Made::default()
-    };
-    let to_router = |made| Made { to: ROUTER, ..made };
-    vec![
-        Case {
-            what: "MASQUERADE",
-            rules: "*nat\n-A POSTROUTING -o far -j MASQUERADE\nCOMMIT\n",
-            made: vec![tcp(81, 0x18), udp(81), udp(81)],
-            leave: 3,
-        },
-        Case {
-            what: "DNAT to another host, and SNAT",
-            rules: "*nat
--A PREROUTING -d 10.81.0.1/32 -p udp -j DNAT --to-destination 10.82.0.7:5000
--A POSTROUTING -p udp -j SNAT --to-source 10.82.0.1:6000
-COMMIT
-",
-            made: vec![to_router(udp(82)), to_router(udp(82))],
-            leave: 2,
-        },
-        Case {
-            what: "REDIRECT to a port that nobody listens at",
-            rules: "*nat\n-A PREROUTING -p udp -j REDIRECT --to-ports 83\nCOMMIT\n",
-            made: vec![udp(84)],
-            leave: 1,
-        },
-        Case {
-            what: "lengths are those of the whole",
-            rules: "*filter
--A FORWARD -m length --length 0:1500
--A FORWARD -p tcp -m length --length 4540
--A FORWARD -p udp -m length --length 4528
--A FORWARD -m length --length 4529:65535 -j ACCEPT
--A FORWARD -m length --length 4528 -j DROP
-COMMIT
-",
-            made: vec![tcp(85, 0x10), udp(85)],
-            leave: 1,
-        },
-        Case {
-            what: "REJECT",
-            rules: "*filter
--A FORWARD -p tcp -m tcp --dport 86 -j REJECT --reject-with tcp-reset
--A FORWARD -p tcp -m tcp --dport 87 -j REJECT --reject-with icmp-admin-prohibited
--A FORWARD -p udp -j REJECT
-COMMIT
-",
-            made: vec![tcp(86, 0x18), tcp(87, 0x18), udp(86)],
-            leave: 3,
-        },
-        Case {
-            what: "TEE",
-            rules: "*mangle
--A PREROUTING -p tcp -j TEE --gateway 10.81.0.9
--A POSTROUTING -p udp -j TEE --gateway 10.81.0.8
-COMMIT
-",
-            made: vec![tcp(88, 0x18), udp(88)],
-            leave: 4,
-        },
-        Case {
-            what: "TTL, marks, TCP's flags and options",
-            rules: "*mangle
--A PREROUTING -p tcp -m tcp --tcp-flags PSH,URG PSH -j MARK --set-xmark 0x5/0xffffffff
--A FORWARD -m mark --mark 0x5 -j TTL --ttl-set 9
--A POSTROUTING -m ttl --ttl-eq 9 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff
--A POSTROUTING -m connmark --mark 0x5
--A POSTROUTING -p tcp -m tcp --tcp-option 8
--A POSTROUTING -p tcp -m tcp --tcp-option 1
-COMMIT
-",
-            made: vec![
-                tcp(89, 0x18),
-                tcp(90, 0x10),
-                Made {
-                    options: 5,
-                    ..tcp(89, 0x98)
-                },
-            ],
-            leave: 3,
-        },
-        Case {
-            what: "one packet to limit, statistic, recent and connlimit",
-            rules: "*filter
--A FORWARD -p udp -m limit --limit 1/hour --limit-burst 2
--A FORWARD -p udp -m statistic --mode nth --every 2 --packet 1
--A FORWARD -p udp -m recent --set --name seen --mask 255.255.255.255 --rsource
--A FORWARD -p udp -m recent --rcheck --hitcount 3 --name seen --mask 255.255.255.255 --rsource -j DROP
--A FORWARD -p tcp -m connlimit --connlimit-above 1 --connlimit-mask 32 --connlimit-saddr -j DROP
-COMMIT
-",
-            made: vec![udp(91), udp(91), udp(91), tcp(91, 0x18), tcp(92, 0x18)],
-            leave: 3,
-        },
-        Case {
-            what: "states",
-            rules: "*raw
--A PREROUTING -p udp --dport 94 -j NOTRACK
-COMMIT
-*filter
--A FORWARD -m conntrack --ctstate NEW
--A FORWARD -m conntrack --ctstate UNTRACKED
--A FORWARD -m conntrack --ctstate INVALID -j DROP
-COMMIT
-",
-            made: vec![udp(93), udp(94), tcp(93, 0x18), tcp(94, 0x14)],
-            leave: 3,
-        },
-        Case {
-            what: "a queue that nobody listens at, and bypass",
-            rules: "*filter
--A FORWARD -p tcp -j NFQUEUE --queue-num 3
--A FORWARD -p udp -j NFQUEUE --queue-num 3 --queue-bypass
-COMMIT
-",
-            made: vec![tcp(95, 0x18), udp(95)],
-            leave: 1,
-        },
-    ]
+    for word in words {
+        match word.split_once('=').unwrap() {
+            ("to", "router") => made.to = ROUTER,
+            ("flags", value) => made.flags = u8::from_str_radix(value.trim_start_matches("0x"), 16).unwrap(),
+            ("options", value) => made.options = value.parse().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+    made
 }
 
 pub(in super::super) fn rules_meet_what_stands_for_many_as_one_packet() {
     in_a_namespace(|| {
         let mut beside = Beside::new(1500);
         beside.both("sysctl", &["-q", "-w", "net.netfilter.nf_conntrack_acct=1"], "");
-        for (number, case) in cases().iter().enumerate() {
+        let cases = cases();
+        assert!(cases.len() >= 10);
+        for (number, case) in cases.iter().enumerate() {
             let rules: String = ["raw", "mangle", "nat", "filter"]
                 .iter()
                 .filter(|table| !case.rules.contains(&format!("*{table}\n")))
                 .map(|table| format!("*{table}\nCOMMIT\n"))
                 .collect();
-            beside.both("iptables-restore", &[], &(rules + case.rules));
+            beside.both("iptables-restore", &[], &(rules + &case.rules));
             let mut leave = 0;
             for (at, made) in case.made.iter().enumerate() {
                 let packet = made.packet(1000 + 100 * number as u16 + 10 * at as u16);
