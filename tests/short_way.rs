@@ -50,6 +50,40 @@ fn nobody_can_tell() {
     assert!(short * 8 > carried, "too few go the short way to say anything");
 }
 
+/// A route leads through `lo` what tracking finds INVALID, so it goes round until its time to live is over: each packet may do so as often as one that
+/// came alone.
+#[test]
+fn packets_that_came_together_go_round_as_often_as_others() {
+    let file = LabFile::parse("lab", LAB).unwrap();
+    let labs = [0, 1].map(|_| Lab::new(&file, 1, TOOLBOX).unwrap());
+    let mut two = Two { labs, told: Vec::new() };
+    two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+    two.tool("ip", &["route add 203.0.113.0/24 dev lo"], "");
+    let rules = "*nat\n-A PREROUTING -d 203.0.113.7 -j DNAT --to-destination 198.51.100.7\nCOMMIT\n\
+        *filter\n-A FORWARD -m state --state NEW -j ACCEPT\nCOMMIT\n";
+    two.tool("iptables-restore", &[], rules);
+    let (near, server, behind) = (([10, 0, 0, 2], 4000), ([203, 0, 113, 7], 80), ([198, 51, 100, 7], 80));
+    let segment = |from: ([u8; 4], u16), to: ([u8; 4], u16), (sequence, flags): (u32, u8)| {
+        let mut bytes = Vec::new();
+        let builder = PacketBuilder::ipv4(from.0, to.0, 200).tcp(from.1, to.1, sequence, 60_000);
+        builder.ack(1).write(&mut bytes, &[]).unwrap();
+        bytes[33] = flags;
+        mend(&mut bytes, true);
+        bytes
+    };
+    two.carry(LAN, &segment(near, server, (0, flags::SYN)));
+    two.carry(WAN, &segment(behind, near, (0, flags::SYN | flags::ACK)));
+    let plain = (LAN, segment(near, server, (1, flags::ACK)));
+    for _ in 0..4 {
+        two.carry(LAN, &plain.1);
+    }
+    let before = two.labs[0].worker().went_short();
+    let far_out = (LAN, segment(near, server, (1 << 30, flags::ACK)));
+    two.carry_together(&[plain, far_out.clone(), far_out.clone(), far_out.clone(), far_out]);
+    assert_eq!(two.labs[0].worker().went_short(), before + 1);
+    two.ask_everything();
+}
+
 /// Sees everything, and so every packet goes the long way; keeps nothing.
 struct Watching;
 

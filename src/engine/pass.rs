@@ -178,7 +178,7 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// As before the first packet.
-    fn begin_again(&mut self) {
+    pub(super) fn begin_again(&mut self) {
         self.loops = 0;
         (self.icmp_is_sending, self.is_by_program, self.is_within_a_call) = (false, false, false);
         (self.is_beside, self.leaves_beside, self.holds_pieces) = (false, false, false);

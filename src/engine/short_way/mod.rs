@@ -118,6 +118,7 @@ impl<O: Observer> Pass<'_, O> {
     #[cold]
     fn go_on_tracked(&mut self, transit: &mut Transit, tracked: Tracked) -> Report {
         self.worker.begin();
+        self.begin_again();
         let hook = Hook::Prerouting;
         if O::WATCHING {
             self.observer.see(Event::Tracked {
