@@ -9,6 +9,7 @@ mod rules;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
@@ -82,6 +83,48 @@ fn packets_that_came_together_go_round_as_often_as_others() {
     two.carry_together(&[plain, far_out.clone(), far_out.clone(), far_out.clone(), far_out]);
     assert_eq!(two.labs[0].worker().went_short(), before + 1);
     two.ask_everything();
+}
+
+/// Each way keeps its flow, and its rules' counters.
+#[test]
+fn ways_that_no_packet_can_go_any_more_are_let_go() {
+    let file = LabFile::parse("lab", LAB).unwrap();
+    let mut lab = Lab::new(&file, 1, TOOLBOX).unwrap();
+    let tool = |lab: &mut Lab, name: &str, words: &[&str], stdin: &str| {
+        let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
+        let output = lab.tool(name, &words, stdin, Path::new("."));
+        assert_eq!(output.code, 0, "{}", output.stderr);
+    };
+    let rules = "*filter\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n";
+    tool(&mut lab, "sysctl", &["-w", "net.ipv4.ip_forward=1"], "");
+    tool(&mut lab, "iptables-restore", &[], rules);
+    let send = |lab: &mut Lab, host: u16, times: usize| {
+        let [high, low] = host.to_be_bytes();
+        let mut bytes = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 0, 0, 2], [198, 51, high, low], 64).udp(4000, 53);
+        builder.write(&mut bytes, &[0; 8]).unwrap();
+        for _ in 0..times {
+            lab.carry_observed(Some(LAN), &bytes, &mut nflab::engine::Silent);
+        }
+    };
+    for host in 0..300 {
+        send(&mut lab, host, 5);
+    }
+    assert!(lab.worker().went_short() > 300);
+    let router = Arc::clone(lab.machine.router());
+    let listed = router.flows().flows(lab.now());
+    let flows: Vec<Weak<_>> = listed.iter().map(Arc::downgrade).collect();
+    drop(listed);
+    assert_eq!(flows.len(), 300);
+    tool(&mut lab, CONNTRACK, &["-F"], "");
+    let left = || flows.iter().filter(|it| it.strong_count() > 0).count();
+    assert!(left() > 100, "{}", left());
+    // Ever again, so that no change waits until the last one's work is done.
+    for host in 1000..1300 {
+        tool(&mut lab, "iptables-restore", &[], rules);
+        send(&mut lab, host, 1);
+    }
+    assert_eq!(left(), 0);
 }
 
 /// Sees everything, and so every packet goes the long way; keeps nothing.

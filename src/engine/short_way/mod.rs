@@ -62,7 +62,7 @@ impl<O: Observer> Pass<'_, O> {
         let Some(way) = ways.find(hash, (&key, input), self.version) else {
             // Only what belongs to a flow has one.
             if self.tracks(transit.packet.family()) {
-                self.worker.short_ways.went_long(hash, key);
+                self.worker.short_ways.went_long(hash, key, self.version);
             }
             return None;
         };

@@ -57,6 +57,12 @@ pub(in crate::engine) struct ShortWays {
     pub(in crate::engine) notes: Notes,
     /// How often a packet found that another had gone the long way from its place, since there are as many places.
     crowded: u32,
+    /// What was in force when a packet last found none.
+    version: u64,
+    /// The place whose turn it is when ways of other versions are let go.
+    turn: usize,
+    /// So many places have to be looked at for that.
+    unswept: usize,
     /// How many packets went one.
     pub(in crate::engine) taken: u64,
 }
@@ -75,6 +81,8 @@ const PATIENCE: u8 = 100;
 
 const FEWEST: usize = 64;
 const MOST: usize = 16_384;
+/// So many places are looked at by each packet that goes the long way after a change.
+const SWEPT: usize = 8;
 
 impl ShortWays {
     pub(in crate::engine) fn new(secret: u64) -> Self {
@@ -83,6 +91,9 @@ impl ShortWays {
             places: Vec::new(),
             notes: Notes::default(),
             crowded: 0,
+            version: 0,
+            turn: 0,
+            unswept: 0,
             taken: 0,
         }
     }
@@ -123,11 +134,18 @@ impl ShortWays {
         std::hint::black_box(flows.fold(0, u64::wrapping_add));
     }
 
-    /// A packet that looks like this goes the long way. Notes are taken of the second.
-    pub(super) fn went_long(&mut self, hash: u64, key: PlainKey) {
+    /// A packet that looks like this goes the long way, by what is in force under this version. Notes are taken of the second.
+    pub(super) fn went_long(&mut self, hash: u64, key: PlainKey, version: u64) {
         if self.places.is_empty() {
             self.places.resize_with(FEWEST, Place::default);
             self.notes.make_room();
+        }
+        if self.version != version {
+            self.version = version;
+            self.unswept = self.places.len();
+        }
+        if self.unswept > 0 {
+            self.sweep();
         }
         let at = self.place(hash);
         let place = &mut self.places[at];
@@ -143,6 +161,20 @@ impl ShortWays {
                     self.grow();
                 }
             }
+        }
+    }
+
+    /// Lets ways go that no packet can go any more: each keeps its flow, and the counters of all that were made with those of its rules. A few at a time,
+    /// since whoever is on the way waits for it; and on from where the last ones were, so that every place has its turn however often rules change.
+    #[cold]
+    fn sweep(&mut self) {
+        for _ in 0..SWEPT.min(self.unswept) {
+            self.turn = (self.turn + 1) % self.places.len();
+            let way = &mut self.places[self.turn].way;
+            if way.as_ref().is_some_and(|way| way.version != self.version) {
+                *way = None;
+            }
+            self.unswept -= 1;
         }
     }
 
@@ -176,7 +208,9 @@ impl ShortWays {
         let mut places = Vec::new();
         places.resize_with(2 * self.places.len(), Place::default);
         for before in std::mem::replace(&mut self.places, places) {
-            if let Some(way) = &before.way {
+            if let Some(way) = &before.way
+                && way.version == self.version
+            {
                 let place = self.place(self.hash(&way.key));
                 self.places[place] = before;
             }
