@@ -55,6 +55,8 @@ pub struct Table {
     pub(super) keys: Arc<Keys>,
     /// A rule in force asks for labels: what begins now gets room for them.
     keeps_labels: AtomicBool,
+    /// A flow stood, or a packet was looked for, in a zone of one direction: a packet may fit several flows since.
+    has_zones_of_one_way: AtomicBool,
     policies: TimeoutPolicies,
     pub(crate) statistics: Statistics,
     is_listed_by_packets: AtomicBool,
@@ -127,6 +129,7 @@ impl Table {
             expectation_events: Arc::default(),
             keys: Arc::default(),
             keeps_labels: AtomicBool::new(false),
+            has_zones_of_one_way: AtomicBool::new(false),
             policies: TimeoutPolicies::default(),
             statistics: Statistics::default(),
             is_listed_by_packets: AtomicBool::new(false),
@@ -149,8 +152,11 @@ impl Table {
         let state = flow.lock();
         if state.is_expired(now) {
             drop(state);
-            self.delete(&flow);
-            return None;
+            let is_gone = self.delete(&flow);
+            return match is_gone && self.has_zones_of_one_way() {
+                true => self.lookup_hashed(now, tuple, hash, zone),
+                false => None,
+            };
         }
         drop(state);
         let direction = flow.direction_of(tuple, direction);
@@ -159,10 +165,44 @@ impl Table {
 
     /// The flow under this tuple, whose hash is given, be its time over or not, and the direction under which it stands there.
     pub(super) fn find(&self, hash: u64, tuple: &Tuple, zone: Zone) -> Option<(Arc<Flow>, Direction)> {
+        if zone.is_of_one_way() || self.has_zones_of_one_way() {
+            return self.find_in_order(hash, tuple, zone);
+        }
         let shard = self.shard(hash).lock();
         let is_meant = |flow: &Arc<Flow>, is_reply| is_of(flow, direction_of(is_reply), tuple, zone);
         let (flow, is_reply) = shard.find(hash as u32, is_meant)?;
         Some((Arc::clone(flow), direction_of(is_reply)))
+    }
+
+    /// The same where several may be meant. Zones are hashed in the kernel: seen, that of the packet's original direction is looked through before
+    /// that of its replies, and in each of them what came last is met first.
+    #[cold]
+    fn find_in_order(&self, hash: u64, tuple: &Tuple, zone: Zone) -> Option<(Arc<Flow>, Direction)> {
+        self.note_zone(zone);
+        let shard = self.shard(hash).lock();
+        let mut found: Option<((bool, u64), Arc<Flow>, Direction)> = None;
+        shard.find(hash as u32, |flow, is_reply| {
+            let direction = direction_of(is_reply);
+            let order = (flow.zone().of(direction) == zone.of(Direction::Original), flow.serial());
+            if is_of(flow, direction, tuple, zone) && found.as_ref().is_none_or(|(before, ..)| order > *before) {
+                found = Some((order, Arc::clone(flow), direction));
+            }
+            false
+        });
+        found.map(|(_, flow, direction)| (flow, direction))
+    }
+
+    /// Whether a packet may fit several flows, and so another one as soon as that is there.
+    #[inline]
+    pub(crate) fn has_zones_of_one_way(&self) -> bool {
+        self.has_zones_of_one_way.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn note_zone(&self, zone: Zone) {
+        if zone.is_of_one_way() && !self.has_zones_of_one_way() {
+            self.has_zones_of_one_way.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether a flow other than this one holds the tuple. One that was opened by the same tuple is the same, seen before it got out: which of
@@ -314,6 +354,7 @@ impl Table {
         let empty = Self {
             keys: Arc::new(self.keys.copy()),
             keeps_labels: AtomicBool::new(self.keeps_labels()),
+            has_zones_of_one_way: AtomicBool::new(self.has_zones_of_one_way()),
             policies: self.policies.copy(),
             ..Self::new(self.hash_key)
         };
@@ -436,6 +477,7 @@ impl Table {
     ) {
         // Before anybody finds it: what stands in the table has its tuples.
         flow.settle(state);
+        self.note_zone(flow.zone());
         for &direction in directions {
             let hash = hashes[direction.index()];
             let is_reply = direction == Direction::Reply;

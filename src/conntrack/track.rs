@@ -144,6 +144,9 @@ impl Table {
             if state.is_expired(cx.now) {
                 drop(state);
                 self.delete(&flow);
+                if self.has_zones_of_one_way() {
+                    continue;
+                }
                 return self.begin(cx, packet, tracking, (&tuple, hash), &seen);
             }
             let seen = match &seen {

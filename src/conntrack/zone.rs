@@ -34,6 +34,12 @@ impl Zone {
             _ => 0,
         }
     }
+
+    /// Whether it is another zone in one direction than in the other.
+    #[inline]
+    pub fn is_of_one_way(self) -> bool {
+        self.scope != ZoneScope::Both && self.id != 0
+    }
 }
 
 #[cfg(test)]

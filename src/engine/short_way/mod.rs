@@ -57,6 +57,9 @@ impl<O: Observer> Pass<'_, O> {
     #[inline]
     pub(super) fn short_way(&mut self, transit: &mut Transit, key: PlainKey) -> Option<Report> {
         let input = transit.packet.input?;
+        if self.router.flows.has_zones_of_one_way() {
+            return None;
+        }
         let ways = &mut self.worker.short_ways;
         let hash = ways.hash(&key);
         let Some(way) = ways.find(hash, (&key, input), self.version) else {
