@@ -316,11 +316,11 @@ pub fn run_all<D: Driver + Send>(loops: &mut [EventLoop<D>]) -> io::Result<Stopp
         return Ok(Stopped::Asked);
     };
     let stopper = first.stopper();
-    let stoppers: Vec<Stopper> = others.iter().map(EventLoop::stopper).collect();
+    let stops_others = Stops(others.iter().map(EventLoop::stopper).collect());
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (at, other) in others.iter_mut().enumerate() {
-            let stops_all = StopsAll(stopper.clone());
+            let stops_all = Stops(vec![stopper.clone()]);
             let name = format!("nflab-worker-{}", at + 1);
             let begun = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
                 let _stops_all = stops_all;
@@ -328,14 +328,11 @@ pub fn run_all<D: Driver + Send>(loops: &mut [EventLoop<D>]) -> io::Result<Stopp
             });
             match begun {
                 Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    stoppers.iter().for_each(Stopper::stop);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
         let stopped = first.run();
-        stoppers.iter().for_each(Stopper::stop);
+        drop(stops_others);
         let mut failed = None;
         for thread in threads {
             match thread.join() {
@@ -348,12 +345,13 @@ pub fn run_all<D: Driver + Send>(loops: &mut [EventLoop<D>]) -> io::Result<Stopp
     })
 }
 
-/// However a worker ends, the lab ends with it: a queue that nobody reads is a lab that loses packets.
-struct StopsAll(Stopper);
+/// However a worker ends, the lab ends with it: a queue that nobody reads is a lab that loses packets. Those whose loops stop then; the first stops the
+/// others.
+struct Stops(Vec<Stopper>);
 
-impl Drop for StopsAll {
+impl Drop for Stops {
     fn drop(&mut self) {
-        self.0.stop();
+        self.0.iter().for_each(Stopper::stop);
     }
 }
 

@@ -24,6 +24,33 @@ impl Driver for Relay {
     }
 }
 
+/// A worker that breaks down at its first tick, if it is meant to.
+struct Breaks(bool);
+
+impl Driver for Breaks {
+    fn packet(&mut self, _: Time, _: PortIndex, _: Carried<'_>, _: &mut Out<'_>) {}
+
+    fn tick(&mut self, _: Time, _: &mut Out<'_>) {
+        assert!(!self.0, "it breaks down");
+    }
+}
+
+/// Each of three, the first among them: else the others would carry packets for ever, and no clock would tick.
+#[test]
+fn a_lab_ends_with_each_of_its_workers() {
+    for which in 0..3 {
+        let (told, tells) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut loops: Vec<_> = (0..3)
+                .map(|at| EventLoop::new(Breaks(at == which), Vec::new(), Clock::new(), None).unwrap())
+                .collect();
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_all(&mut loops)));
+            told.send(ended.is_err()).unwrap();
+        });
+        assert_eq!(tells.recv_timeout(Duration::from_secs(10)), Ok(true), "worker {which}");
+    }
+}
+
 #[test]
 fn packets_and_ticks() {
     let ((one, far_one), (two, far_two)) = (port(), port());
