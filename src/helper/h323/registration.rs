@@ -8,7 +8,7 @@ use super::memory::{Memory, Pair};
 use super::per::{self, Mark, Note, What};
 use super::{DEFAULT_TIME_TO_LIVE, GATEKEEPER_ROUTED_ONLY, h225, q931_helper, ras_helper};
 use crate::base::protocol;
-use crate::conntrack::Endpoint;
+use crate::conntrack::{Endpoint, Status};
 use crate::helper::announce::{Ends, Reading, Wish};
 use crate::helper::{Announced, DropReason, HeardWhat};
 
@@ -156,7 +156,9 @@ impl<'r> Said<'r, '_, '_> {
             return Ok(());
         };
         let to = named(self.reading, at);
-        if to == self.ends.sender.source {
+        // Seen: who was sent on by a gatekeeper is sent on by the next one no more.
+        let is_sent_on = self.reading.flow.lock().status.has(Status::EXPECTED);
+        if to == self.ends.sender.source || is_sent_on {
             return Ok(());
         }
         self.expect(&Wish {
