@@ -254,8 +254,13 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab, workers: usize) 
         };
         // A detached lab has nobody who looks; `dmesg` tells its log.
         let log = follow_log.then(|| super::dmesg::on_output(loops[0].driver.lab()));
-        ready.tell();
-        let result = run_all(&mut loops);
+        // Dropped untold only behind the message: who waits for it ends this process then.
+        let mut ready = Some(ready);
+        let result = run_all(&mut loops, || {
+            if let Some(ready) = ready.take() {
+                ready.tell();
+            }
+        });
         // The last lines of the log are still printed. All else the kernel takes away with the process, which is ending from then on: to close
         // hundreds of devices one by one takes seconds, in which it could not be told from one that hangs.
         drop(log);

@@ -310,27 +310,32 @@ impl From<u64> for Token {
 }
 
 /// Runs the loops of one lab, the first in this thread and the others in threads of their own, until the first has ended or any has failed; then the
-/// others are stopped.
-pub fn run_all<D: Driver + Send>(loops: &mut [EventLoop<D>]) -> io::Result<Stopped> {
+/// others are stopped. `begun` is called once every thread has begun, and never where one cannot: a lab of which some queues are read by nobody is not up.
+pub fn run_all<D: Driver + Send>(loops: &mut [EventLoop<D>], begun: impl FnOnce()) -> io::Result<Stopped> {
     let Some((first, others)) = loops.split_first_mut() else {
         return Ok(Stopped::Asked);
     };
-    let stopper = first.stopper();
+    let (stopper, all) = (first.stopper(), others.len() + 1);
     let stops_others = Stops(others.iter().map(EventLoop::stopper).collect());
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (at, other) in others.iter_mut().enumerate() {
             let stops_all = Stops(vec![stopper.clone()]);
             let name = format!("nflab-worker-{}", at + 1);
-            let begun = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
+            let spawned = std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
                 let _stops_all = stops_all;
                 other.run()
             });
-            match begun {
+            match spawned {
                 Ok(thread) => threads.push(thread),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let which = at + 2;
+                    let message = format!("no thread for worker {which} of {all} (`--workers` says how many): {error}");
+                    return Err(io::Error::new(error.kind(), message));
+                }
             }
         }
+        begun();
         let stopped = first.run();
         drop(stops_others);
         let mut failed = None;

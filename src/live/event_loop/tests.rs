@@ -44,7 +44,7 @@ fn a_lab_ends_with_each_of_its_workers() {
             let mut loops: Vec<_> = (0..3)
                 .map(|at| EventLoop::new(Breaks(at == which), Vec::new(), Clock::new(), None).unwrap())
                 .collect();
-            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_all(&mut loops)));
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_all(&mut loops, || ())));
             told.send(ended.is_err()).unwrap();
         });
         assert_eq!(tells.recv_timeout(Duration::from_secs(10)), Ok(true), "worker {which}");
@@ -105,4 +105,17 @@ fn the_clock_goes_forward_from_now() {
     let clock = Clock::new();
     let (first, second) = (clock.now(), clock.now());
     assert!(first <= second && first.as_secs() > 1_700_000_000);
+}
+
+#[test]
+fn a_lab_is_up_once_every_worker_has_a_thread() {
+    let lone = || EventLoop::new(Relay::default(), Vec::new(), Clock::new(), None).unwrap();
+    let mut loops = [lone(), lone(), lone()];
+    let stopper = loops[0].stopper();
+    let mut told = 0;
+    let stopped = run_all(&mut loops, || {
+        told += 1;
+        stopper.stop();
+    });
+    assert_eq!((stopped.unwrap(), told), (Stopped::Asked, 1));
 }
