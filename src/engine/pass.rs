@@ -9,22 +9,27 @@ use super::observer::{Event, Observer};
 use super::queue::QueuedAt;
 use super::reason::Reason;
 use super::router::{Config, Router};
-use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
+use super::worker::{Emission, Fate, Port, Report, Worker};
 use crate::base::sync::Ordering;
 use crate::base::{InterfaceId, Time};
-use crate::conntrack::{CtState, Tracking};
+use crate::conntrack::Tracking;
 use crate::net::{
-    Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
-    OutputRoute, Suppressed, fragment, from_program, lacks_identification, sanity,
+    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey, Suppressed,
+    from_program, lacks_identification, sanity,
 };
 use crate::packet::{Offload, Packet, Plain, PlainKey, Sender};
 use crate::rule::{Hook, WayOut};
 
 mod beside;
+mod departure;
+mod ending;
 mod held;
 mod round;
+mod transit;
 
+pub(super) use departure::way_of;
 pub(super) use held::Onward;
+pub(super) use transit::Transit;
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
 pub(super) struct Pass<'a, O> {
@@ -58,46 +63,6 @@ pub(super) struct Pass<'a, O> {
 pub(super) struct Known {
     delivery: Delivery,
     forwarding: Option<Forwarding>,
-}
-
-/// A packet on its way, with what tracking says of it. It stays where it was made, and is lent from step to step: moving it costs more than most steps.
-#[derive(Debug)]
-pub(super) struct Transit {
-    pub packet: Packet,
-    pub tracking: Tracking,
-    /// How its destination was found, once routing has spoken.
-    pub delivery: Delivery,
-    /// Its route, once it has one that leads out.
-    pub way: Option<WayOut>,
-}
-
-impl Transit {
-    /// Before the first packet of a batch.
-    #[inline]
-    pub(super) fn nothing() -> Self {
-        Self {
-            packet: Packet::husk(),
-            tracking: Tracking::default(),
-            delivery: Delivery::Unicast,
-            way: None,
-        }
-    }
-
-    /// The next packet finds nothing of this one.
-    pub(super) fn end(&mut self) {
-        self.packet.end();
-        (self.tracking, self.delivery, self.way) = (Tracking::default(), Delivery::Unicast, None);
-    }
-
-    /// A packet that this one was cut into, with what is known of the whole.
-    fn with(&self, packet: Packet) -> Self {
-        Self {
-            packet,
-            tracking: self.tracking.clone(),
-            delivery: self.delivery,
-            way: self.way,
-        }
-    }
 }
 
 impl<'a, O: Observer> Pass<'a, O> {
@@ -461,247 +426,6 @@ impl<'a, O: Observer> Pass<'a, O> {
             fate: Fate::Delivered,
             state,
         }
-    }
-
-    /// OUTPUT and POSTROUTING for a packet of the router's own.
-    pub(super) fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
-        let report = self.outward_whole(outgoing, tracking);
-        if O::WATCHING {
-            self.observer.see(Event::OwnDone);
-        }
-        report
-    }
-
-    fn outward_whole(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
-        let is_by_program = std::mem::take(&mut self.is_by_program);
-        let Outgoing { packet, route } = outgoing;
-        let mut transit = Transit {
-            packet,
-            tracking,
-            delivery: route.delivery,
-            way: Some(way_of(&route)),
-        };
-        transit.packet.output = Some(route.interface);
-        self.outward_from(0, None, &mut transit, route, is_by_program)
-    }
-
-    /// From this stage of OUTPUT on; `held` is what its way depended on before it was held there.
-    fn outward_from(
-        &mut self,
-        from: usize,
-        held: Option<OutputKey>,
-        transit: &mut Transit,
-        mut route: OutputRoute,
-        is_by_program: bool,
-    ) -> Report {
-        if let Err(reason) = self.output_hook(from, held, transit, &mut route) {
-            return self.stopped_at_hook(reason, transit, Onward::Outward { route, is_by_program });
-        }
-        if route.loops_back
-            && let Some(interface) = transit.packet.output
-        {
-            self.hear_itself(interface, transit, is_by_program);
-        }
-        self.depart(transit, route.mtu, None)
-    }
-
-    /// A message of the host's ICMP code. While one is under way there is no other.
-    pub(super) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
-        outgoing.packet.sender = Sender::Kernel;
-        outgoing.packet.ignores_df = true;
-        if self.icmp_is_sending {
-            return;
-        }
-        self.icmp_is_sending = true;
-        self.outward(outgoing, tracking);
-        self.icmp_is_sending = false;
-    }
-
-    /// POSTROUTING, fragmentation, the wire. `forwarding` is the route of what is forwarded, and `None` for the router's own packets.
-    fn depart(&mut self, transit: &mut Transit, mtu: u32, forwarding: Option<&Forwarding>) -> Report {
-        self.depart_from(0, transit, mtu, forwarding)
-    }
-
-    /// From this stage of POSTROUTING on.
-    fn depart_from(&mut self, from: usize, transit: &mut Transit, mtu: u32, forwarding: Option<&Forwarding>) -> Report {
-        if let Err(reason) = self.hook(Hook::Postrouting, from, transit) {
-            let forwarding = forwarding.copied();
-            return self.stopped_at_hook(reason, transit, Onward::Depart { mtu, forwarding });
-        }
-        let state = transit.tracking.state;
-        let Some(output) = transit.packet.output else {
-            return self.stopped(Reason::Host(DropReason::NoRoute), state);
-        };
-        if !self.config.net.interface(output).is_up {
-            // Every hook has seen it, and its flow is in the table; nobody is told.
-            return self.gone(Reason::Host(DropReason::LinkDown), transit);
-        }
-        if transit.packet.offload().segment_size != 0 && transit.packet.largest_segment() > mtu as usize {
-            return self.depart_in_segments(output, transit, mtu, forwarding);
-        }
-        self.leave_or_fragment(output, transit, mtu, forwarding)
-    }
-
-    fn leave_or_fragment(
-        &mut self,
-        output: InterfaceId,
-        transit: &mut Transit,
-        mtu: u32,
-        forwarding: Option<&Forwarding>,
-    ) -> Report {
-        let fate = match forwarding {
-            Some(_) => Fate::Forwarded,
-            None => Fate::Sent,
-        };
-        let state = transit.tracking.state;
-        if transit.packet.largest_segment() <= mtu as usize && transit.packet.largest_fragment == 0 {
-            self.leave(output, transit, forwarding);
-            return Report { fate, state };
-        }
-        let mut pieces = Vec::new();
-        match fragment(transit.packet.take(), mtu, &mut |piece| pieces.push(piece)) {
-            Ok(()) => {
-                for packet in pieces {
-                    self.leave(output, &mut transit.with(packet), forwarding);
-                }
-                Report { fate, state }
-            }
-            Err(needed) => {
-                let complaint = Complaint::TooBig { mtu: needed.mtu };
-                let reason = Reason::Host(DropReason::TooBig);
-                self.see_stop(&reason);
-                self.complain(&needed.packet, &transit.tracking, transit.delivery, complaint);
-                Report {
-                    fate: Fate::Stopped(reason),
-                    state,
-                }
-            }
-        }
-    }
-
-    /// Its segments do not fit the way out: each leaves by itself, in fragments, or is too big.
-    #[cold]
-    fn depart_in_segments(
-        &mut self,
-        output: InterfaceId,
-        transit: &mut Transit,
-        mtu: u32,
-        forwarding: Option<&Forwarding>,
-    ) -> Report {
-        let mut segments = Vec::new();
-        transit.packet.take().cut(&mut |segment| segments.push(segment));
-        let mut last = None;
-        for segment in segments {
-            last = Some(self.leave_or_fragment(output, &mut transit.with(segment), mtu, forwarding));
-        }
-        last.unwrap_or(Report {
-            fate: Fate::Stopped(Reason::Host(DropReason::SegmentsRefused)),
-            state: transit.tracking.state,
-        })
-    }
-
-    /// Out by an interface. By `lo` it comes in again, with what is known of it.
-    fn leave(&mut self, output: InterfaceId, transit: &mut Transit, forwarding: Option<&Forwarding>) {
-        if output != InterfaceId::LOOPBACK {
-            return self.transmit(output, &mut transit.packet);
-        }
-        self.worker.looped.push_back(Looped {
-            interface: output,
-            packet: transit.packet.take(),
-            tracking: std::mem::take(&mut transit.tracking),
-            delivery: transit.delivery,
-            forwarding: forwarding.copied(),
-            is_beside: self.leaves_beside,
-        });
-    }
-
-    pub(super) fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
-        if !self.worker.leaves_to_devices {
-            if packet.offload().segment_size != 0 {
-                return packet
-                    .take()
-                    .cut(&mut |mut segment| self.transmit(output, &mut segment));
-            }
-            packet.finish_checksum();
-        }
-        if O::WATCHING {
-            let interface = self.config.net.interface(output).name;
-            self.observer.see(Event::Sent {
-                interface,
-                packet: packet.bytes(),
-            });
-        }
-        self.worker.output.push(Emission {
-            port: Port::Interface(output),
-            offload: packet.offload(),
-            bytes: packet.take_bytes(),
-            is_beside: self.leaves_beside,
-        });
-    }
-
-    /// The packet at hand goes no further; if a rule rejected it, its sender is told.
-    fn gone(&mut self, reason: Reason, transit: &mut Transit) -> Report {
-        self.see_stop(&reason);
-        if let Reason::Rejected { with, .. } = &reason {
-            self.reject(transit, *with);
-        }
-        self.finished(reason, transit)
-    }
-
-    /// What stopped it has been shown already.
-    fn finished(&mut self, reason: Reason, transit: &mut Transit) -> Report {
-        let state = transit.tracking.state;
-        self.worker.recycle(&mut transit.packet);
-        Report {
-            fate: Fate::Stopped(reason),
-            state,
-        }
-    }
-
-    fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
-        self.see_stop(&reason);
-        Report {
-            fate: Fate::Stopped(reason),
-            state,
-        }
-    }
-
-    fn see_arrival(&mut self, interface: Option<InterfaceId>, bytes: &[u8]) {
-        if O::WATCHING {
-            self.observer.see(Event::Arrived {
-                number: self.worker.number,
-                interface: interface.map(|id| self.config.net.interface(id).name),
-                bytes,
-                config: &self.config,
-            });
-        }
-    }
-
-    fn see_report(&mut self, report: &Report) {
-        if O::WATCHING {
-            self.observer.see(Event::Reported(report));
-        }
-    }
-
-    /// Before anything is sent because of it, so that the story is told in order.
-    fn see_stop(&mut self, reason: &Reason) {
-        if O::WATCHING {
-            self.observer.see(Event::Stopped { reason });
-        }
-    }
-
-    pub(super) fn see_silence(&mut self, why: Suppressed) {
-        if O::WATCHING {
-            self.observer.see(Event::Unanswered { why });
-        }
-    }
-}
-
-/// What targets ask of a route.
-pub(super) fn way_of(route: &OutputRoute) -> WayOut {
-    WayOut {
-        gateway: route.gateway,
-        mtu: route.mtu,
     }
 }
 

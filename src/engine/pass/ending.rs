@@ -1,0 +1,68 @@
+//! Where a packet goes no further, and what whoever watches is told of it.
+
+use super::{Pass, Transit};
+use crate::base::InterfaceId;
+use crate::conntrack::CtState;
+use crate::engine::observer::{Event, Observer};
+use crate::engine::reason::Reason;
+use crate::engine::worker::{Fate, Report};
+use crate::net::Suppressed;
+
+impl<O: Observer> Pass<'_, O> {
+    /// The packet at hand goes no further; if a rule rejected it, its sender is told.
+    pub(in crate::engine) fn gone(&mut self, reason: Reason, transit: &mut Transit) -> Report {
+        self.see_stop(&reason);
+        if let Reason::Rejected { with, .. } = &reason {
+            self.reject(transit, *with);
+        }
+        self.finished(reason, transit)
+    }
+
+    /// What stopped it has been shown already.
+    pub(in crate::engine) fn finished(&mut self, reason: Reason, transit: &mut Transit) -> Report {
+        let state = transit.tracking.state;
+        self.worker.recycle(&mut transit.packet);
+        Report {
+            fate: Fate::Stopped(reason),
+            state,
+        }
+    }
+
+    pub(in crate::engine) fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
+        self.see_stop(&reason);
+        Report {
+            fate: Fate::Stopped(reason),
+            state,
+        }
+    }
+
+    pub(in crate::engine) fn see_arrival(&mut self, interface: Option<InterfaceId>, bytes: &[u8]) {
+        if O::WATCHING {
+            self.observer.see(Event::Arrived {
+                number: self.worker.number,
+                interface: interface.map(|id| self.config.net.interface(id).name),
+                bytes,
+                config: &self.config,
+            });
+        }
+    }
+
+    pub(in crate::engine) fn see_report(&mut self, report: &Report) {
+        if O::WATCHING {
+            self.observer.see(Event::Reported(report));
+        }
+    }
+
+    /// Before anything is sent because of it, so that the story is told in order.
+    pub(in crate::engine) fn see_stop(&mut self, reason: &Reason) {
+        if O::WATCHING {
+            self.observer.see(Event::Stopped { reason });
+        }
+    }
+
+    pub(in crate::engine) fn see_silence(&mut self, why: Suppressed) {
+        if O::WATCHING {
+            self.observer.see(Event::Unanswered { why });
+        }
+    }
+}
