@@ -191,12 +191,8 @@ impl Reading<'_, '_> {
         if !self.is_under_nat() {
             return self.expect(wish);
         }
-        let expected = self.enter_near(wish).map_err(DropReason::Expectation)?;
+        let expected = self.enter_near(wish)?;
         let port = expected.destination.id;
-        if port == 0 {
-            // Seen: the packet is dropped, though the expectation stays.
-            return Err(DropReason::Mangle);
-        }
         let outside = Endpoint {
             address: self.ends().answer.destination.address,
             id: port,
@@ -249,18 +245,21 @@ impl Reading<'_, '_> {
     }
 
     /// The port that was named, if nobody else is expected there; else any above it.
-    pub(super) fn enter_near(&mut self, wish: &Wish) -> Result<Tuple, ExpectationRefused> {
+    ///
+    /// Port 0 counts as none that is free. Seen: the packet is dropped, though the expectation stays.
+    pub(super) fn enter_near(&mut self, wish: &Wish) -> Result<Tuple, DropReason> {
         let named = wish.to.id;
         let room = u32::from(u16::MAX - named);
         let mut port = named;
         for left in (0..=room.min(PORTS_TRIED)).rev() {
             match self.enter(wish, port) {
+                Ok(_) if port == 0 => return Err(DropReason::Mangle),
                 Err(ExpectationRefused::Clash) if left > 0 => port = named + self.cx.random.below(room) as u16,
-                done => return done,
+                done => return done.map_err(DropReason::Expectation),
             }
         }
         // Not met: the last round returns.
-        Err(ExpectationRefused::Clash)
+        Err(DropReason::Expectation(ExpectationRefused::Clash))
     }
 
     /// Expects the flow at this port.

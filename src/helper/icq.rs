@@ -82,7 +82,7 @@ fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
         )
     };
     let expected = match reading.is_under_nat() {
-        true => reading.enter_near(&wish).map_err(DropReason::Expectation)?,
+        true => reading.enter_near(&wish)?,
         false => reading.expect(&wish)?.expected,
     };
     let outside = expected.destination.id;

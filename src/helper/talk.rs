@@ -166,7 +166,7 @@ fn run(reading: &mut Reading<'_, '_>, form: &Form) -> Result<HeardWhat, DropReas
             if !reading.is_under_nat() {
                 return Ok(HeardWhat::Announced(vec![reading.expect(&wish)?]));
             }
-            let expected = reading.enter_near(&wish).map_err(DropReason::Expectation)?;
+            let expected = reading.enter_near(&wish)?;
             let port = expected.destination.id;
             write(reading, form.waits_at, outside(&ends, port));
             Ok(HeardWhat::Announced(vec![Announced {

@@ -70,7 +70,7 @@ impl Message<'_, '_, '_> {
             pairs: true,
             ..wish
         };
-        let expected = self.reading.enter_near(&near).map_err(DropReason::Expectation)?;
+        let expected = self.reading.enter_near(&near)?;
         let end = expected.destination;
         if end != contact.end
             && let Err(reason) = self.write(contact.range.clone(), &format!("{}:{}", end.address, end.id))
