@@ -7,14 +7,15 @@
 
 #[path = "hostile/packets.rs"]
 mod packets;
+#[path = "hostile/rounds.rs"]
+mod rounds;
 #[path = "hostile/rules.rs"]
 mod rules;
 #[path = "hostile/workers.rs"]
 mod workers;
 
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nflab::base::{Family, InterfaceId, InterfaceName, Random, Time};
 use nflab::engine::{Config, Emission, Event, Failed, Observer, Part, Port, Router, Silent, Tried, Worker};
@@ -29,24 +30,9 @@ use packets::Packets;
 
 #[test]
 fn whatever_comes_in() {
-    let number = |name: &str, default: u64| {
-        let value = std::env::var(name).ok();
-        value.map_or(default, |it| it.parse().expect("a number"))
-    };
-    let (first, seconds) = (number("NFLAB_FUZZ_SEED", 1), number("NFLAB_FUZZ_SECONDS", 5));
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let (mut seed, mut carried) = (first, 0);
-    while Instant::now() < end {
-        match catch_unwind(AssertUnwindSafe(|| round(seed))) {
-            Ok(count) => carried += count,
-            Err(panic) => {
-                eprintln!("in the round of NFLAB_FUZZ_SEED={seed}");
-                resume_unwind(panic);
-            }
-        }
-        seed += 1;
-    }
-    eprintln!("{carried} packets in rounds {first} to {}", seed - 1);
+    let mut carried = 0;
+    let seeds = rounds::rounds(|seed| carried += round(seed));
+    eprintln!("{carried} packets in rounds {seeds:?}");
 }
 
 /// One router and its twin, which is watched, with the same packets.

@@ -3,14 +3,15 @@
 //!
 //! `NFLAB_FUZZ_SEED` and `NFLAB_FUZZ_SECONDS` choose other runs; a failure names the seed of its own round.
 
+#[path = "hostile/rounds.rs"]
+mod rounds;
 #[allow(dead_code, reason = "its knobs are drawn for another test")]
 #[path = "hostile/rules.rs"]
 mod rules;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use nflab::base::{Family, InterfaceId, Random};
@@ -24,30 +25,13 @@ use nflab::wire::{checksum, tcp::flags};
 
 #[test]
 fn nobody_can_tell() {
-    let number = |name: &str, default: u64| {
-        let value = std::env::var(name).ok();
-        value.map_or(default, |it| it.parse().expect("a number"))
-    };
-    let (first, seconds) = (number("NFLAB_FUZZ_SEED", 1), number("NFLAB_FUZZ_SECONDS", 5));
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let (mut seed, mut carried, mut short) = (first, 0, 0);
-    while Instant::now() < end || seed == first {
-        match catch_unwind(AssertUnwindSafe(|| round(seed))) {
-            Ok((packets, went_short)) => {
-                carried += packets;
-                short += went_short;
-            }
-            Err(panic) => {
-                eprintln!("in the round of NFLAB_FUZZ_SEED={seed}");
-                resume_unwind(panic);
-            }
-        }
-        seed += 1;
-    }
-    eprintln!(
-        "{carried} packets in rounds {first} to {}, {short} of them the short way",
-        seed - 1
-    );
+    let (mut carried, mut short) = (0, 0);
+    let seeds = rounds::rounds(|seed| {
+        let (packets, went_short) = round(seed);
+        carried += packets;
+        short += went_short;
+    });
+    eprintln!("{carried} packets in rounds {seeds:?}, {short} of them the short way");
     assert!(short * 8 > carried, "too few go the short way to say anything");
 }
 

@@ -102,18 +102,7 @@ impl Packet {
             protocol: layout.protocol,
             fragment_offset: layout.fragment_offset,
             is_fragment: layout.is_fragment,
-            checksum: ChecksumState::Unknown,
-            segment_size: 0,
-            ecn: false,
-            input: None,
-            output: None,
-            sender: Sender::NoSocket,
-            mark: 0,
-            largest_fragment: 0,
-            fragments_had_df: false,
-            ignores_df: false,
-            options_unread: false,
-            fragments: Vec::new(),
+            ..Self::husk()
         }
     }
 
