@@ -226,12 +226,10 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab, workers: usize) 
     }
     lab.machine.name = live.name().to_owned();
     lab.machine.ports = up::counters(&ports);
-    for (name, counters) in &lab.machine.ports {
-        if counters.queues < workers {
-            tell!(
-                "nflab: {name} has one queue, since this kernel gives no more; one of the {workers} workers reads all of its packets"
-            );
-        }
+    for (name, why) in up::without_queues(&ports) {
+        tell!(
+            "nflab: {name} has one queue, and one of the {workers} workers reads all of its packets, since no other queue could be had: {why}"
+        );
     }
     let log = match arguments.detach {
         true => Some(

@@ -126,6 +126,11 @@ pub trait Device: Send {
 
     /// True of a further handle on a device that has one queue: another one has what comes, and by this packets are sent.
     fn is_only_written(&self) -> bool {
-        false
+        self.only_written_because().is_some()
+    }
+
+    /// Why it has no queue of its own; `None` where it has one.
+    fn only_written_because(&self) -> Option<&io::Error> {
+        None
     }
 }

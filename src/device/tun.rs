@@ -12,6 +12,7 @@
 use std::io;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use tun_tap::{Iface, Mode};
 
@@ -25,8 +26,8 @@ pub struct TunDevice {
     file: File,
     /// Where packets are written, if not to `file`.
     output: Option<OwnedFd>,
-    /// Of a device of one queue, another handle has what comes.
-    is_only_written: bool,
+    /// Of a device of one queue, another handle has what comes; why there is no queue for this one.
+    only_written_because: Option<Arc<io::Error>>,
     name: InterfaceName,
     offloads: Offloads,
     /// Where packets are finished that the device does not take as they are.
@@ -80,8 +81,8 @@ impl TunDevice {
     }
 
     /// Makes the device with so many queues (1 to 128: the kernel has 256, those that are detached among them), each for a worker of its own: packets of one direction of a flow come to one
-    /// queue, and whatever is sent by one leaves the device as it was sent. Where the kernel gives one queue only, the first of the list
-    /// reads it, and through the others packets are sent alone ([`Device::is_only_written`]).
+    /// queue, and whatever is sent by one leaves the device as it was sent. Where no more than one queue can be had, the first of the list
+    /// reads it, and through the others packets are sent alone ([`Device::is_only_written`]), which know why.
     pub fn open_queues(name: &str, offload: bool, count: usize) -> Result<Vec<Self>, TunError> {
         let wanted = valid_name(name).ok_or_else(|| TunError::BadName { name: name.into() })?;
         let open_one = || match offload {
@@ -91,15 +92,16 @@ impl TunDevice {
         if count <= 1 {
             return Ok(vec![open_one()?]);
         }
-        for header in [true, false] {
-            if (!header || offload)
-                && let Ok(queues) = Self::open_several(name, wanted, header, count)
-            {
-                return Ok(queues);
-            }
+        if offload && let Ok(queues) = Self::open_several(name, wanted, true, count) {
+            return Ok(queues);
         }
+        // Without offload less can be wrong, so what is wrong then is the reason.
+        let why = match Self::open_several(name, wanted, false, count) {
+            Ok(queues) => return Ok(queues),
+            Err(error) => Arc::new(error),
+        };
         let first = open_one()?;
-        let others: io::Result<Vec<Self>> = (1..count).map(|_| first.to_write()).collect();
+        let others: io::Result<Vec<Self>> = (1..count).map(|_| first.to_write(Arc::clone(&why))).collect();
         let others = others.map_err(|error| TunError::of(name, error))?;
         Ok(std::iter::once(first).chain(others).collect())
     }
@@ -135,7 +137,7 @@ impl TunDevice {
         Self {
             file,
             output: None,
-            is_only_written: false,
+            only_written_because: None,
             name,
             offloads,
             finished: Vec::new(),
@@ -145,14 +147,14 @@ impl TunDevice {
     }
 
     /// Another handle on the one queue that there is.
-    fn to_write(&self) -> io::Result<Self> {
+    fn to_write(&self, why: Arc<io::Error>) -> io::Result<Self> {
         let file = self.as_fd().try_clone_to_owned()?;
         let file = match &self.file {
             File::WithHeader(_) => File::WithHeader(file),
             File::Crate(_) | File::Plain(_) => File::Plain(file),
         };
         Ok(Self {
-            is_only_written: true,
+            only_written_because: Some(why),
             ..Self::of(file, self.name, self.offloads)
         })
     }
@@ -254,8 +256,8 @@ impl Device for TunDevice {
         self.offloads
     }
 
-    fn is_only_written(&self) -> bool {
-        self.is_only_written
+    fn only_written_because(&self) -> Option<&io::Error> {
+        self.only_written_because.as_deref()
     }
 }
 

@@ -390,6 +390,18 @@ pub fn counters(of_workers: &[Vec<Port>]) -> Vec<(InterfaceName, InterfaceCounte
     interfaces.collect()
 }
 
+/// The interfaces of which some workers have no queue, each with why its first such device has none.
+pub fn without_queues(of_workers: &[Vec<Port>]) -> Vec<(InterfaceName, &io::Error)> {
+    let ports = of_workers.first().map_or(0, Vec::len);
+    let why = |at: usize| {
+        let of_interface = of_workers.iter().filter_map(|ports| ports.get(at));
+        of_interface
+            .flat_map(|port| port.devices.iter().map(move |device| (port.name, device)))
+            .find_map(|(name, device)| Some((name, device.only_written_because()?)))
+    };
+    (0..ports).filter_map(why).collect()
+}
+
 fn open(interface: &Interface, workers: usize) -> Result<Vec<TunDevice>, TunError> {
     TunDevice::open_queues(interface.name.as_str(), interface.offload, workers)
 }

@@ -252,6 +252,9 @@ fn a_device_of_one_queue_is_read_by_one_worker() {
                 let mut queues = TunDevice::open_queues(name, offload, 2).unwrap();
                 let read: Vec<bool> = queues.iter().map(|queue| !queue.is_only_written()).collect();
                 assert_eq!(read, are_read, "{name}");
+                let why = queues[1].only_written_because().map(std::io::Error::raw_os_error);
+                let expected = (!are_read[1]).then_some(Some(libc::EINVAL));
+                assert_eq!(why, expected, "{name}: why it has no other queue");
                 assert_eq!(queues[1].offloads(), queues[0].offloads(), "{name}");
                 assert_eq!(queues[0].offloads().checksum, offload, "{name}");
                 let mut netlink = Netlink::open().unwrap();
