@@ -171,8 +171,15 @@ fn round(seed: u64) -> (u64, u64) {
                 }
                 1 => {
                     let (interface, bytes) = flows[which].next(&mut draw);
-                    two.carry_unfinished(interface, &bytes, offload(&mut draw));
-                    packets += 1;
+                    let mut together = vec![(bytes, offload(&mut draw))];
+                    for _ in 0..draw.below(12) {
+                        let (also, bytes) = flows[which].next(&mut draw);
+                        if also == interface {
+                            together.push((bytes, offload(&mut draw)));
+                        }
+                    }
+                    two.carry_unfinished(interface, &together);
+                    packets += together.len() as u64;
                 }
                 _ => {
                     let (interface, bytes) = flows[which].next(&mut draw);
@@ -264,17 +271,26 @@ impl Two {
     }
 
     /// A packet of which a device leaves something to do.
-    fn carry_unfinished(&mut self, interface: InterfaceId, bytes: &[u8], offload: Offload) {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.told.push(format!("packet by {} {hex} {offload:?}", interface.0));
+    /// At once, and one by one.
+    fn carry_unfinished(&mut self, interface: InterfaceId, packets: &[(Vec<u8>, Offload)]) {
+        let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+        self.told.extend(
+            packets
+                .iter()
+                .map(|(bytes, offload)| format!("packet by {} {} {offload:?}", interface.0, hex(bytes))),
+        );
         let [short, long] = &mut self.labs;
-        let mut buffers = [bytes.to_vec(), bytes.to_vec()];
-        let [first, second] = &mut buffers;
-        let (one, left) = short.carry_with(interface, (first, offload), &mut nflab::engine::Silent);
-        let (other, also_left) = long.carry_with(interface, (second, offload), &mut Watching);
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        short.carry_batch_with(interface, &mut packets.to_vec(), 1, |report, left| {
+            one.push((report.clone(), left.to_vec()));
+        });
+        for (bytes, offload) in packets {
+            let (report, left) = long.carry_with(interface, (&mut bytes.clone(), *offload), &mut Watching);
+            other.push((report, left.to_vec()));
+        }
         assert!(
-            one == other && left == also_left,
-            "{}\n--- short\n{one:?} {left:?}\n--- long\n{other:?} {also_left:?}",
+            one == other,
+            "{}\n--- short\n{one:?}\n--- long\n{other:?}",
             recently(&self.told)
         );
     }

@@ -15,6 +15,8 @@ mod workers;
 use std::io::{Read, Write};
 use std::path::Path;
 
+use smallvec::SmallVec;
+
 pub(crate) use self::arguments::Arguments;
 use self::arguments::{Wanted, Way, check, filter_among, says_summary};
 use self::complaint::Complaints;
@@ -32,7 +34,7 @@ use crate::explain::filter::{self, Filter, Names};
 use crate::explain::story::{Detail, Phrases, Story};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
-use crate::replay::{NoEntrance, Passed, TimedPacket};
+use crate::replay::{AT_ONCE, NoEntrance, Passed, TimedPacket, Waiting};
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
     let again = Again::default();
@@ -107,7 +109,6 @@ fn replay(arguments: &Arguments, again: &Again, alone: Option<&str>) -> Result<u
         complaints: Complaints::default(),
         stage: Stage::Waiting(Box::new(labs), Vec::new()),
         seen: 0,
-        looked_to: 0,
         buffer: Vec::new(),
         story: Story::default(),
         told: String::new(),
@@ -139,6 +140,13 @@ fn workers(arguments: &Arguments, screen: &Screen) -> usize {
     1
 }
 
+/// Packets that wait to be carried together, and what else the capture has of each.
+#[derive(Default)]
+struct Together<'w> {
+    waiting: SmallVec<[Waiting<'w>; AT_ONCE]>,
+    packets: SmallVec<[CapturedPacket<'w>; AT_ONCE]>,
+}
+
 /// One run over a capture.
 struct Run<'a> {
     arguments: &'a Arguments,
@@ -154,8 +162,6 @@ struct Run<'a> {
     stage: Stage<'a>,
     /// Packets of the capture, used or not.
     seen: u64,
-    /// Up to which of them was looked ahead.
-    looked_to: u64,
     buffer: Vec<u8>,
     story: Story,
     /// The story in words.
@@ -176,7 +182,6 @@ impl<'a> Run<'a> {
             complaints,
             stage: Stage::Running(Box::new(session)),
             seen: self.seen,
-            looked_to: self.seen,
             buffer: Vec::new(),
             story: Story::default(),
             told: String::new(),
@@ -198,14 +203,13 @@ impl<'a> Run<'a> {
     }
 
     fn packets(&mut self, reader: &mut CaptureReader<impl Read + Send>) -> Result<(), Stop> {
+        let mut found = Vec::with_capacity(AT_ONCE);
         loop {
-            if self.seen >= self.looked_to {
-                self.look_ahead(reader);
-            }
-            match reader.next_packet() {
-                Ok(Some(packet)) if self.was_carried(packet.number) => continue,
-                Ok(Some(packet)) => self.packet(&packet)?,
-                Ok(None) => return Ok(()),
+            // Whoever shares the work begins behind the first packet that came in.
+            let is_under_way = self.count == 1 && matches!(self.stage, Stage::Running(_));
+            match reader.next_packets(if is_under_way { AT_ONCE } else { 1 }, &mut found) {
+                Ok(()) if found.is_empty() => return Ok(()),
+                Ok(()) => {}
                 Err(error) if error.goes_on() && self.was_carried(error.packet) => continue,
                 Err(error) => {
                     let goes_on = error.goes_on();
@@ -213,44 +217,80 @@ impl<'a> Run<'a> {
                     if !goes_on {
                         return Ok(());
                     }
+                    self.look_round()?;
                 }
             }
-            if self.seen.is_multiple_of(workers::STRETCH) {
-                if self.tells() && self.seen.is_multiple_of(1 << 13) {
-                    self.screen.progress(self.seen);
+            let mut together = Together::default();
+            for packet in found.iter().map(|found| reader.packet(found)) {
+                if self.was_carried(packet.number) {
+                    continue;
                 }
-                if let (Some(share), Stage::Running(session)) = (&self.share, &mut self.stage) {
-                    share.look_round(session, self.seen)?;
+                self.packet(packet, &mut together)?;
+                if self.seen.is_multiple_of(workers::STRETCH) {
+                    self.carry_all(&mut together)?;
+                    self.look_round()?;
                 }
             }
+            self.carry_all(&mut together)?;
+            drop(together);
             if self.count > 1
                 && let Stage::Running(session) = &self.stage
             {
                 let places = workers::meeting_places(&session.replayer);
                 let count = self.workers(&places);
                 self.count = 1;
-                if count > 1 && workers::carry(self, reader, count)? {
+                if count > 1 && workers::carry(self, count)? {
                     return Ok(());
                 }
             }
         }
     }
 
-    /// What is remembered of the packets that come next is asked of memory, all at once: each waited for it by itself.
-    fn look_ahead(&mut self, reader: &CaptureReader<impl Read + Send>) {
-        let mut count = AT_ONCE;
-        if let Stage::Running(session) = &self.stage {
-            let mut packets = [&[][..]; AT_ONCE];
-            let mut places = packets.iter_mut();
-            count = reader.coming(AT_ONCE, |bytes| {
-                let is_mine = self.share.as_ref().is_none_or(|share| share.is_mine(bytes));
-                if is_mine && let Some(place) = places.next() {
-                    *place = bytes;
-                }
-            });
-            session.replayer.lab().worker().look_ahead(&packets);
+    /// Now and then, while no packet waits.
+    fn look_round(&mut self) -> Result<(), Stop> {
+        if !self.seen.is_multiple_of(workers::STRETCH) {
+            return Ok(());
         }
-        self.looked_to = self.seen + count.max(1) as u64;
+        if self.tells() && self.seen.is_multiple_of(1 << 13) {
+            self.screen.progress(self.seen);
+        }
+        match (&self.share, &mut self.stage) {
+            (Some(share), Stage::Running(session)) => share.look_round(session, self.seen),
+            _ => Ok(()),
+        }
+    }
+
+    /// Carries what waits; then all that was looked at is through.
+    fn carry_all(&mut self, together: &mut Together<'_>) -> Result<(), Stop> {
+        self.carry(together)?;
+        if let Some(share) = &self.share {
+            share.is_at(self.seen + 1);
+        }
+        Ok(())
+    }
+
+    /// Carries what waits.
+    fn carry(&mut self, together: &mut Together<'_>) -> Result<(), Stop> {
+        let (Stage::Running(session), false) = (&mut self.stage, together.waiting.is_empty()) else {
+            return Ok(());
+        };
+        let Session {
+            replayer,
+            summary,
+            outputs,
+            ..
+        } = &mut **session;
+        let mut packets = together.packets.drain(..);
+        let mut done = Ok(());
+        replayer.pass_in_turn(&together.waiting, |passed| {
+            if let (Ok(()), Some(packet)) = (&done, packets.next()) {
+                summary.note(passed);
+                done = outputs.packet(passed, None, &packet);
+            }
+        });
+        drop(packets);
+        together.waiting.clear();
+        done
     }
 
     fn was_carried(&self, number: u64) -> bool {
@@ -297,11 +337,65 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn packet(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
+    fn packet<'w>(&mut self, packet: CapturedPacket<'w>, together: &mut Together<'w>) -> Result<(), Stop> {
         self.seen = packet.number;
+        if let (Some(share), true) = (&self.share, together.waiting.is_empty()) {
+            share.is_at(packet.number);
+        }
+        if self.waits(&packet, together)? {
+            return Ok(());
+        }
+        self.carry(together)?;
         if let Some(share) = &self.share {
             share.is_at(packet.number);
         }
+        self.packet_alone(&packet)
+    }
+
+    /// Whether a packet is done with for now: it waits to be carried with others, or it is another worker's. Not one that anything else is to be done
+    /// for, or said of.
+    #[inline]
+    fn waits<'w>(&mut self, packet: &CapturedPacket<'w>, together: &mut Together<'w>) -> Result<bool, Stop> {
+        let Content::Ip(bytes) = packet.content else {
+            return Ok(false);
+        };
+        let is_of_interest = packet.to_another
+            || self.arguments.direction.is_some()
+            || self.arguments.fix_checksums
+            || repair::missing(bytes) > 0
+            || self
+                .wanted
+                .explain
+                .as_ref()
+                .is_some_and(|it| it.contains(packet.number));
+        let Stage::Running(session) = &mut self.stage else {
+            return Ok(false);
+        };
+        if is_of_interest || session.other.is_some() {
+            return Ok(false);
+        }
+        let timed = TimedPacket {
+            number: packet.number,
+            time: packet.time,
+            interface: packet.interface,
+            bytes,
+        };
+        if let Some(share) = &self.share
+            && share.whose(&timed, &session.replayer)? == Whose::Anothers
+        {
+            return Ok(session.replayer.let_pass_by(&timed));
+        }
+        match session.replayer.let_wait(timed) {
+            Some(waiting) => {
+                together.waiting.push(waiting);
+                together.packets.push(*packet);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn packet_alone(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
         let name = packet.interface;
         if packet.to_another {
             let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
@@ -643,7 +737,5 @@ pub(super) fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Records that are looked at before the first of them is carried.
-const AT_ONCE: usize = 16;
 /// A shorter capture is through before there are threads.
 const SHORT: u64 = 1 << 20;

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod classic;
+mod shared;
 mod window;
 mod write;
 
@@ -17,7 +18,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub(crate) use shared::SharedFile;
 pub use write::{CaptureWriter, Frame};
 
 use self::blocks::Section;
@@ -91,7 +94,18 @@ impl CaptureReader<File> {
 impl<R: Read> CaptureReader<R> {
     /// Anything that bytes can be read from, packed with gzip or not; the file's header is read at once.
     pub fn new(reader: R) -> Result<Self, CaptureError> {
-        let mut window = Window::new(reader);
+        Self::over(Window::new(reader))
+    }
+
+    /// One of the readers of a file, by its number from 0; errors name the file so.
+    pub(crate) fn of_shared(file: &Arc<SharedFile<R>>, index: usize, path: &Path) -> Result<Self, CaptureError> {
+        let reader = Self::over(Window::of_shared(file.seat(index)));
+        let mut reader = reader.map_err(|error| CaptureError::of_file(path, error.problem))?;
+        reader.path = Some(path.to_path_buf());
+        Ok(reader)
+    }
+
+    fn over(mut window: Window<R>) -> Result<Self, CaptureError> {
         let format = Format::read(&mut window).map_err(|problem| CaptureError {
             path: None,
             packet: 0,
@@ -118,72 +132,103 @@ impl<R: Read> CaptureReader<R> {
     #[inline]
     pub fn next_packet(&mut self) -> Result<Option<CapturedPacket<'_>>, CaptureError> {
         let offset = self.window.offset();
-        let read = match &mut self.format {
-            Format::Classic(classic) => classic.next(&mut self.window, &mut self.record),
-            Format::Blocks(section) => section.next(&mut self.window, &mut self.record),
-            Format::Broken => Ok(false),
-        };
-        match read {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(problem) => return Err(self.failed(problem, offset)),
+        match self.read() {
+            Ok(Some(link)) => Ok(Some(self.packet_at(&self.record, link, self.packets))),
+            Ok(None) => Ok(None),
+            Err(problem) => Err(self.failed(problem, offset)),
         }
-        self.packets += 1;
+    }
+
+    /// Finds the next packet, as [`Self::next_packet`] does, and as many of those behind it, up to `most` in all, as were read from the file along with
+    /// it and are whole. [`Self::packet`] shows them, until more are asked for. Nothing is found at the end of the file. An error is about the first.
+    pub(crate) fn next_packets(&mut self, most: usize, found: &mut Vec<Found>) -> Result<(), CaptureError> {
+        found.clear();
+        while found.len() < most && (found.is_empty() || self.is_next_here()) {
+            let offset = self.window.offset();
+            match self.read() {
+                Ok(Some(link)) => found.push(Found {
+                    number: self.packets,
+                    link,
+                    record: self.record.clone(),
+                }),
+                Ok(None) => break,
+                Err(problem) if found.is_empty() => return Err(self.failed(problem, offset)),
+                Err(_) => {
+                    // Whoever asks for the next one is told.
+                    self.window.go_back_to(offset);
+                    self.record.failed = false;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A packet that was found by the last call of [`Self::next_packets`].
+    #[inline]
+    pub(crate) fn packet(&self, found: &Found) -> CapturedPacket<'_> {
+        self.packet_at(&found.record, found.link, found.number)
+    }
+
+    /// Whether the next record is one of a packet, and can be read without moving the window.
+    #[inline]
+    fn is_next_here(&self) -> bool {
+        match &self.format {
+            Format::Classic(classic) => classic.is_packet_here(self.window.bytes()),
+            Format::Blocks(section) => section.is_packet_here(self.window.bytes()),
+            Format::Broken => false,
+        }
+    }
+
+    #[inline]
+    fn read(&mut self) -> Result<Option<LinkType>, CaptureProblem> {
+        let is_there = match &mut self.format {
+            Format::Classic(classic) => classic.next(&mut self.window, &mut self.record)?,
+            Format::Blocks(section) => section.next(&mut self.window, &mut self.record)?,
+            Format::Broken => false,
+        };
+        if !is_there {
+            return Ok(None);
+        }
         let Some(link) = LinkType::new(self.record.link) else {
-            let problem = CaptureProblem::LinkType {
+            self.record.failed = true;
+            return Err(CaptureProblem::LinkType {
                 number: self.record.link & LINK_TYPE,
                 interface: self.format.interface_name(self.record.interface).map(str::to_owned),
-            };
-            self.packets -= 1;
-            return Err(self.failed(problem, self.record.offset));
+            });
         };
-        let bytes = self.window.seen(&self.record.data);
+        self.packets += 1;
+        Ok(Some(link))
+    }
+
+    #[inline]
+    fn packet_at(&self, record: &Record, link: LinkType, number: u64) -> CapturedPacket<'_> {
+        let bytes = self.window.seen(&record.data);
         let content = link.content(bytes);
         let header = match content {
             Content::Ip(packet) => bytes.len() - packet.len(),
             Content::NotIp { .. } | Content::Undecoded(_) | Content::HeaderCut => 0,
         };
-        let options = self.window.seen(&self.record.options);
+        let options = self.window.seen(&record.options);
         let (comment, flags) = match (&self.format, options.is_empty()) {
             (Format::Blocks(section), false) => section.packet_options(options),
             _ => (None, None),
         };
-        Ok(Some(CapturedPacket {
-            number: self.packets,
-            interface: self.format.interface_name(self.record.interface),
-            time: self.record.time,
+        CapturedPacket {
+            number,
+            interface: self.format.interface_name(record.interface),
+            time: record.time,
             content,
-            original_length: self.record.original_length.saturating_sub(header),
+            original_length: record.original_length.saturating_sub(header),
             comment,
             direction: flags.or_else(|| link.direction(bytes)),
             to_another: link.is_to_another(bytes),
             frame: Frame {
-                link: self.record.link & LINK_TYPE,
+                link: record.link & LINK_TYPE,
                 bytes,
-                original_length: self.record.original_length,
+                original_length: record.original_length,
             },
-        }))
-    }
-
-    /// The IP packets in the records that come next, as far as they have been read from the file already; of so many records at most. For who makes
-    /// ready for what comes: where a record is damaged, or is none of a packet's, nothing more is shown. Gives how many records that were.
-    pub(crate) fn coming<'w>(&'w self, most: usize, mut see: impl FnMut(&'w [u8])) -> usize {
-        let mut bytes = self.window.bytes();
-        let mut count = 0;
-        while count < most {
-            let record = match &self.format {
-                Format::Classic(classic) => classic.coming(bytes),
-                Format::Blocks(section) => section.coming(bytes),
-                Format::Broken => None,
-            };
-            let Some((link, data, length)) = record else { break };
-            if let Some(Content::Ip(packet)) = LinkType::new(link).map(|link| link.content(data)) {
-                see(packet);
-            }
-            bytes = &bytes[length..];
-            count += 1;
         }
-        count
     }
 
     /// The error; and what it means for the packets that follow.
@@ -205,8 +250,16 @@ impl<R: Read> CaptureReader<R> {
     }
 }
 
-/// Where the packet last read lies in the window.
-#[derive(Debug, Default)]
+/// A packet that was found, and not looked at.
+#[derive(Debug)]
+pub(crate) struct Found {
+    number: u64,
+    link: LinkType,
+    record: Record,
+}
+
+/// Where a packet lies in the window.
+#[derive(Clone, Debug, Default)]
 struct Record {
     /// Where it begins in the file.
     offset: u64,

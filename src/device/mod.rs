@@ -27,6 +27,7 @@ use std::io;
 
 #[cfg(target_os = "linux")]
 use crate::base::InterfaceName;
+pub(crate) use capture::SharedFile;
 pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
 pub use link::Content;
 pub use tun::{TunDevice, TunError};

@@ -58,6 +58,8 @@ pub(super) struct Traits {
     pub needs_labels: bool,
     /// What its matches answer hangs on what a [`PlainKey`](crate::packet::PlainKey) and a flow fix, and on nothing else.
     pub is_plain: bool,
+    /// The bits of TCP's flags that it is known to hang on. What hangs on others is not plain.
+    pub tcp_flags: u8,
 }
 
 impl Traits {
@@ -67,6 +69,12 @@ impl Traits {
             _ => None,
         };
         let tests = rule.matches.iter();
+        let (mut is_plain, mut tcp_flags) = (true, 0);
+        for test in tests.clone() {
+            let lowered = test.lower();
+            is_plain &= lowered.is_exact() && test.effect().state == StateUse::None;
+            tcp_flags |= lowered.tcp_flags();
+        }
         Self {
             // Whether its matches and its target have state is seen where it is made.
             is_lasting: tests.clone().all(|it| it.sharing().is_none() && it.sets().is_empty())
@@ -76,9 +84,8 @@ impl Traits {
             stops_all: stops_all(rule),
             needs_conntrack: rule.needs_conntrack(),
             needs_labels: rule.needs_labels(),
-            is_plain: tests
-                .clone()
-                .all(|it| it.effect().state == StateUse::None && it.lower().is_exact()),
+            is_plain,
+            tcp_flags,
         }
     }
 }

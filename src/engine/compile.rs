@@ -35,6 +35,8 @@ pub(super) struct CompiledTable {
     pub needs_conntrack: bool,
     /// True when flows that begin while it is in force have room for labels.
     pub needs_labels: bool,
+    /// The bits of TCP's flags that rules ask for.
+    pub tcp_flags: u8,
     /// What its rules share by name, among them and with those of other tables.
     pub shared: SharedStates,
     /// Those that its rules name, held for as long as the table is in force.
@@ -139,6 +141,7 @@ impl CompiledTable {
             policies: Vec::new(),
             needs_conntrack: false,
             needs_labels: false,
+            tcp_flags: 0,
             made: 0,
             around,
             now,
@@ -204,6 +207,7 @@ impl CompiledTable {
             names,
             needs_conntrack: making.needs_conntrack,
             needs_labels: making.needs_labels,
+            tcp_flags: making.tcp_flags,
             shared: making.sharing.joined,
             sets: making.sets,
             policies: making.policies,
@@ -235,6 +239,7 @@ impl CompiledTable {
             names: Arc::clone(&self.names),
             needs_conntrack: self.needs_conntrack,
             needs_labels: self.needs_labels,
+            tcp_flags: self.tcp_flags,
             policies: self.policies.clone(),
             shared: copies.of(&self.shared),
             sets: self.sets.of(sets),
@@ -289,6 +294,7 @@ struct Making<'a> {
     policies: Vec<Arc<TimeoutPolicy>>,
     needs_conntrack: bool,
     needs_labels: bool,
+    tcp_flags: u8,
     /// How many rules are not those of the table before.
     made: usize,
     around: Around<'a>,
@@ -306,6 +312,7 @@ impl Making<'_> {
         let Around { sets, tracking, pace } = &{ self.around };
         self.needs_conntrack |= traits.needs_conntrack;
         self.needs_labels |= traits.needs_labels;
+        self.tcp_flags |= traits.tcp_flags;
         let start = match was {
             Was::Same(step, bound) if bound.lasts(tracking) => {
                 if step.hooks != hooks {

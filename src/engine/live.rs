@@ -26,6 +26,8 @@ pub(super) struct LiveFamily {
     created: Vec<Table>,
     /// True when a rule of any table makes the kernel track connections.
     pub needs_conntrack: bool,
+    /// The bits of TCP's flags that rules of any table ask for.
+    pub tcp_flags: u8,
     /// The stages of each hook at which anything could be done: where nothing but rules needs tracking, and where all is tracked.
     stages: [[StageSet; Hook::ALL.len()]; 2],
 }
@@ -39,6 +41,8 @@ impl Default for LiveFamily {
 impl LiveFamily {
     fn of(tables: [Option<Arc<LiveTable>>; Table::ALL.len()], created: Vec<Table>) -> Self {
         let needs_conntrack = tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
+        let tcp_flags = tables.iter().flatten().map(|it| it.compiled.tcp_flags);
+        let tcp_flags = tcp_flags.fold(0, |all, flags| all | flags);
         let stages = [false, true].map(|all_is_tracked| {
             let tracks = needs_conntrack || all_is_tracked;
             let is_asked = |stage| match stage {
@@ -54,6 +58,7 @@ impl LiveFamily {
             tables,
             created,
             needs_conntrack,
+            tcp_flags,
             stages,
         }
     }

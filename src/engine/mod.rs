@@ -37,4 +37,4 @@ pub use queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, 
 pub use reason::{Place, Reason};
 pub use router::{Config, PolicyRefused, Router, Seen};
 pub use walk::MOST_VISITS;
-pub use worker::{Emission, Fate, Port, Report, Worker};
+pub use worker::{Arrival, Emission, Fate, Port, Report, Worker};

@@ -26,8 +26,8 @@ pub trait Observer {
     /// False: what costs something to make is left out: rules that failed with their sentences, and [`Event::Translated`]. For who only counts
     /// what decided.
     const IN_DETAIL: bool = Self::WATCHING;
-    /// True: of a packet whose like has gone before [`Event::WentShort`] is enough, in the place of all that stands between its coming and its leaving,
-    /// and [`Event::Tracked`] where tracking made something else of it.
+    /// True: of a packet whose like has gone before [`Event::WentShort`] is enough, in the place of all that stands between its coming and what became of
+    /// it, and [`Event::Tracked`] where tracking made something else of it.
     const SHORTLY: bool = !Self::WATCHING;
     /// Called as it happens, in the thread that called the router; never where [`Self::WATCHING`] is false.
     fn see(&mut self, event: Event<'_>);

@@ -106,15 +106,18 @@ impl<'a, O: Observer> Pass<'a, O> {
         plain: Option<&Plain>,
     ) -> Report {
         match plain {
-            Some(plain) if !O::WATCHING => {
+            Some(plain) if O::SHORTLY => {
+                self.see_arrival(Some(interface), bytes);
                 if !transit.packet.has_a_buffer() {
                     transit.packet.exchange_bytes(&mut self.worker.spare());
                 }
                 transit.packet.begin_plain(bytes, plain, interface);
-                if let Some(report) = self.short_way(transit, plain.key) {
-                    return report;
-                }
-                self.arrive_long(transit, interface)
+                let report = match self.short_way(transit, plain.key) {
+                    Some(report) => report,
+                    None => self.arrive_long(transit, interface),
+                };
+                self.see_report(&report);
+                report
             }
             _ => {
                 self.worker.begin();
@@ -150,8 +153,20 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.queued = None;
     }
 
-    /// The same of a packet of which its device leaves something to do.
-    pub(super) fn arrive_with(&mut self, interface: InterfaceId, buffer: Vec<u8>, offload: Offload) -> Report {
+    /// A packet of which its device leaves something to do. Its bytes are taken, and another buffer is left in their place.
+    pub(super) fn arrive_from_device(
+        &mut self,
+        interface: InterfaceId,
+        bytes: &mut Vec<u8>,
+        offload: Offload,
+    ) -> Report {
+        self.worker.begin();
+        self.worker.number += 1;
+        let buffer = self.worker.exchange(bytes);
+        self.arrive_with(interface, buffer, offload)
+    }
+
+    fn arrive_with(&mut self, interface: InterfaceId, buffer: Vec<u8>, offload: Offload) -> Report {
         self.begin_again();
         self.see_arrival(Some(interface), &buffer);
         let report = match sanity(&buffer) {

@@ -9,7 +9,7 @@ use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
 use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
-use super::worker::{Emission, Report, Seats, Worker};
+use super::worker::{Arrival, Emission, Report, Seats, Worker};
 use crate::base::sync::{ArcSwap, AtomicU64, Mutex, Ordering};
 use crate::base::{Family, InterfaceId, Pace, Random, Time};
 use crate::conntrack::{self, Settings};
@@ -263,6 +263,19 @@ impl Router {
         pass.arrive_together(packets, &mut each);
     }
 
+    /// Packets that came one after another, each as [`Self::receive`] takes it, under what is in force when the first of them comes. `each` is told
+    /// what became of a packet, before the next comes: it gets the observer back, and the worker, which has what left because of it.
+    pub fn receive_in_turn<O: Observer>(
+        &self,
+        worker: &mut Worker,
+        packets: &[Arrival<'_>],
+        observer: &mut O,
+        mut each: impl FnMut(&mut O, Report, &mut Worker),
+    ) {
+        let Some(first) = packets.first() else { return };
+        Pass::new(self, worker, first.time, observer).arrive_in_turn(packets, &mut each);
+    }
+
     /// The same of a packet of which something is left to do, as its device said. Its bytes are taken, and another buffer is left in their place.
     pub fn receive_with<O: Observer>(
         &self,
@@ -272,10 +285,25 @@ impl Router {
         (bytes, offload): (&mut Vec<u8>, Offload),
         observer: &mut O,
     ) -> Report {
-        worker.begin();
-        worker.number += 1;
-        let buffer = worker.exchange(bytes);
-        Pass::new(self, worker, now, observer).arrive_with(interface, buffer, offload)
+        Pass::new(self, worker, now, observer).arrive_from_device(interface, bytes, offload)
+    }
+
+    /// Packets that came in by one interface at the same time, each as [`Self::receive_with`] takes it, under what is in force when the first of them
+    /// comes. `each` is told what became of a packet before the next comes, and gets the worker, which has what left because of it.
+    pub fn receive_batch_with<O: Observer>(
+        &self,
+        worker: &mut Worker,
+        now: Time,
+        interface: InterfaceId,
+        packets: &mut [(Vec<u8>, Offload)],
+        observer: &mut O,
+        mut each: impl FnMut(&Report, &mut Worker),
+    ) {
+        let mut pass = Pass::new(self, worker, now, observer);
+        for (bytes, offload) in packets {
+            let report = pass.arrive_from_device(interface, bytes, *offload);
+            each(&report, pass.worker);
+        }
     }
 
     /// The router itself sends a packet: the OUTPUT path. Nothing says which program's it is.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::base::{InterfaceId, Random};
+use crate::base::{InterfaceId, Random, Time};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{Delivery, Forwarding, RoutesSeen};
 use crate::packet::{Offload, Packet};
@@ -14,6 +14,19 @@ use super::rate_limit::RateLimit;
 use super::reason::Reason;
 use super::router::Config;
 use super::short_way::ShortWays;
+
+/// A packet that comes in, one of several ([`Router::receive_in_turn`](super::Router::receive_in_turn)).
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'p> {
+    /// What it is called, as by [`Worker::number_next`].
+    pub number: u64,
+    /// When it comes: not before the one before it.
+    pub time: Time,
+    /// Where it comes in.
+    pub interface: InterfaceId,
+    /// From the IP header on.
+    pub bytes: &'p [u8],
+}
 
 /// Where a packet went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,15 +186,6 @@ impl Worker {
     /// that do the rest. Otherwise each packet that leaves is one, and finished.
     pub fn leave_to_devices(&mut self) {
         self.leaves_to_devices = true;
-    }
-
-    /// Packets like these come next, a few of them: what is remembered of them is asked of memory all at once, where each would wait for its own. For
-    /// packets that come one by one; [`Router::receive_batch`](super::Router::receive_batch) does it itself.
-    #[doc(hidden)]
-    pub fn look_ahead(&self, packets: &[&[u8]]) {
-        if self.short_ways.are_many() {
-            self.short_ways.look_ahead(packets.iter().copied());
-        }
     }
 
     /// How many packets were spared the long way, because their like had gone before.

@@ -14,7 +14,9 @@ use super::machine::{Call, Machine, Profile, ToolOutput, Toolbox, helpers_of};
 use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
 use crate::base::{InterfaceId, InterfaceName, Time};
-use crate::engine::{Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Seen, Silent, Worker};
+use crate::engine::{
+    Arrival, Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Seen, Silent, Worker,
+};
 use crate::explain::story::{Deciders, Story};
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
 use crate::packet::{Offload, Packet, Sender};
@@ -251,10 +253,7 @@ impl Lab {
 
     /// The name that a way out is called by: an interface's, or `local`.
     pub fn port_name(&self, port: Port) -> InterfaceName {
-        match port {
-            Port::Interface(id) => self.machine.router().config().net.interface(id).name,
-            Port::Local => InterfaceName::new(LOCAL).unwrap_or_default(),
-        }
+        port_name(self.machine.router(), port)
     }
 
     /// Adds an interface, or addresses to one that is there.
@@ -376,6 +375,28 @@ impl Lab {
         self.machine.log.keep(now, log);
     }
 
+    /// Packets that come one after another, before an observer of one's own; `each` is told what became of one, and what left because of it, before the
+    /// next. The clock is to show the time of the last by now.
+    pub(crate) fn carry_in_turn<O: Observer>(
+        &mut self,
+        packets: &[Arrival<'_>],
+        observer: &mut O,
+        mut each: impl FnMut(&Router, &mut O, Report, &[Emission]),
+    ) {
+        self.machine.router_for_packets();
+        let machine = &self.machine;
+        let mut times = packets.iter().map(|packet| packet.time);
+        let router = machine.router();
+        router.receive_in_turn(&mut self.worker, packets, observer, |observer, report, worker| {
+            let time = times.next();
+            let log = worker.take_log();
+            if !log.is_empty() {
+                machine.log.keep(time.unwrap_or(machine.now), log);
+            }
+            each(router, observer, report, worker.output());
+        });
+    }
+
     /// The same of a packet of which its device leaves something to do. Its bytes are taken, and another buffer is left in their place.
     pub fn carry_with<O: Observer>(
         &mut self,
@@ -391,6 +412,31 @@ impl Lab {
             self.machine.log.keep(now, log);
         }
         (report, self.worker.output_mut())
+    }
+
+    /// Packets of one interface that come together, of which their device leaves something to do. Their bytes are taken, and other buffers are left in
+    /// their place; `each` gets what left because of one before the next comes. The first has the number of [`Self::number_next`], and each further one
+    /// a number that is greater by `numbered_by`.
+    pub fn carry_batch_with(
+        &mut self,
+        interface: InterfaceId,
+        packets: &mut [(Vec<u8>, Offload)],
+        numbered_by: u64,
+        mut each: impl FnMut(&Report, &mut [Emission]),
+    ) {
+        let now = self.machine.now;
+        self.machine.router_for_packets();
+        let machine = &self.machine;
+        let observer = &mut Silent;
+        let router = machine.router();
+        router.receive_batch_with(&mut self.worker, now, interface, packets, observer, |report, worker| {
+            let log = worker.take_log();
+            if !log.is_empty() {
+                machine.log.keep(now, log);
+            }
+            each(report, worker.output_mut());
+            worker.number_next(worker.number() + numbered_by);
+        });
     }
 
     /// Packets leave this lab as they are, and devices do what is left.
@@ -526,6 +572,14 @@ const REMEMBERED: usize = 300;
 
 /// The place among a router's workers of who calls its tools while the first one carries packets.
 const BESIDE: usize = 1;
+
+/// The name that a way out of a router is called by.
+pub(crate) fn port_name(router: &Router, port: Port) -> InterfaceName {
+    match port {
+        Port::Interface(id) => router.config().net.interface(id).name,
+        Port::Local => InterfaceName::new(LOCAL).unwrap_or_default(),
+    }
+}
 
 /// What the way to and from the router itself is called.
 pub const LOCAL: &str = "local";

@@ -29,6 +29,9 @@ pub(crate) struct Plain {
 const HEADER: usize = ipv4::MIN_HEADER;
 
 impl Plain {
+    /// Of which they all are.
+    pub(crate) const FAMILY: Family = Family::V4;
+
     /// `None` for whatever anybody has to look at more closely.
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
@@ -137,6 +140,15 @@ impl PlainKey {
             flags,
             header: transport.len().min(LONGEST) as u8,
         })
+    }
+
+    /// What is left of it where nobody asks for other bits of TCP's flags than these.
+    #[inline]
+    pub(crate) fn with_flags(self, asked: u8) -> Self {
+        Self {
+            flags: self.flags & asked,
+            ..self
+        }
     }
 
     /// A number that is spread over all of 64 bits, and which nobody can foretell who does not know the secret.

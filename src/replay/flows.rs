@@ -28,6 +28,7 @@ pub(crate) struct TopFlows {
 #[derive(Clone, Copy, Debug)]
 struct Noted {
     serial: u64,
+    packets: u64,
     bytes: u64,
     tuple: Tuple,
 }
@@ -87,8 +88,17 @@ impl TopFlows {
     /// A packet of so many bytes, of the flow with this number, which no other flow has.
     #[inline]
     pub(crate) fn note(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
+        // Packets of a flow mostly come several behind one another.
+        if let Some(last) = self.noted.last_mut()
+            && last.serial == serial
+        {
+            last.packets += 1;
+            last.bytes += bytes as u64;
+            return;
+        }
         self.noted.push(Noted {
             serial,
+            packets: 1,
             bytes: bytes as u64,
             tuple: *tuple,
         });
@@ -104,7 +114,7 @@ impl TopFlows {
             let lately = self.lately[noted.serial as usize % LATELY];
             let part = &mut self.parts[lately.part as usize % PARTS];
             match part.slots.get_mut(lately.slot as usize) {
-                Some(slot) if lately.serial == noted.serial => slot.count(noted.bytes),
+                Some(slot) if lately.serial == noted.serial => slot.count(&noted),
                 _ => self.look_up(&noted),
             }
         }
@@ -112,7 +122,7 @@ impl TopFlows {
     }
 
     fn look_up(&mut self, noted: &Noted) {
-        let Noted { serial, bytes, tuple } = noted;
+        let Noted { serial, tuple, .. } = noted;
         let at = part_of(tuple);
         let part = &mut self.parts[at];
         let slot = part.find(*serial).unwrap_or_else(|| {
@@ -129,7 +139,7 @@ impl TopFlows {
                 Ends::of_tuple(tuple),
             )
         });
-        part.slots[slot as usize].count(*bytes);
+        part.slots[slot as usize].count(noted);
         self.lately[*serial as usize % LATELY] = Lately {
             serial: *serial,
             part: at as u32,
@@ -168,9 +178,9 @@ impl TopFlows {
 
 impl Slot {
     #[inline]
-    fn count(&mut self, bytes: u64) {
-        self.packets += 1;
-        self.bytes += bytes;
+    fn count(&mut self, noted: &Noted) {
+        self.packets += noted.packets;
+        self.bytes += noted.bytes;
     }
 }
 

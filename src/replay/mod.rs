@@ -58,6 +58,8 @@ mod witness;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 pub use against::{Difference, Differences, Side};
 pub use entrance::{Entrances, MapError, NoEntrance};
 pub use flows::Ends;
@@ -71,8 +73,8 @@ pub(crate) use summary::grouped;
 use self::entrance::Entrance;
 use self::witness::Witness;
 use crate::base::{InterfaceName, Time};
-use crate::engine::{Emission, Fate, Observer, Reason, Report, Silent};
-use crate::lab::memory::Lab;
+use crate::engine::{Arrival, Emission, Fate, Observer, Reason, Report, Router, Silent};
+use crate::lab::memory::{Lab, port_name};
 use crate::rule::Table;
 
 /// A packet and when it came.
@@ -158,6 +160,12 @@ impl Replayer {
         })
     }
 
+    /// The same where nothing is to be said of it; false: [`Self::pass_by`] says what is.
+    #[inline]
+    pub(crate) fn let_pass_by(&mut self, packet: &TimedPacket<'_>) -> bool {
+        packet.time >= self.lab.now() && self.pass_by(packet).is_ok()
+    }
+
     /// From now on others carry packets of the same capture.
     pub(crate) fn take_turns(&mut self, turn: turn::Turn) {
         self.takes_turns = true;
@@ -222,10 +230,76 @@ impl Replayer {
         Ok(Passed {
             packet,
             entrance,
+            time: self.lab.now(),
             is_late,
             report,
-            replayer: self,
+            router: self.lab.machine.router(),
+            rules: &self.rules,
+            witness: &self.witness,
+            output: self.lab.output(),
+            meanwhile: &self.meanwhile,
         })
+    }
+
+    /// Takes a packet that nothing has to be done for but to carry it: then it may wait for those behind it, and be carried with them
+    /// ([`Self::pass_in_turn`]), and the clock shows its time. `None`: it is one for [`Self::pass`], once those that wait are carried.
+    #[inline]
+    pub(crate) fn let_wait<'p>(&mut self, packet: TimedPacket<'p>) -> Option<Waiting<'p>> {
+        let entrance = self.entrance(&packet).ok()?;
+        let interface = entrance.interface()?;
+        let is_late = packet.time < self.lab.now();
+        if is_late || packet.time.since(self.last_tick) >= TICK {
+            return None;
+        }
+        self.lab.set_clock(packet.time);
+        self.fragments |= is_fragment(packet.bytes);
+        self.since_sweep += 1;
+        let arrival = Arrival {
+            number: packet.number,
+            time: packet.time,
+            interface,
+            bytes: packet.bytes,
+        };
+        Some(Waiting {
+            packet,
+            entrance,
+            arrival,
+        })
+    }
+
+    /// Passes packets that wait. `each` is told what became of one before the next comes.
+    pub(crate) fn pass_in_turn(&mut self, waiting: &[Waiting<'_>], mut each: impl FnMut(&Passed<'_>)) {
+        let Some(first) = waiting.first() else { return };
+        let arrivals: SmallVec<[Arrival<'_>; AT_ONCE]> = waiting.iter().map(|it| it.arrival).collect();
+        self.meanwhile.clear();
+        self.witness.begin_in_turn(first.packet.number);
+        let rules = &*self.rules;
+        let mut both = witness::Both {
+            witness: &mut self.witness,
+            other: &mut Silent,
+        };
+        let mut behind = waiting.iter();
+        self.lab
+            .carry_in_turn(&arrivals, &mut both, |router, both, report, output| {
+                let Some(Waiting { packet, entrance, .. }) = behind.next() else {
+                    return;
+                };
+                each(&Passed {
+                    packet: *packet,
+                    entrance: *entrance,
+                    time: packet.time,
+                    is_late: false,
+                    report,
+                    router,
+                    rules,
+                    witness: both.witness,
+                    output,
+                    meanwhile: &[],
+                });
+                if let Some(next) = behind.as_slice().first() {
+                    both.witness.begin_in_turn(next.packet.number);
+                }
+            });
     }
 
     /// The capture's name for an interface mostly is one of a few.
@@ -343,13 +417,26 @@ impl Replayer {
     }
 }
 
+/// A packet that waits for others, to be carried with them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting<'p> {
+    packet: TimedPacket<'p>,
+    entrance: Entrance,
+    arrival: Arrival<'p>,
+}
+
 /// What became of a packet, until the next one comes.
 pub struct Passed<'a> {
     packet: TimedPacket<'a>,
     entrance: Entrance,
+    time: Time,
     is_late: bool,
     report: Report,
-    replayer: &'a Replayer,
+    router: &'a Router,
+    rules: &'a Rulebook,
+    witness: &'a Witness,
+    output: &'a [Emission],
+    meanwhile: &'a [Emission],
 }
 
 impl<'a> Passed<'a> {
@@ -360,7 +447,7 @@ impl<'a> Passed<'a> {
 
     /// When it came, by the lab's clock.
     pub fn time(&self) -> Time {
-        self.replayer.lab.now()
+        self.time
     }
 
     /// True where the capture's clock ran backwards, so that it came later than the capture says.
@@ -403,12 +490,12 @@ impl<'a> Passed<'a> {
 
     /// Why it is INVALID.
     pub fn why_invalid(&self) -> Option<crate::conntrack::InvalidReason> {
-        self.replayer.witness.invalid
+        self.witness.invalid
     }
 
     /// The rule or policy that decided: of what stopped it, if that was one; else the last word in the filter table. `None` where no rule had a say.
     pub fn deciding(&self) -> Option<RulePlace<'a>> {
-        let (rules, filter) = (&self.replayer.rules, self.replayer.witness.filter);
+        let (rules, filter) = (self.rules, self.witness.filter);
         match self.reason() {
             // What the table decided is known by number already.
             Some(Reason::Rule(place) | Reason::Policy(place) | Reason::Rejected { place, .. })
@@ -428,46 +515,37 @@ impl<'a> Passed<'a> {
                 | Reason::QueueFull { place, .. },
             ) => rules.at(place),
             Some(_) => None,
-            None => self
-                .replayer
-                .witness
-                .filter
-                .and_then(|decision| rules.of_decision(decision)),
+            None => filter.and_then(|decision| rules.of_decision(decision)),
         }
     }
 
     /// Everything the router sent because of it, answers of its own included; what reached the router itself is on `local`.
     pub fn output(&self) -> impl ExactSizeIterator<Item = Left<'a>> + use<'a> {
-        let replayer = self.replayer;
-        replayer
-            .lab
-            .output()
-            .iter()
-            .enumerate()
-            .map(move |(at, emission)| Left {
-                interface: replayer.lab.port_name(emission.port),
-                bytes: &emission.bytes,
-                is_own: replayer.witness.is_own(at),
-            })
+        let (router, witness) = (self.router, self.witness);
+        self.output.iter().enumerate().map(move |(at, emission)| Left {
+            interface: port_name(router, emission.port),
+            bytes: &emission.bytes,
+            is_own: witness.is_own(at),
+        })
     }
 
     /// What the router sent since the packet before, because time went on.
     pub fn meanwhile(&self) -> impl ExactSizeIterator<Item = Left<'a>> + use<'a> {
-        let replayer = self.replayer;
-        replayer.meanwhile.iter().map(move |emission| Left {
-            interface: replayer.lab.port_name(emission.port),
+        let router = self.router;
+        self.meanwhile.iter().map(move |emission| Left {
+            interface: port_name(router, emission.port),
             bytes: &emission.bytes,
             is_own: true,
         })
     }
 
-    /// That which it passed.
-    pub fn replayer(&self) -> &'a Replayer {
-        self.replayer
+    /// Returns once all packets before it are through.
+    fn await_turn(&self) {
+        self.witness.await_turn_of(self.number());
     }
 
     fn witness(&self) -> &'a Witness {
-        &self.replayer.witness
+        self.witness
     }
 
     /// As a value to keep.
@@ -525,6 +603,8 @@ fn is_fragment(packet: &[u8]) -> bool {
     matches!(packet, [_, _, _, _, _, _, flags, offset, ..] if flags & 0x3f != 0 || *offset != 0)
 }
 
+/// Packets that wait for each other at most.
+pub(crate) const AT_ONCE: usize = 32;
 const NAMED_ENTRANCES: usize = 8;
 const SWEEP_AT_LEAST: usize = 1 << 14;
 /// As often as a live lab ticks.

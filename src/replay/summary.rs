@@ -130,7 +130,7 @@ impl Summary {
             self.lately.len() - 1
         });
         let lately = &self.lately[at];
-        let await_turn = || passed.replayer().await_turn_of(passed.number());
+        let await_turn = || passed.await_turn();
         if let Some(why) = &lately.unseen {
             self.unseen.note(why, await_turn);
         }

@@ -326,3 +326,95 @@ fn the_short_way_is_told_as_the_long_one() {
         assert!(went_short[0] > 1000 && went_short[1] == 0, "{went_short:?}");
     }
 }
+
+/// Packets that wait and are carried together, and such that come one by one: the same becomes of both.
+#[test]
+fn packets_together_are_told_as_one_by_one() {
+    for rules in [
+        "*filter\n:FORWARD DROP\n-A FORWARD -m conntrack --ctstate INVALID -j LOG\n\
+         -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -p udp -m limit --limit 50/s -j ACCEPT\n\
+         -A FORWARD -p udp -j REJECT\n-A FORWARD -i lan -j ACCEPT\nCOMMIT\n",
+        "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*raw\n-A PREROUTING -p udp -j LOG\nCOMMIT\n",
+    ] {
+        let (mut alone, mut together) = (replayer(rules), replayer(rules));
+        let mut summaries = [Summary::new(&alone), Summary::new(&together)];
+        let (mut random, mut now, mut carried) = (Random::new(5), START, 0);
+        let mut packets = Vec::new();
+        for number in 1..4000u64 {
+            now = now + Duration::from_micros([0, 10, 900, 40_000][random.below(4) as usize]);
+            let host = 2 + random.below(3);
+            let line = match random.below(12) {
+                0..4 => format!("udp 10.0.0.{host}:4000 > 192.0.2.9:53"),
+                4..6 => format!("udp 192.0.2.9:53 > 10.0.0.{host}:4000"),
+                6..9 => format!(
+                    "tcp 10.0.0.{host}:4000 > 192.0.2.9:80 A seq {} ack 2000",
+                    1000 * random.below(9)
+                ),
+                9 => format!("udp 10.0.0.{host}:{} > 192.0.2.9:53", 1 + random.below(60_000)),
+                10 => "udp 10.0.0.2:7 > 10.0.0.1:9".to_owned(),
+                _ => format!("icmp 10.0.0.{host} > 192.0.2.9 echo-request id 7 seq 1"),
+            };
+            let interface = match (line.contains(" 192.0.2.9:53 >"), random.below(50)) {
+                (_, 0) => "local",
+                (true, _) => "wan",
+                (false, _) => "lan",
+            };
+            let time = if random.below(60) == 0 { START } else { now };
+            packets.push((number, time, interface, bytes(&line)));
+        }
+        let told = |passed: &Passed<'_>| {
+            (
+                passed.outcome(),
+                passed.is_late(),
+                passed.why_invalid(),
+                passed.meanwhile().count(),
+            )
+        };
+        let mut outcomes = [Vec::new(), Vec::new()];
+        let mut waiting = Vec::new();
+        for (number, time, interface, bytes) in &packets {
+            let packet = TimedPacket::new(*number, *time, interface, bytes);
+            let passed = alone.pass(packet).unwrap();
+            summaries[0].note(&passed);
+            outcomes[0].push(told(&passed));
+            let mut note = |passed: &Passed<'_>| {
+                summaries[1].note(passed);
+                outcomes[1].push(told(passed));
+            };
+            if let Some(it) = together.let_wait(packet) {
+                waiting.push(it);
+                carried += 1;
+            } else {
+                together.pass_in_turn(&std::mem::take(&mut waiting), &mut note);
+                note(&together.pass(packet).unwrap());
+            }
+            if waiting.len() == 1 + random.below(AT_ONCE as u32) as usize {
+                together.pass_in_turn(&std::mem::take(&mut waiting), &mut note);
+            }
+        }
+        together.pass_in_turn(&waiting, |passed| {
+            summaries[1].note(passed);
+            outcomes[1].push(told(passed));
+        });
+        for (one, other) in outcomes[0].iter().zip(&outcomes[1]) {
+            assert_eq!(one, other);
+        }
+        assert!(outcomes[0].len() == outcomes[1].len() && carried > 2000, "{carried}");
+        assert_eq!(summaries[0].text(&alone), summaries[1].text(&together));
+        let shown = |replayer: &mut Replayer| {
+            let lab = replayer.lab_mut();
+            let lines = lab.machine.log.lines();
+            let log: Vec<_> = lines
+                .iter()
+                .map(|line| (line.time, format!("{:?}", line.record)))
+                .collect();
+            let tools = [("iptables-save", &["-c"][..]), ("conntrack", &["-L", "-o", "extended"])];
+            let texts = tools.map(|(tool, args)| {
+                let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+                lab.tool(tool, &args, "", ".".as_ref()).stdout
+            });
+            (log, texts)
+        };
+        assert_eq!(shown(&mut alone), shown(&mut together));
+    }
+}

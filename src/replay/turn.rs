@@ -13,6 +13,9 @@ use crate::rule::Hook;
 
 /// What a worker asks of those who carry packets of the same capture.
 pub(crate) trait Others: Send + Sync {
+    /// The packet of this number is the next, and those of this worker before it are through.
+    fn is_at(&self, number: u64);
+
     /// Returns once all packets before the one of this number are through.
     fn await_turn(&self, number: u64);
 

@@ -57,6 +57,15 @@ impl Witness {
         self.carried += 1;
     }
 
+    /// The same of a packet that has waited for those before it: nobody else has said yet that it is the next.
+    #[inline]
+    pub(super) fn begin_in_turn(&mut self, number: u64) {
+        if let Some(turn) = &self.turn {
+            turn.is_at(number);
+        }
+        self.begin(number);
+    }
+
     pub(super) fn take_turns(&mut self, turn: Turn) {
         self.turn = Some(turn);
         (self.carried, self.waited) = (0, 0);

@@ -118,6 +118,15 @@ impl Lowered {
         }
     }
 
+    /// The bits of TCP's flags that it hangs on, as far as conditions say.
+    pub(crate) fn tcp_flags(&self) -> u8 {
+        let asked = self.conditions.iter().map(|condition| match condition {
+            Condition::Is(Field::TcpFlags { mask, .. }) | Condition::IsNot(Field::TcpFlags { mask, .. }) => *mask,
+            _ => 0,
+        });
+        asked.fold(0, |all, mask| all | mask)
+    }
+
     /// What meets all of them matches.
     pub fn exactly(conditions: Vec<Condition>) -> Self {
         Self {

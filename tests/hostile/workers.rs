@@ -89,13 +89,14 @@ fn round(seed: u64, directory: &Path) -> (u64, bool) {
     let rules = without_meetings(&mut lab, &rules::ruleset(&mut draw));
     std::fs::write(directory.join("rules"), &rules).unwrap();
     let count = capture(&mut draw, lab, &directory.join("in.pcapng"));
-    let written = |workers: &str| {
+    let written = |workers: &str, more: &[&str]| {
         for name in RESULTS {
             let _ = std::fs::remove_file(directory.join(name));
         }
         let ran = Command::new(env!("CARGO_BIN_EXE_nflab"))
             .current_dir(directory)
-            .args("replay --lab lab.toml --rules rules --summary --fill-cut --explain all".split(' '))
+            .args("replay --lab lab.toml --rules rules --summary --fill-cut".split(' '))
+            .args(more)
             .args("--out out --annotate annotated --json json --save saved --conntrack flows".split(' '))
             .args(["in.pcapng", "--workers", workers])
             .output()
@@ -108,18 +109,30 @@ fn round(seed: u64, directory: &Path) -> (u64, bool) {
         }
         (ran.status.code(), all, pace.to_owned())
     };
-    let (code, one, _) = written("1");
+    // What is explained is carried one by one, and else several together.
+    let explained = ["--explain", "all"];
+    let (code, one, _) = written("1", &explained);
     assert!(code.is_some(), "seed {seed}");
     let mut was_alone = false;
-    for workers in ["2", "3"] {
-        let (same, several, pace) = written(workers);
-        assert_eq!(same, code, "seed {seed}, {workers} workers");
+    for (workers, more) in [
+        ("2", &explained[..]),
+        ("3", &explained),
+        ("1", &[]),
+        ("2", &[]),
+        ("3", &[]),
+    ] {
+        let (same, several, pace) = written(workers, more);
+        assert_eq!(same, code, "seed {seed}, {workers} workers, {more:?}");
         for ((name, one), (_, several)) in one.iter().zip(&several) {
+            let is_told = *name != "printed" || !more.is_empty();
             assert!(
-                one == several,
-                "seed {seed}, {workers} workers: {name}\n{}",
+                !is_told || one == several,
+                "seed {seed}, {workers} workers, {more:?}: {name}\n{}",
                 differ(one, several)
             );
+        }
+        if workers == "1" {
+            continue;
         }
         was_alone |= pace.contains("on one worker, because");
         assert!(

@@ -1,4 +1,4 @@
-//! One capture on several workers: each reads it whole, and carries the packets that are its own.
+//! One capture on several workers: each sees all of it, read from the file once, and carries the packets that are its own.
 //!
 //! Which these are, [`meeting`] says: packets that may meet have one worker. What packets of all ends share is done in the order of the capture:
 //! who comes to it waits until all before are through (`Board`). What there is to be written is laid in order here, in the thread that began.
@@ -20,7 +20,7 @@ use super::stage::{Session, Stage};
 use super::{Run, Stop};
 use crate::base::Time;
 use crate::base::bytes::text_of_path;
-use crate::device::CaptureReader;
+use crate::device::{CaptureReader, SharedFile};
 use crate::lab::memory::LOCAL;
 use crate::replay::{PARTS, Replayer, TimedPacket, meeting, turn};
 
@@ -50,6 +50,12 @@ impl Board {
             ends: AtomicBool::new(false),
             alone: Mutex::default(),
         }
+    }
+
+    /// A worker comes to a packet: those of its own before it are through.
+    #[inline]
+    fn is_at(&self, worker: usize, number: u64) {
+        self.at[worker].number.store(number, Ordering::Release);
     }
 
     /// Returns once all packets before this one are through.
@@ -98,6 +104,10 @@ struct Others {
 }
 
 impl turn::Others for Others {
+    fn is_at(&self, number: u64) {
+        self.board.is_at(self.index, number);
+    }
+
     fn await_turn(&self, number: u64) {
         self.board.await_turn(self.index, number);
     }
@@ -139,7 +149,7 @@ impl Share {
     /// A record is looked at: what comes before it is through.
     #[inline]
     pub(super) fn is_at(&self, number: u64) {
-        self.board.at[self.index].number.store(number, Ordering::Release);
+        self.board.is_at(self.index, number);
     }
 
     /// No packet that it has yet to carry comes before this instant.
@@ -151,12 +161,6 @@ impl Share {
     fn is_through(&self) {
         self.is_at(u64::MAX);
         self.has_come_to(Time::from_nanos(u64::MAX));
-    }
-
-    /// As far as its addresses tell.
-    #[inline]
-    pub(super) fn is_mine(&self, packet: &[u8]) -> bool {
-        meeting::place_of(packet).is_some_and(|place| place as usize % PARTS % self.count == self.index)
     }
 
     #[inline]
@@ -212,11 +216,7 @@ pub(super) fn meeting_places(replayer: &Replayer) -> Vec<String> {
 }
 
 /// The rest of a capture on several workers. False where there is no place for them, and nothing was done.
-pub(super) fn carry(
-    run: &mut Run<'_>,
-    reader: &mut CaptureReader<impl Read + Send>,
-    mut count: usize,
-) -> Result<bool, Stop> {
+pub(super) fn carry(run: &mut Run<'_>, mut count: usize) -> Result<bool, Stop> {
     let Stage::Running(session) = std::mem::replace(&mut run.stage, Stage::Between) else {
         return Ok(false);
     };
@@ -274,23 +274,18 @@ pub(super) fn carry(
             share,
         ));
     }
-    let files = (1..count).map(|_| open_again(run)).collect::<Result<Vec<_>, Stop>>()?;
+    let path = &run.arguments.input;
+    let file = SharedFile::new(open_again(run)?, count).map_err(|error| error.to_string())?;
     let (written, done) = std::thread::scope(|scope| {
         let mut threads = Vec::new();
-        let mut runs = runs.into_iter();
-        if let Some(mut first) = runs.next() {
+        for (index, mut worker) in runs.into_iter().enumerate() {
+            let file = Arc::clone(&file);
             threads.push(scope.spawn(move || {
-                let result = first.packets(reader);
-                first.part(result)
-            }));
-        }
-        for (mut other, file) in runs.zip(files) {
-            threads.push(scope.spawn(move || {
-                let result = match CaptureReader::new(file) {
-                    Ok(mut reader) => other.packets(&mut reader),
+                let result = match CaptureReader::of_shared(&file, index, path) {
+                    Ok(mut reader) => worker.packets(&mut reader),
                     Err(error) => Err(error.to_string().into()),
                 };
-                other.part(result)
+                worker.part(result)
             }));
         }
         let written = write(&mut session.outputs, &lanes);
@@ -358,7 +353,7 @@ fn write(outputs: &mut super::outputs::Outputs<'_>, lanes: &[LaneEnd]) -> Result
     Ok(())
 }
 
-/// The capture once more, for another worker; what comes to it later is nobody's.
+/// The capture once more, for all workers; what comes to it later is nobody's.
 fn open_again(run: &Run<'_>) -> Result<Take<File>, Stop> {
     let path = &run.arguments.input;
     let file = File::open(path).map_err(|error| format!("cannot read the capture {}: {error}", text_of_path(path)))?;

@@ -98,16 +98,12 @@ impl Section {
         }
     }
 
-    /// The packet's block that these bytes begin with: its link, its data, and its length in all. `None` where it is no whole one.
+    /// Whether these bytes begin with the whole block of a packet.
     #[inline]
-    pub(super) fn coming<'w>(&self, bytes: &'w [u8]) -> Option<(u32, &'w [u8], usize)> {
-        const HEADER: usize = 28;
-        let header = bytes.get(..HEADER)?;
-        let (kind, length) = (self.order.word(header, 0), self.order.word(header, 4) as usize);
-        let interface = self.interfaces.get(self.order.word(header, 8) as usize)?;
-        let captured = self.order.word(header, 20) as usize;
-        let data = bytes.get(..length)?.get(HEADER..)?.get(..captured)?;
-        (kind == ENHANCED_PACKET).then_some((interface.link, data, length))
+    pub(super) fn is_packet_here(&self, bytes: &[u8]) -> bool {
+        bytes.len() >= BLOCK_AT_LEAST
+            && self.order.word(bytes, 0) == ENHANCED_PACKET
+            && self.order.word(bytes, 4) as usize <= bytes.len()
     }
 
     #[inline]

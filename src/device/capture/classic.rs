@@ -73,13 +73,10 @@ impl Classic {
         Ok(true)
     }
 
-    /// The record that these bytes begin with: its link, its data, and its length in all. `None` where it is no whole one.
+    /// Whether these bytes begin with a whole record.
     #[inline]
-    pub(super) fn coming<'w>(&self, bytes: &'w [u8]) -> Option<(u32, &'w [u8], usize)> {
-        let header = bytes.get(..RECORD_HEADER)?;
-        let length = self.order.word(header, 8) as usize;
-        let data = bytes.get(RECORD_HEADER..)?.get(..length)?;
-        Some((self.link, data, RECORD_HEADER + length))
+    pub(super) fn is_packet_here(&self, bytes: &[u8]) -> bool {
+        bytes.len() >= RECORD_HEADER && self.order.word(bytes, 8) as usize <= bytes.len() - RECORD_HEADER
     }
 }
 

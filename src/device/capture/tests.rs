@@ -11,6 +11,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 
 use super::*;
+use crate::base::Random;
 
 const PACKET_BYTES: &[u8] = &[0x45, 0, 0, 20, 1, 2, 3, 4];
 
@@ -489,33 +490,116 @@ fn others_read_what_is_written() {
     assert!(comments[0].is_none() && comments[1].is_some() && comments[2] > Some(32_000));
 }
 
-/// What is shown of what comes is what comes then, up to what is no packet or not whole.
+/// Packets that are found together are those that come one by one, and so are the errors between them.
 #[test]
-fn what_comes_is_shown_before() {
+fn packets_are_found_together_as_they_come_alone() {
     let packets: Vec<Vec<u8>> = (1..40u8).map(|length| vec![0x45; usize::from(length)]).collect();
     let mut writer = CaptureWriter::new(Vec::new()).unwrap();
     for (at, packet) in packets.iter().enumerate() {
         let comment = (at % 3 == 0).then_some("a remark");
-        writer.write("lan", Time::from_secs(7), packet, comment).unwrap();
+        let interface = if at % 7 == 0 { "wan" } else { "lan" };
+        writer
+            .write(interface, Time::from_secs(at as u64), packet, comment)
+            .unwrap();
     }
     let blocks = writer.finish().unwrap();
     let records: Vec<_> = packets.iter().map(|packet| (7, 0, 60, &packet[..])).collect();
+    let mut random = Random::new(3);
     for bytes in [blocks, classic(0xa1b2_c3d4, 101, &records, u32::to_be_bytes)] {
-        for cut in [bytes.len(), bytes.len() - 5, bytes.len() / 2] {
-            let mut reader = CaptureReader::new(&bytes[..cut]).unwrap();
-            for (at, expected) in packets.iter().enumerate() {
-                match reader.next_packet() {
-                    Ok(Some(packet)) => assert_eq!(packet.content, Content::Ip(expected)),
-                    _ => break,
-                }
-                let mut shown = Vec::new();
-                let count = reader.coming(4, |packet| shown.push(packet.to_vec()));
-                assert_eq!(shown, packets[at + 1..][..count]);
-                if cut == bytes.len() {
-                    assert_eq!(count, (packets.len() - at - 1).min(4));
+        for round in 0..200 {
+            let mut bytes = bytes.clone();
+            if round % 4 == 1 {
+                bytes.truncate(random.below(bytes.len() as u32) as usize);
+            }
+            if round % 4 >= 2 {
+                for _ in 0..random.below(4) {
+                    let at = 40 + random.below(bytes.len() as u32 - 40) as usize;
+                    bytes[at] = random.below(256) as u8;
                 }
             }
-            assert_eq!(reader.coming(4, |_| ()), 0);
+            let (Ok(mut alone), Ok(mut together)) = (CaptureReader::new(&bytes[..]), CaptureReader::new(&bytes[..]))
+            else {
+                continue;
+            };
+            let mut found = Vec::new();
+            loop {
+                let error = together.next_packets(1 + random.below(9) as usize, &mut found).err();
+                for found in &found {
+                    let expected = alone.next_packet().unwrap().unwrap();
+                    assert_eq!(together.packet(found), expected);
+                }
+                let ends = match (error, found.is_empty()) {
+                    (Some(error), _) => {
+                        let expected = alone.next_packet().unwrap_err();
+                        assert_eq!(error.to_string(), expected.to_string());
+                        !error.goes_on()
+                    }
+                    (None, is_empty) => is_empty,
+                };
+                if ends {
+                    assert!(matches!(alone.next_packet(), Ok(None)));
+                    break;
+                }
+            }
         }
+    }
+}
+
+/// Readers of one file see what each would see alone, whoever comes first, also once one has stopped.
+#[test]
+fn readers_of_one_file_see_all_of_it() {
+    let mut writer = CaptureWriter::new(Vec::new()).unwrap();
+    for number in 0..9000u32 {
+        let bytes = vec![number as u8; 40 + (number * number % 1400) as usize];
+        writer
+            .write("lan", Time::from_secs(number.into()), &bytes, None)
+            .unwrap();
+    }
+    let whole = writer.finish().unwrap();
+    let mut damaged = whole.clone();
+    damaged[5_000_000..5_000_040].fill(0xff);
+    let packed = gzip(&whole);
+    for bytes in [
+        &whole,
+        &damaged,
+        &whole[..3_000_007].to_vec(),
+        &packed,
+        &packed[..packed.len() / 2].to_vec(),
+    ] {
+        let all = |mut reader: CaptureReader<&[u8]>, most: usize| {
+            let (mut seen, mut found) = (Vec::new(), Vec::new());
+            loop {
+                let error = reader.next_packets(most, &mut found).err();
+                for packet in found.iter().map(|found| reader.packet(found)) {
+                    let bytes = packet.frame.bytes;
+                    seen.push(format!("{} {} {}", packet.number, bytes.len(), bytes[0]));
+                }
+                match error {
+                    Some(error) => {
+                        seen.push(error.to_string());
+                        if !error.goes_on() {
+                            return seen;
+                        }
+                    }
+                    None if found.is_empty() => return seen,
+                    None => {}
+                }
+            }
+        };
+        let alone = all(CaptureReader::named(&bytes[..], Path::new("file")).unwrap(), 1);
+        assert!(alone.len() > 1000);
+        let file = SharedFile::new(&bytes[..], 4).unwrap();
+        let reader = |index| CaptureReader::of_shared(&file, index, Path::new("file")).unwrap();
+        std::thread::scope(|scope| {
+            for (index, most) in [(0, 1), (1, 7), (2, 32)] {
+                let (reader, alone) = (&reader, &alone);
+                scope.spawn(move || assert_eq!(all(reader(index), most), *alone));
+            }
+            let mut stops = reader(3);
+            for _ in 0..500 {
+                stops.next_packet().unwrap();
+            }
+        });
+        assert_eq!(file.waiting(), 0, "stretches that nobody waits for");
     }
 }

@@ -2,17 +2,20 @@
 
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::ops::Range;
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::CaptureProblem;
+use super::shared::Seat;
 
 /// The bytes of a file from where it has been read to; as many as were asked for, and some more.
 ///
 /// What was consumed stays where it is until the window is filled again, so that a packet can be looked at without being copied.
 pub(super) struct Window<R> {
     source: Source<R>,
-    buffer: Vec<u8>,
+    /// Nobody else's, but where others read the same file.
+    buffer: Arc<Vec<u8>>,
     start: usize,
     end: usize,
     /// Where `start` is in the file.
@@ -22,9 +25,11 @@ pub(super) struct Window<R> {
 /// What was read to know the format, and the rest.
 type Begun<R> = Chain<Cursor<Vec<u8>>, R>;
 
-enum Source<R> {
+pub(super) enum Source<R> {
     Plain(R),
     Gzip(Box<MultiGzDecoder<BufReader<Begun<R>>>>),
+    /// What others read too.
+    Shared(Seat<R>),
     /// While the one above is made of the one before.
     Nothing,
 }
@@ -33,16 +38,34 @@ impl<R: Read> Window<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
             source: Source::Plain(reader),
-            buffer: vec![0; CHUNK],
+            buffer: Arc::new(vec![0; CHUNK]),
             start: 0,
             end: 0,
             offset: 0,
         }
     }
 
+    /// Over a file that others read too.
+    pub(super) fn of_shared(seat: Seat<R>) -> Self {
+        Self {
+            source: Source::Shared(seat),
+            buffer: Arc::default(),
+            start: 0,
+            end: 0,
+            offset: 0,
+        }
+    }
+
+    /// Where the bytes come from, unpacked, and those that were read already.
+    pub(super) fn into_source(mut self) -> Result<(Source<R>, Vec<u8>), CaptureProblem> {
+        self.look_inside()?;
+        let begun = self.bytes().to_vec();
+        Ok((self.source, begun))
+    }
+
     /// From now on the window shows what is in a packed file; one that isn't stays as it is.
     pub(super) fn look_inside(&mut self) -> Result<(), CaptureProblem> {
-        if *self.peek(2)? != GZIP {
+        if matches!(self.source, Source::Shared(_)) || *self.peek(2)? != GZIP {
             return Ok(());
         }
         let Source::Plain(reader) = std::mem::replace(&mut self.source, Source::Nothing) else {
@@ -89,6 +112,12 @@ impl<R: Read> Window<R> {
         self.offset += bytes as u64;
     }
 
+    /// Bytes that were consumed since the window was last filled are so no more.
+    pub(super) fn go_back_to(&mut self, offset: u64) {
+        self.start -= (self.offset - offset) as usize;
+        self.offset = offset;
+    }
+
     /// Up to so many bytes: fewer where the file ends.
     pub(super) fn peek(&mut self, wanted: usize) -> Result<&[u8], CaptureProblem> {
         while self.end - self.start < wanted && self.fill(wanted)? > 0 {}
@@ -130,33 +159,46 @@ impl<R: Read> Window<R> {
 
     /// Reads some more; 0 at the end of the file.
     fn fill(&mut self, wanted: usize) -> Result<usize, CaptureProblem> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        if self.buffer.len() < wanted.max(self.end + 1) {
-            self.buffer.resize(wanted.max(self.end + 1).next_multiple_of(CHUNK), 0);
+        let left = self.end - self.start;
+        if let Source::Shared(seat) = &mut self.source {
+            if !seat.next(&mut self.buffer, self.start..self.end, wanted)? {
+                return Ok(0);
+            }
+            (self.start, self.end) = (0, self.buffer.len());
+            return Ok(self.end - left);
         }
+        let buffer = Arc::make_mut(&mut self.buffer);
+        buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, left);
+        if buffer.len() < wanted.max(left + 1) {
+            buffer.resize(wanted.max(left + 1).next_multiple_of(CHUNK), 0);
+        }
+        let read = self.source.read(&mut buffer[left..])?;
+        self.end += read;
+        Ok(read)
+    }
+}
+
+impl<R: Read> Source<R> {
+    /// Some bytes; none at the end.
+    pub(super) fn read(&mut self, room: &mut [u8]) -> Result<usize, CaptureProblem> {
         loop {
-            let room = &mut self.buffer[self.end..];
-            let read = match &mut self.source {
-                Source::Plain(reader) => reader.read(room),
-                Source::Gzip(reader) => reader.read(room),
-                Source::Nothing => Ok(0),
+            let read = match self {
+                Self::Plain(reader) => reader.read(room),
+                Self::Gzip(reader) => reader.read(room),
+                Self::Shared(_) | Self::Nothing => Ok(0),
             };
             match read {
-                Ok(read) => {
-                    self.end += read;
-                    return Ok(read);
-                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.unreadable(error)),
+                read => return read.map_err(|error| self.unreadable(error)),
             }
         }
     }
 
     fn unreadable(&self, error: io::Error) -> CaptureProblem {
-        match (&self.source, error.kind()) {
-            (Source::Gzip(_), io::ErrorKind::UnexpectedEof) => CaptureProblem::PackedCut,
-            (Source::Gzip(_), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other) => {
+        match (self, error.kind()) {
+            (Self::Gzip(_), io::ErrorKind::UnexpectedEof) => CaptureProblem::PackedCut,
+            (Self::Gzip(_), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other) => {
                 CaptureProblem::Damaged(format!("what gzip packed cannot be unpacked: {error}"))
             }
             _ => CaptureProblem::Io(error),
@@ -168,4 +210,4 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Room for the largest packet with any link header and options; a length beyond is damage, not a reason to read a whole disk.
 const LARGEST_RECORD: usize = 16 << 20;
 /// Small enough to stay in a processor's second cache, large enough that system calls don't count.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;

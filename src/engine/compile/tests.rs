@@ -366,8 +366,8 @@ fn shape(table: &CompiledTable) -> Vec<String> {
         format!("{chain} {number} {leads_to} {hooks:?} {kind}")
     };
     let whole = format!(
-        "{:?} {:?} {} {}",
-        table.entries, table.names, table.needs_conntrack, table.needs_labels
+        "{:?} {:?} {} {} {}",
+        table.entries, table.names, table.needs_conntrack, table.needs_labels, table.tcp_flags
     );
     let rules = format!("{:?}", table.rules);
     table.steps.iter().map(step).chain([whole, rules]).collect()

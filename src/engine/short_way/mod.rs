@@ -18,7 +18,7 @@ pub(super) use remembered::ShortWays;
 use super::hooks::{Stage, stages};
 use super::observer::{Event, Observer};
 use super::pass::{Onward, Pass, Transit};
-use super::worker::{Emission, Fate, Report};
+use super::worker::{Arrival, Emission, Fate, Report, Worker};
 use crate::base::InterfaceId;
 use crate::conntrack::{TrackContext, TrackStage, Tracked, TrackedAgain};
 use crate::nat::{self, Manip};
@@ -39,15 +39,45 @@ impl<O: Observer> Pass<'_, O> {
         let mut transit = Transit::nothing();
         for few in packets.chunks(AT_ONCE) {
             if self.worker.short_ways.are_many() {
+                let flags = self.flags_asked();
                 self.worker
                     .short_ways
-                    .look_ahead(few.iter().map(|(_, bytes)| bytes.as_ref()));
+                    .look_ahead(flags, few.iter().map(|(_, bytes)| bytes.as_ref()));
             }
             for (interface, bytes) in few {
                 self.worker.number += 1;
                 let bytes = bytes.as_ref();
                 let report = self.arrive_plain(&mut transit, *interface, bytes, Plain::read(bytes).as_ref());
                 each(&report, &mut self.worker.output);
+            }
+        }
+        self.worker.recycle(&mut transit.packet);
+    }
+
+    /// Packets that came one after another, each at its time.
+    pub(super) fn arrive_in_turn(
+        &mut self,
+        packets: &[Arrival<'_>],
+        each: &mut impl FnMut(&mut O, Report, &mut Worker),
+    ) {
+        let mut transit = Transit::nothing();
+        for few in packets.chunks(AT_ONCE) {
+            if self.worker.short_ways.are_many() {
+                let flags = self.flags_asked();
+                self.worker
+                    .short_ways
+                    .look_ahead(flags, few.iter().map(|packet| packet.bytes));
+            }
+            for Arrival {
+                number,
+                time,
+                interface,
+                bytes,
+            } in few
+            {
+                (self.worker.number, self.now) = (*number, *time);
+                let report = self.arrive_plain(&mut transit, *interface, bytes, Plain::read(bytes).as_ref());
+                each(self.observer, report, self.worker);
             }
         }
         self.worker.recycle(&mut transit.packet);
@@ -60,6 +90,7 @@ impl<O: Observer> Pass<'_, O> {
         if self.router.flows.has_zones_of_one_way() {
             return None;
         }
+        let key = key.with_flags(self.flags_asked());
         let ways = &mut self.worker.short_ways;
         let hash = ways.hash(&key);
         let Some(way) = ways.find(hash, (&key, input), self.version) else {
@@ -105,7 +136,7 @@ impl<O: Observer> Pass<'_, O> {
         }
         let (output, state) = (way.output, Some(way.state));
         ways.taken += 1;
-        if !O::WATCHING && (self.worker.leaves_to_devices || transit.packet.offload().is_done()) {
+        if self.worker.leaves_to_devices || transit.packet.offload().is_done() {
             self.worker.replace_output(output, &mut transit.packet);
         } else {
             self.worker.begin();
@@ -115,6 +146,12 @@ impl<O: Observer> Pass<'_, O> {
             fate: Fate::Forwarded,
             state,
         })
+    }
+
+    /// The bits of TCP's flags in which packets must be equal to be alike.
+    #[inline]
+    fn flags_asked(&self) -> u8 {
+        self.live.of(Plain::FAMILY).tcp_flags
     }
 
     /// Tracking made something else of it than of those before it: all that comes behind is the long way's.

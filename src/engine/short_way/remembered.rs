@@ -47,8 +47,8 @@ impl ShortWay {
     }
 }
 
-/// A place for each few of all hashes. What stands there is let go for what comes twice: who looks for nothing but such places loses no more than
-/// the short way.
+/// A place for each few of all hashes, with two ways in it. What stands there is let go for what comes twice: who looks for nothing but such places
+/// loses no more than the short way.
 #[derive(Debug)]
 pub(in crate::engine) struct ShortWays {
     secret: u64,
@@ -69,11 +69,47 @@ pub(in crate::engine) struct ShortWays {
 
 #[derive(Debug, Default)]
 struct Place {
-    /// Of the last packet that went the long way.
-    last: u64,
+    /// Of the last packet that went the long way, its [`tag`].
+    last: u32,
     /// So many more of its like go the long way before anybody asks again whether they have to.
     patience: u8,
-    way: Option<Box<ShortWay>>,
+    /// Of the ways: so one that leads elsewhere is not looked at.
+    tags: [u32; 2],
+    /// The one that was found last is the first.
+    ways: [Option<Box<ShortWay>>; 2],
+}
+
+impl Place {
+    #[inline]
+    fn find(&self, hash: u64) -> Option<&ShortWay> {
+        let at = usize::from(self.tags[0] != tag(hash));
+        if self.tags[at] != tag(hash) {
+            return None;
+        }
+        self.ways[at].as_deref()
+    }
+
+    /// The way that was found before the last one is let go, or another of the same hash.
+    fn remember(&mut self, hash: u64, way: Box<ShortWay>) {
+        if self.tags[0] != tag(hash) {
+            self.tags[1] = self.tags[0];
+            self.ways.swap(0, 1);
+        }
+        (self.tags[0], self.ways[0]) = (tag(hash), Some(way));
+    }
+
+    fn forget(&mut self, hash: u64) {
+        let both = self.tags.iter_mut().zip(&mut self.ways);
+        for (_, way) in both.filter(|(it, _)| **it == tag(hash)) {
+            *way = None;
+        }
+    }
+}
+
+/// The part of a hash that no place is chosen by; never zero.
+#[inline]
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
 }
 
 /// What cannot be remembered may be something that passes.
@@ -110,7 +146,7 @@ impl ShortWays {
 
     #[inline]
     pub(super) fn find(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<&ShortWay> {
-        let way = self.places.get(self.place(hash))?.way.as_deref()?;
+        let way = self.places.get(self.place(hash))?.find(hash)?;
         (way.key == *key && way.input == input && way.version == version).then_some(way)
     }
 
@@ -120,11 +156,12 @@ impl ShortWays {
         self.places.len() > FEWEST
     }
 
-    /// Asks memory for what is remembered of these: the places first, then the ways with their flows, each of all at once.
-    pub(in crate::engine) fn look_ahead<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) {
+    /// Asks memory for what is remembered of these, under rules that ask for such bits of TCP's flags: the places first, then the ways with their flows,
+    /// each of all at once.
+    pub(super) fn look_ahead<'p>(&self, flags: u8, packets: impl Iterator<Item = &'p [u8]>) {
         let ways = packets.filter_map(|bytes| {
-            let hash = self.hash(&Plain::read(bytes)?.key);
-            self.places.get(self.place(hash))?.way.as_deref()
+            let hash = self.hash(&Plain::read(bytes)?.key.with_flags(flags));
+            self.places.get(self.place(hash))?.find(hash)
         });
         let mut found = [None; AT_ONCE];
         for (place, way) in found.iter_mut().zip(ways) {
@@ -149,9 +186,9 @@ impl ShortWays {
         }
         let at = self.place(hash);
         let place = &mut self.places[at];
-        match std::mem::replace(&mut place.last, hash) {
-            last if last == hash && place.patience > 0 => place.patience -= 1,
-            last if last == hash => self.notes.begin(key),
+        match std::mem::replace(&mut place.last, tag(hash)) {
+            last if last == tag(hash) && place.patience > 0 => place.patience -= 1,
+            last if last == tag(hash) => self.notes.begin(key),
             0 => {}
             // Another was here: of several that come in turn, none comes twice.
             _ => {
@@ -170,9 +207,10 @@ impl ShortWays {
     fn sweep(&mut self) {
         for _ in 0..SWEPT.min(self.unswept) {
             self.turn = (self.turn + 1) % self.places.len();
-            let way = &mut self.places[self.turn].way;
-            if way.as_ref().is_some_and(|way| way.version != self.version) {
-                *way = None;
+            for way in &mut self.places[self.turn].ways {
+                if way.as_ref().is_some_and(|way| way.version != self.version) {
+                    *way = None;
+                }
             }
             self.unswept -= 1;
         }
@@ -181,7 +219,7 @@ impl ShortWays {
     pub(super) fn forget(&mut self, hash: u64) {
         let place = self.place(hash);
         if let Some(place) = self.places.get_mut(place) {
-            place.way = None;
+            place.forget(hash);
         }
     }
 
@@ -194,8 +232,9 @@ impl ShortWays {
     }
 
     pub(super) fn remember(&mut self, way: ShortWay) {
-        let place = self.place(self.hash(&way.key));
-        self.places[place].way = Some(Box::new(way));
+        let hash = self.hash(&way.key);
+        let place = self.place(hash);
+        self.places[place].remember(hash, Box::new(way));
     }
 
     /// To twice as many places, up to a bound.
@@ -208,11 +247,14 @@ impl ShortWays {
         let mut places = Vec::new();
         places.resize_with(2 * self.places.len(), Place::default);
         for before in std::mem::replace(&mut self.places, places) {
-            if let Some(way) = &before.way
-                && way.version == self.version
-            {
-                let place = self.place(self.hash(&way.key));
-                self.places[place] = before;
+            // Both may come to one place again: in the order in which they stood.
+            for way in before.ways.into_iter().rev().flatten() {
+                if way.version == self.version {
+                    let hash = self.hash(&way.key);
+                    let place = self.place(hash);
+                    self.places[place].last = before.last;
+                    self.places[place].remember(hash, way);
+                }
             }
         }
     }
