@@ -2,7 +2,7 @@
 //! router, the log, who follows) they share; neither waits for the other.
 
 use super::clock::Clock;
-use super::event_loop::{Carried, Driver, Out, PortIndex};
+use super::event_loop::{Arrived, Carried, Driver, Out, PortIndex};
 use super::follow::Followers;
 use super::server::Service;
 use crate::base::{InterfaceId, InterfaceName, Pace, Time};
@@ -148,6 +148,27 @@ impl Driver for DrivenLab {
             .lab
             .carry_with(interface, (packet.bytes, packet.offload), &mut Silent);
         hand_over(&self.interfaces, emissions, out);
+    }
+
+    fn packets(&mut self, now: Time, port: PortIndex, packets: &mut [Arrived], out: &mut Out<'_>) {
+        let Some(interface) = self.interfaces.get(usize::from(port.0)).copied() else {
+            return;
+        };
+        if !self.followers.is_empty() {
+            for (bytes, offload) in packets {
+                let offload = *offload;
+                self.packet(now, port, Carried { bytes, offload }, out);
+            }
+            return;
+        }
+        self.lab.set_clock(now);
+        self.lab.number_next(self.number);
+        self.number += self.numbered_by * packets.len() as u64;
+        let interfaces = &self.interfaces;
+        self.lab
+            .carry_batch_with(interface, packets, self.numbered_by, |_, emissions| {
+                hand_over(interfaces, emissions, out);
+            });
     }
 
     fn tick(&mut self, now: Time, out: &mut Out<'_>) {

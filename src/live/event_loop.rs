@@ -2,19 +2,22 @@
 //!
 //! A thread for each worker, and an `epoll` of its own: a worker reads one queue of each device, carries what it read, and writes it into its own queue of
 //! another device, so that no packet waits for two threads. What comes to one worker wakes no other. A wakeup drains each ready device up to `BATCH` packets and then looks at the others, so that a flood on one
-//! interface stops no other. What leaves because of them leaves at once, but for what may be joined (`joining`), which leaves with the batch.
+//! interface stops no other. Where many come, some are read, then carried, then sent (`leaving`); but for what may be joined (`joining`), which leaves
+//! with the batch.
 //! Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own ([`super::server`]).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
 
 use super::clock::Clock;
 use super::joining::Joining;
+use super::leaving::Leaving;
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
 use crate::device::{Device, Received};
@@ -25,6 +28,14 @@ use crate::packet::Offload;
 pub trait Driver {
     /// A packet arrived on an interface. `out` may be called any number of times.
     fn packet(&mut self, now: Time, port: PortIndex, packet: Carried<'_>, out: &mut Out<'_>);
+
+    /// Packets that were read from an interface one behind another. Whoever gets them may take their bytes, as with [`Self::packet`].
+    fn packets(&mut self, now: Time, port: PortIndex, packets: &mut [Arrived], out: &mut Out<'_>) {
+        for (bytes, offload) in packets {
+            let offload = *offload;
+            self.packet(now, port, Carried { bytes, offload }, out);
+        }
+    }
 
     /// Called every [`EventLoop::tick_every`], and before anything else happens at a later time.
     fn tick(&mut self, now: Time, out: &mut Out<'_>);
@@ -38,6 +49,9 @@ pub struct Carried<'a> {
     /// What is left to do of it.
     pub offload: Offload,
 }
+
+/// A packet that was read, from the IP header on, and what is left to do of it.
+pub type Arrived = (Vec<u8>, Offload);
 
 /// Where a driver hands packets that leave by a port.
 pub type Out<'a> = dyn FnMut(PortIndex, Carried<'_>) + 'a;
@@ -77,6 +91,11 @@ pub struct EventLoop<D> {
     pub tick_every: Option<Duration>,
     /// Of each port's devices.
     joining: Vec<Vec<Joining>>,
+    leaving: Leaving,
+    /// Packets that were read together, and buffers for such.
+    arrived: Vec<Arrived>,
+    /// How many are read at once, of each port's devices.
+    together: Vec<Vec<usize>>,
     signals: Option<OwnedFd>,
     stop: Arc<OwnedFd>,
     clock: Clock,
@@ -101,6 +120,9 @@ impl<D: Driver> EventLoop<D> {
         Ok(Self {
             driver,
             joining: ports.iter().map(joining).collect(),
+            leaving: Leaving::default(),
+            arrived: Vec::new(),
+            together: ports.iter().map(|port| vec![1; port.devices.len()]).collect(),
             ports,
             tick_every: Some(TICK),
             signals,
@@ -117,27 +139,28 @@ impl<D: Driver> EventLoop<D> {
     pub fn run(&mut self) -> io::Result<Stopped> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         self.register(&epoll)?;
-        let mut buffer = Vec::new();
+        let ticks = self.tick_every.map(ticks).transpose()?;
+        if let Some(ticks) = &ticks {
+            epoll::add(&epoll, ticks, EventData::new_u64(Token::Tick.into()), EventFlags::IN)?;
+        }
         let mut events = Vec::with_capacity(64);
-        let mut next_tick = self.tick_every.map(|_| Instant::now());
         loop {
-            let wait = next_tick.map(|next| next.saturating_duration_since(Instant::now()));
-            let timeout = wait.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
             events.clear();
-            match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+            match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if next_tick.is_some_and(|next| Instant::now() >= next) {
-                let now = self.clock.now();
-                let (ports, joining) = (&mut self.ports, &mut self.joining);
-                self.driver
-                    .tick(now, &mut |port, packet| deliver(ports, joining, port, packet));
-                self.flush();
-                next_tick = self.tick_every.map(|every| Instant::now() + every);
+            let is_due = |event: &epoll::Event| Token::from(event.data.u64()) == Token::Tick;
+            if let Some(ticks) = &ticks
+                && events.iter().any(is_due)
+            {
+                // How many there were counts for nothing.
+                let _ = rustix::io::read(ticks, &mut [0; 8]);
+                self.tick();
             }
             for event in &events {
                 match Token::from(event.data.u64()) {
+                    Token::Tick => {}
                     Token::Stop => return Ok(Stopped::Asked),
                     Token::Signal => {
                         if let Some(signal) = self.signal() {
@@ -145,12 +168,21 @@ impl<D: Driver> EventLoop<D> {
                         }
                     }
                     Token::Device(port, device) => {
-                        self.receive(&epoll, port, device, &mut buffer);
+                        self.receive(&epoll, port, device);
                         self.flush();
                     }
                 }
             }
         }
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        let (ports, joining, leaving) = (&mut self.ports, &mut self.joining, &mut self.leaving);
+        self.driver
+            .tick(now, &mut |port, packet| leaving.take(ports, joining, port, packet));
+        leaving.send(ports, joining);
+        self.flush();
     }
 
     fn register(&self, epoll: &OwnedFd) -> io::Result<()> {
@@ -176,55 +208,91 @@ impl<D: Driver> EventLoop<D> {
         Ok(())
     }
 
-    fn receive(&mut self, epoll: &OwnedFd, port: u16, device: u16, buffer: &mut Vec<u8>) {
-        let (index, host) = (usize::from(port), usize::from(device));
+    /// A device has packets. The first is carried and sent before the next is read, so that one which comes alone waits for nothing; then two are read,
+    /// carried and sent, then four and so on, as long as there are so many: what a packet needs of the processor's caches is there for the next
+    /// one, where reading, carrying and sending in turn drive each other out.
+    fn receive(&mut self, epoll: &OwnedFd, port: u16, device: u16) {
         // One reading of the clock for a batch: its packets were waiting together.
         let now = self.clock.now();
-        for _ in 0..BATCH {
-            let offload = match self.ports[index].devices[host].receive_with(buffer) {
+        let mut left = BATCH;
+        while left > 0 {
+            let together = self.together[usize::from(port)][usize::from(device)];
+            let read = self.read(epoll, port, device, together.min(left));
+            if read.packets > 0 {
+                let (ports, joining, leaving) = (&mut self.ports, &mut self.joining, &mut self.leaving);
+                let packets = &mut self.arrived[..read.packets];
+                self.driver
+                    .packets(now, PortIndex(port), packets, &mut |port, packet: Carried<'_>| {
+                        leaving.take(ports, joining, port, packet);
+                    });
+                leaving.send(ports, joining);
+            }
+            self.together[usize::from(port)][usize::from(device)] =
+                if read.is_last { 1 } else { TOGETHER.min(together * 2) };
+            if read.is_last {
+                return;
+            }
+            left = left.saturating_sub(read.tries);
+        }
+    }
+
+    /// Reads up to so many packets that the router is to have, and no more once there are many bytes of them: those are to be in the cache still when they
+    /// are sent.
+    fn read(&mut self, epoll: &OwnedFd, port: u16, device: u16, most: usize) -> Read {
+        let (port, host) = (&mut self.ports[usize::from(port)], usize::from(device));
+        let mut read = Read::default();
+        let mut bytes = 0;
+        while read.tries < most && bytes < MANY_BYTES {
+            read.tries += 1;
+            if self.arrived.len() == read.packets {
+                self.arrived.push(Arrived::default());
+            }
+            let (buffer, offload) = &mut self.arrived[read.packets];
+            *offload = match port.devices[host].receive_with(buffer) {
                 Ok(Received::Packet(offload)) => offload,
                 Ok(Received::Refused(_)) => {
-                    self.ports[index].counters.refused.add_one();
+                    port.counters.refused.add_one();
                     continue;
                 }
-                Ok(Received::Nothing) => return,
+                Ok(Received::Nothing) => {
+                    read.is_last = true;
+                    break;
+                }
                 Err(error) => {
                     // EIO is a link that is down. Anything else (its namespace is being taken down) would wake us for ever.
                     if error.raw_os_error() != Some(libc::EIO) {
-                        let _ = epoll::delete(epoll, self.ports[index].devices[host].as_fd());
+                        let _ = epoll::delete(epoll, port.devices[host].as_fd());
                     }
-                    return;
+                    read.is_last = true;
+                    break;
                 }
             };
-            let delivery = match &self.ports[index].segment {
+            let delivery = match &port.segment {
                 Some(segment) => segment.deliver_from_host(host, buffer),
                 None => Delivery::Router,
             };
-            let port_here = &mut self.ports[index];
             match delivery {
                 Delivery::Host(other) => {
-                    port_here.counters.relayed.add_one();
-                    port_here.send_to(other, buffer, offload);
+                    port.counters.relayed.add_one();
+                    port.send_to(other, buffer, *offload);
                     continue;
                 }
                 Delivery::Everyone => {
-                    for other in (0..port_here.devices.len()).filter(|other| *other != host) {
-                        port_here.send_to(other, buffer, offload);
+                    for other in (0..port.devices.len()).filter(|other| *other != host) {
+                        port.send_to(other, buffer, *offload);
                     }
                 }
                 Delivery::Router => {}
                 Delivery::Nobody => {
-                    port_here.counters.unresolved.add_one();
+                    port.counters.unresolved.add_one();
                     continue;
                 }
             }
-            port_here.counters.received.add_one();
-            let (ports, joining) = (&mut self.ports, &mut self.joining);
-            let packet = Carried { bytes: buffer, offload };
-            self.driver.packet(now, PortIndex(port), packet, &mut |port, packet| {
-                deliver(ports, joining, port, packet);
-            });
+            port.counters.received.add_one();
+            bytes += buffer.len();
+            read.packets += 1;
         }
+        read
     }
 
     /// Sends what waited for the end of a batch.
@@ -245,7 +313,7 @@ impl<D: Driver> EventLoop<D> {
 }
 
 impl Port {
-    fn send_to(&mut self, device: usize, bytes: &[u8], offload: Offload) {
+    pub(super) fn send_to(&mut self, device: usize, bytes: &[u8], offload: Offload) {
         let sent = self
             .devices
             .get_mut(device)
@@ -256,34 +324,36 @@ impl Port {
     }
 }
 
-/// From the router to who shall have it.
-fn deliver(ports: &mut [Port], joining: &mut [Vec<Joining>], port: PortIndex, packet: Carried<'_>) {
-    let index = usize::from(port.0);
-    let (Some(port), Some(joining)) = (ports.get_mut(index), joining.get_mut(index)) else {
-        return;
+/// A timer for ticks, the first of which is due at once. A wait that has an end of its own has it taken back each time that a packet comes first, and where
+/// the processor sleeps meanwhile that costs as much as the packet.
+fn ticks(every: Duration) -> io::Result<OwnedFd> {
+    let timer = timerfd_create(
+        TimerfdClockId::Monotonic,
+        TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+    )?;
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 1 };
+    let times = Itimerspec {
+        it_interval: Timespec::try_from(every).map_err(io::Error::other)?,
+        it_value: at_once,
     };
-    let Carried { bytes, offload } = packet;
-    port.counters.sent.add_one();
-    match port
-        .segment
-        .as_ref()
-        .map_or(Delivery::Host(0), |segment| segment.deliver_from_router(bytes))
-    {
-        Delivery::Host(host) => match (port.devices.get_mut(host), joining.get_mut(host)) {
-            (Some(device), Some(joining)) => {
-                let packet = Carried { bytes, offload };
-                joining.send(&mut **device, packet, &mut || port.counters.lost.add_one());
-            }
-            _ => port.counters.lost.add_one(),
-        },
-        Delivery::Everyone => (0..port.devices.len()).for_each(|host| port.send_to(host, bytes, offload)),
-        Delivery::Router | Delivery::Nobody => port.counters.unresolved.add_one(),
-    }
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
+    Ok(timer)
+}
+
+/// What came of reading from a device.
+#[derive(Default)]
+struct Read {
+    tries: usize,
+    /// For the router.
+    packets: usize,
+    /// It has no more.
+    is_last: bool,
 }
 
 /// What an event is about, packed into the word that epoll keeps for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
+    Tick,
     Stop,
     Signal,
     Device(u16, u16),
@@ -294,6 +364,7 @@ impl From<Token> for u64 {
         match token {
             Token::Stop => 0,
             Token::Signal => 1,
+            Token::Tick => 3,
             Token::Device(port, device) => 2 | u64::from(port) << 3 | u64::from(device) << 19,
         }
     }
@@ -304,6 +375,7 @@ impl From<u64> for Token {
         match word & 7 {
             0 => Self::Stop,
             1 => Self::Signal,
+            3 => Self::Tick,
             _ => Self::Device((word >> 3) as u16, (word >> 19) as u16),
         }
     }
@@ -364,6 +436,9 @@ impl Drop for Stops {
 const TICK: Duration = Duration::from_millis(100);
 /// Packets taken from a device before the others get their turn.
 const BATCH: usize = 64;
+/// Packets that are carried before the first of them is sent.
+const TOGETHER: usize = 32;
+const MANY_BYTES: usize = 16 << 10;
 /// `struct signalfd_siginfo` has this size in every kernel; see signalfd(2).
 const SIGNALFD_RECORD: usize = 128;
 

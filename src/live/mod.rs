@@ -28,6 +28,8 @@ mod joining;
 #[cfg(target_os = "linux")]
 pub(crate) mod keeper;
 #[cfg(target_os = "linux")]
+mod leaving;
+#[cfg(target_os = "linux")]
 pub mod mode;
 #[cfg(target_os = "linux")]
 pub mod namespace;

@@ -4,6 +4,8 @@ mod socket_device;
 
 use socket_device::port;
 
+use std::time::Instant;
+
 use super::*;
 
 /// Sends each packet out of the other port, and counts.
@@ -11,9 +13,19 @@ use super::*;
 struct Relay {
     packets: u64,
     ticks: u64,
+    /// How many came together.
+    together: Vec<usize>,
 }
 
 impl Driver for Relay {
+    fn packets(&mut self, now: Time, port: PortIndex, packets: &mut [Arrived], out: &mut Out<'_>) {
+        self.together.push(packets.len());
+        for (bytes, offload) in packets {
+            let offload = *offload;
+            self.packet(now, port, Carried { bytes, offload }, out);
+        }
+    }
+
     fn packet(&mut self, _: Time, port: PortIndex, packet: Carried<'_>, out: &mut Out<'_>) {
         self.packets += 1;
         out(PortIndex(1 - port.0), packet);
@@ -87,10 +99,45 @@ fn packets_and_ticks() {
     assert_eq!(event_loop.ports[1].counters.sent.get(), 100);
 }
 
+/// Of packets that wait the first goes on at once, and then more and more together; one that comes alone waits for nothing.
+#[test]
+fn packets_that_wait_are_carried_together_and_in_order() {
+    let ((one, far_one), (two, far_two)) = (port(), port());
+    let mut event_loop = EventLoop::new(Relay::default(), vec![one, two], Clock::new(), None).unwrap();
+    for number in 0..100u8 {
+        rustix::io::write(&far_one, &[number; 20]).unwrap();
+    }
+    let stopper = event_loop.stopper();
+    let thread = std::thread::spawn(move || {
+        event_loop.run().unwrap();
+        event_loop
+    });
+    let read = |expected: u8| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut buffer = [0; 64];
+        loop {
+            match rustix::io::read(&far_two, &mut buffer) {
+                Ok(length) => return assert_eq!(buffer[..length], [expected; 20], "in order"),
+                Err(_) => assert!(Instant::now() < deadline, "packet {expected} has not come"),
+            }
+            std::thread::yield_now();
+        }
+    };
+    (0..100).for_each(read);
+    for number in 100..103u8 {
+        rustix::io::write(&far_one, &[number; 20]).unwrap();
+        read(number);
+    }
+    stopper.stop();
+    let together = thread.join().unwrap().driver.together;
+    assert_eq!(together, [1, 2, 4, 8, 16, 32, 1, 32, 4, 1, 1, 1]);
+}
+
 #[test]
 fn tokens_survive_the_way_through_epoll() {
     for token in [
         Token::Stop,
+        Token::Tick,
         Token::Signal,
         Token::Device(0, 0),
         Token::Device(u16::MAX, 3),
