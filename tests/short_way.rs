@@ -16,11 +16,12 @@ use std::time::Duration;
 use etherparse::PacketBuilder;
 use nflab::base::{Family, InterfaceId, Random};
 use nflab::cli::TOOLBOX;
+use nflab::conntrack::Flow;
 use nflab::engine::{Event, Observer};
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;
 use nflab::packet::{ChecksumState, Offload};
-use nflab::rule::{Action, Rule, Table};
+use nflab::rule::{Action, HangsOn, Match, Rule, Table};
 use nflab::wire::{checksum, tcp::flags};
 
 #[test]
@@ -72,25 +73,61 @@ fn packets_that_came_together_go_round_as_often_as_others() {
 /// Each way keeps its flow, and its rules' counters.
 #[test]
 fn ways_that_no_packet_can_go_any_more_are_let_go() {
-    let file = LabFile::parse("lab", LAB).unwrap();
-    let mut lab = Lab::new(&file, 1, TOOLBOX).unwrap();
-    let tool = |lab: &mut Lab, name: &str, words: &[&str], stdin: &str| {
-        let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
-        let output = lab.tool(name, &words, stdin, Path::new("."));
-        assert_eq!(output.code, 0, "{}", output.stderr);
-    };
-    let rules = "*filter\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n";
-    tool(&mut lab, "sysctl", &["-w", "net.ipv4.ip_forward=1"], "");
-    tool(&mut lab, "iptables-restore", &[], rules);
-    let send = |lab: &mut Lab, host: u16, times: usize| {
-        let [high, low] = host.to_be_bytes();
-        let mut bytes = Vec::new();
-        let builder = PacketBuilder::ipv4([10, 0, 0, 2], [198, 51, high, low], 64).udp(4000, 53);
-        builder.write(&mut bytes, &[0; 8]).unwrap();
-        for _ in 0..times {
-            lab.carry_observed(Some(LAN), &bytes, &mut nflab::engine::Silent);
+    let (mut lab, flows) = three_hundred_ways();
+    tool(&mut lab, CONNTRACK, &["-F"], "");
+    let left = || flows.iter().filter(|it| it.strong_count() > 0).count();
+    assert!(left() > 100, "{}", left());
+    // Ever again, so that no change waits until the last one's work is done.
+    for host in 1000..1300 {
+        tool(&mut lab, "iptables-restore", &[], RULES);
+        send(&mut lab, host, 1);
+    }
+    assert_eq!(left(), 0);
+}
+
+/// Where nothing changes and no packet comes, time lets them go.
+#[test]
+fn ways_of_flows_that_are_gone_are_let_go() {
+    let (mut lab, flows) = three_hundred_ways();
+    let left = |flows: &[Weak<_>]| flows.iter().filter(|it| it.strong_count() > 0).count();
+    tool(&mut lab, CONNTRACK, &["-D", "-d", "198.51.0.7"], "");
+    let tick = |lab: &mut Lab| {
+        for _ in 0..128 {
+            lab.advance(Duration::from_millis(100));
         }
     };
+    tick(&mut lab);
+    assert_eq!(left(&flows), 299);
+    send(&mut lab, 8, 1);
+    tool(&mut lab, CONNTRACK, &["-F"], "");
+    assert!(left(&flows) > 100);
+    tick(&mut lab);
+    assert_eq!(left(&flows), 0);
+}
+
+fn tool(lab: &mut Lab, name: &str, words: &[&str], stdin: &str) {
+    let words: Vec<String> = words.iter().map(|it| (*it).to_owned()).collect();
+    let output = lab.tool(name, &words, stdin, Path::new("."));
+    assert_eq!(output.code, 0, "{}", output.stderr);
+}
+
+/// Some datagrams to a host.
+fn send(lab: &mut Lab, host: u16, times: usize) {
+    let [high, low] = host.to_be_bytes();
+    let mut bytes = Vec::new();
+    let builder = PacketBuilder::ipv4([10, 0, 0, 2], [198, 51, high, low], 64).udp(4000, 53);
+    builder.write(&mut bytes, &[0; 8]).unwrap();
+    for _ in 0..times {
+        lab.carry_observed(Some(LAN), &bytes, &mut nflab::engine::Silent);
+    }
+}
+
+/// A lab with so many flows, packets of which go short ways.
+fn three_hundred_ways() -> (Lab, Vec<Weak<Flow>>) {
+    let file = LabFile::parse("lab", LAB).unwrap();
+    let mut lab = Lab::new(&file, 1, TOOLBOX).unwrap();
+    tool(&mut lab, "sysctl", &["-w", "net.ipv4.ip_forward=1"], "");
+    tool(&mut lab, "iptables-restore", &[], RULES);
     for host in 0..300 {
         send(&mut lab, host, 5);
     }
@@ -98,18 +135,11 @@ fn ways_that_no_packet_can_go_any_more_are_let_go() {
     let router = Arc::clone(lab.machine.router());
     let listed = router.flows().flows(lab.now());
     let flows: Vec<Weak<_>> = listed.iter().map(Arc::downgrade).collect();
-    drop(listed);
     assert_eq!(flows.len(), 300);
-    tool(&mut lab, CONNTRACK, &["-F"], "");
-    let left = || flows.iter().filter(|it| it.strong_count() > 0).count();
-    assert!(left() > 100, "{}", left());
-    // Ever again, so that no change waits until the last one's work is done.
-    for host in 1000..1300 {
-        tool(&mut lab, "iptables-restore", &[], rules);
-        send(&mut lab, host, 1);
-    }
-    assert_eq!(left(), 0);
+    (lab, flows)
 }
+
+const RULES: &str = "*filter\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n";
 
 /// Sees everything, and so every packet goes the long way; keeps nothing.
 struct Watching;
@@ -346,7 +376,9 @@ fn ruleset(draw: &mut Draw, mostly_plain: bool) -> String {
             chain.rules.retain(|rule| match &rule.action {
                 _ if !mostly_plain => draw.one_in(2),
                 Action::Drop => draw.one_in(6),
-                Action::Target(_) => draw.one_in(if table == Table::Nat { 2 } else { 30 }),
+                Action::Target(_) if table == Table::Nat => draw.one_in(2),
+                Action::Target(target) if target.effect().hangs_on != HangsOn::Anything => draw.one_in(2),
+                Action::Target(_) => draw.one_in(30),
                 _ => is_plain(rule) || draw.one_in(30),
             });
         }
@@ -357,7 +389,10 @@ fn ruleset(draw: &mut Draw, mostly_plain: bool) -> String {
 
 /// Its matches hang on nothing but a packet's plain fields and its flow.
 fn is_plain(rule: &Rule) -> bool {
-    rule.matches.iter().all(|it| it.lower().is_exact())
+    let hangs_on = |it: &Arc<dyn Match>| it.effect().hangs_on;
+    rule.matches
+        .iter()
+        .all(|it| it.lower().is_exact() || hangs_on(it) != HangsOn::Anything)
 }
 
 /// A rule's table, and the rule behind `-A`.

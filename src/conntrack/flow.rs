@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::events::EventMask;
-use super::proto::{ChecksumCheck, IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
+use super::proto::{Accepted, ChecksumCheck, IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{Direction, Settings, TrackContext, Tuple, Zone};
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::{InterfaceId, JIFFIES_PER_SECOND, Time};
-use crate::packet::Packet;
+use crate::packet::Plain;
 use crate::wire::tcp::is_before;
 use ends::Ends;
 pub(super) use rare::Rare;
@@ -158,6 +158,11 @@ impl Flow {
     /// Where it is; it never changes.
     pub fn zone(&self) -> Zone {
         self.ends.zone()
+    }
+
+    /// Whether it is out of the table, and will never be in it again.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.lock().status.has(Status::DYING)
     }
 
     /// The flow as it is now, for who explains later: it changes no more, and is in no table. What its helper remembers is left out.
@@ -412,25 +417,29 @@ impl FlowState {
         }
     }
 
-    /// The same of a packet whose header nobody has looked at. `None` where it is not right, or the flow has something that few have, or is in a
-    /// crowd: nothing has happened then.
+    /// A plain packet of the flow whose header nobody has looked at: true where it belongs, as its tracker is sure to say. False, and then nothing has
+    /// happened: also where the flow has something that few have, or is in a crowd.
     #[inline]
-    pub(super) fn packet_unseen(
+    pub(super) fn goes_on(
         &mut self,
         cx: &TrackContext<'_>,
         direction: Direction,
-        (packet, checksum): (&Packet, &mut ChecksumCheck),
-    ) -> Option<Verdict<InvalidReason, IgnoredReason>> {
+        packet: (&Plain<'_>, &mut ChecksumCheck),
+    ) -> bool {
+        if self.rare.is_some() || self.is_in_crowd {
+            return false;
+        }
         let known = Known {
             seen_reply: self.status.has(Status::SEEN_REPLY),
             assured: self.status.has(Status::ASSURED),
             sequence: None,
         };
-        if self.rare.is_some() || self.is_in_crowd {
-            return None;
-        }
-        let verdict = self.protocol.packet_unseen(cx, &known, direction, (packet, checksum))?;
-        Some(self.lives_by(cx, verdict))
+        let Some(accepted) = self.protocol.goes_on(cx, &known, direction, packet) else {
+            return false;
+        };
+        self.accepts(cx, accepted);
+        self.is_answered_by(cx, direction);
+        true
     }
 
     #[inline]
@@ -475,16 +484,25 @@ impl FlowState {
                 timeout,
                 became_assured,
             } => {
-                // It is over in a second, whatever is said.
-                if became_assured && !self.status.has(Status::CLASHES) {
-                    self.status.set(Status::ASSURED);
-                }
-                self.refresh(cx.now, timeout);
+                let accepted = Accepted {
+                    timeout,
+                    became_assured,
+                };
+                self.accepts(cx, accepted);
             }
             Verdict::InvalidAtTheEnd { within, .. } => self.end_within(cx.now, within),
             Verdict::Ignore(_) | Verdict::Invalid(_) | Verdict::Destroy | Verdict::Again => {}
         }
         verdict
+    }
+
+    #[inline]
+    fn accepts(&mut self, cx: &TrackContext<'_>, accepted: Accepted) {
+        // It is over in a second, whatever is said.
+        if accepted.became_assured && !self.status.has(Status::CLASHES) {
+            self.status.set(Status::ASSURED);
+        }
+        self.refresh(cx.now, accepted.timeout);
     }
 
     /// Sets the deadline, or the life to come of a flow that is not confirmed. Timeouts are whole seconds: less stands for a negative one, which

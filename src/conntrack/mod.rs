@@ -44,7 +44,7 @@ pub use settings::{Frag6Settings, SettingError, Settings};
 pub(crate) use statistics::{ExpectationStatistics, Statistics};
 pub(crate) use table::Crowd;
 pub use table::Table;
-pub(crate) use track::{Confirmed, TrackedAgain};
+pub(crate) use track::{Confirmed, KnownWay, TrackedAgain};
 pub use tuple::{Direction, Endpoint, Tuple};
 pub use zone::{Zone, ZoneScope};
 

@@ -15,9 +15,11 @@ use crate::packet::{ChecksumState, Packet};
 mod begin;
 mod confirm;
 mod error;
+mod known;
 
 pub(crate) use confirm::Confirmed;
 pub(super) use confirm::Entered;
+pub(crate) use known::{KnownWay, TrackedAgain};
 
 impl Table {
     /// The tracking stage (PREROUTING and OUTPUT, priority -200): finds or opens the packet's flow and sets `tracking`.
@@ -31,61 +33,6 @@ impl Table {
         let tracked = self.examine(cx, packet, tracking, &mut checksum);
         self.looked_at(packet, tracking, checksum);
         tracked
-    }
-
-    /// The same of a packet that was held against what names its flow already: it goes this way of the flow, and is to have this state. `tracking` gets
-    /// nothing where it has.
-    #[inline]
-    pub(crate) fn track_known(
-        &self,
-        cx: &TrackContext<'_>,
-        packet: &mut Packet,
-        tracking: &mut Tracking,
-        (flow, direction, expected): (&Arc<Flow>, Direction, CtState),
-    ) -> TrackedAgain {
-        let mut checksum = ChecksumCheck::of(cx, packet);
-        let mut state = flow.lock();
-        let is_there = !state.status.has(Status::DYING) && !state.is_expired(cx.now);
-        if !is_there || state_of(&state, direction) != expected {
-            return TrackedAgain::NotSure;
-        }
-        let verdict = match state.packet_unseen(cx, direction, (packet, &mut checksum)) {
-            Some(verdict) => verdict,
-            None if state.rare.is_some() || state.is_in_crowd => {
-                let Ok(seen) = proto::check(packet, &mut checksum) else {
-                    return TrackedAgain::NotSure;
-                };
-                self.judged(cx, (flow, &mut state), direction, &seen)
-            }
-            None => return TrackedAgain::NotSure,
-        };
-        if !matches!(verdict, Verdict::Accept { .. }) {
-            let visited = self.visit(cx, packet, tracking, (flow, state, direction), (expected, verdict));
-            return self.otherwise(packet, tracking, (flow, checksum), visited);
-        }
-        count(&mut state, direction, packet);
-        state.is_answered_by(cx, direction);
-        drop(state);
-        keep_checksum(packet, checksum);
-        TrackedAgain::AsExpected
-    }
-
-    #[cold]
-    fn otherwise(
-        &self,
-        packet: &mut Packet,
-        tracking: &mut Tracking,
-        (flow, checksum): (&Arc<Flow>, ChecksumCheck),
-        visited: Visited,
-    ) -> TrackedAgain {
-        let Some(tracked) = visited.tracked(tracking) else {
-            return TrackedAgain::NotSure;
-        };
-        if tracking.state != Some(CtState::Invalid) {
-            tracking.flow = Some(Arc::clone(flow));
-        }
-        self.looked_at(packet, tracking, checksum);
-        TrackedAgain::Otherwise(tracked)
     }
 
     /// What is known of the packet's checksum by now, and what is counted.
@@ -262,16 +209,6 @@ impl Table {
             tuple.source.id = self.keys.of_sender(tuple);
         }
     }
-}
-
-/// What tracking made of a packet whose flow was known before.
-#[derive(Debug)]
-pub(crate) enum TrackedAgain {
-    /// It belongs to its flow, and has the state that it was to have.
-    AsExpected,
-    Otherwise(Tracked),
-    /// Nothing was done, but that a flow may be gone that was over: it is to be tracked as any other.
-    NotSure,
 }
 
 /// What came of a packet's visit to its flow.

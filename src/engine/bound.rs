@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::counting::{Counter, Places};
 use super::shared::{Joining, SharedCopies};
 use crate::base::Time;
-use crate::rule::{Action, BoundState, Match, Rule, Selector, State, StateUse, Target, TrackingNow};
+use crate::rule::{
+    Action, BoundState, Changes, Ends, HangsOn, Match, Rule, Selector, State, StateUse, Target, TrackingNow,
+};
 
 /// A rule and what it has in force. In this order, because an edit asks of each rule what stands first, beside the number of those who hold it.
 #[repr(C)]
@@ -40,7 +42,47 @@ pub(super) enum BoundAction {
     Target {
         target: Arc<dyn Target>,
         state: Option<Box<State>>,
+        /// As [`Plainness`] has it of matches, of what it does; and that is nothing that anybody would miss, done a second time.
+        plain: Option<Plainness>,
     },
+}
+
+/// What the next packet of a flow has to have in common with one, that the same becomes of it: what a [`PlainKey`](crate::packet::PlainKey) and a flow fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Plainness {
+    Fixed,
+    /// And its flow has the mark that it had.
+    WithFlowMark,
+}
+
+impl Plainness {
+    fn of(hangs_on: HangsOn) -> Option<Self> {
+        match hangs_on {
+            HangsOn::Plain => Some(Self::Fixed),
+            HangsOn::FlowMark => Some(Self::WithFlowMark),
+            HangsOn::Anything => None,
+        }
+    }
+
+    fn of_match(test: &dyn Match) -> Option<Self> {
+        let effect = test.effect();
+        match Self::of(effect.hangs_on) {
+            // The answer to any other question about its state may be another each time.
+            Some(Self::Fixed) | None if effect.state != StateUse::None => None,
+            None => test.lower().is_exact().then_some(Self::Fixed),
+            plain => plain,
+        }
+    }
+
+    fn of_target(target: &dyn Target) -> Option<Self> {
+        let effect = target.effect();
+        let goes_on = effect.ends == Ends::Never && effect.changes.within(Changes::MARK);
+        match Self::of(effect.hangs_on) {
+            _ if !goes_on => None,
+            Some(Self::Fixed) if effect.state != StateUse::None => None,
+            plain => plain,
+        }
+    }
 }
 
 /// What of a rule concerns its whole table.
@@ -56,8 +98,8 @@ pub(super) struct Traits {
     pub stops_all: bool,
     pub needs_conntrack: bool,
     pub needs_labels: bool,
-    /// What its matches answer hangs on what a [`PlainKey`](crate::packet::PlainKey) and a flow fix, and on nothing else.
-    pub is_plain: bool,
+    /// `None` where what its matches answer hangs on anything else.
+    pub plain: Option<Plainness>,
     /// The bits of TCP's flags that it is known to hang on. What hangs on others is not plain.
     pub tcp_flags: u8,
 }
@@ -69,12 +111,6 @@ impl Traits {
             _ => None,
         };
         let tests = rule.matches.iter();
-        let (mut is_plain, mut tcp_flags) = (true, 0);
-        for test in tests.clone() {
-            let lowered = test.lower();
-            is_plain &= lowered.is_exact() && test.effect().state == StateUse::None;
-            tcp_flags |= lowered.tcp_flags();
-        }
         Self {
             // Whether its matches and its target have state is seen where it is made.
             is_lasting: tests.clone().all(|it| it.sharing().is_none() && it.sets().is_empty())
@@ -84,8 +120,10 @@ impl Traits {
             stops_all: stops_all(rule),
             needs_conntrack: rule.needs_conntrack(),
             needs_labels: rule.needs_labels(),
-            is_plain,
-            tcp_flags,
+            plain: tests.clone().try_fold(Plainness::Fixed, |plain, it| {
+                Plainness::of_match(it.as_ref()).map(|its| plain.max(its))
+            }),
+            tcp_flags: tests.fold(0, |flags, it| flags | it.lower().tcp_flags()),
         }
     }
 }
@@ -188,6 +226,7 @@ impl BoundAction {
             Action::Target(target) => Self::Target {
                 target: Arc::clone(target),
                 state: target.state(tracking),
+                plain: Plainness::of_target(target.as_ref()),
             },
         }
     }
@@ -201,7 +240,8 @@ impl BoundAction {
             Self::Queue => Self::Queue,
             Self::Jump => Self::Jump,
             Self::Goto => Self::Goto,
-            Self::Target { target, state } => Self::Target {
+            Self::Target { target, state, plain } => Self::Target {
+                plain: *plain,
                 target: Arc::clone(target),
                 state: state.as_deref().and_then(|state| target.copy_state(state)),
             },

@@ -9,6 +9,7 @@ use super::observer::{Event, Observer};
 use super::queue::QueuedAt;
 use super::reason::Reason;
 use super::router::{Config, Router};
+use super::short_way::Like;
 use super::worker::{Emission, Fate, Port, Report, Worker};
 use crate::base::sync::Ordering;
 use crate::base::{InterfaceId, Time};
@@ -17,7 +18,7 @@ use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey, Suppressed,
     from_program, lacks_identification, sanity,
 };
-use crate::packet::{Offload, Packet, Plain, PlainKey, Sender};
+use crate::packet::{Offload, Packet, Plain, Sender};
 use crate::rule::{Hook, WayOut};
 
 mod beside;
@@ -91,34 +92,25 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// A packet from the wire.
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
         let mut transit = Transit::nothing();
-        let report = self.arrive_plain(&mut transit, interface, bytes, Plain::read(bytes).as_ref());
-        self.worker.recycle(&mut transit.packet);
+        let mut report = Report::FORWARDED;
+        let like = self.worker.short_ways.read(self.flags_asked(), interface, bytes);
+        if !like.as_ref().is_some_and(|like| self.goes_short(like, &mut report)) {
+            report = self.arrive_read(&mut transit, (interface, bytes), like.as_ref());
+            self.worker.recycle(&mut transit.packet);
+        }
         report
     }
 
-    /// The same, where it is known whether it is a plain packet; the transit has a buffer for it, or gets one.
-    #[inline]
-    pub(super) fn arrive_plain(
+    /// The same of one that does not go the short way, or has more to be said of it. The transit has a buffer for it, or gets one.
+    #[inline(never)]
+    pub(super) fn arrive_read(
         &mut self,
         transit: &mut Transit,
-        interface: InterfaceId,
-        bytes: &[u8],
-        plain: Option<&Plain>,
+        (interface, bytes): (InterfaceId, &[u8]),
+        like: Option<&Like<'_>>,
     ) -> Report {
-        match plain {
-            Some(plain) if O::SHORTLY => {
-                self.see_arrival(Some(interface), bytes);
-                if !transit.packet.has_a_buffer() {
-                    transit.packet.exchange_bytes(&mut self.worker.spare());
-                }
-                transit.packet.begin_plain(bytes, plain, interface);
-                let report = match self.short_way(transit, plain.key) {
-                    Some(report) => report,
-                    None => self.arrive_long(transit, interface),
-                };
-                self.see_report(&report);
-                report
-            }
+        match like {
+            Some(like) if O::SHORTLY => self.arrive_plain(transit, (interface, bytes), &like.plain),
             _ => {
                 self.worker.begin();
                 let buffer = self.worker.buffer(bytes);
@@ -127,8 +119,26 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
     }
 
+    fn arrive_plain(
+        &mut self,
+        transit: &mut Transit,
+        (interface, bytes): (InterfaceId, &[u8]),
+        plain: &Plain<'_>,
+    ) -> Report {
+        self.see_arrival(Some(interface), bytes);
+        if !transit.packet.has_a_buffer() {
+            transit.packet.exchange_bytes(&mut self.worker.spare());
+        }
+        transit.packet.begin_plain(plain, interface);
+        let report = match self.short_way(transit, plain.key) {
+            Some(report) => report,
+            None => self.arrive_long(transit, interface),
+        };
+        self.see_report(&report);
+        report
+    }
+
     /// A plain packet that the short way was not for.
-    #[inline(never)]
     fn arrive_long(&mut self, transit: &mut Transit, interface: InterfaceId) -> Report {
         self.worker.begin();
         self.begin_again();
@@ -270,7 +280,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         if !O::SHORTLY {
             return self.inward(transit, None);
         }
-        if let Some(key) = PlainKey::of(&transit.packet)
+        if let Some(key) = Plain::of(&transit.packet).map(|plain| plain.key)
             && let Some(report) = self.short_way(transit, key)
         {
             return report;

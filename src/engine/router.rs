@@ -250,7 +250,8 @@ impl Router {
     }
 
     /// Packets that came in at the same time, each as [`Self::receive`] takes it, under what is in force when the first of them comes. `each` is told
-    /// what became of a packet, and what left because of it, before the next.
+    /// what became of a packet, and what left because of it, before the next. Tracking is asked about several at once, so what `each` does to flows may be met
+    /// by none of these.
     pub fn receive_batch<O: Observer, B: AsRef<[u8]>>(
         &self,
         worker: &mut Worker,
@@ -367,8 +368,9 @@ impl Router {
         self.expire_fragments(worker, now, observer);
     }
 
-    /// The part of [`Self::tick`] that packets may leave by. Dead flows stay in the table, where no look-up finds them.
+    /// The part of [`Self::tick`] that is this worker's, and that packets may leave by. Dead flows stay in the table, where no look-up finds them.
     pub fn expire_fragments<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
+        worker.short_ways.tidy();
         worker.begin();
         Pass::new(self, worker, now, observer).expire_fragments();
     }

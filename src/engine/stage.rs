@@ -325,7 +325,9 @@ impl<O: Observer> Pass<'_, O> {
             &mut transit.tracking,
         );
         match &tracked {
-            Tracked::Accept(conntrack::Reason::KnownFlow) => self.worker.short_ways.notes.is_known(),
+            Tracked::Accept(conntrack::Reason::KnownFlow) => {
+                self.worker.short_ways.notes.is_known(transit.tracking.flow.as_ref());
+            }
             _ => self.worker.short_ways.notes.stop(),
         }
         if O::WATCHING {

@@ -162,8 +162,8 @@ impl Walk<'_> {
                     self.notes.stop();
                     break Verdict::Queue(QueueTo::FIRST);
                 }
-                BoundAction::Target { target, state } => {
-                    self.notes.stop();
+                BoundAction::Target { target, state, plain } => {
+                    self.notes.needs(*plain);
                     match self.applies(table, target.as_ref(), state.as_deref(), observer) {
                         TargetVerdict::Continue => {
                             fields = None;

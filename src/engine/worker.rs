@@ -59,6 +59,14 @@ pub struct Report {
     pub state: Option<CtState>,
 }
 
+impl Report {
+    /// Of a packet that left, for who has not heard more.
+    pub(super) const FORWARDED: Self = Self {
+        fate: Fate::Forwarded,
+        state: None,
+    };
+}
+
 /// Where the way of one packet ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -151,7 +159,7 @@ pub struct Worker {
     pub(super) leaves_to_devices: bool,
     pub(super) short_ways: ShortWays,
     pub(super) routes: Routes,
-    pool: Vec<Vec<u8>>,
+    pub(super) pool: Vec<Vec<u8>>,
 }
 
 impl Worker {
@@ -211,11 +219,7 @@ impl Worker {
 
     /// Forgets the last packet's output and keeps its buffers for the next.
     pub(super) fn begin(&mut self) {
-        for emission in self.output.drain(..) {
-            if self.pool.len() < POOLED {
-                self.pool.push(emission.bytes);
-            }
-        }
+        forget(&mut self.output, &mut self.pool);
     }
 
     pub(super) fn buffer(&mut self, bytes: &[u8]) -> Vec<u8> {
@@ -238,26 +242,45 @@ impl Worker {
     /// What leaves because of the last packet is this alone, and what left before is forgotten. The packet keeps another buffer.
     #[inline]
     pub(super) fn replace_output(&mut self, output: InterfaceId, packet: &mut Packet) {
-        let (port, offload) = (Port::Interface(output), packet.offload());
-        if self.output.len() != 1 {
-            self.begin();
-            let bytes = self.spare();
-            self.output.push(Emission {
-                port,
-                bytes,
-                offload,
-                is_beside: false,
-            });
-        }
-        if let [emission] = &mut self.output[..] {
-            packet.exchange_bytes(&mut emission.bytes);
-            (emission.port, emission.offload, emission.is_beside) = (port, offload, false);
-        }
+        let emission = sole(&mut self.output, &mut self.pool);
+        packet.exchange_bytes(&mut emission.bytes);
+        emission.port = Port::Interface(output);
+        emission.offload = packet.offload();
+        emission.is_beside = false;
     }
 
     pub(super) fn recycle(&mut self, packet: &mut Packet) {
         if self.pool.len() < POOLED && packet.has_a_buffer() {
             self.pool.push(packet.take_bytes());
+        }
+    }
+}
+
+/// The place of what leaves alone because of a packet; it has a buffer with whatever left before.
+#[inline]
+pub(super) fn sole<'a>(output: &'a mut Vec<Emission>, pool: &mut Vec<Vec<u8>>) -> &'a mut Emission {
+    if output.len() != 1 {
+        make_sole(output, pool);
+    }
+    &mut output[0]
+}
+
+#[cold]
+#[inline(never)]
+fn make_sole(output: &mut Vec<Emission>, pool: &mut Vec<Vec<u8>>) {
+    forget(output, pool);
+    output.push(Emission {
+        port: Port::Local,
+        bytes: pool.pop().unwrap_or_default(),
+        offload: Offload::default(),
+        is_beside: false,
+    });
+}
+
+fn forget(output: &mut Vec<Emission>, pool: &mut Vec<Vec<u8>>) {
+    for emission in output.drain(..) {
+        if pool.len() < POOLED {
+            pool.push(emission.bytes);
         }
     }
 }

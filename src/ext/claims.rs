@@ -13,10 +13,10 @@ use crate::conntrack::{
 };
 use crate::nat::{self, Manip, NatContext, NatRange};
 use crate::net::Net;
-use crate::packet::Packet;
+use crate::packet::{Packet, Plain};
 use crate::rule::{
-    Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord,
-    Lowered, Match, Matched, PlainFields, Rule, Selector, SelectorFields, Services, StateUse, Table, Target,
+    Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, HangsOn, Hook, HookSet,
+    LogRecord, Lowered, Match, Matched, PlainFields, Rule, Selector, SelectorFields, Services, StateUse, Table, Target,
     TargetContext, TargetVerdict, TrackingNow, WayOut,
 };
 use crate::set::HeldSets;
@@ -230,6 +230,89 @@ fn a_target_does_no_more_than_it_says() {
         ended.contains(&("MARK", false)) && ended.contains(&("REJECT", true)),
         "{ended:?}"
     );
+}
+
+/// Packets that are equal in their plain parts are equal to whatever hangs on no more than these.
+#[test]
+fn what_hangs_on_the_plain_says_the_same_of_all_that_are_alike() {
+    let mut random = Random::new(6);
+    let (subjects, targets) = (matches(), targets());
+    let (mut compared, mut hanging) = (0, BTreeSet::new());
+    for mut sight in sights(&mut random, 4 * SIGHTS) {
+        let Some(other) = alike(&sight.packet, &mut random) else {
+            continue;
+        };
+        compared += 1;
+        let answers = |sight: &Sight, hangs_on: HangsOn| -> Vec<(String, Matched)> {
+            let hang = |it: &&Subject| it.may_meet(sight) && it.test.effect().hangs_on == hangs_on;
+            let subjects = subjects.iter().filter(hang);
+            subjects
+                .map(|subject| (subject.line.clone(), subject.test.evaluate(&sight.context())))
+                .collect()
+        };
+        let before = [HangsOn::Plain, HangsOn::FlowMark].map(|what| answers(&sight, what));
+        let mark = sight.tracking.flow.as_ref().map(|flow| flow.lock().mark);
+        let first = std::mem::replace(&mut sight.packet, other);
+        sight.others_pass(&mut random);
+        assert_eq!(answers(&sight, HangsOn::Plain), before[0], "{first:?}\n{sight:?}");
+        let restore = |sight: &Sight| {
+            if let (Some(flow), Some(mark)) = (&sight.tracking.flow, mark) {
+                flow.lock().mark = mark;
+            }
+        };
+        restore(&sight);
+        assert_eq!(answers(&sight, HangsOn::FlowMark), before[1], "{first:?}\n{sight:?}");
+        for (line, target) in targets.iter().filter(|it| it.1.effect().hangs_on != HangsOn::Anything) {
+            let mut made = Vec::new();
+            for packet in [&first, &sight.packet] {
+                let (mut packet, mut tracking) = (packet.clone(), sight.tracking.clone());
+                restore(&sight);
+                let verdict = target.apply(&mut TargetContext {
+                    packet: &mut packet,
+                    tracking: &mut tracking,
+                    net: &sight.net,
+                    sets: HeldSets::none(),
+                    table: Table::Mangle,
+                    hook: Hook::Prerouting,
+                    input: sight.input,
+                    output: sight.output,
+                    now: NOW,
+                    way: None,
+                    state: None,
+                    services: &mut Done {
+                        flows: &sight.flows,
+                        has_logged: false,
+                    },
+                });
+                made.push((format!("{verdict:?}"), packet.mark, sight.flow()));
+            }
+            assert_eq!(made[0], made[1], "{line}");
+            hanging.insert(target.name());
+        }
+        restore(&sight);
+    }
+    assert!(compared > 100, "{compared}");
+    assert!(hanging.contains("MARK") && hanging.contains("CONNMARK"), "{hanging:?}");
+}
+
+/// Another packet that is equal to this one in its plain parts.
+fn alike(packet: &Packet, random: &mut Random) -> Option<Packet> {
+    let key = Plain::of(packet)?.key.with_flags(0);
+    let mut bytes = packet.bytes().to_vec();
+    let transport = packet.transport().len();
+    if transport >= 20 {
+        bytes.truncate(40 + random.below(transport as u32 - 19) as usize);
+        bytes.extend((0..random.below(40)).map(|_| 7));
+    }
+    for at in (4..6).chain(8..9).chain(24..bytes.len()) {
+        bytes[at] = random.next_u32() as u8;
+    }
+    let length = (bytes.len() as u16).to_be_bytes();
+    bytes[2..4].copy_from_slice(&length);
+    let mut other = Packet::parse(bytes).ok()?;
+    (other.mark, other.input, other.output) = (packet.mark, packet.input, packet.output);
+    assert_eq!(Plain::of(&other).map(|it| it.key.with_flags(0)), Some(key));
+    Some(other)
 }
 
 const NOW: Time = Time::from_secs(1000);

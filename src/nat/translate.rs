@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{DropReason, Manip, NatHook};
 use crate::conntrack::proto::{self, key::QuotedEnd};
 use crate::conntrack::{CtState, Direction, Flow, Status, Tracking, Tuple};
-use crate::packet::{ChecksumState, End, Packet};
+use crate::packet::{ChecksumState, End, Packet, PlainEdit, PlainKey};
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
 
@@ -85,6 +85,22 @@ impl Rewrites {
             source: rewritten.contains(&Manip::Source),
             destination: rewritten.contains(&Manip::Destination),
         }
+    }
+
+    /// All of it at once, and a hop further, of plain packets of this key.
+    pub(crate) fn of_plain(&self, key: &PlainKey) -> PlainEdit {
+        let applied = [(Manip::Destination, self.destination), (Manip::Source, self.source)];
+        let ends = applied
+            .into_iter()
+            .filter(|(_, applies)| *applies)
+            .filter_map(|(manip, _)| {
+                let (end, target) = (manip.end(), self.target.as_deref()?);
+                match target.end(end).address {
+                    IpAddr::V4(address) => Some((end, address, target.end(end).id)),
+                    IpAddr::V6(_) => None,
+                }
+            });
+        PlainEdit::new(key, &ends.collect::<Vec<_>>())
     }
 
     /// The same again of a packet of which tracking says what it said of that one.

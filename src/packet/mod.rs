@@ -20,7 +20,8 @@ pub use edit::End;
 pub use join::Joined;
 pub use offload::{NoSegments, Offload, finish};
 pub(crate) use offload::{checksum_place, headers_of, transport_of};
-pub(crate) use plain::{Plain, PlainKey};
+pub use plain::Plain;
+pub(crate) use plain::{PlainEdit, PlainKey};
 pub use segment::MssEdit;
 pub use sender::{Credentials, Sender};
 

@@ -13,6 +13,8 @@ pub struct Effect {
     pub changes: Changes,
     /// Whether the packet may end at it.
     pub ends: Ends,
+    /// What its answer, or what it does, hangs on.
+    pub hangs_on: HangsOn,
 }
 
 impl Effect {
@@ -22,6 +24,7 @@ impl Effect {
         reach: Reach::Others,
         changes: Changes::ALL,
         ends: Ends::Perhaps,
+        hangs_on: HangsOn::Anything,
     };
 
     /// An answer, always the same for the same packet under the same configuration.
@@ -30,6 +33,7 @@ impl Effect {
         reach: Reach::Flow,
         changes: Changes::NONE,
         ends: Ends::Never,
+        hangs_on: HangsOn::Anything,
     };
 
     /// The same, with another use of state: of one in which packets of any flow meet.
@@ -56,6 +60,12 @@ impl Effect {
     /// The same, with other changes of the packet.
     pub const fn changing(mut self, changes: Changes) -> Self {
         self.changes = changes;
+        self
+    }
+
+    /// The same, where it hangs on no more than that.
+    pub const fn hanging_on(mut self, what: HangsOn) -> Self {
+        self.hangs_on = what;
         self
     }
 
@@ -86,6 +96,18 @@ pub enum Reach {
     Flow,
     /// Any.
     Others,
+}
+
+/// What packets have to have in common to be the same to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HangsOn {
+    /// Addresses, ports and service of a packet that is whole and has no options; its mark and its interfaces; its flow and its way in it, what
+    /// NAT decided and what tracking called the packet; the configuration.
+    Plain,
+    /// That, and the mark of its flow. If it writes anything of a flow, it is this.
+    FlowMark,
+    /// What packets of one flow may differ in: TCP's flags, lengths, times to live, what the transport carries; the clock, and all else.
+    Anything,
 }
 
 /// Whether the packet goes on behind it: of a match, whether it may drop it as malformed.

@@ -12,7 +12,7 @@ mod shared;
 mod table;
 
 pub use context::{Context, LogRecord, Rejection, Services, TargetContext, WayOut};
-pub use effect::{Changes, Effect, Ends, Reach, StateUse};
+pub use effect::{Changes, Effect, Ends, HangsOn, Reach, StateUse};
 pub use extension::{
     CopyTo, DynEq, Errno, Match, Matched, QueueTo, Refusal, Scope, State, Target, TargetVerdict, TrackingNow,
 };

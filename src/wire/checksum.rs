@@ -16,15 +16,26 @@ pub fn sum(data: &[u8]) -> u32 {
         total = add(total, u64::from_ne_bytes(*word));
     }
     if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        total = add(total, u64::from_ne_bytes(word));
+        total = add(total, u64::from_ne_bytes(last_word(data, rest)));
     }
     let total = (total & 0xffff_ffff) + (total >> 32);
     let total = (total & 0xffff) + (total >> 16);
     let total = (total & 0xffff) + (total >> 16);
     let total = (total & 0xffff) + (total >> 16);
     u32::from((total as u16).to_be())
+}
+
+/// What is left of the data behind its last whole word, and zeros. A copy of so many bytes as are left would be a call.
+#[inline]
+fn last_word(data: &[u8], rest: &[u8]) -> [u8; 8] {
+    match data.last_chunk::<8>() {
+        Some(last) => (u64::from_le_bytes(*last) >> (8 * (8 - rest.len()))).to_le_bytes(),
+        None => {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            word
+        }
+    }
 }
 
 #[inline]
@@ -56,6 +67,19 @@ pub fn fold(mut sum: u32) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     sum as u16
+}
+
+/// Whether the checksum in a header of this length is.
+#[inline]
+pub(crate) fn is_right(header: &[u8; 20]) -> bool {
+    let (words, last) = header.as_chunks::<4>();
+    debug_assert!(last.is_empty());
+    let total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    // Not zero, as no header is: so it folds to all ones where it is right.
+    let total = (total & 0xffff_ffff) + (total >> 32);
+    let total = (total & 0xffff) + (total >> 16);
+    let total = (total & 0xffff) + (total >> 16);
+    total == 0xffff
 }
 
 /// The checksum of `data` with its checksum field zeroed, or zero when the field is right.
@@ -92,7 +116,13 @@ pub fn update32(checksum: u16, old: u32, new: u32) -> u16 {
 /// The checksum after an address in what it covers went from `old` to `new`. Both are of one family.
 #[inline]
 pub fn update_address(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
-    !fold(u32::from(!checksum) + u32::from(!fold(address_sum(old))) + u32::from(fold(address_sum(new))))
+    !fold(u32::from(!checksum) + difference(old, new))
+}
+
+/// What is added by that to what the checksum is the complement of.
+#[inline]
+pub(crate) fn difference(old: IpAddr, new: IpAddr) -> u32 {
+    u32::from(!fold(address_sum(old))) + u32::from(fold(address_sum(new)))
 }
 
 #[inline]

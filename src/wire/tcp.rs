@@ -30,10 +30,12 @@ pub fn mss_at(header: &[u8]) -> Option<usize> {
 const NO_OPERATION: u8 = 1;
 
 /// Sequence numbers wrap: `a` is before `b` when the way up from `a` is the shorter one.
+#[inline]
 pub fn is_before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
 }
 
+#[inline]
 pub fn is_after(a: u32, b: u32) -> bool {
     is_before(b, a)
 }
@@ -51,6 +53,7 @@ pub mod flags {
 }
 
 impl<T: AsRef<[u8]>> Tcp<T> {
+    #[inline]
     pub fn new(bytes: T) -> Result<Self, Malformed> {
         let data = bytes.as_ref();
         if data.len() < MIN_HEADER {
@@ -63,6 +66,7 @@ impl<T: AsRef<[u8]>> Tcp<T> {
         Ok(Self(bytes))
     }
 
+    #[inline]
     fn data(&self) -> &[u8] {
         self.0.as_ref()
     }
@@ -75,15 +79,18 @@ impl<T: AsRef<[u8]>> Tcp<T> {
         be16(self.data(), 2)
     }
 
+    #[inline]
     pub fn sequence(&self) -> u32 {
         be32(self.data(), 4)
     }
 
+    #[inline]
     pub fn acknowledgement(&self) -> u32 {
         be32(self.data(), 8)
     }
 
     /// Bytes.
+    #[inline]
     pub fn header_length(&self) -> usize {
         usize::from(self.data()[12] >> 4) * 4
     }
@@ -93,14 +100,17 @@ impl<T: AsRef<[u8]>> Tcp<T> {
         self.data()[12] & 0x0f
     }
 
+    #[inline]
     pub fn flags(&self) -> u8 {
         self.data()[13]
     }
 
+    #[inline]
     pub fn has(&self, flags: u8) -> bool {
         self.flags() & flags == flags
     }
 
+    #[inline]
     pub fn window(&self) -> u16 {
         be16(self.data(), 14)
     }
@@ -114,6 +124,7 @@ impl<T: AsRef<[u8]>> Tcp<T> {
     }
 
     /// The raw bytes of the options.
+    #[inline]
     pub fn options_bytes(&self) -> &[u8] {
         &self.data()[MIN_HEADER..self.header_length()]
     }

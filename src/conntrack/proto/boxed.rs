@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ChecksumCheck, Fault, Known, Tracker, Verdict};
+use super::{Accepted, ChecksumCheck, Fault, Known, Tracker, Verdict};
 use crate::base::Time;
 use crate::conntrack::{Direction, Settings, TrackContext, Tuple};
-use crate::packet::Packet;
+use crate::packet::{Packet, Plain};
 
 impl<T: Tracker> Tracker for Box<T> {
     type Seen<'p> = T::Seen<'p>;
@@ -40,6 +40,17 @@ impl<T: Tracker> Tracker for Box<T> {
         seen: &Self::Seen<'_>,
     ) -> Verdict<Self::Invalid, Self::Ignored> {
         T::packet(self, cx, known, direction, seen)
+    }
+
+    #[inline]
+    fn goes_on(
+        &mut self,
+        cx: &TrackContext<'_>,
+        known: &Known<'_>,
+        direction: Direction,
+        packet: (&Plain<'_>, &mut ChecksumCheck),
+    ) -> Option<Accepted> {
+        T::goes_on(self, cx, known, direction, packet)
     }
 
     fn made(settings: &Settings, now: Time) -> Option<Self> {

@@ -26,7 +26,7 @@ use super::policy::PolicyState;
 use super::settings::{KnobSpec, Settings};
 use super::{Because, Direction, SequenceAdjustment, TrackContext, TrackStage, Tuple};
 use crate::base::Time;
-use crate::packet::{ChecksumState, Packet};
+use crate::packet::{ChecksumState, Packet, Plain};
 use key::Key;
 use samples::Sample;
 use tool::ToolOption;
@@ -94,6 +94,20 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
         direction: Direction,
         seen: &Self::Seen<'_>,
     ) -> Verdict<Self::Invalid, Self::Ignored>;
+
+    /// The same of a plain packet whose header nobody has looked at, where it is right and the packet is like most that come before and after it.
+    /// `None`, and then nothing has happened: it is to be asked of [`Self::check`] and [`Self::packet`] what to make of it, and these say the same of
+    /// those that are accepted here.
+    #[inline]
+    fn goes_on(
+        &mut self,
+        _cx: &TrackContext<'_>,
+        _known: &Known<'_>,
+        _direction: Direction,
+        (_packet, _checksum): (&Plain<'_>, &mut ChecksumCheck),
+    ) -> Option<Accepted> {
+        None
+    }
 
     /// What is remembered of a flow that a command makes, of which no packet was seen. `None`: a command can make no such flow here yet.
     fn made(_settings: &Settings, _now: Time) -> Option<Self> {
@@ -174,6 +188,23 @@ pub enum Verdict<V, I> {
     Destroy,
     /// The flow is gone, and the packet must be tracked from the start, where it opens a new one.
     Again,
+}
+
+/// What [`Verdict::Accept`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub timeout: Duration,
+    pub became_assured: bool,
+}
+
+impl<V, I> From<Accepted> for Verdict<V, I> {
+    #[inline]
+    fn from(accepted: Accepted) -> Self {
+        Self::Accept {
+            timeout: accepted.timeout,
+            became_assured: accepted.became_assured,
+        }
+    }
 }
 
 impl<V, I> Verdict<V, I> {
@@ -257,9 +288,15 @@ impl ChecksumCheck {
     /// Arriving packets are verified, where `nf_conntrack_checksum` is set and nobody has done it before.
     #[inline]
     pub fn of(cx: &TrackContext<'_>, packet: &Packet) -> Self {
+        Self::of_state(cx, packet.checksum)
+    }
+
+    /// The same of a packet of which this is known.
+    #[inline]
+    pub(crate) fn of_state(cx: &TrackContext<'_>, checksum: ChecksumState) -> Self {
         let arrives = cx.stage == TrackStage::Prerouting;
         Self {
-            wanted: arrives && cx.settings.checksum && packet.checksum == ChecksumState::Unknown,
+            wanted: arrives && cx.settings.checksum && checksum == ChecksumState::Unknown,
             right: false,
             gathered: 0,
         }
@@ -291,6 +328,7 @@ impl ChecksumCheck {
     }
 
     /// Whether it was wanted, and is right.
+    #[inline]
     pub fn found_right(self) -> bool {
         self.right
     }
@@ -447,22 +485,18 @@ macro_rules! trackers {
                 }
             }
 
-            /// A packet of the flow whose header nobody has looked at: `None` where it is not right, and then nothing has happened.
             #[inline]
-            pub(super) fn packet_unseen(
+            pub(super) fn goes_on(
                 &mut self,
                 cx: &TrackContext<'_>,
                 known: &Known<'_>,
                 direction: Direction,
-                (packet, checksum): (&Packet, &mut ChecksumCheck),
-            ) -> Option<Verdict<InvalidReason, IgnoredReason>> {
+                (packet, checksum): (&Plain<'_>, &mut ChecksumCheck),
+            ) -> Option<Accepted> {
                 match self {
                     $(Self::$variant(state) if packet.protocol() == $module::SPEC.protocol => {
-                        let seen = <$module::State as Tracker>::check(packet, checksum).ok()?;
-                        let verdict = Tracker::packet(state, cx, known, direction, &seen);
-                        Some(verdict.map(InvalidReason::$variant, IgnoredReason::$variant))
+                        Tracker::goes_on(state, cx, known, direction, (packet, checksum))
                     })*
-                    // Of the others nobody need look so closely.
                     _ => None,
                 }
             }

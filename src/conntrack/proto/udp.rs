@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::key::{Key, Ports, QuotedChecksum};
 use super::samples::{flow, invalid};
-use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
+use super::{Accepted, ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
 use crate::base::{Time, protocol};
 use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
-use crate::packet::Packet;
+use crate::packet::{Packet, Plain};
 use crate::wire::{be16, udp};
 
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
@@ -123,10 +123,15 @@ impl Udp {
 
     #[inline]
     pub(super) fn go_on<V>(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Verdict<V, Infallible> {
+        self.accepts(cx, known).into()
+    }
+
+    #[inline]
+    fn accepts(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Accepted {
         let settings = &cx.settings.protocols.udp;
         let is_old_enough = settings.stream_after.is_none_or(|after| self.opened + after < cx.now);
         let is_stream = known.seen_reply && is_old_enough;
-        Verdict::Accept {
+        Accepted {
             timeout: match is_stream {
                 true => settings.timeout_stream,
                 false => settings.timeout,
@@ -178,6 +183,23 @@ impl Tracker for Udp {
         (): &(),
     ) -> Verdict<InvalidReason, Infallible> {
         self.go_on(cx, known)
+    }
+
+    #[inline]
+    fn goes_on(
+        &mut self,
+        cx: &TrackContext<'_>,
+        known: &Known<'_>,
+        _direction: Direction,
+        (packet, checksum): (&Plain<'_>, &mut ChecksumCheck),
+    ) -> Option<Accepted> {
+        let datagram = packet.transport();
+        let (length, sum) = (usize::from(be16(datagram, 4)), be16(datagram, 6));
+        if length > datagram.len() || length < udp::HEADER {
+            return None;
+        }
+        let is_right = checksum.verify::<InvalidReason>(|| sum == 0 || packet.transport_is_right());
+        is_right.ok().map(|()| self.accepts(cx, known))
     }
 }
 

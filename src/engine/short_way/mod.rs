@@ -13,45 +13,39 @@ mod notes;
 mod remembered;
 
 pub(super) use notes::Notes;
-pub(super) use remembered::ShortWays;
+pub(super) use remembered::{Like, ShortWays};
+
+use std::sync::Arc;
 
 use super::hooks::{Stage, stages};
 use super::observer::{Event, Observer};
 use super::pass::{Onward, Pass, Transit};
-use super::worker::{Arrival, Emission, Fate, Report, Worker};
-use crate::base::InterfaceId;
-use crate::conntrack::{TrackContext, TrackStage, Tracked, TrackedAgain};
+use super::worker::{Arrival, Emission, Fate, Port, Report, Worker, sole};
+use crate::base::{InterfaceId, Time};
+use crate::conntrack::{KnownWay, TrackContext, TrackStage, Tracked, TrackedAgain};
 use crate::nat::{self, Manip};
-use crate::packet::{Plain, PlainKey};
+use crate::packet::{Offload, Plain, PlainKey};
 use crate::rule::Hook;
-use remembered::ShortWay;
+use remembered::{Belongs, ShortWay};
 
 /// Packets of which memory is asked before the first of them is carried.
 const AT_ONCE: usize = 16;
 
 impl<O: Observer> Pass<'_, O> {
     /// Packets that came together. They are read a few at a time, so that what is remembered of one is on its way from memory while another is read.
-    pub(super) fn arrive_together<B: AsRef<[u8]>>(
+    pub(super) fn arrive_together<'p, B: AsRef<[u8]>>(
         &mut self,
-        packets: &[(InterfaceId, B)],
+        packets: &'p [(InterfaceId, B)],
         each: &mut impl FnMut(&Report, &mut [Emission]),
     ) {
-        let mut transit = Transit::nothing();
-        for few in packets.chunks(AT_ONCE) {
-            if self.worker.short_ways.are_many() {
-                let flags = self.flags_asked();
-                self.worker
-                    .short_ways
-                    .look_ahead(flags, few.iter().map(|(_, bytes)| bytes.as_ref()));
-            }
-            for (interface, bytes) in few {
-                self.worker.number += 1;
-                let bytes = bytes.as_ref();
-                let report = self.arrive_plain(&mut transit, *interface, bytes, Plain::read(bytes).as_ref());
-                each(&report, &mut self.worker.output);
-            }
-        }
-        self.worker.recycle(&mut transit.packet);
+        let (number, now) = (self.worker.number, self.now);
+        let arrival = |at: usize, (interface, bytes): &'p (InterfaceId, B)| Arrival {
+            number: number + 1 + at as u64,
+            time: now,
+            interface: *interface,
+            bytes: bytes.as_ref(),
+        };
+        self.arrive_all(packets, arrival, |pass, report| each(report, &mut pass.worker.output));
     }
 
     /// Packets that came one after another, each at its time.
@@ -60,31 +54,153 @@ impl<O: Observer> Pass<'_, O> {
         packets: &[Arrival<'_>],
         each: &mut impl FnMut(&mut O, Report, &mut Worker),
     ) {
+        self.arrive_all(
+            packets,
+            |_, packet| *packet,
+            |pass, report| {
+                each(pass.observer, std::mem::replace(report, Report::FORWARDED), pass.worker);
+            },
+        );
+    }
+
+    #[inline]
+    fn arrive_all<'p, P>(
+        &mut self,
+        packets: &'p [P],
+        arrival: impl Fn(usize, &'p P) -> Arrival<'p>,
+        mut each: impl FnMut(&mut Self, &mut Report),
+    ) {
         let mut transit = Transit::nothing();
-        for few in packets.chunks(AT_ONCE) {
-            if self.worker.short_ways.are_many() {
-                let flags = self.flags_asked();
-                self.worker
-                    .short_ways
-                    .look_ahead(flags, few.iter().map(|packet| packet.bytes));
+        let mut report = Report::FORWARDED;
+        for (chunk, few) in packets.chunks(AT_ONCE).enumerate() {
+            let arrival = |at: usize| arrival(chunk * AT_ONCE + at, &few[at]);
+            let mut read = [const { None }; AT_ONCE];
+            let flags = self.flags_asked();
+            for (at, like) in read.iter_mut().enumerate().take(few.len()) {
+                let Arrival { interface, bytes, .. } = arrival(at);
+                *like = self.worker.short_ways.read(flags, interface, bytes);
             }
-            for Arrival {
-                number,
-                time,
-                interface,
-                bytes,
-            } in few
-            {
-                (self.worker.number, self.now) = (*number, *time);
-                let report = self.arrive_plain(&mut transit, *interface, bytes, Plain::read(bytes).as_ref());
-                each(self.observer, report, self.worker);
+            if self.worker.short_ways.are_many() {
+                self.worker.short_ways.look_ahead(&read);
+            }
+            let mut belong = [const { None }; AT_ONCE];
+            let mut asked = 0;
+            for at in 0..few.len() {
+                let packet = arrival(at);
+                (self.worker.number, self.now) = (packet.number, packet.time);
+                if at == asked && O::SHORTLY {
+                    let when = |next: usize| {
+                        let next = arrival(at + next);
+                        (next.number, next.time)
+                    };
+                    asked += self.belong(&read[at..few.len()], &mut belong[at..], when).max(1);
+                }
+                match (&read[at], belong[at]) {
+                    (Some(like), Some(belongs)) => self.leaves_short(like, belongs, &mut report),
+                    (like, _) => {
+                        report = self.arrive_read(&mut transit, (packet.interface, packet.bytes), like.as_ref());
+                    }
+                }
+                each(self, &mut report);
             }
         }
         self.worker.recycle(&mut transit.packet);
     }
 
-    /// Carries a plain packet that came in, if its like has been carried before. `None`: nothing was done, and it has to go the long way.
+    /// Asks tracking of the first of these packets, if its like has been carried before, and of those behind it that are of the same flow: all in one visit,
+    /// for that costs more than all that is done there. How many of them belong, and may go the short way; of others nothing was done. `when` knows the
+    /// number and the time of each.
     #[inline]
+    fn belong(
+        &self,
+        packets: &[Option<Like<'_>>],
+        belong: &mut [Option<Belongs>],
+        when: impl Fn(usize) -> (u64, Time),
+    ) -> usize {
+        let flows = &self.router.flows;
+        let ways = &self.worker.short_ways;
+        let remembered = |like: &Option<Like<'_>>| ways.way_of(like.as_ref()?, self.version);
+        if flows.has_zones_of_one_way() {
+            return 0;
+        }
+        let Some((mut spot, mut way)) = packets.first().and_then(remembered) else {
+            return 0;
+        };
+        let flow = &way.flow;
+        let mut visit = flow.visit();
+        let mut count = 0;
+        while let (Some(Some(like)), Some(belongs)) = (packets.get(count), belong.get_mut(count)) {
+            let (packet, now) = when(count);
+            let cx = TrackContext {
+                now,
+                settings: &self.config.conntrack,
+                stage: TrackStage::Prerouting,
+                helpers: self.config.helpers.conntrack(),
+                packet,
+            };
+            let Some(checksum) = visit.goes_on(&cx, &like.plain, way.known) else {
+                break;
+            };
+            *belongs = Some(Belongs { spot, checksum });
+            count += 1;
+            match packets.get(count).and_then(remembered) {
+                // Who listens is told what each packet changed.
+                Some((next_spot, next)) if Arc::ptr_eq(&next.flow, flow) && !flows.is_heard() => {
+                    (spot, way) = (next_spot, next);
+                }
+                _ => break,
+            }
+        }
+        count
+    }
+
+    /// A packet of which tracking said that it belongs is counted, rewritten and sent. It is read where it lies and written where it leaves, so that
+    /// nothing is read that has just been written.
+    #[inline]
+    fn leaves_short(&mut self, like: &Like<'_>, belongs: Belongs, report: &mut Report) {
+        let plain = &like.plain;
+        self.see_arrival(Some(like.input), plain.bytes());
+        let worker = &mut *self.worker;
+        worker.short_ways.taken += 1;
+        let Some(way) = worker.short_ways.at(belongs.spot) else {
+            return;
+        };
+        way.count(plain.len());
+        self.router.flows.got_through(self.now, &way.flow);
+        let emission = sole(&mut worker.output, &mut worker.pool);
+        emission.port = Port::Interface(way.output);
+        emission.offload = Offload {
+            checksum: belongs.checksum,
+            ..Offload::default()
+        };
+        emission.is_beside = false;
+        plain.leave_by(&way.edit, &mut emission.bytes);
+        report.fate = Fate::Forwarded;
+        report.state = Some(way.known.state);
+        if O::WATCHING {
+            self.observer.see(Event::WentShort {
+                flow: &way.flow,
+                filter: way.filter,
+            });
+        }
+        self.see_report(report);
+    }
+
+    /// A packet that came alone, or of which it is not known whether it belongs.
+    #[inline]
+    pub(super) fn goes_short(&mut self, like: &Like<'_>, report: &mut Report) -> bool {
+        let mut belongs = [None];
+        if O::SHORTLY {
+            self.belong(&[Some(*like)], &mut belongs, |_| (self.worker.number, self.now));
+        }
+        let [Some(belongs)] = belongs else {
+            return false;
+        };
+        self.leaves_short(like, belongs, report);
+        true
+    }
+
+    /// The same of one that has a buffer, of which more may be known and more may be to be said. `None`: nothing was done, and it has to go the long way.
     pub(super) fn short_way(&mut self, transit: &mut Transit, key: PlainKey) -> Option<Report> {
         let input = transit.packet.input?;
         if self.router.flows.has_zones_of_one_way() {
@@ -100,7 +216,7 @@ impl<O: Observer> Pass<'_, O> {
             }
             return None;
         };
-        if transit.packet.ttl() <= 1 || transit.packet.largest_segment() > way.mtu as usize {
+        if !way.takes(transit.packet.ttl(), transit.packet.largest_segment()) {
             return None;
         }
         let cx = TrackContext {
@@ -110,23 +226,33 @@ impl<O: Observer> Pass<'_, O> {
             helpers: self.config.helpers.conntrack(),
             packet: self.worker.number,
         };
-        let known = (&way.flow, way.direction, way.state);
         let flows = &self.router.flows;
         let bytes = transit.packet.len();
-        match flows.track_known(&cx, &mut transit.packet, &mut transit.tracking, known) {
-            TrackedAgain::AsExpected => way.count(bytes),
-            TrackedAgain::Otherwise(tracked) => {
-                way.count_before_tracking(bytes);
-                return Some(self.go_on_tracked(transit, tracked));
-            }
-            TrackedAgain::NotSure => {
-                ways.forget(hash);
-                return None;
+        let checksum = Plain::of(&transit.packet).and_then(|plain| way.flow.visit().goes_on(&cx, &plain, way.known));
+        if let Some(checksum) = checksum {
+            transit.packet.checksum = checksum;
+        } else {
+            let known = (&way.flow, way.known);
+            match flows.track_known(&cx, &mut transit.packet, &mut transit.tracking, known) {
+                TrackedAgain::AsExpected => {}
+                TrackedAgain::Otherwise(tracked) => {
+                    way.count_before_tracking(bytes);
+                    return Some(self.go_on_tracked(transit, tracked));
+                }
+                TrackedAgain::NotSure => {
+                    ways.forget(hash);
+                    return None;
+                }
             }
         }
-        way.rewrites.apply(&mut transit.packet, Manip::Destination);
-        transit.packet.decrement_ttl();
-        way.rewrites.apply(&mut transit.packet, Manip::Source);
+        way.count(bytes);
+        if way.edit.is_for(transit.packet.checksum) {
+            transit.packet.leave_by(&way.edit);
+        } else {
+            way.rewrites.apply(&mut transit.packet, Manip::Destination);
+            transit.packet.decrement_ttl();
+            way.rewrites.apply(&mut transit.packet, Manip::Source);
+        }
         flows.got_through(self.now, &way.flow);
         if O::WATCHING {
             self.observer.see(Event::WentShort {
@@ -134,7 +260,7 @@ impl<O: Observer> Pass<'_, O> {
                 filter: way.filter,
             });
         }
-        let (output, state) = (way.output, Some(way.state));
+        let (output, state) = (way.output, Some(way.known.state));
         ways.taken += 1;
         if self.worker.leaves_to_devices || transit.packet.offload().is_done() {
             self.worker.replace_output(output, &mut transit.packet);
@@ -150,7 +276,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// The bits of TCP's flags in which packets must be equal to be alike.
     #[inline]
-    fn flags_asked(&self) -> u8 {
+    pub(super) fn flags_asked(&self) -> u8 {
         self.live.of(Plain::FAMILY).tcp_flags
     }
 
@@ -198,24 +324,33 @@ impl<O: Observer> Pass<'_, O> {
 
     fn way_of(&mut self, key: PlainKey, transit: &Transit, report: &Report) -> Option<ShortWay> {
         let (flow, way) = (transit.tracking.flow.as_ref()?, transit.way?);
-        let is_plain = flow.settled().is_some_and(|it| !it.is_read) && flow.lock().master().is_none();
+        let notes = &mut self.worker.short_ways.notes;
+        let state = flow.lock();
+        // A mark that rules set to what it was is set by nobody.
+        let is_same = !notes.needs_mark || state.mark == notes.mark;
+        let is_plain = is_same && flow.settled().is_some_and(|it| !it.is_read) && state.master().is_none();
+        drop(state);
         if !is_plain || transit.tracking.template.is_some() {
             return None;
         }
         let direction = transit.tracking.direction;
-        let notes = &mut self.worker.short_ways.notes;
+        let rewrites = nat::Rewrites::new(flow, direction, &notes.rewritten);
         Some(ShortWay {
             key,
             input: transit.packet.input?,
             version: self.version,
             flow: flow.clone(),
-            direction,
-            state: report.state?,
+            known: KnownWay {
+                direction,
+                state: report.state?,
+                mark: notes.needs_mark.then_some(notes.mark),
+            },
             output: transit.packet.output?,
             mtu: way.mtu,
             before_tracking: notes.before_tracking?,
             counted: notes.counted.drain(..).collect(),
-            rewrites: nat::Rewrites::new(flow, direction, &notes.rewritten),
+            edit: rewrites.of_plain(&key),
+            rewrites,
             filter: notes.filter,
         })
     }

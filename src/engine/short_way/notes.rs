@@ -1,10 +1,13 @@
 //! What is written down of a packet's long way as it goes it, so that the next one alike need not.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use super::super::bound::BoundRule;
+use super::super::bound::{BoundRule, Plainness};
 use super::super::counting::{Counter, Tally};
 use super::super::observer::LastWord;
+use crate::conntrack::Flow;
 use crate::nat::Manip;
 use crate::packet::PlainKey;
 use crate::rule::Table;
@@ -15,6 +18,10 @@ pub(in crate::engine) struct Notes {
     are_taken: bool,
     /// Of the packet of which notes were last taken.
     pub(in crate::engine) key: Option<PlainKey>,
+    /// The mark of its flow was asked for, or set.
+    pub(super) needs_mark: bool,
+    /// What that was when tracking found the flow.
+    pub(super) mark: u32,
     /// The rules and policies that counted it, in order.
     pub(super) counted: Vec<Tally>,
     /// How many of them stand before tracking; `None` until that has found its flow.
@@ -36,6 +43,7 @@ impl Notes {
     pub(super) fn begin(&mut self, key: PlainKey) {
         self.are_taken = true;
         self.key = Some(key);
+        self.needs_mark = false;
         self.counted.clear();
         self.before_tracking = None;
         self.rewritten.clear();
@@ -62,7 +70,17 @@ impl Notes {
     /// A rule's matches are asked.
     #[inline]
     pub(in crate::engine) fn asks(&mut self, rule: &BoundRule) {
-        self.are_taken &= rule.traits.is_plain;
+        self.needs(rule.traits.plain);
+    }
+
+    /// That the next packet alike has so much in common with this one; more than it can have, for `None`.
+    #[inline]
+    pub(in crate::engine) fn needs(&mut self, plain: Option<Plainness>) {
+        match plain {
+            None => self.are_taken = false,
+            Some(Plainness::WithFlowMark) => self.needs_mark = true,
+            Some(Plainness::Fixed) => {}
+        }
     }
 
     /// A rule or a policy of this table counts it.
@@ -86,8 +104,9 @@ impl Notes {
     }
 
     /// Tracking found its flow, and nothing else is to be said of it.
-    pub(in crate::engine) fn is_known(&mut self) {
+    pub(in crate::engine) fn is_known(&mut self, flow: Option<&Arc<Flow>>) {
         if self.are_taken {
+            self.mark = flow.map_or(0, |flow| flow.lock().mark);
             self.before_tracking = Some(self.counted.len());
         }
     }

@@ -6,9 +6,9 @@ use super::super::counting::Tally;
 use super::super::observer::LastWord;
 use super::{AT_ONCE, Notes};
 use crate::base::InterfaceId;
-use crate::conntrack::{CtState, Direction, Flow};
+use crate::conntrack::{Flow, KnownWay};
 use crate::nat;
-use crate::packet::{Plain, PlainKey};
+use crate::packet::{ChecksumState, Plain, PlainEdit, PlainKey};
 
 /// Where packets that look alike go, and what counts them there.
 #[derive(Debug)]
@@ -18,20 +18,49 @@ pub(super) struct ShortWay {
     /// What was in force when it was found.
     pub(super) version: u64,
     pub(super) flow: Arc<Flow>,
-    pub(super) direction: Direction,
     /// What tracking called the packets, as rules saw it.
-    pub(super) state: CtState,
+    pub(super) known: KnownWay,
     pub(super) output: InterfaceId,
     pub(super) mtu: u32,
     pub(super) before_tracking: usize,
     /// In order.
     pub(super) counted: Vec<Tally>,
+    pub(super) edit: PlainEdit,
+    /// The same for packets of which a checksum is unfinished.
     pub(super) rewrites: nat::Rewrites,
     /// What had the last word in the filter table.
     pub(super) filter: Option<LastWord>,
 }
 
+/// A plain packet, and where packets that look like it are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Like<'p> {
+    pub(in crate::engine) plain: Plain<'p>,
+    pub(super) input: InterfaceId,
+    pub(super) hash: u64,
+}
+
+/// A packet that may go the way of this spot, by what tracking said of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Belongs {
+    pub(super) spot: Spot,
+    pub(super) checksum: ChecksumState,
+}
+
+/// Where a way lies, as long as none comes or goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    place: usize,
+    which: usize,
+}
+
 impl ShortWay {
+    /// Whether a packet like this, of so many bytes at once on the wire, goes it at all.
+    #[inline]
+    pub(super) fn takes(&self, ttl: u8, bytes: usize) -> bool {
+        ttl > 1 && bytes <= self.mtu as usize
+    }
+
     #[inline]
     pub(super) fn count_before_tracking(&self, bytes: usize) {
         for tally in &self.counted[..self.before_tracking] {
@@ -80,13 +109,11 @@ struct Place {
 }
 
 impl Place {
+    /// Which of the two is of this hash.
     #[inline]
-    fn find(&self, hash: u64) -> Option<&ShortWay> {
+    fn find(&self, hash: u64) -> Option<usize> {
         let at = usize::from(self.tags[0] != tag(hash));
-        if self.tags[at] != tag(hash) {
-            return None;
-        }
-        self.ways[at].as_deref()
+        (self.tags[at] == tag(hash)).then_some(at)
     }
 
     /// The way that was found before the last one is let go, or another of the same hash.
@@ -119,6 +146,8 @@ const FEWEST: usize = 64;
 const MOST: usize = 16_384;
 /// So many places are looked at by each packet that goes the long way after a change.
 const SWEPT: usize = 8;
+/// After so many ticks each place has been looked at.
+const ROUND: usize = 128;
 
 impl ShortWays {
     pub(in crate::engine) fn new(secret: u64) -> Self {
@@ -146,8 +175,28 @@ impl ShortWays {
 
     #[inline]
     pub(super) fn find(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<&ShortWay> {
-        let way = self.places.get(self.place(hash))?.find(hash)?;
-        (way.key == *key && way.input == input && way.version == version).then_some(way)
+        self.at(self.find_where(hash, (key, input), version)?)
+    }
+
+    /// The same, and where it lies.
+    #[inline]
+    fn find_where(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<Spot> {
+        let spot = self.spot(hash)?;
+        let way = self.at(spot)?;
+        (way.key == *key && way.input == input && way.version == version).then_some(spot)
+    }
+
+    /// Where a way of this hash lies, if there is one.
+    #[inline]
+    fn spot(&self, hash: u64) -> Option<Spot> {
+        let place = self.place(hash);
+        let which = self.places.get(place)?.find(hash)?;
+        Some(Spot { place, which })
+    }
+
+    #[inline]
+    pub(super) fn at(&self, spot: Spot) -> Option<&ShortWay> {
+        self.places.get(spot.place)?.ways.get(spot.which)?.as_deref()
     }
 
     /// Whether what is remembered may lie far from the processor.
@@ -156,13 +205,30 @@ impl ShortWays {
         self.places.len() > FEWEST
     }
 
-    /// Asks memory for what is remembered of these, under rules that ask for such bits of TCP's flags: the places first, then the ways with their flows,
-    /// each of all at once.
-    pub(super) fn look_ahead<'p>(&self, flags: u8, packets: impl Iterator<Item = &'p [u8]>) {
-        let ways = packets.filter_map(|bytes| {
-            let hash = self.hash(&Plain::read(bytes)?.key.with_flags(flags));
-            self.places.get(self.place(hash))?.find(hash)
-        });
+    /// A packet that came in, if it is a plain one, under rules that ask for such bits of TCP's flags.
+    #[inline]
+    pub(in crate::engine) fn read<'p>(&self, flags: u8, input: InterfaceId, bytes: &'p [u8]) -> Option<Like<'p>> {
+        let mut plain = Plain::read(bytes)?;
+        plain.key = plain.key.with_flags(flags);
+        let hash = self.hash(&plain.key);
+        Some(Like { plain, input, hash })
+    }
+
+    /// The way that a packet may go by what it looks like, and where it lies.
+    #[inline]
+    pub(super) fn way_of(&self, like: &Like<'_>, version: u64) -> Option<(Spot, &ShortWay)> {
+        let spot = self.find_where(like.hash, (&like.plain.key, like.input), version)?;
+        let way = self.at(spot)?;
+        let takes = way.takes(like.plain.ttl(), like.plain.len());
+        takes.then_some((spot, way))
+    }
+
+    /// Asks memory for what is remembered of these: the places first, then the ways with their flows, each of all at once.
+    pub(super) fn look_ahead(&self, packets: &[Option<Like<'_>>]) {
+        let ways = packets
+            .iter()
+            .flatten()
+            .filter_map(|like| self.at(self.spot(like.hash)?));
         let mut found = [None; AT_ONCE];
         for (place, way) in found.iter_mut().zip(ways) {
             *place = Some(way);
@@ -206,14 +272,28 @@ impl ShortWays {
     #[cold]
     fn sweep(&mut self) {
         for _ in 0..SWEPT.min(self.unswept) {
-            self.turn = (self.turn + 1) % self.places.len();
-            for way in &mut self.places[self.turn].ways {
-                if way.as_ref().is_some_and(|way| way.version != self.version) {
-                    *way = None;
-                }
-            }
-            self.unswept -= 1;
+            let version = self.version;
+            self.let_go(|way| way.version != version);
         }
+    }
+
+    /// The same of ways whose flow is gone, which nobody says when it goes: a part of all places, whenever time does its work.
+    pub(in crate::engine) fn tidy(&mut self) {
+        let version = self.version;
+        for _ in 0..self.places.len().div_ceil(ROUND) {
+            self.let_go(|way| way.version != version || way.flow.is_gone());
+        }
+    }
+
+    /// The next place has no such way any more.
+    fn let_go(&mut self, is_void: impl Fn(&ShortWay) -> bool) {
+        self.turn = (self.turn + 1) % self.places.len();
+        for way in &mut self.places[self.turn].ways {
+            if way.as_deref().is_some_and(&is_void) {
+                *way = None;
+            }
+        }
+        self.unswept = self.unswept.saturating_sub(1);
     }
 
     pub(super) fn forget(&mut self, hash: u64) {

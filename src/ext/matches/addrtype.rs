@@ -13,7 +13,7 @@ use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::{begun, write_words};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::net::AddressKind;
-use crate::rule::{Context, Effect, Hook, Match, Matched, Refusal, Scope};
+use crate::rule::{Context, Effect, HangsOn, Hook, Match, Matched, Refusal, Scope};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "addrtype",
@@ -180,7 +180,7 @@ impl Match for Addrtype {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE
+        Effect::PURE.hanging_on(HangsOn::Plain)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

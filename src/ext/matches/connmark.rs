@@ -10,7 +10,7 @@ use crate::ext::drawn::{Drawn, MARKS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Effect, Match, Matched, StateUse};
+use crate::rule::{Context, Effect, HangsOn, Match, Matched, StateUse};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "connmark",
@@ -53,7 +53,10 @@ impl Match for Connmark {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.with_state(StateUse::Reads).of_its_flow()
+        Effect::PURE
+            .with_state(StateUse::Reads)
+            .of_its_flow()
+            .hanging_on(HangsOn::FlowMark)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

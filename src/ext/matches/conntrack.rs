@@ -13,7 +13,7 @@ use crate::ext::option::{Asked, Given, HostMask, IntegerRange, Opt, Read, UsageE
 use crate::ext::states::{StatusBits, since, state_words, status_words, subject, write_states};
 use crate::ext::wording::{Ends, Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
-use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched, StateUse};
+use crate::rule::{Condition, Context, Effect, Field, HangsOn, Lowered, Match, Matched, StateUse};
 
 mod flow;
 mod samples;
@@ -411,7 +411,7 @@ impl Match for Conntrack {
         if self.status.is_some() || self.expire.is_some() {
             Effect::PURE.with_state(StateUse::Reads).of_its_flow()
         } else {
-            Effect::PURE
+            Effect::PURE.hanging_on(HangsOn::Plain)
         }
     }
 

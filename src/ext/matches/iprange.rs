@@ -13,7 +13,7 @@ use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::packet::{End, Packet};
-use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
+use crate::rule::{Condition, Context, Effect, Field, HangsOn, Lowered, Match, Matched};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "iprange",
@@ -178,7 +178,7 @@ impl Match for Iprange {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE
+        Effect::PURE.hanging_on(HangsOn::Plain)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

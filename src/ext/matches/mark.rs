@@ -11,7 +11,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
-use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
+use crate::rule::{Condition, Context, Effect, Field, HangsOn, Lowered, Match, Matched};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "mark",
@@ -55,7 +55,7 @@ impl Match for Mark {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE
+        Effect::PURE.hanging_on(HangsOn::Plain)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -11,7 +11,9 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::samples::{DATAGRAM, Samples, passes, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
-use crate::rule::{Changes, Effect, Errno, Refusal, Scope, StateUse, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{
+    Changes, Effect, Errno, HangsOn, Refusal, Scope, StateUse, Table, Target, TargetContext, TargetVerdict,
+};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "CONNMARK",
@@ -186,13 +188,11 @@ impl Target for Connmark {
     }
 
     fn effect(&self) -> Effect {
-        match self.operation {
-            Operation::Set | Operation::Save => Effect::PURE.with_state(StateUse::Writes).of_its_flow(),
-            Operation::Restore => Effect::PURE
-                .with_state(StateUse::Reads)
-                .of_its_flow()
-                .changing(Changes::MARK),
-        }
+        let effect = match self.operation {
+            Operation::Set | Operation::Save => Effect::PURE.with_state(StateUse::Writes),
+            Operation::Restore => Effect::PURE.with_state(StateUse::Reads).changing(Changes::MARK),
+        };
+        effect.of_its_flow().hanging_on(HangsOn::FlowMark)
     }
 
     fn save(&self, out: &mut String) {

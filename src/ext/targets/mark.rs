@@ -9,7 +9,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, UsageError};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
-use crate::rule::{Changes, Effect, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Changes, Effect, HangsOn, Table, Target, TargetContext, TargetVerdict};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "MARK",
@@ -52,7 +52,7 @@ impl Target for Mark {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.changing(Changes::MARK)
+        Effect::PURE.changing(Changes::MARK).hanging_on(HangsOn::Plain)
     }
 
     fn save(&self, out: &mut String) {

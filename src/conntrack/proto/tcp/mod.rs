@@ -27,10 +27,10 @@ use crate::wire::tcp::is_after;
 use super::key::{Key, Ports, QuotedChecksum};
 use super::samples::{flow, invalid};
 use super::tool::{self, Asked, option};
-use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
+use super::{Accepted, ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
 use crate::base::{Time, protocol};
 use crate::conntrack::{Direction, SequenceAdjustment, TrackContext, Tuple};
-use crate::packet::Packet;
+use crate::packet::{Packet, Plain};
 use crate::wire::tcp::MIN_HEADER;
 use reset::Reset;
 use state::Step;
@@ -152,6 +152,35 @@ impl Tracker for TcpTrack {
             self.close();
         }
         outcome
+    }
+
+    /// Data and acknowledgements of a connection that stands, within the windows: most segments.
+    #[inline]
+    fn goes_on(
+        &mut self,
+        cx: &TrackContext<'_>,
+        known: &Known<'_>,
+        direction: Direction,
+        (packet, checksum): (&Plain<'_>, &mut ChecksumCheck),
+    ) -> Option<Accepted> {
+        let settings = &cx.settings.protocols.tcp;
+        let stands = self.state == TcpState::Established && !self.last.challenged;
+        if !stands || !settings.window_tracking || known.sequence.is_some() {
+            return None;
+        }
+        let segment = header_is_valid(packet.transport()).ok()?;
+        if segment.kind() != Kind::Ack {
+            return None;
+        }
+        checksum.verify::<InvalidReason>(|| packet.transport_is_right()).ok()?;
+        if !self.stays_inside(direction, &segment) {
+            return None;
+        }
+        self.settle(direction, &segment, TcpState::Established);
+        Some(Accepted {
+            timeout: self.timeout(settings, false, known.seen_reply),
+            became_assured: known.seen_reply && !known.assured,
+        })
     }
 
     fn made(_settings: &crate::conntrack::Settings, _now: Time) -> Option<Self> {
@@ -420,6 +449,7 @@ impl TcpTrack {
     }
 
     /// The connection is what `next` says, after `segment`.
+    #[inline]
     fn settle(&mut self, direction: Direction, segment: &Segment<'_>, next: TcpState) {
         let kind = segment.kind();
         self.last.kind = Some(kind);
@@ -430,6 +460,7 @@ impl TcpTrack {
         self.state = next;
     }
 
+    #[inline]
     fn timeout(&self, settings: &Settings, reset: bool, seen_reply: bool) -> Duration {
         let timeout = self.timeout_of_traffic(settings, reset);
         if self.state == TcpState::Established && !seen_reply {
@@ -441,6 +472,7 @@ impl TcpTrack {
     }
 
     /// Each limit is asked only where it would shorten the timeout, and the first that does wins.
+    #[inline]
     fn timeout_of_traffic(&self, settings: &Settings, reset: bool) -> Duration {
         let timeout = settings.timeout_of(self.state);
         let unacknowledged = self.sides.iter().any(|side| side.flags.has(SideFlags::UNACKNOWLEDGED));

@@ -33,6 +33,7 @@ pub(super) struct SynOptions {
 /// Checks what can be told from the segment alone. `transport` is everything after the IP header, of the IP header's length.
 ///
 /// The checksum is the caller's: the kernel verifies it only in PREROUTING and only where `nf_conntrack_checksum` is set.
+#[inline]
 pub(crate) fn header_is_valid(transport: &[u8]) -> Result<Segment<'_>, InvalidReason> {
     let have = transport.len();
     if have < MIN_HEADER {
@@ -52,11 +53,13 @@ pub(crate) fn header_is_valid(transport: &[u8]) -> Result<Segment<'_>, InvalidRe
 }
 
 impl Segment<'_> {
+    #[inline]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
     /// The sequence number after the last one that this segment occupies; SYN and FIN occupy one each.
+    #[inline]
     pub(super) fn end(&self) -> u32 {
         let occupied = u32::from(self.header.has(flags::SYN)) + u32::from(self.header.has(flags::FIN));
         self.header
@@ -97,6 +100,7 @@ impl Segment<'_> {
 
 impl Kind {
     /// Of all 64 combinations of the six classic flags the kernel takes nine, whatever PSH, ECE and CWR are.
+    #[inline]
     fn of(bits: u8) -> Option<Self> {
         use flags::{ACK, CWR, ECE, FIN, PSH, RST, SYN, URG};
         const SYN_ACK: u8 = SYN | ACK;

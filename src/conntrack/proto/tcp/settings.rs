@@ -72,6 +72,7 @@ impl Settings {
         self.hurries_without_window = false;
     }
 
+    #[inline]
     pub(super) fn timeout_of(&self, state: TcpState) -> Duration {
         match state {
             TcpState::None | TcpState::SynSent => self.timeout_syn_sent,

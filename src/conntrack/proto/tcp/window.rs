@@ -40,10 +40,12 @@ impl SideFlags {
     /// `max_acknowledgement` is known.
     pub(super) const ACKNOWLEDGED: Self = Self(0x20);
 
+    #[inline]
     pub(super) fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
+    #[inline]
     pub(super) fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -53,6 +55,7 @@ impl SideFlags {
         Self(self.0 & kept.0)
     }
 
+    #[inline]
     pub(super) fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
     }
@@ -180,7 +183,26 @@ impl TcpTrack {
         Fit::Inside
     }
 
+    /// The same of an acknowledgement, perhaps with data, of a connection that stands and whose numbers nobody shifts. False, and nothing is changed,
+    /// where it does not fit, or its side is still to be learnt.
+    #[inline]
+    pub(super) fn stays_inside(&mut self, direction: Direction, segment: &Segment<'_>) -> bool {
+        let [original, reply] = &mut self.sides;
+        let (sender, receiver) = match direction {
+            Direction::Original => (original, reply),
+            Direction::Reply => (reply, original),
+        };
+        let numbers = Numbers::of(segment, receiver);
+        if sender.max_window == 0 || numbers.fit(sender, receiver) != Fit::Inside {
+            return false;
+        }
+        numbers.move_windows(sender, receiver, false, true);
+        self.count_repeated(direction, &numbers);
+        true
+    }
+
     /// How often the same acknowledgement came in a row.
+    #[inline]
     fn count_repeated(&mut self, direction: Direction, numbers: &Numbers) {
         let last = &mut self.last;
         let same = last.direction == direction
