@@ -24,7 +24,7 @@ pub enum NoSegments {
     Transport,
     /// Nothing says where its checksum is to be summed.
     Checksum,
-    /// More segments with so little data than any host sends.
+    /// More segments with so little data, or more datagrams, than any host sends.
     TooSmall,
 }
 
@@ -53,8 +53,7 @@ impl Packet {
             self.checksum = offload.checksum;
             return Ok(());
         }
-        let headers = segment_headers(&self.bytes, &self.layout());
-        let checked = offload.checked(headers, self.bytes.len())?;
+        let checked = offload.checked(&self.bytes, &self.layout())?;
         self.checksum = checked.checksum;
         self.segment_size = checked.segment_size;
         self.ecn = checked.ecn;
@@ -111,17 +110,19 @@ impl Packet {
 }
 
 impl Offload {
-    /// The same, where it can be true of a packet with headers of this length before its data.
-    fn checked(self, headers: Option<usize>, length: usize) -> Result<Self, NoSegments> {
+    /// The same, where it can be true of this packet.
+    fn checked(self, bytes: &[u8], layout: &Layout) -> Result<Self, NoSegments> {
         if self.segment_size == 0 {
             return Ok(self);
         }
-        let headers = headers.ok_or(NoSegments::Transport)?;
+        let headers = segment_headers(bytes, layout).ok_or(NoSegments::Transport)?;
         if self.checksum != ChecksumState::Partial {
             return Err(NoSegments::Checksum);
         }
-        let (size, data) = (usize::from(self.segment_size), length - headers);
-        if size < SMALLEST_SEGMENT && data > size * MOST_SMALL_SEGMENTS {
+        let (size, data) = (usize::from(self.segment_size), bytes.len() - headers);
+        // Seen: the kernel takes no more datagrams at once, of whatever size.
+        let has_bound = size < SMALLEST_SEGMENT || layout.protocol == protocol::UDP;
+        if has_bound && data > size * MOST_SMALL_SEGMENTS {
             return Err(NoSegments::TooSmall);
         }
         // Seen: what fits into one segment is no more than that.
@@ -142,7 +143,7 @@ impl Offload {
         if layout.total != bytes.len() {
             return Err(NoSegments::Transport);
         }
-        self.checked(segment_headers(bytes, &layout), bytes.len())
+        self.checked(bytes, &layout)
     }
 }
 

@@ -92,14 +92,16 @@ fn what_contradicts_the_packet_is_refused() {
 
 /// As `UDP_SEGMENT` lets a program have them.
 #[test]
-fn many_datagrams_of_a_byte_are_taken() {
+fn so_many_datagrams_are_taken_and_no_more() {
     for (size, data, is_taken) in [
         (1, 2, true),
         (1, 128, true),
         (7, 896, true),
         (1, 129, false),
         (7, 897, false),
-        (8, 897, true),
+        (8, 1024, true),
+        (8, 1025, false),
+        (100, 12_801, false),
     ] {
         let mut packet = udp((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &vec![7; data]).into_bytes();
         let expected = match is_taken {
