@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use super::instrument::compare::{Agreement, Disagreement};
 use super::instrument::freedom::FREEDOMS;
 use super::instrument::generate::{Shape, noted};
-use super::instrument::place::{beside_a_kernel_on, prepare};
+use super::instrument::place::{Wiring, beside_a_kernel, prepare};
 use super::instrument::side::Depth;
 use super::instrument::strategy::{Shrinking, judge, runner, smallest};
 use super::instrument::tally::Tally;
@@ -37,6 +37,9 @@ struct Arguments {
     /// How many workers carry packets on nflab's side
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     workers: u8,
+    /// Packets come as cards with offload hand them over: with checksums that are only begun, or standing for many
+    #[arg(long)]
+    offload: bool,
     /// Where the smallest scenario that differs is written
     #[arg(long, default_value = "twin-difference.nflab")]
     keep: std::path::PathBuf,
@@ -70,7 +73,11 @@ pub(crate) fn main() {
         eprintln!("twin-soak: there is no kernel to ask: {why}");
         exit(3);
     }
-    let (jobs, workers) = (arguments.jobs.max(1), usize::from(arguments.workers));
+    let jobs = arguments.jobs.max(1);
+    let wiring = Wiring {
+        workers: arguments.workers.into(),
+        offload: arguments.offload,
+    };
     let soak = Mutex::new(Soak {
         source: runner(arguments.seed, 1),
         arguments,
@@ -81,7 +88,7 @@ pub(crate) fn main() {
     });
     std::thread::scope(|scope| {
         for _ in 0..jobs {
-            scope.spawn(|| job(&soak, workers));
+            scope.spawn(|| job(&soak, wiring));
         }
     });
     let Ok(soak) = soak.into_inner() else { exit(1) };
@@ -103,13 +110,13 @@ pub(crate) fn main() {
     println!("\nno difference, seed {}", soak.arguments.seed);
 }
 
-fn job(soak: &Mutex<Soak>, workers: usize) {
+fn job(soak: &Mutex<Soak>, wiring: Wiring) {
     loop {
         let next = soak.lock().ok().and_then(|mut soak| soak.next());
         let Some((seed, shape, depth)) = next else { return };
         let (scenario, notes) = noted(seed, shape);
         let tree = Shrinking::new(scenario);
-        let outcome = beside_a_kernel_on(workers, &tree.current(), depth);
+        let outcome = beside_a_kernel(wiring, &tree.current(), depth);
         let Ok(mut soak) = soak.lock() else { return };
         match outcome {
             _ if soak.over => return,
@@ -128,7 +135,7 @@ fn job(soak: &Mutex<Soak>, workers: usize) {
                 soak.sums.print(soak.began.elapsed());
                 let keep = soak.arguments.keep.clone();
                 drop(soak);
-                shrink(tree, workers, &why, &keep);
+                shrink(tree, wiring, &why, &keep);
                 exit(1)
             }
         }
@@ -192,21 +199,19 @@ impl Sums {
 const AGAIN: usize = 20;
 
 /// Looks for the smallest scenario that differs, and keeps it.
-fn shrink(tree: Shrinking, workers: usize, why: &Disagreement, keep: &std::path::Path) {
+fn shrink(tree: Shrinking, wiring: Wiring, why: &Disagreement, keep: &std::path::Path) {
     println!(
         "1 difference, in {}; looking for the smallest scenario that shows it\n{why}",
         tree.current().name
     );
     let whole = tree.current();
     let shown = (0..AGAIN)
-        .filter(|_| beside_a_kernel_on(workers, &whole, Depth::Texts).is_err())
+        .filter(|_| beside_a_kernel(wiring, &whole, Depth::Texts).is_err())
         .count();
     println!("it shows in {shown} of {AGAIN} runs");
     let smallest = match shown {
         0 => Ok(true),
-        _ => runner(0, 1).run_one(tree, |scenario| {
-            judge(beside_a_kernel_on(workers, &scenario, Depth::Texts))
-        }),
+        _ => runner(0, 1).run_one(tree, |scenario| judge(beside_a_kernel(wiring, &scenario, Depth::Texts))),
     };
     let scenario = match smallest.map_err(self::smallest) {
         Err((why, Some(scenario))) => {

@@ -9,7 +9,7 @@ use super::instrument::compare::{Agreement, Disagreement, compare};
 use super::instrument::generate;
 use super::instrument::kernel::{Kernel, version};
 use super::instrument::ours::{Clock, Ours};
-use super::instrument::place::{beside_a_kernel, beside_a_kernel_on, prepare};
+use super::instrument::place::{Wiring, beside_a_kernel, prepare};
 use super::instrument::record::{Record, Recorder};
 use super::instrument::scenario::{Event, Scenario};
 use super::instrument::side::Depth;
@@ -23,11 +23,15 @@ struct Case {
     scenario: Scenario,
     /// How often the kernel is asked before a difference is one.
     tries: u32,
+    offload: bool,
 }
 
 /// In a case that shows what the kernel does within a jiffy, or within seconds: on a busy machine they may be over in between, and it is asked up to
 /// three times.
 const AGAINST_THE_CLOCK: &str = "# Against the clock.\n";
+
+/// In a case whose packets come as cards with offload hand them over.
+const WITH_OFFLOAD: &str = "# With offload.\n";
 
 /// Scenarios at random.
 struct Batch {
@@ -36,7 +40,7 @@ struct Batch {
     /// Nothing: a fresh one.
     seed: Option<u64>,
     count: u32,
-    workers: usize,
+    wiring: Wiring,
 }
 
 const BATCHES: &[Batch] = &[
@@ -45,58 +49,81 @@ const BATCHES: &[Batch] = &[
         shape: generate::Shape::PLAIN,
         seed: Some(2),
         count: 60,
-        workers: 1,
+        wiring: Wiring::PLAIN,
     },
     Batch {
         name: "random_hostility_of_a_fixed_seed",
         shape: generate::Shape::HOSTILE,
         seed: Some(2),
         count: 60,
-        workers: 1,
+        wiring: Wiring::PLAIN,
     },
     Batch {
         name: "random_moves_of_a_fixed_seed",
         shape: generate::Shape::MOVING,
         seed: Some(2),
         count: 40,
-        workers: 1,
+        wiring: Wiring::PLAIN,
     },
     Batch {
         name: "random_moves_of_a_fresh_seed",
         shape: generate::Shape::MOVING,
         seed: None,
         count: 40,
-        workers: 1,
+        wiring: Wiring::PLAIN,
     },
     Batch {
         name: "random_conversations_of_a_fresh_seed",
         shape: generate::Shape::PLAIN,
         seed: None,
         count: 60,
-        workers: 1,
+        wiring: Wiring::PLAIN,
     },
     Batch {
         name: "random_hostility_of_a_fresh_seed",
         shape: generate::Shape::HOSTILE,
         seed: None,
         count: 60,
-        workers: 1,
+        wiring: Wiring::PLAIN,
     },
     Batch {
         name: "random_conversations_on_two_workers",
         shape: generate::Shape::PLAIN,
         seed: Some(3),
         count: 40,
-        workers: 2,
+        wiring: TWO_WORKERS,
     },
     Batch {
         name: "random_conversations_on_two_workers_of_a_fresh_seed",
         shape: generate::Shape::PLAIN,
         seed: None,
         count: 20,
-        workers: 2,
+        wiring: TWO_WORKERS,
+    },
+    Batch {
+        name: "random_conversations_with_offload",
+        shape: generate::Shape::PLAIN,
+        seed: Some(4),
+        count: 20,
+        wiring: OFFLOAD,
+    },
+    Batch {
+        name: "random_hostility_with_offload_of_a_fresh_seed",
+        shape: generate::Shape::HOSTILE,
+        seed: None,
+        count: 20,
+        wiring: OFFLOAD,
     },
 ];
+
+const TWO_WORKERS: Wiring = Wiring {
+    workers: 2,
+    ..Wiring::PLAIN
+};
+const OFFLOAD: Wiring = Wiring {
+    offload: true,
+    ..Wiring::PLAIN
+};
 
 const SAMPLES: &str = "packets_of_the_extensions_specs";
 
@@ -152,14 +179,14 @@ fn live(cases: Vec<Case>, with_samples: bool, batches: &[&Batch]) -> usize {
         failed += report(&name, outcome);
     }
     if with_samples {
-        let asked = |sample: &samples::Sample| whole(beside_a_kernel(&sample.scenario()?, Depth::Texts));
+        let asked = |sample: &samples::Sample| whole(beside_a_kernel(Wiring::PLAIN, &sample.scenario()?, Depth::Texts));
         failed += report(SAMPLES, std::thread::spawn(move || of_samples(asked)).join());
     }
     for batch in batches {
-        let (name, shape, workers) = (batch.name, batch.shape, batch.workers);
+        let (name, shape, wiring) = (batch.name, batch.shape, batch.wiring);
         let (count, seed) = (count(batch), seed(batch));
         let began = Instant::now();
-        let outcome = std::thread::spawn(move || random(shape, workers, seed, count)).join();
+        let outcome = std::thread::spawn(move || random(shape, wiring, seed, count)).join();
         let outcome = outcome.map(|done| done.map_err(|why| format!("seed {seed}: {why}")));
         println!(
             "test {name} ... seed {seed}, {count} scenarios, {:.1?}",
@@ -224,16 +251,16 @@ fn recorded(cases: &[Case], with_samples: bool, batches: &[&Batch], why: &str) -
 impl Case {
     fn run(&self, record: bool) -> Result<(), String> {
         if record {
-            let mut kernel = Kernel::new()?;
+            let mut kernel = Kernel::new(self.offload)?;
             let title = format!("What the kernel answers to {}.nflab: {}", self.name, version());
             let mut recorder = Recorder::new(&mut kernel, &title);
-            let mut own = Ours::new(Clock::real())?;
+            let mut own = Ours::new(Clock::real())?.wired(self.wiring(1));
             whole(compare(&self.scenario, &mut recorder, &mut own, Depth::Sums))?;
             let text = recorder.text();
             return std::fs::write(self.record(), text).map_err(|error| error.to_string());
         }
         self.against_record()?;
-        let asked = || whole(beside_a_kernel(&self.scenario, Depth::Texts));
+        let asked = || whole(beside_a_kernel(self.wiring(1), &self.scenario, Depth::Texts));
         let mut outcome = asked();
         for _ in 1..self.tries {
             if outcome.is_ok() {
@@ -242,6 +269,13 @@ impl Case {
             outcome = asked();
         }
         outcome
+    }
+
+    fn wiring(&self, workers: usize) -> Wiring {
+        Wiring {
+            workers,
+            offload: self.offload,
+        }
     }
 
     fn record(&self) -> PathBuf {
@@ -259,7 +293,7 @@ impl Case {
         })?;
         for workers in [1, 2] {
             let mut record = Record::read(&text).map_err(|why| format!("{}: {why}", path.display()))?;
-            let mut own = Ours::new(Clock::Virtual)?.on_workers(workers);
+            let mut own = Ours::new(Clock::Virtual)?.wired(self.wiring(workers));
             let outcome = compare(&self.scenario, &mut record, &mut own, Depth::Sums);
             whole(outcome).map_err(|why| format!("against the record, workers {workers}: {why}"))?;
         }
@@ -287,13 +321,20 @@ fn kept() -> Vec<Case> {
         .map(|path| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-            let read = text.and_then(|text| Ok((text.contains(AGAINST_THE_CLOCK), Scenario::from_text(&name, &text)?)));
+            let read = text.and_then(|text| {
+                let scenario = Scenario::from_text(&name, &text)?;
+                Ok((
+                    [AGAINST_THE_CLOCK, WITH_OFFLOAD].map(|mark| text.contains(mark)),
+                    scenario,
+                ))
+            });
             match read {
-                Ok((is_timed, scenario)) => Case {
+                Ok(([is_timed, offload], scenario)) => Case {
                     name,
                     path,
                     scenario,
                     tries: if is_timed { 3 } else { 1 },
+                    offload,
                 },
                 Err(why) => {
                     println!("{}: {why}", path.display());
@@ -306,10 +347,10 @@ fn kept() -> Vec<Case> {
     cases
 }
 
-fn random(shape: generate::Shape, workers: usize, seed: u64, count: u32) -> Result<(), String> {
+fn random(shape: generate::Shape, wiring: Wiring, seed: u64, count: u32) -> Result<(), String> {
     let strategy = Scenarios(move |seed| generate::scenario(seed, shape));
     let outcome = runner(seed, count).run(&strategy, |scenario| {
-        judge(beside_a_kernel_on(workers, &scenario, Depth::Texts))
+        judge(beside_a_kernel(wiring, &scenario, Depth::Texts))
     });
     outcome.map_err(|error| match smallest(error) {
         (why, None) => why,

@@ -61,7 +61,7 @@ pub(crate) fn compare(
     own: &mut Ours,
     depth: Depth,
 ) -> Result<Agreement, Disagreement> {
-    let mut drawn = Drawn::new(scenario);
+    let mut drawn = Drawn::new(scenario).with_offload(own.offload());
     let mut agreement = Agreement::default();
     // How long the two sides were apart at worst: a busy machine may halt between them.
     let mut apart_by = Duration::ZERO;

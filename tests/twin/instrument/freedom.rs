@@ -47,6 +47,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "the kernel's is the sum of the pseudo header, as far as it got; nflab's is whole",
     },
     Freedom {
+        what: "with offload, whether a checksum of TCP that comes to nothing is written as zeros or as ones",
+        why: "who sums up in the first place writes zeros, and who finishes ones; what left is finished by the twin where its device would",
+        held: "that it is right",
+    },
+    Freedom {
         what: "a second in the time that a flow or an expectation has left, or has lived (delta-time=)",
         why: "the two sides are asked one after the other, and the kernel counts in jiffies",
         held: "the difference is at most one second, and as many more as the machine halted between them; what has no more left may be over on \
@@ -80,8 +85,9 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
                drops them, and only counters tell, the scenario runs again, and what shows three times is a difference",
     },
     Freedom {
-        what: "the checksum of a datagram in an ICMP error of the router's own, where rules draw ports",
-        why: "of what a helper wrote over it is unfinished, and of the port that INPUT gave; the quoted port is the sender's again",
+        what: "the checksum of a datagram in an ICMP error of the router's own, where rules draw ports; with offload of a datagram or a segment in any error",
+        why: "of what a helper wrote over it is unfinished, and of the port that INPUT gave; the quoted port is the sender's again. An unfinished one that \
+              is quoted follows a drawn port that was never in it",
         held: "everything else in the packet, and that the error's own checksum follows",
     },
     Freedom {
@@ -212,6 +218,8 @@ pub(crate) struct Drawn {
     ranges: Vec<RangeInclusive<u16>>,
     /// A rule asks for random ports, so that even the wanted one may be drawn.
     any: bool,
+    /// Checksums are unfinished.
+    offload: bool,
 }
 
 /// Protocol, and the other end.
@@ -250,6 +258,11 @@ impl Drawn {
             }
         }
         drawn
+    }
+
+    /// For packets whose checksums may be unfinished.
+    pub(crate) fn with_offload(self, offload: bool) -> Self {
+        Self { offload, ..self }
     }
 
     /// Every number of a rule that could be a port, and all within a narrow range.
@@ -319,8 +332,9 @@ impl Drawn {
         }
         if is_local {
             unfinish(&mut mine, theirs);
-        } else if self.any || !self.few.is_empty() {
-            forget_a_quoted_sum(&mut mine, theirs);
+        } else if self.any || !self.few.is_empty() || self.offload {
+            let protocols: &[u8] = if self.offload { &[6, 17] } else { &[17] };
+            forget_a_quoted_sum(&mut mine, theirs, protocols);
         }
         match mine == theirs {
             true => Likeness::Same,
@@ -409,17 +423,17 @@ const NARROW: u16 = 256;
 /// And from one of so many they meet now and then.
 const FEW: u16 = 4096;
 
-/// Where the packet that an ICMP error quotes begins, if its header is whole.
-fn quoted_datagram(bytes: &[u8]) -> Option<(usize, usize)> {
-    let at = quoted(bytes).filter(|at| bytes[at + 9] == 17)?;
-    let checksum = header(bytes, at)? + 6;
+/// Where the packet of one of these protocols begins that an ICMP error quotes, and where its checksum stands, if that is there.
+fn quoted_sum(bytes: &[u8], protocols: &[u8]) -> Option<(usize, usize)> {
+    let at = quoted(bytes).filter(|at| protocols.contains(&bytes[at + 9]))?;
+    let checksum = header(bytes, at)? + if bytes[at + 9] == 6 { 16 } else { 6 };
     (checksum + 2 <= bytes.len()).then_some((at, checksum))
 }
 
 /// The checksum that an error quotes of a datagram may be one of a port that is not in the packet any more.
-fn forget_a_quoted_sum(mine: &mut [u8], theirs: &[u8]) {
-    if let Some((at, checksum)) = quoted_datagram(mine)
-        && quoted_datagram(theirs) == Some((at, checksum))
+fn forget_a_quoted_sum(mine: &mut [u8], theirs: &[u8], protocols: &[u8]) {
+    if let Some((at, checksum)) = quoted_sum(mine, protocols)
+        && quoted_sum(theirs, protocols) == Some((at, checksum))
     {
         set(mine, checksum, word(theirs, checksum), None, Some(at - 6));
     }
@@ -499,27 +513,38 @@ fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut 
 
 /// Where the kernel's checksum is just the sum of the pseudo header, and ours is right, ours becomes that.
 fn unfinish(mine: &mut [u8], theirs: &[u8]) {
-    let Some(header) = header(mine, 0) else { return };
-    let at = header
-        + match mine[9] {
-            6 => 16,
-            17 | 136 => 6,
-            _ => return,
-        };
-    if mine.len() < at + 2 {
+    let Some((header, at)) = header(mine, 0).zip(checksum_place(mine)) else {
         return;
-    }
-    let mut pseudo = vec![0, mine[9]];
-    pseudo.extend(&mine[12..20]);
-    pseudo.extend(((mine.len() - header) as u16).to_be_bytes());
+    };
+    let pseudo = pseudo_header(mine);
     let partial = sum(&pseudo);
     if word(theirs, at) == partial && sum(&[&pseudo, &mine[header..]].concat()) == 0xffff {
         mine[at..at + 2].copy_from_slice(&partial.to_be_bytes());
     }
 }
 
+/// Where the checksum of a transport that sums a pseudo-header stands, if it is in the packet.
+pub(crate) fn checksum_place(bytes: &[u8]) -> Option<usize> {
+    let at = header(bytes, 0)?
+        + match bytes[9] {
+            6 => 16,
+            17 | 136 => 6,
+            _ => return None,
+        };
+    (bytes.len() >= at + 2).then_some(at)
+}
+
+/// What is summed before the transport header of a whole packet.
+pub(crate) fn pseudo_header(bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.len() - usize::from(bytes[0] & 15) * 4;
+    let mut pseudo = vec![0, bytes[9]];
+    pseudo.extend(&bytes[12..20]);
+    pseudo.extend((length as u16).to_be_bytes());
+    pseudo
+}
+
 /// The ones' complement sum (RFC 1071).
-fn sum(bytes: &[u8]) -> u16 {
+pub(crate) fn sum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks(2)
         .map(|pair| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)])));

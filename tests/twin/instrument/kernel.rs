@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use nflab::base::{AddressMask, Family};
 use nflab::device::syscall::{Namespaces, unshare};
-use nflab::device::{Device, TunDevice};
+use nflab::device::{Device, LARGEST_PACKET, Offloads, Received, TunDevice};
 use nflab::live::netlink::{LinkIndex, Netlink};
-use nflab::packet::Credentials;
+use nflab::packet::{Credentials, Offload};
 use rustix::event::{Timespec, epoll};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::offload::{as_it_left, handed_over};
 use super::queue::Listener;
 use super::scenario::{Event, QueueWord};
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
@@ -38,6 +39,8 @@ pub(crate) struct Kernel {
     queues: BTreeMap<u16, Listener>,
     epoll: OwnedFd,
     buffer: Vec<u8>,
+    /// Devices have offload, and packets come as cards with offload hand them over.
+    offload: bool,
 }
 
 /// A device, by the number that it keeps whatever it is called.
@@ -86,7 +89,7 @@ pub(crate) fn version() -> String {
 
 impl Kernel {
     /// In a new namespace, which this thread is in from now on.
-    pub(crate) fn new() -> Result<Self, String> {
+    pub(crate) fn new(offload: bool) -> Result<Self, String> {
         let io = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
         unshare(Namespaces::Network).map_err(io("unshare"))?;
         // No word of its own, such as a router solicitation, may come between.
@@ -126,7 +129,8 @@ impl Kernel {
             sockets: Vec::new(),
             queues: BTreeMap::new(),
             epoll,
-            buffer: vec![0; 65_536],
+            buffer: Vec::new(),
+            offload,
         };
         kernel.interface("lan", &[(IpAddr::from([10, 0, 0, 1]), 24)])?;
         kernel.interface("wan", &[(IpAddr::from([192, 0, 2, 1]), 24)])?;
@@ -141,7 +145,7 @@ impl Kernel {
             None => {
                 let device = match name {
                     "lo" => None,
-                    name => Some(TunDevice::open(name).map_err(|error| error.to_string())?),
+                    name => Some(self.device(name)?),
                 };
                 let index = self.netlink.index(name).map_err(|error| error.to_string())?;
                 let index = index.ok_or("a new device has no index")?;
@@ -166,6 +170,21 @@ impl Kernel {
             link.subnets.extend(AddressMask::prefix(*address, *length));
         }
         Ok(())
+    }
+
+    fn device(&self, name: &str) -> Result<TunDevice, String> {
+        let opened = match self.offload {
+            true => TunDevice::open_with_offload(name),
+            false => TunDevice::open(name),
+        };
+        let device = opened.map_err(|error| error.to_string())?;
+        let Offloads {
+            checksum, tcp4, udp, ..
+        } = device.offloads();
+        match !self.offload || checksum && tcp4 && udp {
+            true => Ok(device),
+            false => Err("this kernel's TUN has no offload of TCP and UDP, which Linux 6.2 brought".to_owned()),
+        }
     }
 
     /// What `ip` did to the links: new names, and devices that are gone. One that is gone would be ready for ever, with nothing to read.
@@ -204,7 +223,13 @@ impl Kernel {
         let held = self.devices.iter_mut().flatten().find(|held| held.index == index);
         let held = held.ok_or_else(|| format!("interface {interface} is no device"))?;
         // Refused where the first byte is of no IP version, or the link is down: then nothing arrived, and nothing comes of it.
-        let _ = held.device.send(bytes);
+        let _ = match self.offload {
+            true => {
+                let (bytes, left_to_do) = handed_over(bytes);
+                held.device.send_with(&bytes, left_to_do)
+            }
+            false => held.device.send(bytes),
+        };
         Ok(())
     }
 
@@ -231,30 +256,38 @@ impl Kernel {
                 let token = event.data.u64();
                 if token & LOCAL != 0 {
                     let socket = &self.delivered[(token & !LOCAL) as usize];
+                    self.buffer.resize(LARGEST_PACKET, 0);
                     if let Ok((_, length)) = rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
-                        local.push(("local".to_owned(), self.buffer[..length].to_vec()));
+                        local.push(self.buffer[..length].to_vec());
                     }
                 } else {
                     let Some(held) = &mut self.devices[token as usize] else {
                         continue;
                     };
-                    if let Ok(Some(length)) = held.device.receive(&mut self.buffer) {
-                        sent.push((token, self.buffer[..length].to_vec()));
+                    if let Ok(Received::Packet(left_to_do)) = held.device.receive_with(&mut self.buffer) {
+                        sent.push((token, self.buffer.clone(), left_to_do));
                     }
                 }
             }
         }
         // What left by different interfaces is in the order of the interfaces: TUN devices do not say which was first.
-        sent.sort_by_key(|(device, _)| *device);
+        sent.sort_by_key(|(device, ..)| *device);
         let name = |device: u64| {
             let index = self.devices[device as usize].as_ref().map(|held| held.index);
             let link = self.links.iter().find(|link| Some(link.index) == index);
             link.map(|link| link.name.clone()).unwrap_or_default()
         };
-        sent.into_iter()
-            .map(|(device, bytes)| (name(device), bytes))
-            .chain(local)
-            .collect()
+        let local = local
+            .into_iter()
+            .map(|bytes| ("local".to_owned(), bytes, Offload::default()));
+        let sent = sent
+            .into_iter()
+            .map(|(device, bytes, offload)| (name(device), bytes, offload));
+        let form = |(name, bytes, left_to_do)| match self.offload {
+            true => as_it_left(name, bytes, left_to_do),
+            false => (name, bytes),
+        };
+        sent.chain(local).map(form).collect()
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod compare;
 pub(crate) mod freedom;
 pub(crate) mod generate;
 pub(crate) mod kernel;
+pub(crate) mod offload;
 pub(crate) mod ours;
 pub(crate) mod place;
 pub(crate) mod queue;

@@ -12,6 +12,8 @@ use nflab::lab::memory::Lab;
 use nflab::net::Route;
 use nflab::packet::{Credentials, Sender};
 
+use super::offload::{as_it_left, handed_over};
+use super::place::Wiring;
 use super::queue::queue_name;
 use super::scenario::{Event, QueueWord, Scenario};
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
@@ -22,6 +24,8 @@ pub(crate) struct Ours {
     lab: Lab,
     /// The router's second worker, where there are two.
     second: Option<Lab>,
+    /// Packets come as cards with offload hand them over, and leave for such.
+    offload: bool,
     clock: Clock,
     /// In the order in which their packets are compared.
     interfaces: Vec<(InterfaceId, String)>,
@@ -96,6 +100,7 @@ impl Ours {
         let mut ours = Self {
             lab,
             second: None,
+            offload: false,
             clock,
             interfaces: Vec::new(),
             tally: Tally::default(),
@@ -115,11 +120,20 @@ impl Ours {
         Ok(ours)
     }
 
-    /// Packets are spread over so many workers by their flows: one, or two.
-    pub(crate) fn on_workers(mut self, workers: usize) -> Self {
-        self.second = (workers > 1).then(|| self.lab.beside()).flatten();
-        assert_eq!(self.second.is_some(), workers > 1);
+    pub(crate) fn wired(mut self, wiring: Wiring) -> Self {
+        let has_two = wiring.workers > 1;
+        self.second = has_two.then(|| self.lab.beside()).flatten();
+        assert_eq!(self.second.is_some(), has_two);
+        self.offload = wiring.offload;
+        if self.offload {
+            self.lab.leave_to_devices();
+            self.second.iter_mut().for_each(Lab::leave_to_devices);
+        }
         self
+    }
+
+    pub(crate) fn offload(&self) -> bool {
+        self.offload
     }
 
     /// Carries a packet on the worker that its flow comes to; on the second one from a thread of its own, whose stores the next packet has to see.
@@ -129,18 +143,28 @@ impl Ours {
         bytes: &[u8],
         observer: &mut O,
     ) -> (Report, Vec<Emission>) {
-        let carried = |(report, emissions): (Report, &[Emission])| (report, emissions.to_vec());
+        let offload = self.offload;
+        let mut carry = |lab: &mut Lab| match interface.filter(|_| offload) {
+            None => {
+                let (report, emissions) = lab.carry_observed(interface, bytes, observer);
+                (report, emissions.to_vec())
+            }
+            Some(id) => {
+                let (mut bytes, left_to_do) = handed_over(bytes);
+                let (report, emissions) = lab.carry_with(id, (&mut bytes, left_to_do), observer);
+                (report, emissions.to_vec())
+            }
+        };
         match &mut self.second {
             Some(second) if comes_to_the_second(bytes) => {
                 // Puts into force what commands have said to the first.
                 self.lab.machine.router();
                 second.set_clock(self.lab.now());
                 second.sender = self.lab.sender.clone();
-                let carry = || carried(second.carry_observed(interface, bytes, observer));
-                let outcome = std::thread::scope(|threads| threads.spawn(carry).join());
+                let outcome = std::thread::scope(|threads| threads.spawn(|| carry(second)).join());
                 outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }
-            _ => carried(self.lab.carry_observed(interface, bytes, observer)),
+            _ => carry(&mut self.lab),
         }
     }
 
@@ -165,12 +189,19 @@ impl Ours {
                     Port::Local if raw_sockets_hear(&emission.bytes) => self.interfaces.len(),
                     Port::Local => return None,
                 };
-                Some((at, emission.bytes.clone()))
+                Some((at, emission))
             })
             .collect();
         sent.sort_by_key(|(at, _)| *at);
         let name = |at: usize| self.interfaces.get(at).map_or("local", |(_, name)| name).to_owned();
-        sent.into_iter().map(|(at, bytes)| (name(at), bytes)).collect()
+        let form = |(at, emission): (usize, &Emission)| {
+            let (name, bytes) = (name(at), emission.bytes.clone());
+            match self.offload {
+                true => as_it_left(name, bytes, emission.offload),
+                false => (name, bytes),
+            }
+        };
+        sent.into_iter().map(form).collect()
     }
 
     /// What came to queues since they were last looked at, under the queue, the hook and the mark.

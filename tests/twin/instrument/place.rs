@@ -22,19 +22,30 @@ pub(crate) fn prepare() -> Result<(), String> {
     }
 }
 
-/// Runs a scenario beside a kernel of its own; once more where the sides parted by a chance that does not come twice at the same event. The calling
-/// thread is in another network namespace afterwards.
-pub(crate) fn beside_a_kernel(scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
-    beside_a_kernel_on(1, scenario, depth)
+/// How both sides are put together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wiring {
+    /// Who carry packets on nflab's side: one or two, over whom they are spread by their flows.
+    pub workers: usize,
+    /// Packets come as cards with offload hand them over, unfinished or standing for many, and leave for such.
+    pub offload: bool,
 }
 
-/// The same with so many workers on nflab's side.
-pub(crate) fn beside_a_kernel_on(workers: usize, scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
+impl Wiring {
+    pub(crate) const PLAIN: Self = Self {
+        workers: 1,
+        offload: false,
+    };
+}
+
+/// Runs a scenario beside a kernel of its own; once more where the sides parted by a chance that does not come twice at the same event. The calling
+/// thread is in another network namespace afterwards.
+pub(crate) fn beside_a_kernel(wiring: Wiring, scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
     believe(|seed| {
         // What ends in a panic is to be shrunk and kept like any other difference.
         catch_unwind(|| {
-            let mut kernel = Kernel::new()?;
-            let mut own = Ours::drawing(Clock::real(), seed)?.on_workers(workers);
+            let mut kernel = Kernel::new(wiring.offload)?;
+            let mut own = Ours::drawing(Clock::real(), seed)?.wired(wiring);
             compare(scenario, &mut kernel, &mut own, depth)
         })
         .unwrap_or_else(|panic| {
