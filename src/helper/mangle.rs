@@ -58,9 +58,8 @@ pub(super) fn rewrite(packet: &mut Packet, range: Range<usize>, text: &[u8]) -> 
 }
 
 /// Puts an address in the place of four bytes of a datagram's payload. Seen: the checksum follows the change, so one that was wrong stays wrong, and
-/// where there is none, none comes.
+/// where there is none, none comes. One that is left to the device follows as if it were whole, and is wrong when that has finished it.
 pub(super) fn overwrite(packet: &mut Packet, at: usize, address: [u8; 4]) {
-    let is_partial = packet.checksum == ChecksumState::Partial;
     let transport = packet.transport_mut();
     let start = udp::HEADER + at;
     if transport.len() < start + address.len() {
@@ -76,7 +75,7 @@ pub(super) fn overwrite(packet: &mut Packet, at: usize, address: [u8; 4]) {
     let before = words(transport);
     transport[start..start + address.len()].copy_from_slice(&address);
     let sum = be16(transport, 6);
-    if is_partial || sum == 0 {
+    if sum == 0 {
         return;
     }
     let changed = before.into_iter().zip(words(transport)).take(2 + start % 2);
