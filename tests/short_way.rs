@@ -70,6 +70,57 @@ fn packets_that_came_together_go_round_as_often_as_others() {
     two.ask_everything();
 }
 
+/// Packets that differ in TCP's flags alone are alike where no rule asks for these, and nowhere else.
+#[test]
+fn flags_of_tcp_count_where_a_rule_asks_for_them() {
+    let file = LabFile::parse("lab", LAB).unwrap();
+    for (rule, are_alike) in [
+        ("-p tcp -m tcp --dport 80", true),
+        ("-p tcp -m tcp --tcp-flags URG URG", true),
+        ("-p tcp -m tcp --tcp-flags PSH PSH", false),
+        ("-p tcp -m tcp ! --tcp-flags PSH PSH", false),
+    ] {
+        let labs = [0, 1].map(|_| Lab::new(&file, 1, TOOLBOX).unwrap());
+        let mut two = Two { labs, told: Vec::new() };
+        two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+        let rules =
+            format!("*filter\n-A FORWARD {rule}\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n");
+        two.tool("iptables-restore", &[], &rules);
+        let (near, server) = (([10, 0, 0, 2], 4000), ([203, 0, 113, 7], 80));
+        let mut send = |interface, from: ([u8; 4], u16), to: ([u8; 4], u16), sequence, flags: u8| {
+            let mut bytes = Vec::new();
+            let builder = PacketBuilder::ipv4(from.0, to.0, 64).tcp(from.1, to.1, sequence, 60_000);
+            builder.ack(1).write(&mut bytes, &[]).unwrap();
+            bytes[33] = flags;
+            mend(&mut bytes, true);
+            let before = two.labs[0].worker().went_short();
+            two.carry(interface, &bytes);
+            two.labs[0].worker().went_short() - before
+        };
+        send(LAN, near, server, 0, flags::SYN);
+        send(WAN, server, near, 0, flags::SYN | flags::ACK);
+        for _ in 0..4 {
+            send(LAN, near, server, 1, flags::ACK);
+        }
+        let first_with_others = send(LAN, near, server, 1, flags::ACK | flags::PSH);
+        assert_eq!(first_with_others == 1, are_alike, "{rule}");
+        for at in 0..12 {
+            send(
+                LAN,
+                near,
+                server,
+                1,
+                if at % 3 == 0 {
+                    flags::ACK | flags::PSH
+                } else {
+                    flags::ACK
+                },
+            );
+        }
+        two.ask_everything();
+    }
+}
+
 /// Each way keeps its flow, and its rules' counters.
 #[test]
 fn ways_that_no_packet_can_go_any_more_are_let_go() {

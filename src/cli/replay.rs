@@ -25,11 +25,11 @@ use self::outputs::{Results, Sink};
 use self::screen::{Again, Screen};
 use self::stage::{Session, Stage, Unused, UnusedFrame, UnusedKind};
 use self::workers::{Share, Whose};
-use crate::base::InterfaceName;
 use crate::base::bytes::{bytes_of, quoted};
+use crate::base::{InterfaceName, Time};
 use crate::device::result_file;
 use crate::device::standard::{self, tell};
-use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
+use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Found, Frame};
 use crate::explain::filter::{self, Filter, Names};
 use crate::explain::story::{Detail, Phrases, Story};
 use crate::lab::memory::{LOCAL, Lab};
@@ -140,11 +140,11 @@ fn workers(arguments: &Arguments, screen: &Screen) -> usize {
     1
 }
 
-/// Packets that wait to be carried together, and what else the capture has of each.
+/// Packets that wait to be carried together, and how the capture has each.
 #[derive(Default)]
 struct Together<'w> {
     waiting: SmallVec<[Waiting<'w>; AT_ONCE]>,
-    packets: SmallVec<[CapturedPacket<'w>; AT_ONCE]>,
+    frames: SmallVec<[(Time, Frame<'w>); AT_ONCE]>,
 }
 
 /// One run over a capture.
@@ -203,12 +203,11 @@ impl<'a> Run<'a> {
     }
 
     fn packets(&mut self, reader: &mut CaptureReader<impl Read + Send>) -> Result<(), Stop> {
-        let mut found = Vec::with_capacity(AT_ONCE);
         loop {
             // Whoever shares the work begins behind the first packet that came in.
             let is_under_way = self.count == 1 && matches!(self.stage, Stage::Running(_));
-            match reader.next_packets(if is_under_way { AT_ONCE } else { 1 }, &mut found) {
-                Ok(()) if found.is_empty() => return Ok(()),
+            match reader.next_packets(if is_under_way { AT_ONCE } else { 1 }) {
+                Ok(()) if reader.found().is_empty() => return Ok(()),
                 Ok(()) => {}
                 Err(error) if error.goes_on() && self.was_carried(error.packet) => continue,
                 Err(error) => {
@@ -221,11 +220,13 @@ impl<'a> Run<'a> {
                 }
             }
             let mut together = Together::default();
-            for packet in found.iter().map(|found| reader.packet(found)) {
-                if self.was_carried(packet.number) {
+            for found in reader.found() {
+                if self.was_carried(found.number) {
                     continue;
                 }
-                self.packet(packet, &mut together)?;
+                if !self.passes_by(reader, found, &together) {
+                    self.packet(&reader.packet(found), &mut together)?;
+                }
                 if self.seen.is_multiple_of(workers::STRETCH) {
                     self.carry_all(&mut together)?;
                     self.look_round()?;
@@ -244,6 +245,26 @@ impl<'a> Run<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a packet is another worker's, and nothing else is to be said of it; it is done with then, without a look at its bytes.
+    #[inline]
+    fn passes_by(&mut self, reader: &CaptureReader<impl Read>, found: &Found, together: &Together<'_>) -> bool {
+        let (Some(share), Stage::Running(session)) = (&self.share, &mut self.stage) else {
+            return false;
+        };
+        let passes = share.is_anothers(found.mark)
+            && self.arguments.direction.is_none()
+            && session
+                .replayer
+                .let_pass_by_unseen(found.time(), reader.interface_of(found));
+        if passes {
+            self.seen = found.number;
+            if together.waiting.is_empty() {
+                share.is_at(found.number);
+            }
+        }
+        passes
     }
 
     /// Now and then, while no packet waits.
@@ -280,16 +301,16 @@ impl<'a> Run<'a> {
             outputs,
             ..
         } = &mut **session;
-        let mut packets = together.packets.drain(..);
+        let mut frames = together.frames.iter();
         let mut done = Ok(());
         replayer.pass_in_turn(&together.waiting, |passed| {
-            if let (Ok(()), Some(packet)) = (&done, packets.next()) {
+            if let (Ok(()), Some(frame)) = (&done, frames.next()) {
                 summary.note(passed);
-                done = outputs.packet(passed, None, &packet);
+                done = outputs.packet(passed, None, *frame);
             }
         });
-        drop(packets);
         together.waiting.clear();
+        together.frames.clear();
         done
     }
 
@@ -337,19 +358,19 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn packet<'w>(&mut self, packet: CapturedPacket<'w>, together: &mut Together<'w>) -> Result<(), Stop> {
+    fn packet<'w>(&mut self, packet: &CapturedPacket<'w>, together: &mut Together<'w>) -> Result<(), Stop> {
         self.seen = packet.number;
         if let (Some(share), true) = (&self.share, together.waiting.is_empty()) {
             share.is_at(packet.number);
         }
-        if self.waits(&packet, together)? {
+        if self.waits(packet, together)? {
             return Ok(());
         }
         self.carry(together)?;
         if let Some(share) = &self.share {
             share.is_at(packet.number);
         }
-        self.packet_alone(&packet)
+        self.packet_alone(packet)
     }
 
     /// Whether a packet is done with for now: it waits to be carried with others, or it is another worker's. Not one that anything else is to be done
@@ -388,7 +409,7 @@ impl<'a> Run<'a> {
         match session.replayer.let_wait(timed) {
             Some(waiting) => {
                 together.waiting.push(waiting);
-                together.packets.push(*packet);
+                together.frames.push((packet.time, packet.frame));
                 Ok(true)
             }
             None => Ok(false),
@@ -550,7 +571,8 @@ impl<'a> Run<'a> {
         };
         let is_late = passed.is_late();
         session.summary.note(&passed);
-        session.outputs.packet(&passed, compared.as_ref(), packet)?;
+        let frame = (packet.time, packet.frame);
+        session.outputs.packet(&passed, compared.as_ref(), frame)?;
         let fits = self.wanted.filter.as_ref().is_none_or(|filter| fits(filter, &passed));
         if let (Some(differences), Some(compared)) = (&mut session.differences, &compared)
             && fits

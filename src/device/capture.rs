@@ -25,6 +25,7 @@ pub use write::{CaptureWriter, Frame};
 
 use self::blocks::Section;
 use self::classic::Classic;
+use self::shared::{Mark, Run, Stretch};
 use self::window::Window;
 use super::link::{Content, LinkType};
 use crate::base::Time;
@@ -81,6 +82,9 @@ pub struct CaptureReader<R> {
     packets: u64,
     /// The packet last read.
     record: Record,
+    batch: Batch,
+    /// Where others read the same file.
+    mark: Option<Mark>,
 }
 
 impl CaptureReader<File> {
@@ -102,6 +106,7 @@ impl<R: Read> CaptureReader<R> {
         let reader = Self::over(Window::of_shared(file.seat(index)));
         let mut reader = reader.map_err(|error| CaptureError::of_file(path, error.problem))?;
         reader.path = Some(path.to_path_buf());
+        reader.mark = Some(file.mark);
         Ok(reader)
     }
 
@@ -118,6 +123,8 @@ impl<R: Read> CaptureReader<R> {
             path: None,
             packets: 0,
             record: Record::default(),
+            batch: Batch::default(),
+            mark: None,
         })
     }
 
@@ -140,17 +147,27 @@ impl<R: Read> CaptureReader<R> {
     }
 
     /// Finds the next packet, as [`Self::next_packet`] does, and as many of those behind it, up to `most` in all, as were read from the file along with
-    /// it and are whole. [`Self::packet`] shows them, until more are asked for. Nothing is found at the end of the file. An error is about the first.
-    pub(crate) fn next_packets(&mut self, most: usize, found: &mut Vec<Found>) -> Result<(), CaptureError> {
+    /// it and are whole. They are in [`Self::found`], until more are asked for: none at the end of the file. An error is about the first.
+    pub(crate) fn next_packets(&mut self, most: usize) -> Result<(), CaptureError> {
+        if self.next_of_run(most) {
+            return Ok(());
+        }
+        let mut found = match std::mem::take(&mut self.batch) {
+            Batch::Own(found) => found,
+            Batch::OfRun(..) => Vec::new(),
+        };
         found.clear();
+        let result = self.find(most, &mut found);
+        self.batch = Batch::Own(found);
+        result
+    }
+
+    fn find(&mut self, most: usize, found: &mut Vec<Found>) -> Result<(), CaptureError> {
+        let stretch = Arc::as_ptr(self.window.stretch());
         while found.len() < most && (found.is_empty() || self.is_next_here()) {
             let offset = self.window.offset();
             match self.read() {
-                Ok(Some(link)) => found.push(Found {
-                    number: self.packets,
-                    link,
-                    record: self.record.clone(),
-                }),
+                Ok(Some(link)) => found.push(self.found_one(link)),
                 Ok(None) => break,
                 Err(problem) if found.is_empty() => return Err(self.failed(problem, offset)),
                 Err(_) => {
@@ -160,14 +177,92 @@ impl<R: Read> CaptureReader<R> {
                     break;
                 }
             }
+            if self.mark.is_some() && stretch != Arc::as_ptr(self.window.stretch()) {
+                // Here begins what all readers find alike.
+                break;
+            }
         }
         Ok(())
     }
 
-    /// A packet that was found by the last call of [`Self::next_packets`].
+    /// The same of what a reader of the same file has found already, or finds now for all of them.
+    fn next_of_run(&mut self, most: usize) -> bool {
+        if self.mark.is_none() {
+            return false;
+        }
+        let stretch = Arc::clone(self.window.stretch());
+        let from = match &self.batch {
+            Batch::OfRun(of, range) if Arc::ptr_eq(of, &stretch) => range.end,
+            _ => {
+                let start = self.window.start();
+                if stretch.run.get_or_init(|| self.run()).start != start {
+                    return false;
+                }
+                0
+            }
+        };
+        let all = stretch.run.get().map_or(&[][..], |run| &run.found);
+        let to = all.len().min(from + most);
+        let Some(last) = all.get(from..to).and_then(<[Found]>::last) else {
+            return false;
+        };
+        self.window.go_on_to(last.end);
+        self.packets = last.number;
+        self.record = last.record.clone();
+        self.batch = Batch::OfRun(stretch, from..to);
+        true
+    }
+
+    /// The packets that lie here one behind another; the reader stays where it is.
+    fn run(&mut self) -> Run {
+        let (start, offset) = (self.window.start(), self.window.offset());
+        let (packets, record) = (self.packets, self.record.clone());
+        let mut found = Vec::new();
+        while self.is_next_here()
+            && let Ok(Some(link)) = self.read()
+        {
+            found.push(self.found_one(link));
+        }
+        self.window.go_back_to(offset);
+        (self.packets, self.record) = (packets, record);
+        Run { start, found }
+    }
+
+    #[inline]
+    fn found_one(&self, link: LinkType) -> Found {
+        let mark = self
+            .mark
+            .map(|mark| mark(&self.packet_at(&self.record, link, self.packets)));
+        Found {
+            number: self.packets,
+            link,
+            record: self.record.clone(),
+            end: self.window.offset(),
+            mark,
+        }
+    }
+
+    /// What the last call of [`Self::next_packets`] found.
+    pub(crate) fn found(&self) -> &[Found] {
+        match &self.batch {
+            Batch::Own(found) => found,
+            Batch::OfRun(stretch, range) => {
+                let run = stretch.run.get();
+                run.and_then(|run| run.found.get(range.clone())).unwrap_or_default()
+            }
+        }
+    }
+
+    /// One of them.
     #[inline]
     pub(crate) fn packet(&self, found: &Found) -> CapturedPacket<'_> {
         self.packet_at(&found.record, found.link, found.number)
+    }
+
+    /// The name of its interface, as [`CapturedPacket::interface`].
+    #[inline]
+    pub(crate) fn interface_of(&self, found: &Found) -> Option<&str> {
+        self.format.interface_name(found.record.interface)
     }
 
     /// Whether the next record is one of a packet, and can be read without moving the window.
@@ -253,9 +348,34 @@ impl<R: Read> CaptureReader<R> {
 /// A packet that was found, and not looked at.
 #[derive(Debug)]
 pub(crate) struct Found {
-    number: u64,
+    pub(crate) number: u64,
     link: LinkType,
     record: Record,
+    /// Where the next record begins in the file.
+    end: u64,
+    /// Where several read the file.
+    pub(crate) mark: Option<u8>,
+}
+
+impl Found {
+    /// As [`CapturedPacket::time`].
+    #[inline]
+    pub(crate) fn time(&self) -> Time {
+        self.record.time
+    }
+}
+
+/// What was found last.
+enum Batch {
+    Own(Vec<Found>),
+    /// So many of those that the readers of a file have in common.
+    OfRun(Arc<Stretch>, Range<usize>),
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
 }
 
 /// Where a packet lies in the window.

@@ -27,8 +27,8 @@ use std::io;
 
 #[cfg(target_os = "linux")]
 use crate::base::InterfaceName;
-pub(crate) use capture::SharedFile;
 pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
+pub(crate) use capture::{Found, SharedFile};
 pub use link::Content;
 pub use tun::{TunDevice, TunError};
 pub use undecoded::Undecoded;

@@ -166,6 +166,18 @@ impl Replayer {
         packet.time >= self.lab.now() && self.pass_by(packet).is_ok()
     }
 
+    /// The same of a whole packet that came by an interface which the capture names, without a look at its bytes.
+    #[inline]
+    pub(crate) fn let_pass_by_unseen(&mut self, time: Time, interface: Option<&str>) -> bool {
+        let packet = TimedPacket {
+            number: 0,
+            time,
+            interface,
+            bytes: &[],
+        };
+        interface.is_some() && self.entrances.ask_the_capture() && self.let_pass_by(&packet)
+    }
+
     /// From now on others carry packets of the same capture.
     pub(crate) fn take_turns(&mut self, turn: turn::Turn) {
         self.takes_turns = true;
@@ -599,7 +611,7 @@ pub struct Outcome {
 }
 
 #[inline]
-fn is_fragment(packet: &[u8]) -> bool {
+pub(crate) fn is_fragment(packet: &[u8]) -> bool {
     matches!(packet, [_, _, _, _, _, _, flags, offset, ..] if flags & 0x3f != 0 || *offset != 0)
 }
 

@@ -10,7 +10,7 @@ use crate::base::Time;
 use crate::base::bytes::{bytes_in, bytes_of, text_of_path};
 use crate::device::result_file::ResultFile;
 use crate::device::standard;
-use crate::device::{CaptureWriter, CapturedPacket, Frame};
+use crate::device::{CaptureWriter, Frame};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::record::write_unused_json;
 use crate::replay::{Difference, Differences, Left, Passed};
@@ -145,7 +145,7 @@ impl<'a> Outputs<'a> {
         &mut self,
         passed: &Passed<'_>,
         compared: Option<&Passed<'_>>,
-        packet: &CapturedPacket<'_>,
+        frame: (Time, Frame<'_>),
     ) -> Result<(), Stop> {
         let number = passed.number();
         if let Some(capture) = &mut self.out {
@@ -167,7 +167,7 @@ impl<'a> Outputs<'a> {
                 compared.write_comment(&mut self.comment);
             }
             let interface = passed.interface();
-            capture.copy(number, interface.as_str(), (packet.time, packet.frame), &self.comment)?;
+            capture.copy(number, interface.as_str(), frame, &self.comment)?;
         }
         if let Some(lines) = &mut self.json {
             lines.line(number, |line| passed.write_json(line, compared))?;

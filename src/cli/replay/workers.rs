@@ -20,9 +20,9 @@ use super::stage::{Session, Stage};
 use super::{Run, Stop};
 use crate::base::Time;
 use crate::base::bytes::text_of_path;
-use crate::device::{CaptureReader, SharedFile};
+use crate::device::{CaptureReader, CapturedPacket, Content, SharedFile};
 use crate::lab::memory::LOCAL;
-use crate::replay::{PARTS, Replayer, TimedPacket, meeting, turn};
+use crate::replay::{PARTS, Replayer, TimedPacket, is_fragment, meeting, repair, turn};
 
 /// What the workers of a capture know of each other.
 pub(super) struct Board {
@@ -179,6 +179,12 @@ impl Share {
         }
     }
 
+    /// Of a packet that [`mark`] knows.
+    #[inline]
+    pub(super) fn is_anothers(&self, mark: Option<u8>) -> bool {
+        mark.is_some_and(|mark| mark != TO_LOOK_AT && usize::from(mark) % self.count != self.index)
+    }
+
     /// Now and then: nobody is too far ahead, what was written goes on, there is room in the table of flows for what may come meanwhile, and workers
     /// do more than wait for each other.
     pub(super) fn look_round(&self, session: &mut Session<'_>, number: u64) -> Result<(), Stop> {
@@ -275,7 +281,7 @@ pub(super) fn carry(run: &mut Run<'_>, mut count: usize) -> Result<bool, Stop> {
         ));
     }
     let path = &run.arguments.input;
-    let file = SharedFile::new(open_again(run)?, count).map_err(|error| error.to_string())?;
+    let file = SharedFile::new(open_again(run)?, count, mark).map_err(|error| error.to_string())?;
     let (written, done) = std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (index, mut worker) in runs.into_iter().enumerate() {
@@ -332,6 +338,21 @@ pub(super) fn carry(run: &mut Run<'_>, mut count: usize) -> Result<bool, Stop> {
     }));
     run.count = count;
     Ok(true)
+}
+
+/// The part that a packet is of, for all workers at once: so that of nine packets of ten nobody but the one who carries them looks at their bytes.
+fn mark(packet: &CapturedPacket<'_>) -> u8 {
+    match packet.content {
+        Content::Ip(bytes)
+            if !packet.to_another
+                && repair::missing(bytes) == 0
+                && !meeting::is_without_source(bytes)
+                && !is_fragment(bytes) =>
+        {
+            meeting::place_of(bytes).map_or(TO_LOOK_AT, |place| (place as usize % PARTS) as u8)
+        }
+        _ => TO_LOOK_AT,
+    }
 }
 
 /// What all workers have, stretch by stretch.
@@ -411,6 +432,8 @@ fn ahead(replayer: &Replayer, count: usize) -> u64 {
     }
 }
 
+/// The mark of packets that there is more to say of.
+const TO_LOOK_AT: u8 = u8::MAX;
 /// How often a worker looks for another before it lets others have its processor.
 const LOOKS: u32 = 200;
 const LEAST_AHEAD: u64 = 1 << 14;

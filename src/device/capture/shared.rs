@@ -3,18 +3,38 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::CaptureProblem;
 use super::window::{CHUNK, Source, Window};
+use super::{CaptureProblem, CapturedPacket, Found};
+
+/// What a packet is to all readers of its file, found out by one of them.
+pub(crate) type Mark = fn(&CapturedPacket<'_>) -> u8;
+
+/// Bytes of a file, one behind another.
+#[derive(Debug, Default)]
+pub(super) struct Stretch {
+    pub(super) bytes: Vec<u8>,
+    /// What the first reader found who came to the end of its first record.
+    pub(super) run: OnceLock<Run>,
+}
+
+/// Packets that lie one behind another in a stretch.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// Where the first begins.
+    pub(super) start: usize,
+    pub(super) found: Vec<Found>,
+}
 
 /// The file, and what was read of it that not all have seen.
 pub(crate) struct SharedFile<R> {
     state: Mutex<State<R>>,
     /// Somebody has come further.
     moved: Condvar,
+    pub(super) mark: Mark,
 }
 
 struct State<R> {
@@ -22,7 +42,7 @@ struct State<R> {
     /// What was read to know what the file is.
     begun: Vec<u8>,
     /// From number `first` on.
-    stretches: VecDeque<Arc<Vec<u8>>>,
+    stretches: VecDeque<Arc<Stretch>>,
     first: u64,
     /// The number of the stretch that each reader sees next.
     next: Vec<u64>,
@@ -39,7 +59,7 @@ pub(super) struct Seat<R> {
 
 impl<R: Read> SharedFile<R> {
     /// For so many readers, which are all to be made ([`super::CaptureReader::of_shared`]): none comes much further than any other.
-    pub(crate) fn new(reader: R, readers: usize) -> Result<Arc<Self>, CaptureProblem> {
+    pub(crate) fn new(reader: R, readers: usize, mark: Mark) -> Result<Arc<Self>, CaptureProblem> {
         let (source, begun) = Window::new(reader).into_source()?;
         Ok(Arc::new(Self {
             state: Mutex::new(State {
@@ -52,6 +72,7 @@ impl<R: Read> SharedFile<R> {
                 spare: Vec::new(),
             }),
             moved: Condvar::new(),
+            mark,
         }))
     }
 
@@ -74,7 +95,7 @@ impl<R: Read> Seat<R> {
     /// same left, since all read the same records.
     pub(super) fn next(
         &mut self,
-        before: &mut Arc<Vec<u8>>,
+        before: &mut Arc<Stretch>,
         left: Range<usize>,
         wanted: usize,
     ) -> Result<bool, CaptureProblem> {
@@ -88,8 +109,11 @@ impl<R: Read> Seat<R> {
             if let Some(end) = &state.end {
                 return end.as_ref().map_or(Ok(false), |problem| Err(again(problem)));
             }
-            match state.read(&before[left], wanted) {
-                Ok(Some(stretch)) => state.stretches.push_back(Arc::new(stretch)),
+            match state.read(&before.bytes[left], wanted) {
+                Ok(Some(stretch)) => state.stretches.push_back(Arc::new(Stretch {
+                    bytes: stretch,
+                    run: OnceLock::new(),
+                })),
                 Ok(None) => {
                     state.end = Some(None);
                     return Ok(false);
@@ -104,10 +128,10 @@ impl<R: Read> Seat<R> {
         state.next[self.index] = number + 1;
         state.forget_what_all_have_seen();
         // Whoever was the last to have it leaves its room for one to come.
-        if let Ok(room) = Arc::try_unwrap(std::mem::replace(before, stretch))
-            && room.capacity() >= CHUNK
+        if let Ok(Stretch { bytes, .. }) = Arc::try_unwrap(std::mem::replace(before, stretch))
+            && bytes.capacity() >= CHUNK
         {
-            state.spare.push(room);
+            state.spare.push(bytes);
         }
         self.file.moved.notify_all();
         Ok(true)

@@ -521,14 +521,13 @@ fn packets_are_found_together_as_they_come_alone() {
             else {
                 continue;
             };
-            let mut found = Vec::new();
             loop {
-                let error = together.next_packets(1 + random.below(9) as usize, &mut found).err();
-                for found in &found {
+                let error = together.next_packets(1 + random.below(9) as usize).err();
+                for found in together.found() {
                     let expected = alone.next_packet().unwrap().unwrap();
                     assert_eq!(together.packet(found), expected);
                 }
-                let ends = match (error, found.is_empty()) {
+                let ends = match (error, together.found().is_empty()) {
                     (Some(error), _) => {
                         let expected = alone.next_packet().unwrap_err();
                         assert_eq!(error.to_string(), expected.to_string());
@@ -567,10 +566,16 @@ fn readers_of_one_file_see_all_of_it() {
         &packed[..packed.len() / 2].to_vec(),
     ] {
         let all = |mut reader: CaptureReader<&[u8]>, most: usize| {
-            let (mut seen, mut found) = (Vec::new(), Vec::new());
+            let mut seen = Vec::new();
             loop {
-                let error = reader.next_packets(most, &mut found).err();
-                for packet in found.iter().map(|found| reader.packet(found)) {
+                let error = reader.next_packets(most).err();
+                for found in reader.found() {
+                    let packet = reader.packet(found);
+                    assert_eq!(
+                        (packet.time, packet.interface),
+                        (found.time(), reader.interface_of(found))
+                    );
+                    assert!(found.mark.is_none_or(|mark| mark == packet.frame.bytes[0]));
                     let bytes = packet.frame.bytes;
                     seen.push(format!("{} {} {}", packet.number, bytes.len(), bytes[0]));
                 }
@@ -581,14 +586,14 @@ fn readers_of_one_file_see_all_of_it() {
                             return seen;
                         }
                     }
-                    None if found.is_empty() => return seen,
+                    None if reader.found().is_empty() => return seen,
                     None => {}
                 }
             }
         };
         let alone = all(CaptureReader::named(&bytes[..], Path::new("file")).unwrap(), 1);
         assert!(alone.len() > 1000);
-        let file = SharedFile::new(&bytes[..], 4).unwrap();
+        let file = SharedFile::new(&bytes[..], 4, |packet| packet.frame.bytes[0]).unwrap();
         let reader = |index| CaptureReader::of_shared(&file, index, Path::new("file")).unwrap();
         std::thread::scope(|scope| {
             for (index, most) in [(0, 1), (1, 7), (2, 32)] {

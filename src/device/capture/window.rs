@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 
 use super::CaptureProblem;
-use super::shared::Seat;
+use super::shared::{Seat, Stretch};
 
 /// The bytes of a file from where it has been read to; as many as were asked for, and some more.
 ///
@@ -15,7 +15,7 @@ use super::shared::Seat;
 pub(super) struct Window<R> {
     source: Source<R>,
     /// Nobody else's, but where others read the same file.
-    buffer: Arc<Vec<u8>>,
+    buffer: Arc<Stretch>,
     start: usize,
     end: usize,
     /// Where `start` is in the file.
@@ -38,7 +38,10 @@ impl<R: Read> Window<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
             source: Source::Plain(reader),
-            buffer: Arc::new(vec![0; CHUNK]),
+            buffer: Arc::new(Stretch {
+                bytes: vec![0; CHUNK],
+                ..Stretch::default()
+            }),
             start: 0,
             end: 0,
             offset: 0,
@@ -71,7 +74,7 @@ impl<R: Read> Window<R> {
         let Source::Plain(reader) = std::mem::replace(&mut self.source, Source::Nothing) else {
             return Ok(());
         };
-        let begun = Cursor::new(self.buffer[self.start..self.end].to_vec());
+        let begun = Cursor::new(self.bytes().to_vec());
         let packed = BufReader::with_capacity(CHUNK, begun.chain(reader));
         self.source = Source::Gzip(Box::new(MultiGzDecoder::new(packed)));
         (self.start, self.end) = (0, 0);
@@ -81,7 +84,17 @@ impl<R: Read> Window<R> {
     /// How many bytes are set aside.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.buffer.len()
+        self.buffer.bytes.len()
+    }
+
+    /// What it shows a part of; another one once it has been filled anew, where others read the same file.
+    pub(super) fn stretch(&self) -> &Arc<Stretch> {
+        &self.buffer
+    }
+
+    /// Where in that it begins.
+    pub(super) fn start(&self) -> usize {
+        self.start
     }
 
     pub(super) fn offset(&self) -> u64 {
@@ -91,13 +104,13 @@ impl<R: Read> Window<R> {
     /// What is there: at least as much as was last required.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        &self.buffer.bytes[self.start..self.end]
     }
 
     /// Bytes by their place in the buffer; consumed or not, they are there until the window is filled again.
     #[inline]
     pub(super) fn seen(&self, range: &Range<usize>) -> &[u8] {
-        self.buffer.get(range.clone()).unwrap_or_default()
+        self.buffer.bytes.get(range.clone()).unwrap_or_default()
     }
 
     /// The place in the buffer of a part of [`Self::bytes`].
@@ -115,6 +128,12 @@ impl<R: Read> Window<R> {
     /// Bytes that were consumed since the window was last filled are so no more.
     pub(super) fn go_back_to(&mut self, offset: u64) {
         self.start -= (self.offset - offset) as usize;
+        self.offset = offset;
+    }
+
+    /// And others are so, up to there.
+    pub(super) fn go_on_to(&mut self, offset: u64) {
+        self.start += (offset - self.offset) as usize;
         self.offset = offset;
     }
 
@@ -164,10 +183,13 @@ impl<R: Read> Window<R> {
             if !seat.next(&mut self.buffer, self.start..self.end, wanted)? {
                 return Ok(0);
             }
-            (self.start, self.end) = (0, self.buffer.len());
+            (self.start, self.end) = (0, self.buffer.bytes.len());
             return Ok(self.end - left);
         }
-        let buffer = Arc::make_mut(&mut self.buffer);
+        let Some(Stretch { bytes: buffer, .. }) = Arc::get_mut(&mut self.buffer) else {
+            // Only readers of one file have theirs from each other.
+            return Ok(0);
+        };
         buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, left);
         if buffer.len() < wanted.max(left + 1) {
