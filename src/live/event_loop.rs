@@ -94,8 +94,8 @@ pub struct EventLoop<D> {
     leaving: Leaving,
     /// Packets that were read together, and buffers for such.
     arrived: Vec<Arrived>,
-    /// How many are read at once, of each port's devices.
-    together: Vec<Vec<usize>>,
+    /// Of each port's devices.
+    pace: Vec<Vec<Pace>>,
     signals: Option<OwnedFd>,
     stop: Arc<OwnedFd>,
     clock: Clock,
@@ -122,7 +122,10 @@ impl<D: Driver> EventLoop<D> {
             joining: ports.iter().map(joining).collect(),
             leaving: Leaving::default(),
             arrived: Vec::new(),
-            together: ports.iter().map(|port| vec![1; port.devices.len()]).collect(),
+            pace: ports
+                .iter()
+                .map(|port| vec![Pace::default(); port.devices.len()])
+                .collect(),
             ports,
             tick_every: Some(TICK),
             signals,
@@ -214,9 +217,13 @@ impl<D: Driver> EventLoop<D> {
     fn receive(&mut self, epoll: &OwnedFd, port: u16, device: u16) {
         // One reading of the clock for a batch: its packets were waiting together.
         let now = self.clock.now();
-        let mut left = BATCH;
-        while left > 0 {
-            let together = self.together[usize::from(port)][usize::from(device)];
+        let (mut left, mut together) = (BATCH, 1);
+        let pace = self.pace[usize::from(port)][usize::from(device)];
+        if pace.is_flooded {
+            together = TOGETHER;
+        }
+        let mut is_last = false;
+        while left > 0 && !is_last {
             let read = self.read(epoll, port, device, together.min(left));
             if read.packets > 0 {
                 let (ports, joining, leaving) = (&mut self.ports, &mut self.joining, &mut self.leaving);
@@ -227,13 +234,11 @@ impl<D: Driver> EventLoop<D> {
                     });
                 leaving.send(ports, joining);
             }
-            self.together[usize::from(port)][usize::from(device)] =
-                if read.is_last { 1 } else { TOGETHER.min(together * 2) };
-            if read.is_last {
-                return;
-            }
             left = left.saturating_sub(read.tries);
+            together = TOGETHER.min(together * 2);
+            is_last = read.is_last || left == BATCH - 1 && pace.expects_no_more();
         }
+        self.pace[usize::from(port)][usize::from(device)] = pace.after(BATCH - left, is_last);
     }
 
     /// Reads up to so many packets that the router is to have, and no more once there are many bytes of them: those are to be in the cache still when they
@@ -338,6 +343,34 @@ fn ticks(every: Duration) -> io::Result<OwnedFd> {
     };
     timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
     Ok(timer)
+}
+
+/// How packets come from a device.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    /// It had more than a batch when it was last looked at.
+    is_flooded: bool,
+    /// How many times in a row one packet had come, and no other.
+    alone: u32,
+}
+
+impl Pace {
+    /// Whether one packet will have been all: then whether another has come is left to the next wait to say, which is there anyway. Now and then it is
+    /// looked whether that is still so.
+    fn expects_no_more(self) -> bool {
+        const OFTEN: u32 = 8;
+        const LOOK: u32 = 16;
+        self.alone >= OFTEN && !self.alone.is_multiple_of(LOOK)
+    }
+
+    /// After so many reads, of which the last found nothing or was not needed.
+    fn after(self, tries: usize, is_last: bool) -> Self {
+        let is_alone = is_last && tries <= 2;
+        Self {
+            is_flooded: !is_last,
+            alone: if is_alone { self.alone.wrapping_add(1) } else { 0 },
+        }
+    }
 }
 
 /// What came of reading from a device.
