@@ -10,12 +10,11 @@ mod lanes;
 mod outputs;
 mod screen;
 mod stage;
+mod together;
 mod workers;
 
 use std::io::{Read, Write};
 use std::path::Path;
-
-use smallvec::SmallVec;
 
 pub(crate) use self::arguments::Arguments;
 use self::arguments::{Wanted, Way, check, filter_among, says_summary};
@@ -24,17 +23,18 @@ use self::labs::Labs;
 use self::outputs::{Results, Sink};
 use self::screen::{Again, Screen};
 use self::stage::{Session, Stage, Unused, UnusedFrame, UnusedKind};
+use self::together::Together;
 use self::workers::{Share, Whose};
+use crate::base::InterfaceName;
 use crate::base::bytes::{bytes_of, quoted};
-use crate::base::{InterfaceName, Time};
 use crate::device::result_file;
 use crate::device::standard::{self, tell};
-use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Found, Frame};
+use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
 use crate::explain::filter::{self, Filter, Names};
 use crate::explain::story::{Detail, Phrases, Story};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
-use crate::replay::{AT_ONCE, NoEntrance, Passed, TimedPacket, Waiting};
+use crate::replay::{AT_ONCE, NoEntrance, Passed, TimedPacket};
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
     let again = Again::default();
@@ -140,13 +140,6 @@ fn workers(arguments: &Arguments, screen: &Screen) -> usize {
     1
 }
 
-/// Packets that wait to be carried together, and how the capture has each.
-#[derive(Default)]
-struct Together<'w> {
-    waiting: SmallVec<[Waiting<'w>; AT_ONCE]>,
-    frames: SmallVec<[(Time, Frame<'w>); AT_ONCE]>,
-}
-
 /// One run over a capture.
 struct Run<'a> {
     arguments: &'a Arguments,
@@ -247,26 +240,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether a packet is another worker's, and nothing else is to be said of it; it is done with then, without a look at its bytes.
-    #[inline]
-    fn passes_by(&mut self, reader: &CaptureReader<impl Read>, found: &Found, together: &Together<'_>) -> bool {
-        let (Some(share), Stage::Running(session)) = (&self.share, &mut self.stage) else {
-            return false;
-        };
-        let passes = share.is_anothers(found.mark)
-            && self.arguments.direction.is_none()
-            && session
-                .replayer
-                .let_pass_by_unseen(found.time(), reader.interface_of(found));
-        if passes {
-            self.seen = found.number;
-            if together.waiting.is_empty() {
-                share.is_at(found.number);
-            }
-        }
-        passes
-    }
-
     /// Now and then, while no packet waits.
     fn look_round(&mut self) -> Result<(), Stop> {
         if !self.seen.is_multiple_of(workers::STRETCH) {
@@ -279,39 +252,6 @@ impl<'a> Run<'a> {
             (Some(share), Stage::Running(session)) => share.look_round(session, self.seen),
             _ => Ok(()),
         }
-    }
-
-    /// Carries what waits; then all that was looked at is through.
-    fn carry_all(&mut self, together: &mut Together<'_>) -> Result<(), Stop> {
-        self.carry(together)?;
-        if let Some(share) = &self.share {
-            share.is_at(self.seen + 1);
-        }
-        Ok(())
-    }
-
-    /// Carries what waits.
-    fn carry(&mut self, together: &mut Together<'_>) -> Result<(), Stop> {
-        let (Stage::Running(session), false) = (&mut self.stage, together.waiting.is_empty()) else {
-            return Ok(());
-        };
-        let Session {
-            replayer,
-            summary,
-            outputs,
-            ..
-        } = &mut **session;
-        let mut frames = together.frames.iter();
-        let mut done = Ok(());
-        replayer.pass_in_turn(&together.waiting, |passed| {
-            if let (Ok(()), Some(frame)) = (&done, frames.next()) {
-                summary.note(passed);
-                done = outputs.packet(passed, None, *frame);
-            }
-        });
-        together.waiting.clear();
-        together.frames.clear();
-        done
     }
 
     fn was_carried(&self, number: u64) -> bool {
@@ -360,7 +300,7 @@ impl<'a> Run<'a> {
     #[inline]
     fn packet<'w>(&mut self, packet: &CapturedPacket<'w>, together: &mut Together<'w>) -> Result<(), Stop> {
         self.seen = packet.number;
-        if let (Some(share), true) = (&self.share, together.waiting.is_empty()) {
+        if let (Some(share), true) = (&self.share, together.is_empty()) {
             share.is_at(packet.number);
         }
         if self.waits(packet, together)? {
@@ -371,49 +311,6 @@ impl<'a> Run<'a> {
             share.is_at(packet.number);
         }
         self.packet_alone(packet)
-    }
-
-    /// Whether a packet is done with for now: it waits to be carried with others, or it is another worker's. Not one that anything else is to be done
-    /// for, or said of.
-    #[inline]
-    fn waits<'w>(&mut self, packet: &CapturedPacket<'w>, together: &mut Together<'w>) -> Result<bool, Stop> {
-        let Content::Ip(bytes) = packet.content else {
-            return Ok(false);
-        };
-        let is_of_interest = packet.to_another
-            || self.arguments.direction.is_some()
-            || self.arguments.fix_checksums
-            || repair::missing(bytes) > 0
-            || self
-                .wanted
-                .explain
-                .as_ref()
-                .is_some_and(|it| it.contains(packet.number));
-        let Stage::Running(session) = &mut self.stage else {
-            return Ok(false);
-        };
-        if is_of_interest || session.other.is_some() {
-            return Ok(false);
-        }
-        let timed = TimedPacket {
-            number: packet.number,
-            time: packet.time,
-            interface: packet.interface,
-            bytes,
-        };
-        if let Some(share) = &self.share
-            && share.whose(&timed, &session.replayer)? == Whose::Anothers
-        {
-            return Ok(session.replayer.let_pass_by(&timed));
-        }
-        match session.replayer.let_wait(timed) {
-            Some(waiting) => {
-                together.waiting.push(waiting);
-                together.frames.push((packet.time, packet.frame));
-                Ok(true)
-            }
-            None => Ok(false),
-        }
     }
 
     fn packet_alone(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Stop> {

@@ -45,6 +45,7 @@ mod entrance;
 mod flows;
 pub(crate) mod hearing;
 pub(crate) mod meeting;
+mod passed;
 pub(crate) mod record;
 pub(crate) mod repair;
 mod rulebook;
@@ -65,6 +66,7 @@ pub use entrance::{Entrances, MapError, NoEntrance};
 pub use flows::Ends;
 pub(crate) use flows::PARTS;
 use flows::TopFlows;
+pub use passed::{Left, Outcome, Passed};
 pub use rulebook::{RuleEntry, RulePlace, Rulebook};
 pub(crate) use selection::Selection;
 pub use summary::Summary;
@@ -73,9 +75,8 @@ pub(crate) use summary::grouped;
 use self::entrance::Entrance;
 use self::witness::Witness;
 use crate::base::{InterfaceName, Time};
-use crate::engine::{Arrival, Emission, Fate, Observer, Reason, Report, Router, Silent};
-use crate::lab::memory::{Lab, port_name};
-use crate::rule::Table;
+use crate::engine::{Arrival, Emission, Observer, Silent};
+use crate::lab::memory::Lab;
 
 /// A packet and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -435,179 +436,6 @@ pub(crate) struct Waiting<'p> {
     packet: TimedPacket<'p>,
     entrance: Entrance,
     arrival: Arrival<'p>,
-}
-
-/// What became of a packet, until the next one comes.
-pub struct Passed<'a> {
-    packet: TimedPacket<'a>,
-    entrance: Entrance,
-    time: Time,
-    is_late: bool,
-    report: Report,
-    router: &'a Router,
-    rules: &'a Rulebook,
-    witness: &'a Witness,
-    output: &'a [Emission],
-    meanwhile: &'a [Emission],
-}
-
-impl<'a> Passed<'a> {
-    /// Its number in its capture.
-    pub fn number(&self) -> u64 {
-        self.packet.number
-    }
-
-    /// When it came, by the lab's clock.
-    pub fn time(&self) -> Time {
-        self.time
-    }
-
-    /// True where the capture's clock ran backwards, so that it came later than the capture says.
-    pub fn is_late(&self) -> bool {
-        self.is_late
-    }
-
-    /// The interface it came in by, or `local`.
-    pub fn interface(&self) -> InterfaceName {
-        self.entrance.name()
-    }
-
-    /// As it came.
-    pub fn bytes(&self) -> &'a [u8] {
-        self.packet.bytes
-    }
-
-    /// What the engine said of it.
-    pub fn report(&self) -> &Report {
-        &self.report
-    }
-
-    /// `ACCEPT`, `DROP`, `REJECT`, `STOLEN` or `QUEUE`: what became of the packet, not of answers to it.
-    pub fn verdict(&self) -> &'static str {
-        self.report.fate.verdict()
-    }
-
-    /// What tracking called it: `NEW`, `ESTABLISHED` and so on.
-    pub fn state(&self) -> Option<&'static str> {
-        self.report.state.map(crate::conntrack::CtState::name)
-    }
-
-    /// Why it went no further.
-    pub fn reason(&self) -> Option<&Reason> {
-        match &self.report.fate {
-            Fate::Stopped(reason) => Some(reason),
-            _ => None,
-        }
-    }
-
-    /// Why it is INVALID.
-    pub fn why_invalid(&self) -> Option<crate::conntrack::InvalidReason> {
-        self.witness.invalid
-    }
-
-    /// The rule or policy that decided: of what stopped it, if that was one; else the last word in the filter table. `None` where no rule had a say.
-    pub fn deciding(&self) -> Option<RulePlace<'a>> {
-        let (rules, filter) = (self.rules, self.witness.filter);
-        match self.reason() {
-            // What the table decided is known by number already.
-            Some(Reason::Rule(place) | Reason::Policy(place) | Reason::Rejected { place, .. })
-                if place.table == Table::Filter && filter.is_some() =>
-            {
-                filter.and_then(|decision| rules.of_decision(decision))
-            }
-            Some(
-                Reason::Rule(place)
-                | Reason::Policy(place)
-                | Reason::Rejected { place, .. }
-                | Reason::Malformed(place)
-                | Reason::DroppedByMatch(place)
-                | Reason::WalkTooLong(place)
-                | Reason::Queued(place)
-                | Reason::Held { place, .. }
-                | Reason::QueueFull { place, .. },
-            ) => rules.at(place),
-            Some(_) => None,
-            None => filter.and_then(|decision| rules.of_decision(decision)),
-        }
-    }
-
-    /// Everything the router sent because of it, answers of its own included; what reached the router itself is on `local`.
-    pub fn output(&self) -> impl ExactSizeIterator<Item = Left<'a>> + use<'a> {
-        let (router, witness) = (self.router, self.witness);
-        self.output.iter().enumerate().map(move |(at, emission)| Left {
-            interface: port_name(router, emission.port),
-            bytes: &emission.bytes,
-            is_own: witness.is_own(at),
-        })
-    }
-
-    /// What the router sent since the packet before, because time went on.
-    pub fn meanwhile(&self) -> impl ExactSizeIterator<Item = Left<'a>> + use<'a> {
-        let router = self.router;
-        self.meanwhile.iter().map(move |emission| Left {
-            interface: port_name(router, emission.port),
-            bytes: &emission.bytes,
-            is_own: true,
-        })
-    }
-
-    /// Returns once all packets before it are through.
-    fn await_turn(&self) {
-        self.witness.await_turn_of(self.number());
-    }
-
-    fn witness(&self) -> &'a Witness {
-        self.witness
-    }
-
-    /// As a value to keep.
-    pub fn outcome(&self) -> Outcome {
-        Outcome {
-            number: self.number(),
-            time: self.time(),
-            interface: self.interface(),
-            verdict: self.verdict(),
-            state: self.state(),
-            rule: self.deciding().map(|place| place.to_string()),
-            reason: self.reason().map(ToString::to_string),
-            output: self
-                .output()
-                .map(|left| (left.interface, left.bytes.to_vec()))
-                .collect(),
-        }
-    }
-}
-
-/// A packet that left.
-#[derive(Clone, Copy, Debug)]
-pub struct Left<'a> {
-    /// By which interface; `local` where it reached the router.
-    pub interface: InterfaceName,
-    /// From its IP header on.
-    pub bytes: &'a [u8],
-    /// True for one that the router made itself, not the packet that came.
-    pub is_own: bool,
-}
-
-/// What became of a packet, as a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Its number in its capture.
-    pub number: u64,
-    /// When it came, by the lab's clock.
-    pub time: Time,
-    /// Where it came in; `local` for the router's own.
-    pub interface: InterfaceName,
-    /// As [`Passed::verdict`].
-    pub verdict: &'static str,
-    /// As [`Passed::state`].
-    pub state: Option<&'static str>,
-    /// The deciding rule's place: `rule 3 of filter FORWARD`, `policy of filter FORWARD`.
-    pub rule: Option<String>,
-    /// Why it went no further, where that was no rule.
-    pub reason: Option<String>,
-    /// What left because of it, by which interface, from the IP header on.
-    pub output: Vec<(InterfaceName, Vec<u8>)>,
 }
 
 #[inline]
