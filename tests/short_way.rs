@@ -192,6 +192,97 @@ fn three_hundred_ways() -> (Lab, Vec<Weak<Flow>>) {
 
 const RULES: &str = "*filter\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n";
 
+/// Floods of new flows, which are looked ahead for where they come together: into a table that is full, some of whose flows are over, to servers whose
+/// ports NAT has to choose until they are gone.
+#[test]
+fn flows_that_begin_together() {
+    let mut foreseen = 0;
+    for seed in 1..=6 {
+        let mut draw = Draw(Random::new(seed));
+        let file = LabFile::parse("lab", LAB).unwrap();
+        let labs = [0, 1].map(|_| Lab::new(&file, seed, TOOLBOX).unwrap());
+        let mut two = Two { labs, told: Vec::new() };
+        two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+        let nat = [
+            "",
+            "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n",
+            "*nat\n-A PREROUTING -p udp --dport 53 -j DNAT --to-destination 172.16.0.9:5300-5310\n\
+             -A PREROUTING -p tcp --dport 53 -j DNAT --to-destination 172.16.0.9:53\n\
+             -A POSTROUTING -o dmz -j MASQUERADE\n-A POSTROUTING -o wan -p udp -j SNAT --to-source 192.0.2.77-192.0.2.78:1000-1150\nCOMMIT\n",
+        ][seed as usize % 3];
+        let zones = "*raw\n-A PREROUTING -s 10.0.0.64/26 -j CT --zone 7\nCOMMIT\n";
+        let zones = if draw.one_in(2) { zones } else { "" };
+        let filter =
+            "*filter\n-A FORWARD -m state --state INVALID -j DROP\n-A FORWARD -p udp --dport 54 -j DROP\nCOMMIT\n";
+        let said = two.tool("iptables-restore", &[], &format!("{zones}{nat}{filter}"));
+        assert_eq!(said, "0 ");
+        for _ in 0..30 {
+            let clients = draw.pick(&[3, 60, 120]);
+            let together: Vec<_> = (0..draw.below(200))
+                .map(|_| {
+                    let near = (
+                        [10, 0, 0, 2 + draw.below(clients) as u8],
+                        draw.pick(&[7, 700, 4000, 4001]),
+                    );
+                    let far = draw.pick(&[[198, 51, 100, 7], [198, 51, 100, 8]]);
+                    let builder = PacketBuilder::ipv4(near.0, far, 64);
+                    let mut bytes = Vec::new();
+                    let port = draw.pick(&[53, 53, 53, 54]);
+                    match draw.one_in(3) {
+                        true => builder.tcp(near.1, port, draw.u32(), 9000).syn().write(&mut bytes, &[]),
+                        false => builder.udp(near.1, port).write(&mut bytes, &[1]),
+                    }
+                    .unwrap();
+                    (LAN, bytes)
+                })
+                .collect();
+            let left = two.carry_together(&together);
+            let answers: Vec<_> = left
+                .iter()
+                .filter(|_| draw.one_in(4))
+                .filter_map(|it| answer(it))
+                .collect();
+            two.carry_together(&answers);
+            match draw.below(12) {
+                0 => drop(two.tool(CONNTRACK, &["-F"], "")),
+                1 => drop(two.tool(CONNTRACK, &["-D -s 10.0.0.5"], "")),
+                2 => {
+                    let most = draw.pick(&["100", "1000", "65536"]);
+                    two.tool("sysctl", &["-w", &format!("net.netfilter.nf_conntrack_max={most}")], "");
+                }
+                3..6 => {
+                    let pause = Duration::from_secs(draw.pick(&[1, 20, 40, 130]));
+                    two.labs.iter_mut().for_each(|lab| drop(lab.advance(pause)));
+                }
+                6 | 7 => two.ask_everything(),
+                _ => {}
+            }
+        }
+        two.ask_everything();
+        foreseen += two.labs[0].worker().foresaw();
+        assert_eq!(two.labs[1].worker().foresaw(), 0);
+    }
+    assert!(foreseen > 5_000, "{foreseen}");
+}
+
+/// Of whom a datagram or the beginning of a connection was sent to.
+fn answer(packet: &[u8]) -> Option<(InterfaceId, Vec<u8>)> {
+    let mut bytes = packet.to_vec();
+    let (near, far) = (packet.get(12..16)?, packet.get(16..20)?);
+    bytes[12..16].copy_from_slice(far);
+    bytes[16..20].copy_from_slice(near);
+    let (from, to) = (packet.get(20..22)?, packet.get(22..24)?);
+    bytes[20..22].copy_from_slice(to);
+    bytes[22..24].copy_from_slice(from);
+    if packet[9] == 6 {
+        let number = u32::from_be_bytes(packet[24..28].try_into().ok()?);
+        bytes[28..32].copy_from_slice(&number.wrapping_add(1).to_be_bytes());
+        bytes[33] = flags::SYN | flags::ACK;
+    }
+    mend(&mut bytes, true);
+    Some((if far[0] == 172 { DMZ } else { WAN }, bytes))
+}
+
 /// Sees everything, and so every packet goes the long way; keeps nothing.
 struct Watching;
 
@@ -325,8 +416,8 @@ impl Two {
         left.iter().map(|it| it.bytes.clone()).collect()
     }
 
-    /// At once, and one by one.
-    fn carry_together(&mut self, packets: &[(InterfaceId, Vec<u8>)]) {
+    /// At once, and one by one; what left because of all of them.
+    fn carry_together(&mut self, packets: &[(InterfaceId, Vec<u8>)]) -> Vec<Vec<u8>> {
         let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
         self.told.extend(
             packets
@@ -349,6 +440,8 @@ impl Two {
             );
         }
         assert_eq!(one.len(), other.len());
+        let left = one.into_iter().flat_map(|(_, left)| left);
+        left.map(|it| it.bytes).collect()
     }
 
     /// A packet of which a device leaves something to do.

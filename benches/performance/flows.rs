@@ -244,34 +244,51 @@ fn workers_carry(setup: &mut Setup, flows: &[Vec<u8>]) -> f64 {
 
 /// Flows that begin, in a table that has held as many before.
 pub(crate) fn new() -> Vec<Line> {
-    let packets: Vec<Vec<u8>> = (0..NEW).map(new_flow).collect();
-    let mut measured = [("UDP", STATE), ("UDP, masqueraded", HOME)].map(|(name, rules)| (name, Setup::new(rules)));
-    let [(_, plain), (_, masqueraded)] = &mut measured;
-    let once = |setup: &mut Setup| {
-        let lan = setup.lan;
+    let mut measured = [STATE, HOME].map(Setup::new);
+    let packets: Vec<(InterfaceId, Vec<u8>)> = (0..NEW).map(|number| (measured[0].lan, new_flow(number))).collect();
+    let once = |setup: &mut Setup, at_once: usize| {
         let start = of_processor();
-        for packet in &packets {
-            black_box(setup.receive(lan, black_box(packet)).0.state);
+        match at_once {
+            1 => {
+                for (lan, packet) in &packets {
+                    black_box(setup.receive(*lan, black_box(packet)).0.state);
+                }
+            }
+            _ => packets.chunks(at_once).for_each(|batch| carry(setup, batch)),
         }
         let took = of_processor() - start;
         setup.router.flows().flush();
         packets.len() as f64 / took.as_secs_f64() / 1e6
     };
-    once(plain);
-    once(masqueraded);
-    let samples = in_turn(ROUNDS, &mut [&mut || once(plain), &mut || once(masqueraded)]);
-    let line = |name: &str, samples: &Samples, bound| {
+    let [plain, masqueraded] = &mut measured;
+    once(plain, BATCH);
+    once(masqueraded, BATCH);
+    let plain = std::cell::RefCell::new(plain);
+    let samples = in_turn(
+        ROUNDS,
+        &mut [
+            &mut || once(&mut plain.borrow_mut(), BATCH),
+            &mut || once(masqueraded, BATCH),
+            &mut || once(&mut plain.borrow_mut(), 1),
+        ],
+    );
+    let line = |name: &str, samples: &Samples, beside, bound| {
         Line::absolute(
-            &format!("new flows, {name}, one core, warm"),
+            &format!("new flows, {name}, batches of 32, one core, warm"),
             rate(samples, "M/s"),
-            String::new(),
+            beside,
             (samples.most(), "M/s"),
             bound,
         )
     };
     vec![
-        line("UDP", &samples[0], Some(Bound::AtLeast(3.0))),
-        line("UDP, masqueraded", &samples[1], None),
+        line(
+            "UDP",
+            &samples[0],
+            rate(&samples[2], "M/s one by one"),
+            Some(Bound::AtLeast(3.0)),
+        ),
+        line("UDP, masqueraded", &samples[1], String::new(), None),
     ]
 }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prefetch_index::prefetch_index;
+
 use super::events::EventMask;
 use super::proto::{Accepted, ChecksumCheck, IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{Direction, Settings, TrackContext, Tuple, Zone};
@@ -55,8 +57,10 @@ impl Flow {
     /// Each part is moved once, to where it stays.
     #[inline(always)]
     fn made(serial: u64, ends: Ends, state: FlowState) -> Self {
-        if state.status.has(Status::CONFIRMED) {
-            ends.settle(state.status, state.is_read());
+        match state.status {
+            status if status.has(Status::CONFIRMED) => ends.settle(status, state.is_read()),
+            status if status == Status::default() => {}
+            status => ends.decide(status),
         }
         Self {
             serial,
@@ -135,6 +139,18 @@ impl Flow {
         }
     }
 
+    /// NAT has decided this. To be called under the flow's lock, before it is in the table.
+    pub(crate) fn decide(&self, lock: &mut FlowState, status: Status) {
+        lock.status.set(status);
+        self.ends.decide(status);
+    }
+
+    /// What NAT has decided so far, and none of the other bits: read without the flow's lock, be it in the table or not.
+    #[inline]
+    pub(crate) fn decided(&self) -> Status {
+        self.ends.decided()
+    }
+
     /// What NAT made of the reply. To be called under the flow's lock, before it is in the table.
     pub(crate) fn set_reply(&self, _lock: &mut FlowState, reply: &Tuple) {
         self.ends.set_reply(reply);
@@ -168,6 +184,13 @@ impl Flow {
     /// The flow as it is now, for who explains later: it changes no more, and is in no table. What its helper remembers is left out.
     pub fn snapshot(&self) -> Self {
         self.copied(self.lock().plain())
+    }
+
+    /// Asks memory for it.
+    #[inline]
+    pub(super) fn is_looked_at_soon(&self) {
+        prefetch_index(std::slice::from_ref(self), 0);
+        prefetch_index(std::slice::from_ref(&self.state), 0);
     }
 
     /// Locks the flow. Never hold two flows' locks at once but master after expected.

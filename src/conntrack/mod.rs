@@ -42,8 +42,8 @@ pub use policy::{TimeoutPolicies, TimeoutPolicy};
 pub use profile::{Profile, memory};
 pub use settings::{Frag6Settings, SettingError, Settings};
 pub(crate) use statistics::{ExpectationStatistics, Statistics};
-pub(crate) use table::Crowd;
 pub use table::Table;
+pub(crate) use table::{Crowd, Hashes};
 pub(crate) use track::{Confirmed, KnownWay, TrackedAgain};
 pub use tuple::{Direction, Endpoint, Tuple};
 pub use zone::{Zone, ZoneScope};
@@ -153,8 +153,8 @@ pub struct Tracking {
     pub template: Option<Arc<Template>>,
     /// The number of the packet that brought its flow into this state; `None` where that is this very packet, or nobody counts.
     pub since: Option<NonZeroU64>,
-    /// The hash of the original tuple of the flow that this packet opened, so that it need not be made again when the flow enters the table.
-    pub(crate) hash: Option<NonZeroU64>,
+    /// Of a packet that nobody has tracked, and of one that opened its flow.
+    pub(crate) hashes: Hashes,
 }
 
 impl Tracking {
@@ -166,6 +166,13 @@ impl Tracking {
             (None, Some(CtState::Untracked)) => CtState::Untracked,
             (None, None) if self.template.is_some() => CtState::New,
             _ => CtState::Invalid,
+        }
+    }
+
+    /// Nothing that is known of its bytes alone is known any more.
+    pub(crate) fn is_another_packet(&mut self) {
+        if self.flow.is_none() {
+            self.hashes = Hashes::default();
         }
     }
 

@@ -4,13 +4,13 @@
 //! expectations, and last the keys that were agreed on, the list of what is forgotten, or the crowds and one of them. All but a flow's are held for a few instructions and
 //! nothing is called under them.
 
+mod ahead;
 mod collect;
 mod crowds;
 mod hash;
 mod lines;
 mod sources;
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,6 +25,8 @@ use super::{
 };
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+pub(crate) use ahead::Hashes;
+use ahead::Whereabouts;
 use collect::SweepPlace;
 pub(crate) use crowds::Crowd;
 use crowds::Crowds;
@@ -36,7 +38,10 @@ pub struct Table {
     hash_key: (u64, u64),
     /// The bit of each says that it stands there under its reply.
     shards: Box<[Mutex<Lines>]>,
+    /// Of each of them.
+    whereabouts: Box<[Whereabouts]>,
     sources: Box<[Mutex<Sources>]>,
+    sources_at: Box<[Whereabouts]>,
     crowds: Crowds,
     /// Of flows that are gone but for those which their helpers announced.
     orphaned_count: AtomicUsize,
@@ -115,7 +120,9 @@ impl Table {
         Self {
             hash_key,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            whereabouts: (0..SHARDS).map(|_| Whereabouts::default()).collect(),
             sources: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            sources_at: (0..SHARDS).map(|_| Whereabouts::default()).collect(),
             crowds: Crowds::default(),
             orphaned_count: AtomicUsize::new(0),
             forgotten: Arc::default(),
@@ -282,15 +289,16 @@ impl Table {
 
     /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
     pub fn delete(&self, flow: &Arc<Flow>) -> bool {
-        self.delete_for(flow, false)
+        self.delete_for(flow, None, false)
     }
 
     /// The same in the name of a command, which listeners are told.
     pub fn delete_by_command(&self, flow: &Arc<Flow>) -> bool {
-        self.delete_for(flow, true)
+        self.delete_for(flow, None, true)
     }
 
-    fn delete_for(&self, flow: &Arc<Flow>, by_command: bool) -> bool {
+    /// Its hashes may be known.
+    fn delete_for(&self, flow: &Arc<Flow>, hashes: Option<[u64; 2]>, by_command: bool) -> bool {
         let (status, has_expected, remembered_by, last_words, along) = {
             let mut state = flow.lock();
             let is_in_crowd = std::mem::take(&mut state.is_in_crowd);
@@ -322,7 +330,7 @@ impl Table {
                 .publish_as(EventKind::Destroy, flow, &last_words, None, by_command);
         }
         if status.has(Status::CONFIRMED) {
-            let hashes = self.hashes_of(flow);
+            let hashes = hashes.unwrap_or_else(|| self.hashes_of(flow));
             let mut shards = self.shards_of(hashes);
             for (hash, direction) in hashes.into_iter().zip([Direction::Original, Direction::Reply]) {
                 let is_mine = |it: &Arc<Flow>, is_reply| Arc::ptr_eq(it, flow) && direction_of(is_reply) == direction;
@@ -416,9 +424,7 @@ impl Table {
 
     /// Takes every flow out, as `conntrack -F` does.
     pub fn flush(&self) {
-        for flow in self.all() {
-            self.delete_by_command(&flow);
-        }
+        self.delete_together(&self.all(), true, |_| true);
     }
 
     pub(super) fn next_serial(&self) -> u64 {
@@ -427,20 +433,16 @@ impl Table {
 
     /// Enters both tuples, or says which flow holds one of them. From then on the flow is settled.
     pub(super) fn insert(&self, flow: &Arc<Flow>, state: &FlowState) -> Result<(), Arc<Flow>> {
-        self.insert_hashed(flow, state, None)
+        self.insert_hashed(flow, state, Hashes::default())
     }
 
-    /// The same where the hash of the original tuple may be known.
-    pub(super) fn insert_hashed(
-        &self,
-        flow: &Arc<Flow>,
-        state: &FlowState,
-        original: Option<NonZeroU64>,
-    ) -> Result<(), Arc<Flow>> {
+    /// The same where the hashes of both may be known.
+    pub(super) fn insert_hashed(&self, flow: &Arc<Flow>, state: &FlowState, known: Hashes) -> Result<(), Arc<Flow>> {
         let tuples = [flow.original(), flow.reply()];
-        let first = original.map_or_else(|| self.hash(&tuples[0]), NonZeroU64::get);
-        debug_assert_eq!(first, self.hash(&tuples[0]), "{:?}", tuples[0]);
-        let hashes = [first, self.hash(&tuples[1])];
+        let hashes = [
+            self.hash_unless_known(&tuples[0], known.original),
+            self.hash_of_reply(flow, &tuples[1], &known),
+        ];
         let mut shards = self.shards_of(hashes);
         for direction in [Direction::Original, Direction::Reply] {
             let (hash, tuple) = (hashes[direction.index()], &tuples[direction.index()]);
@@ -448,7 +450,8 @@ impl Table {
                 return Err(holder);
             }
         }
-        self.put((shards, hashes), flow, state, &[Direction::Original, Direction::Reply]);
+        let both = [Direction::Original, Direction::Reply];
+        self.put((shards, hashes), (flow, state, &known), &both);
         Ok(())
     }
 
@@ -463,7 +466,7 @@ impl Table {
         if of_original.is_none() {
             return Beside::NothingInTheWay;
         }
-        self.put((shards, hashes), flow, state, &[Direction::Reply]);
+        self.put((shards, hashes), (flow, state, &Hashes::default()), &[Direction::Reply]);
         Beside::Entered
     }
 
@@ -471,8 +474,7 @@ impl Table {
     fn put(
         &self,
         (mut shards, hashes): (ShardsOfFlow<'_>, [u64; 2]),
-        flow: &Arc<Flow>,
-        state: &FlowState,
+        (flow, state, known): (&Arc<Flow>, &FlowState, &Hashes),
         directions: &[Direction],
     ) {
         // Before anybody finds it: what stands in the table has its tuples.
@@ -481,12 +483,14 @@ impl Table {
         for &direction in directions {
             let hash = hashes[direction.index()];
             let is_reply = direction == Direction::Reply;
-            shards.of(hash).insert(hash as u32, is_reply, Arc::clone(flow));
+            let shard = shards.of(hash);
+            shard.insert(hash as u32, is_reply, Arc::clone(flow));
+            self.whereabouts[self.shard_number(hash)].follow(shard);
         }
         self.count.fetch_add(1, Ordering::Relaxed);
         drop(shards);
         if state.status.has(Status::SRC_NAT_DONE) {
-            self.keep_mapping(flow);
+            self.keep_mapping(flow, known);
         }
     }
 

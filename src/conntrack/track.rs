@@ -79,7 +79,7 @@ impl Table {
             return refuse(tracking, refused(&why));
         };
         self.find_key(&mut tuple, packet.transport());
-        let hash = self.hash(&tuple);
+        let hash = self.hash_unless_known(&tuple, tracking.hashes.original);
         let zone = zone_of(tracking, packet);
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
         for _ in 0..REOPENINGS {

@@ -31,12 +31,9 @@ impl Services for EngineServices<'_> {
 
     fn nat(&mut self, _packet: &Packet, tracking: &mut Tracking, range: &NatRange, manip: Manip) -> TargetVerdict {
         // Without a flow there is nothing to keep a mapping in; the nat table is not even asked about such packets.
-        let Some(flow) = &tracking.flow else {
-            return TargetVerdict::Accept;
-        };
         Random::in_place(self.random, |random| {
             let mut cx = NatContext { now: self.now, random };
-            nat::setup(&self.router.flows, &mut cx, flow, range, manip);
+            nat::setup_of_packet(&self.router.flows, &mut cx, tracking, range, manip);
         });
         TargetVerdict::Accept
     }

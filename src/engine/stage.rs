@@ -426,13 +426,11 @@ impl<O: Observer> Pass<'_, O> {
                 return Ok(());
             }
             // Where a rule spoke, this leaves it as it is.
-            if let Some(flow) = &transit.tracking.flow {
-                let mut cx = NatContext {
-                    now: self.now,
-                    random: &mut self.worker.random,
-                };
-                nat::null_binding(&self.router.flows, &mut cx, flow, manip);
-            }
+            let mut cx = NatContext {
+                now: self.now,
+                random: &mut self.worker.random,
+            };
+            nat::null_binding_of_packet(&self.router.flows, &mut cx, &mut transit.tracking, manip);
         } else if O::WATCHING {
             let why = match about_another {
                 true => NatNotAsked::AboutAnother,

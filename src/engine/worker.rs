@@ -202,6 +202,12 @@ impl Worker {
         self.short_ways.taken
     }
 
+    /// How many packets of batches seemed to open flows before they were carried.
+    #[doc(hidden)]
+    pub fn foresaw(&self) -> u64 {
+        self.short_ways.foreseen
+    }
+
     /// The last packet's number, from 1: flows remember by which packet they were opened and answered.
     pub fn number(&self) -> u64 {
         self.number

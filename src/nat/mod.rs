@@ -10,7 +10,7 @@ mod translate;
 
 pub use reason::DropReason;
 pub(crate) use sequence::{adjust_sequences, record_length_change};
-pub(crate) use setup::{is_done, null_binding, setup, track};
+pub(crate) use setup::{is_done, null_binding, null_binding_of_packet, setup, setup_of_packet, track};
 pub(crate) use translate::{Rewrites, Translated, translate};
 
 use crate::base::{AddressRange, PortRange, Random, Time};

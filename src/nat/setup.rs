@@ -7,7 +7,8 @@ use super::{Manip, NatContext, NatRange, spread};
 use crate::base::{AddressRange, PortRange};
 use crate::conntrack::proto::{self, key::Drawn};
 use crate::conntrack::{
-    Crowd, Direction, Expectation, ExpectationNat, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
+    Crowd, Direction, Expectation, ExpectationNat, Flow, Hashes, Reason, Status, Table, TrackContext, Tracked,
+    Tracking, Tuple,
 };
 use crate::packet::{End, Packet};
 
@@ -29,11 +30,39 @@ pub(crate) fn track(
 /// What the SNAT and DNAT targets call on a flow that has no mapping of this kind yet. A flow that has one, or is in the table already, stays as
 /// it is. Where nothing is free the flow keeps a taken tuple, and is refused when it is to be confirmed, as in the kernel.
 pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, range: &NatRange, manip: Manip) {
-    if flow.lock().status.has_any(done_bit(manip).or(Status::CONFIRMED)) {
+    setup_hashed(table, cx, (flow, &mut Hashes::default()), range, manip);
+}
+
+/// The same of a packet's flow, where the hash of its reply may be known, and is afterwards.
+pub(crate) fn setup_of_packet(
+    table: &Table,
+    cx: &mut NatContext<'_>,
+    tracking: &mut Tracking,
+    range: &NatRange,
+    manip: Manip,
+) {
+    if let Tracking {
+        flow: Some(flow),
+        hashes,
+        ..
+    } = tracking
+    {
+        setup_hashed(table, cx, (flow, hashes), range, manip);
+    }
+}
+
+fn setup_hashed(
+    table: &Table,
+    cx: &mut NatContext<'_>,
+    (flow, hashes): (&Arc<Flow>, &mut Hashes),
+    range: &NatRange,
+    manip: Manip,
+) {
+    if is_done(flow, manip) || flow.settled().is_some() {
         return;
     }
     let reply = flow.reply();
-    let hash = table.hash(&reply);
+    let hash = table.hash_of_reply(flow, &reply, hashes);
     // Never without one: the reply is an answer itself.
     let Some(current) = reply.inverse() else { return };
     let mut choice = Choice {
@@ -42,20 +71,25 @@ pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, ra
         flow,
         range,
         manip,
+        known: *hashes,
         looked_up: (reply, hash),
+        ahead: [None; AHEAD],
     };
     let chosen = choice.choose(current);
+    let looked_up = choice.looked_up;
     let mut state = flow.lock();
+    let mut decided = done_bit(manip);
     if chosen != current
         && let Some(reply) = chosen.inverse()
     {
         flow.set_reply(&mut state, &reply);
-        state.status.set(match manip {
+        decided.set(match manip {
             Manip::Source => Status::SRC_NAT,
             Manip::Destination => Status::DST_NAT,
         });
+        hashes.set_mapped((looked_up.0 == reply).then_some(looked_up.1));
     }
-    state.status.set(done_bit(manip));
+    flow.decide(&mut state, decided);
 }
 
 /// What happens at the nat hook when no rule spoke: the flow keeps its addresses, but a source port that another flow holds is changed.
@@ -63,13 +97,14 @@ pub(crate) fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Fl
     setup(table, cx, flow, &NatRange::default(), manip);
 }
 
+/// The same of a packet's flow.
+pub(crate) fn null_binding_of_packet(table: &Table, cx: &mut NatContext<'_>, tracking: &mut Tracking, manip: Manip) {
+    setup_of_packet(table, cx, tracking, &NatRange::default(), manip);
+}
+
 /// Whether a mapping of this kind has been decided.
 pub(crate) fn is_done(flow: &Flow, manip: Manip) -> bool {
-    let status = match flow.settled() {
-        Some(settled) => settled.status,
-        None => flow.lock().status,
-    };
-    status.has(done_bit(manip))
+    flow.decided().has(done_bit(manip))
 }
 
 /// An expected flow seems to come from where the announcing command went, and goes to whoever sent that command.
@@ -151,8 +186,11 @@ struct Choice<'a, 'b> {
     flow: &'a Arc<Flow>,
     range: &'a NatRange,
     manip: Manip,
+    known: Hashes,
     /// The reply that was last looked for in the table, and its hash.
     looked_up: (Tuple, u64),
+    /// Those that are looked for next.
+    ahead: [Option<(Tuple, u64)>; AHEAD],
 }
 
 impl Choice<'_, '_> {
@@ -196,7 +234,7 @@ impl Choice<'_, '_> {
             Some(Tuple { source, ..*current })
         };
         let fits = |reply: &Tuple| mapped(reply).is_some_and(|tuple| self.source_is_in_range(&tuple));
-        let reply = self.table.newest_mapping_of_source(self.flow, fits)?;
+        let reply = self.table.newest_mapping_of_source(self.flow, &self.known, fits)?;
         mapped(&reply).filter(|tuple| self.is_free(tuple))
     }
 
@@ -275,6 +313,10 @@ impl Choice<'_, '_> {
                 if may_be_crowded && tried == LONG_SEARCH {
                     crowd = self.crowd(tuple, true);
                 }
+                if crowd.is_none() && tried % AHEAD as u32 == 1 {
+                    let next = (0..left.min(AHEAD as u32)).map(|step| at(offset.wrapping_add(step as u16)));
+                    self.look_ahead(*tuple, next);
+                }
             }
             if attempts >= size || attempts < MIN_ATTEMPTS {
                 return;
@@ -286,7 +328,7 @@ impl Choice<'_, '_> {
 
     /// What is known of the ports that are taken towards where the tuple goes.
     fn crowd(&self, tuple: &Tuple, is_long: bool) -> Option<Arc<Crowd>> {
-        self.table.crowd(&tuple.inverse()?, self.flow, is_long)
+        self.table.crowd(self.cx.now, &tuple.inverse()?, self.flow, is_long)
     }
 
     fn drawn(&self, tuple: &Tuple) -> Drawn {
@@ -326,9 +368,24 @@ impl Choice<'_, '_> {
     fn look_up(&mut self, tuple: &Tuple) -> Option<(Tuple, u64)> {
         let reply = tuple.inverse()?;
         if self.looked_up.0 != reply {
-            self.looked_up = (reply, self.table.hash(&reply));
+            let ahead = self.ahead.iter().flatten().find(|(it, _)| *it == reply);
+            self.looked_up = ahead.copied().unwrap_or_else(|| (reply, self.table.hash(&reply)));
         }
         Some(self.looked_up)
+    }
+
+    /// A search has failed: what it looks for next is asked of memory all at once, where each would be waited for.
+    fn look_ahead(&mut self, mut tuple: Tuple, mut ids: impl Iterator<Item = u16>) {
+        self.ahead = [None; AHEAD];
+        for place in 0..AHEAD {
+            let Some(id) = ids.next() else { return };
+            self.set_id(&mut tuple, id);
+            let reply = tuple.inverse().map(|reply| (reply, self.table.hash(&reply)));
+            self.ahead[place] = reply;
+            if let Some((_, hash)) = reply {
+                self.table.ask_for(hash);
+            }
+        }
     }
 
     /// Whether who holds the tuple is a mapped TCP connection that is over, and the new one begins with later sequence numbers, so that nobody
@@ -351,6 +408,9 @@ impl Choice<'_, '_> {
         direction == Direction::Reply && is_over && self.table.delete(&holder)
     }
 }
+
+/// So many ports are looked ahead.
+const AHEAD: usize = 4;
 
 /// After so many attempts it pays to remember what was found.
 const LONG_SEARCH: u32 = 8;

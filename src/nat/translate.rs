@@ -29,8 +29,7 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
         return Ok(Translated::Unchanged);
     };
     let manip = hook.manip();
-    let decided = flow.as_decided();
-    let status = decided.status;
+    let status = flow.decided();
     let applies = status.has(status_bit(manip, tracking.direction));
     if tracking.state == Some(CtState::Related)
         && let Some(message) = packet.icmpv4()
@@ -42,7 +41,7 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
     }
     if hook == NatHook::Postrouting
         && tracking.direction == Direction::Original
-        && let masqueraded @ Some(_) = decided.nat.masquerade_interface
+        && let masqueraded @ Some(_) = flow.nat().masquerade_interface
         && masqueraded != packet.output
     {
         return Ok(Translated::Moved);

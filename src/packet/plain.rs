@@ -347,6 +347,38 @@ impl PlainKey {
         }
     }
 
+    /// Addresses, ports and protocol as they stand in the headers.
+    #[inline]
+    pub(crate) fn tuple_bytes(&self) -> [u8; 13] {
+        Self::bytes_of(self.addresses.to_ne_bytes(), self.ports(), self.protocol())
+    }
+
+    /// The same of an answer.
+    #[inline]
+    pub(crate) fn answer_bytes(&self) -> [u8; 13] {
+        let [a, b, c, d] = self.ports();
+        Self::bytes_of(
+            self.addresses.rotate_left(32).to_ne_bytes(),
+            [c, d, a, b],
+            self.protocol(),
+        )
+    }
+
+    /// The same of its source alone.
+    #[inline]
+    pub(crate) fn source_bytes(&self) -> [u8; 7] {
+        let ([a, b, c, d, ..], [high, low, ..]) = (self.addresses.to_ne_bytes(), self.ports());
+        [a, b, c, d, high, low, self.protocol()]
+    }
+
+    #[inline]
+    fn bytes_of(addresses: [u8; 8], ports: [u8; 4], protocol: u8) -> [u8; 13] {
+        let mut bytes = [protocol; 13];
+        bytes[..8].copy_from_slice(&addresses);
+        bytes[8..12].copy_from_slice(&ports);
+        bytes
+    }
+
     /// A number that is spread over all of 64 bits, and which nobody can foretell who does not know the secret.
     #[inline]
     pub(crate) fn hash(&self, secret: u64) -> u64 {

@@ -37,6 +37,19 @@ struct Rest {
     masquerade_interface: AtomicU16,
 }
 
+impl Rest {
+    /// Whoever writes has the flow's lock, or nobody else has the flow.
+    fn add(&self, bits: u16) {
+        let before = self.settled.load(Ordering::Relaxed);
+        self.settled.store(before | bits, Ordering::Release);
+    }
+}
+
+/// What NAT decides, which stands here from when it does.
+const OF_NAT: Status = Status::SRC_NAT
+    .or(Status::DST_NAT)
+    .or(Status::SRC_NAT_DONE)
+    .or(Status::DST_NAT_DONE);
 /// NAT chose the source by an interface. The bit is none of a status.
 const MASQUERADED: u16 = 1 << 11;
 /// [`Settled::is_read`].
@@ -194,7 +207,7 @@ impl Ends {
             return;
         };
         rest.masquerade_interface.store(interface, Ordering::Relaxed);
-        rest.settled.fetch_or(MASQUERADED, Ordering::Release);
+        rest.add(MASQUERADED);
     }
 
     #[inline]
@@ -207,11 +220,22 @@ impl Ends {
         }
     }
 
+    /// NAT has decided something more.
+    pub(super) fn decide(&self, status: Status) {
+        self.rest().add(status.0 & OF_NAT.0);
+    }
+
+    /// What it has decided so far.
+    #[inline]
+    pub(super) fn decided(&self) -> Status {
+        Status(self.rest().settled.load(Ordering::Acquire) & OF_NAT.0)
+    }
+
     /// Nothing of it changes from now on.
     pub(super) fn settle(&self, status: Status, is_read: bool) {
         let read = if is_read { READ } else { 0 };
         let bits = (status.0 & !MASQUERADED) | read;
-        self.rest().settled.fetch_or(bits, Ordering::Release);
+        self.rest().add(bits);
     }
 
     #[inline]

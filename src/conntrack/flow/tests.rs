@@ -52,13 +52,16 @@ fn what_is_decided_is_read_without_the_lock_once_it_is_in_the_table() {
     let (_, mut tracking) = bench.track(&mut packet);
     let flow = Arc::clone(tracking.flow.as_ref().unwrap());
     assert_eq!(flow.settled(), None);
-    flow.lock().status.set(Status::SRC_NAT);
+    assert_eq!(flow.decided(), Status::default());
+    flow.decide(&mut flow.lock(), Status::SRC_NAT);
     assert!(flow.as_decided().status.has(Status::SRC_NAT));
+    assert!(flow.decided() == Status::SRC_NAT && flow.snapshot().decided() == Status::SRC_NAT);
     flow.lock().set_helper(Some(&FTP));
     bench.table.confirm(&bench.context(), &packet, &mut tracking).unwrap();
     let settled = flow.settled().unwrap();
     assert!(settled.is_read && settled.status.has(Status::SRC_NAT));
     assert_eq!(flow.as_decided(), settled);
+    assert!(flow.decided().has(Status::SRC_NAT) && !flow.decided().has(Status::CONFIRMED));
     assert!(flow.snapshot().settled().is_some());
 }
 

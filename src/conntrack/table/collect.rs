@@ -140,11 +140,9 @@ impl Table {
 
     /// Of these; returns how many went.
     fn delete_dead(&self, now: Time, flows: &mut Vec<Arc<Flow>>) -> usize {
-        let is_gone = |flow: &Arc<Flow>| {
-            let expired = flow.lock().is_expired(now);
-            expired && self.delete(flow)
-        };
-        flows.drain(..).filter(is_gone).count()
+        let gone = self.delete_together(flows, false, |flow| flow.lock().is_expired(now));
+        flows.clear();
+        gone
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Flow>> {
@@ -177,10 +175,13 @@ impl Table {
     fn piece(&self, from: SweepPlace, most: usize, into: &mut Vec<Arc<Flow>>) -> Piece {
         let shard = self.shards[from.shard].lock();
         let end = shard.count().min(from.line + most);
-        for line in from.line..end {
-            let replies = shard.line(line).filter(|(_, is_reply)| *is_reply);
-            into.extend(replies.map(|(flow, _)| Arc::clone(flow)));
-        }
+        let replies = || {
+            let entries = (from.line..end).flat_map(|line| shard.line(line));
+            entries.filter(|(_, is_reply)| *is_reply).map(|(flow, _)| flow)
+        };
+        // Who holds a flow is counted where it lies.
+        replies().for_each(|flow| flow.is_looked_at_soon());
+        into.extend(replies().map(Arc::clone));
         Piece {
             lines: end.saturating_sub(from.line),
             is_last: end == shard.count(),

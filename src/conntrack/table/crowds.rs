@@ -2,10 +2,11 @@
 //!
 //! What is known here is true or forgotten, and whoever finds nothing known looks into the table. A port is noted under the lock of the flow that has it,
 //! which keeps a note of that. It is forgotten when that flow leaves the table or is to end sooner than it was, and when the time is over until which
-//! it lives at least.
+//! it lives at least. A crowd of which nothing is known any more goes, and with the last of them the look for one that every new mapping takes.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::Table;
 use crate::base::sync::{Mutex, Ordering};
@@ -51,6 +52,8 @@ struct All {
     crowds: Vec<(Towards, Arc<Crowd>)>,
     /// As [`SHORTENED`] was when they were made.
     shortened: u64,
+    /// When they were last asked which of them are over.
+    looked_at: Time,
 }
 
 /// What is known of the ports of one.
@@ -60,27 +63,56 @@ struct Known {
     taken: Box<[u64]>,
     /// Until when all of a word's ports are taken at least.
     until: Box<[Time]>,
+    /// How many are noted.
+    count: u32,
+    /// When the last word's time is over.
+    end: Time,
+    /// It is no longer one of the crowds, and who has it still learns nothing from it.
+    is_gone: bool,
 }
 
+const LOOKED_AT_EACH: Duration = Duration::from_secs(1);
 /// 16 kB each.
 const MOST: usize = 64;
 const WORDS: usize = 1 << 16 >> 6;
 
 impl Known {
-    fn new() -> Self {
+    /// The search that made it has some time to note what it finds.
+    fn new(now: Time) -> Self {
         Self {
             taken: vec![0; WORDS].into(),
             until: vec![Time::ZERO; WORDS].into(),
+            count: 0,
+            end: now + LOOKED_AT_EACH,
+            is_gone: false,
         }
     }
 
-    fn note(&mut self, port: u16, until: Time) {
+    /// Whether it is noted.
+    fn note(&mut self, port: u16, until: Time) -> bool {
+        if self.is_gone {
+            return false;
+        }
         let (word, bit) = place(port);
         self.until[word] = match self.taken[word] {
             0 => until,
             _ => self.until[word].min(until),
         };
+        self.count += u32::from(self.taken[word] & bit == 0);
         self.taken[word] |= bit;
+        self.end = self.end.max(until);
+        true
+    }
+
+    fn forget(&mut self, port: u16) {
+        let (word, bit) = place(port);
+        self.count -= u32::from(self.taken[word] & bit != 0);
+        self.taken[word] &= !bit;
+    }
+
+    fn forget_word(&mut self, word: usize) {
+        self.count -= self.taken[word].count_ones();
+        self.taken[word] = 0;
     }
 
     /// How many ports from this one on are known to be taken, of so many.
@@ -90,7 +122,7 @@ impl Known {
             let port = u32::from(first) + count;
             let (word, bit) = ((port >> 6) as usize, port & 63);
             if self.until[word] <= now {
-                self.taken[word] = 0;
+                self.forget_word(word);
             }
             let taken = (self.taken[word] >> bit).trailing_ones();
             count += taken.min(most - count);
@@ -107,9 +139,24 @@ fn place(port: u16) -> (usize, u64) {
 }
 
 impl Crowd {
+    /// It is taken out of the crowds.
+    fn goes(&self) {
+        self.0.lock().is_gone = true;
+    }
+
+    /// Whether nothing can be known of it any more; then it is to be taken out.
+    fn is_over(&self, now: Time) -> bool {
+        let mut known = self.0.lock();
+        known.is_gone = known.end <= now;
+        known.is_gone
+    }
+
     /// How many ports of a search in this range, from an offset on and without a gap, are known to be taken, of so many. The offset runs in 16 bits.
     pub(crate) fn taken_at_least(&self, now: Time, range: PortRange, offset: u16, most: u32) -> u32 {
         let mut known = self.0.lock();
+        if known.is_gone {
+            return 0;
+        }
         let size = u32::from(range.high - range.low) + 1;
         let mut passed = 0;
         while passed < most {
@@ -129,7 +176,7 @@ impl Crowd {
 
 impl Crowds {
     /// That of a reply; one that is not there yet is made where the search has been long.
-    fn find(&self, reply: &Tuple, is_long: bool) -> Option<Arc<Crowd>> {
+    fn find(&self, now: Time, reply: &Tuple, is_long: bool) -> Option<Arc<Crowd>> {
         if !is_long && !self.any.load(Ordering::Acquire) {
             return None;
         }
@@ -138,12 +185,20 @@ impl Crowds {
             return None;
         }
         let towards = Towards::of(reply);
-        let All { crowds, shortened } = &mut *self.all.lock();
+        let all = &mut *self.all.lock();
         let now_shortened = SHORTENED.load(Ordering::Relaxed);
-        if *shortened != now_shortened {
-            crowds.clear();
-            *shortened = now_shortened;
+        if all.shortened != now_shortened {
+            all.shortened = now_shortened;
+            all.crowds.drain(..).for_each(|(_, crowd)| crowd.goes());
         }
+        if all.looked_at + LOOKED_AT_EACH <= now {
+            all.looked_at = now;
+            all.crowds.retain(|(_, crowd)| !crowd.is_over(now));
+        }
+        if all.crowds.is_empty() {
+            self.any.store(false, Ordering::Release);
+        }
+        let crowds = &mut all.crowds;
         if let Some(at) = crowds.iter().rposition(|(it, _)| *it == towards) {
             let found = Arc::clone(&crowds[at].1);
             // So that those which nobody asks for are at the front.
@@ -156,9 +211,9 @@ impl Crowds {
             return None;
         }
         if crowds.len() == MOST {
-            crowds.remove(0);
+            crowds.remove(0).1.goes();
         }
-        let crowd = Arc::new(Crowd(Mutex::new(Known::new())));
+        let crowd = Arc::new(Crowd(Mutex::new(Known::new(now))));
         crowds.push((towards, Arc::clone(&crowd)));
         self.any.store(true, Ordering::Release);
         Some(crowd)
@@ -167,21 +222,29 @@ impl Crowds {
     /// See [`Table::forget_in_crowd`].
     fn forget(&self, reply: &Tuple) {
         let towards = Towards::of(reply);
-        let all = self.all.lock();
-        if let Some((_, crowd)) = all.crowds.iter().find(|(it, _)| *it == towards) {
-            let (word, bit) = place(reply.destination.id);
-            crowd.0.lock().taken[word] &= !bit;
+        let mut all = self.all.lock();
+        let Some(at) = all.crowds.iter().position(|(it, _)| *it == towards) else {
+            return;
+        };
+        let is_empty = {
+            let mut known = all.crowds[at].1.0.lock();
+            known.forget(reply.destination.id);
+            known.count == 0
+        };
+        if is_empty {
+            all.crowds.remove(at).1.goes();
+            self.any.store(!all.crowds.is_empty(), Ordering::Release);
         }
     }
 }
 
 impl Table {
     /// What is known of the ports that a new flow's reply may go to; nothing where that would not be all that decides whether one is free.
-    pub(crate) fn crowd(&self, reply: &Tuple, flow: &Flow, is_long: bool) -> Option<Arc<Crowd>> {
+    pub(crate) fn crowd(&self, now: Time, reply: &Tuple, flow: &Flow, is_long: bool) -> Option<Arc<Crowd>> {
         if flow.zone() != Zone::default() {
             return None;
         }
-        let crowd = self.crowds.find(reply, is_long)?;
+        let crowd = self.crowds.find(now, reply, is_long)?;
         // One that was opened by the same tuple is not in the way.
         let original = flow.original();
         let twin = self.find(self.hash(&original), &original, flow.zone());
@@ -201,6 +264,12 @@ impl Table {
         self.crowds.watched.is_off.store(true, Ordering::Relaxed);
     }
 
+    /// Whether a new mapping looks for a crowd.
+    #[cfg(test)]
+    pub(crate) fn has_crowds(&self) -> bool {
+        self.crowds.any.load(Ordering::Relaxed)
+    }
+
     /// How many ports were passed over.
     #[cfg(test)]
     pub(crate) fn passed_in_crowds(&self) -> u32 {
@@ -215,18 +284,18 @@ impl Table {
 
     /// A flow has just come into the table, and its lock is held: where its destination is crowded its port is taken from now on.
     #[inline]
-    pub(in crate::conntrack) fn entered_crowd(&self, flow: &Flow, state: &mut FlowState) {
+    pub(in crate::conntrack) fn entered_crowd(&self, now: Time, flow: &Flow, state: &mut FlowState) {
         if state.status.has(Status::SRC_NAT) && self.crowds.any.load(Ordering::Acquire) {
-            self.note(&flow.reply(), flow, state);
+            self.note(now, &flow.reply(), flow, state);
         }
     }
 
-    fn note(&self, reply: &Tuple, flow: &Flow, state: &mut FlowState) {
+    fn note(&self, now: Time, reply: &Tuple, flow: &Flow, state: &mut FlowState) {
         if flow.zone() == Zone::default()
-            && let Some(crowd) = self.crowds.find(reply, false)
+            && let Some(crowd) = self.crowds.find(now, reply, false)
+            && crowd.0.lock().note(reply.destination.id, state.deadline)
         {
             state.is_in_crowd = true;
-            crowd.0.lock().note(reply.destination.id, state.deadline);
         }
     }
 
@@ -240,6 +309,6 @@ impl Table {
         if !is_there || state.is_expired(now) {
             return;
         }
-        self.note(&flow.reply(), flow, &mut state);
+        self.note(now, &flow.reply(), flow, &mut state);
     }
 }

@@ -20,7 +20,7 @@ impl Table {
                 bytes[4..8].copy_from_slice(&destination.octets());
                 bytes[8..12].copy_from_slice(numbers.as_flattened());
                 bytes[12] = tuple.protocol;
-                self.finish(&bytes)
+                self.hash_bytes(&bytes)
             }
             (source, destination) => {
                 let mut bytes = KeyBytes::default();
@@ -31,6 +31,12 @@ impl Table {
                 self.finish(&bytes.bytes[..bytes.used])
             }
         }
+    }
+
+    /// Of a tuple or a source of IPv4: addresses, numbers and protocol as they stand in headers.
+    #[inline]
+    pub(super) fn hash_bytes<const BYTES: usize>(&self, bytes: &[u8; BYTES]) -> u64 {
+        self.finish(bytes)
     }
 
     /// Of both tuples of a flow.

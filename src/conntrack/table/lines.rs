@@ -68,7 +68,16 @@ pub(super) struct Lines {
     moves: u64,
 }
 
+/// The line at which a look-up begins, of so many.
+#[inline]
+pub(super) fn line_of(hash: u32, lines: usize) -> usize {
+    ((u64::from(hash) * lines as u64) >> 32) as usize
+}
+
 impl Lines {
+    /// Bytes of a line.
+    pub(super) const LINE: usize = size_of::<Line>();
+
     /// How many flows.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -96,7 +105,13 @@ impl Lines {
     /// The line at which a look-up begins.
     #[inline]
     pub(super) fn home(&self, hash: u32) -> usize {
-        ((u64::from(hash) * self.lines.len() as u64) >> 32) as usize
+        line_of(hash, self.lines.len())
+    }
+
+    /// The address of the first line, and how many there are.
+    #[inline]
+    pub(super) fn whereabouts(&self) -> (usize, usize) {
+        (self.lines.as_ptr().addr(), self.lines.len())
     }
 
     fn next(&self, line: usize) -> usize {

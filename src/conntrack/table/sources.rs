@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::Table;
 use super::lines::Lines;
+use super::{Hashes, Table};
 use crate::base::sync::{MutexGuard, Ordering};
 use crate::conntrack::orphan::{Orphan, Token};
 use crate::conntrack::{Direction, Flow, Tuple};
@@ -108,25 +108,32 @@ impl Sources {
 }
 
 impl Table {
-    pub(super) fn keep_mapping(&self, flow: &Arc<Flow>) {
+    pub(super) fn keep_mapping(&self, flow: &Arc<Flow>, known: &Hashes) {
         let original = flow.original();
         let source = SourceOf {
             tuple: &original,
             zone: zone_of_source(flow),
         };
-        let hash = self.hash_source(&original);
-        self.sources_of(hash).keep(hash as u32, &source, Arc::clone(flow));
+        let hash = self.hash_of_source(&original, known);
+        let mut sources = self.sources_of(hash);
+        sources.keep(hash as u32, &source, Arc::clone(flow));
+        self.sources_at[self.shard_number(hash)].follow(&sources.alone);
     }
 
     /// The newest mapping of another flow from the same source endpoint that fits, as a reply tuple.
-    pub(crate) fn newest_mapping_of_source(&self, of: &Flow, fits: impl Fn(&Tuple) -> bool) -> Option<Tuple> {
+    pub(crate) fn newest_mapping_of_source(
+        &self,
+        of: &Flow,
+        known: &Hashes,
+        fits: impl Fn(&Tuple) -> bool,
+    ) -> Option<Tuple> {
         self.forget_orphans();
         let original = of.original();
         let source = SourceOf {
             tuple: &original,
             zone: zone_of_source(of),
         };
-        let hash = self.hash_source(&original);
+        let hash = self.hash_of_source(&original, known);
         let sources = self.sources_of(hash);
         let newest_first = sources.newest_first(hash as u32, source);
         newest_first.map(|flow| flow.reply()).find(fits)
@@ -175,7 +182,7 @@ impl Table {
         };
         // It changes no more, and may be the same in both.
         if let Some(flow) = mapped {
-            self.keep_mapping(&flow);
+            self.keep_mapping(&flow, &Hashes::default());
         }
         self.orphaned(orphan, token);
     }

@@ -200,13 +200,16 @@ fn a_mapping_lasts_as_long_as_somebody_remembers_its_flow() {
     let asked = tuple((A, 3000), (B, 9), protocol::TCP);
     let ports = |table: &Table| {
         let found = RefCell::new(Vec::new());
-        table.newest_mapping_of_source(&nobodys(asked), |reply| {
+        table.newest_mapping_of_source(&nobodys(asked), &Hashes::default(), |reply| {
             found.borrow_mut().push(reply.source.id);
             false
         });
         // And none of another source.
         let other = tuple((A, 3001), (B, 9), protocol::TCP);
-        assert_eq!(table.newest_mapping_of_source(&nobodys(other), |_| true), None);
+        assert_eq!(
+            table.newest_mapping_of_source(&nobodys(other), &Hashes::default(), |_| true),
+            None
+        );
         found.into_inner()
     };
     // One that nobody remembers goes at once.

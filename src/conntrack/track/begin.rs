@@ -93,7 +93,7 @@ impl Table {
         let flow = Flow::begun(self.next_serial(), (tuple, &reply), (zone, told), state);
         tracking.flow = Some(flow);
         tracking.direction = Direction::Original;
-        tracking.hash = NonZeroU64::new(hash);
+        tracking.hashes.original = NonZeroU64::new(hash);
         match expectation {
             Some(expectation) => {
                 tracking.state = Some(CtState::Related);

@@ -92,8 +92,8 @@ impl Table {
             if let Some(started) = state.rare.as_mut().and_then(|rare| rare.started.as_mut()) {
                 *started = cx.now;
             }
-            let Err(holder) = self.insert_hashed(flow, &state, tracking.hash) else {
-                self.entered_crowd(flow, &mut state);
+            let Err(holder) = self.insert_hashed(flow, &state, tracking.hashes) else {
+                self.entered_crowd(cx.now, flow, &mut state);
                 return Ok(Entered::New);
             };
             state.status.clear(Status::CONFIRMED);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Refused, refuse, zone_of};
 use crate::conntrack::{
-    CtState, Direction, Flow, InvalidReason, Reason, Table, TrackContext, Tracked, Tracking, Tuple, Zone,
+    CtState, Direction, Flow, Hashes, InvalidReason, Reason, Table, TrackContext, Tracked, Tracking, Tuple, Zone,
 };
 use crate::packet::Packet;
 use crate::wire::ipv4;
@@ -30,7 +30,7 @@ impl Table {
             direction,
             template: tracking.template.take(),
             since: None,
-            hash: None,
+            hashes: Hashes::default(),
         };
         Tracked::Accept(Reason::ErrorOf)
     }

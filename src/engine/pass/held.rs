@@ -129,10 +129,11 @@ impl<O: Observer> Pass<'_, O> {
         if let Some(mark) = verdict.mark {
             transit.packet.mark = mark;
         }
-        if let Some(bytes) = verdict.bytes.take()
-            && !transit.packet.rewrite(bytes)
-        {
-            return self.gone(Reason::NoPacketAnyMore(place.queue), &mut transit);
+        if let Some(bytes) = verdict.bytes.take() {
+            transit.tracking.is_another_packet();
+            if !transit.packet.rewrite(bytes) {
+                return self.gone(Reason::NoPacketAnyMore(place.queue), &mut transit);
+            }
         }
         self.go_on(from, &mut transit, Some(place.key), onward)
     }

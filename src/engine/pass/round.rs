@@ -67,6 +67,7 @@ impl<O: Observer> Pass<'_, O> {
         packet.fragments.clear();
         // What a CT target said was for the tracking that has been done.
         tracking.template = None;
+        tracking.is_another_packet();
         if tracking.state == Some(CtState::Invalid) {
             // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
             tracking.state = None;

@@ -22,10 +22,10 @@ use super::observer::{Event, Observer};
 use super::pass::{Onward, Pass, Transit};
 use super::worker::{Arrival, Emission, Fate, Port, Report, Worker, sole};
 use crate::base::{InterfaceId, Time};
-use crate::conntrack::{KnownWay, TrackContext, TrackStage, Tracked, TrackedAgain};
+use crate::conntrack::{Hashes, KnownWay, TrackContext, TrackStage, Tracked, TrackedAgain};
 use crate::nat::{self, Manip};
 use crate::packet::{Offload, Plain, PlainKey};
-use crate::rule::Hook;
+use crate::rule::{Hook, Table};
 use remembered::{Belongs, ShortWay};
 
 /// Packets of which memory is asked before the first of them is carried.
@@ -80,9 +80,10 @@ impl<O: Observer> Pass<'_, O> {
                 let Arrival { interface, bytes, .. } = arrival(at);
                 *like = self.worker.short_ways.read(flags, interface, bytes);
             }
-            if self.worker.short_ways.are_many() {
-                self.worker.short_ways.look_ahead(&read);
-            }
+            let foreseen = match self.worker.short_ways.are_many() {
+                true => self.look_ahead(&read),
+                false => [Hashes::default(); AT_ONCE],
+            };
             let mut belong = [const { None }; AT_ONCE];
             let mut asked = 0;
             for at in 0..few.len() {
@@ -98,6 +99,7 @@ impl<O: Observer> Pass<'_, O> {
                 match (&read[at], belong[at]) {
                     (Some(like), Some(belongs)) => self.leaves_short(like, belongs, &mut report),
                     (like, _) => {
+                        transit.tracking.hashes = foreseen[at];
                         report = self.arrive_read(&mut transit, (packet.interface, packet.bytes), like.as_ref());
                     }
                 }
@@ -105,6 +107,26 @@ impl<O: Observer> Pass<'_, O> {
             }
         }
         self.worker.recycle(&mut transit.packet);
+    }
+
+    /// Asks memory for what packets need that come next. Those whose like has not been carried before seem to open flows: of them hashes are made.
+    fn look_ahead(&mut self, packets: &[Option<Like<'_>>; AT_ONCE]) -> [Hashes; AT_ONCE] {
+        let mut foreseen = [Hashes::default(); AT_ONCE];
+        self.worker.short_ways.look_ahead(packets);
+        if !O::SHORTLY || !self.tracks(Plain::FAMILY) {
+            return foreseen;
+        }
+        let is_mapped = self.live.of(Plain::FAMILY).table(Table::Nat).is_some();
+        let ways = &mut self.worker.short_ways;
+        for (hashes, like) in foreseen.iter_mut().zip(packets) {
+            if let Some(like) = like
+                && !ways.have(like.hash)
+            {
+                ways.foreseen += 1;
+                *hashes = self.router.flows.look_ahead(&like.plain.key, is_mapped);
+            }
+        }
+        foreseen
     }
 
     /// Asks tracking of the first of these packets, if its like has been carried before, and of those behind it that are of the same flow: all in one visit,

@@ -94,6 +94,8 @@ pub(in crate::engine) struct ShortWays {
     unswept: usize,
     /// How many packets went one.
     pub(in crate::engine) taken: u64,
+    /// How many of a batch had none, and were looked ahead for.
+    pub(in crate::engine) foreseen: u64,
 }
 
 #[derive(Debug, Default)]
@@ -160,6 +162,7 @@ impl ShortWays {
             turn: 0,
             unswept: 0,
             taken: 0,
+            foreseen: 0,
         }
     }
 
@@ -197,6 +200,12 @@ impl ShortWays {
     #[inline]
     pub(super) fn at(&self, spot: Spot) -> Option<&ShortWay> {
         self.places.get(spot.place)?.ways.get(spot.which)?.as_deref()
+    }
+
+    /// Whether one leads on from this hash.
+    #[inline]
+    pub(super) fn have(&self, hash: u64) -> bool {
+        self.spot(hash).is_some()
     }
 
     /// Whether what is remembered may lie far from the processor.

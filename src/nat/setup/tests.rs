@@ -55,7 +55,9 @@ fn choice<T>(
         flow,
         range,
         manip,
+        known: Hashes::default(),
         looked_up: reply_of(bench, flow),
+        ahead: [None; AHEAD],
     })
 }
 
@@ -156,7 +158,9 @@ fn ports_are_tried_in_rounds() {
             flow: &flow,
             range,
             manip,
+            known: Hashes::default(),
             looked_up: reply_of(&bench, &flow),
+            ahead: [None; AHEAD],
         };
         choice.choose_port(&mut chosen);
         let next = random.next_u64();
@@ -310,6 +314,54 @@ fn an_expected_flow_follows_its_master() {
     let reply = tracking.flow.unwrap().reply();
     let ends = [reply.source, reply.destination].map(|end| (end.address, end.id));
     assert_eq!(ends, [(address(A), 2000), (address(B), 20)]);
+}
+
+/// A flow from another client each, until no port of the range is free.
+fn crowd_up(bench: &Bench, net: u8) -> Vec<Arc<Flow>> {
+    let mut random = Random::new(3);
+    let opened = (0..40).map(|client| {
+        let mut packet = udp(([10, 0, net, client], 7), ([192, 0, 2, 9], 53));
+        let mut tracking = bench.track(&mut packet).1;
+        let flow = tracking.flow.clone().unwrap();
+        let mut cx = NatContext {
+            now: bench.now,
+            random: &mut random,
+        };
+        setup(&bench.table, &mut cx, &flow, &ports(1000, 1031), Manip::Source);
+        let confirmed = bench.table.confirm(&bench.context(), &packet, &mut tracking);
+        confirmed.is_ok().then_some(flow)
+    });
+    opened.flatten().collect()
+}
+
+/// Once the last flow has gone whose port was noted, or the last note's time is over, nobody looks for a crowd any more.
+#[test]
+fn a_crowd_goes_with_its_last_flow_or_with_its_time() {
+    let mut bench = Bench::new();
+    assert!(!bench.table.has_crowds());
+    let flows = crowd_up(&bench, 0);
+    assert_eq!(flows.len(), 32);
+    let (last, others) = flows.split_last().unwrap();
+    for flow in others {
+        assert!(bench.table.has_crowds());
+        bench.table.delete(flow);
+    }
+    bench.table.delete(last);
+    assert!(!bench.table.has_crowds());
+    // The answered live longer than what was noted of them says.
+    let flows = crowd_up(&bench, 1);
+    assert!(bench.table.has_crowds());
+    bench.now = bench.now + Duration::from_secs(20);
+    for flow in &flows {
+        flow.lock().lives_on(bench.now, Duration::from_secs(100));
+    }
+    bench.now = bench.now + Duration::from_secs(20);
+    assert_eq!(crowd_up(&bench, 2).len(), 0, "no port is free");
+    assert!(bench.table.has_crowds(), "a search was long again");
+    bench.now = bench.now + Duration::from_secs(200);
+    assert_eq!(crowd_up(&bench, 3).len(), 32);
+    bench.table.flush();
+    assert!(!bench.table.has_crowds());
 }
 
 /// Two tables in which the same happens, of which one remembers what a search passed: crowded destinations, flows that end, sooner than they were to or
