@@ -19,6 +19,7 @@ use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, So
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::compare::without_time;
 use super::offload::{as_it_left, handed_over};
 use super::queue::Listener;
 use super::scenario::{Event, QueueWord};
@@ -538,11 +539,6 @@ fn expectations() -> Result<String, String> {
         }
     }
     Ok(lines.iter().map(|line| format!("{line}\n")).collect())
-}
-
-/// A line of a listing of expectations begins with the seconds that are left.
-fn without_time(line: &str) -> &str {
-    line.split_once(' ').map_or(line, |(_, rest)| rest)
 }
 
 const READINGS: usize = 8;
