@@ -227,14 +227,16 @@ impl Table {
             let found = shard.find(hash as u32, in_the_way);
             found.map(|(flow, is_reply)| (Arc::clone(flow), direction_of(is_reply)))
         };
-        let found = found.filter(|(flow, _)| {
-            let expired = flow.lock().is_expired(now);
+        let found = found.filter(|(flow, direction)| {
+            let mut state = flow.lock();
+            let expired = state.is_expired(now);
+            if !expired {
+                self.note_in_crowd(now, (flow, &mut state), *direction);
+            }
+            drop(state);
             !(expired && self.delete(flow))
         });
-        let taken = found.is_some_and(|(flow, direction)| {
-            self.note_in_crowd(now, &flow, direction);
-            !is_the_same(&flow)
-        });
+        let taken = found.is_some_and(|(flow, _)| !is_the_same(&flow));
         if taken {
             self.statistics.found.count();
         }

@@ -300,15 +300,13 @@ impl Table {
     }
 
     /// Whose reply this is, as far as it is a flow of the table that lives: its port is taken for so long.
-    pub(super) fn note_in_crowd(&self, now: Time, flow: &Flow, direction: Direction) {
+    pub(super) fn note_in_crowd(&self, now: Time, (flow, state): (&Flow, &mut FlowState), direction: Direction) {
         if direction != Direction::Reply || !self.crowds.any.load(Ordering::Acquire) {
             return;
         }
-        let mut state = flow.lock();
         let is_there = state.status.has(Status::CONFIRMED) && !state.status.has_any(Status::DYING.or(Status::CLASHES));
-        if !is_there || state.is_expired(now) {
-            return;
+        if is_there {
+            self.note(now, &flow.reply(), flow, state);
         }
-        self.note(now, &flow.reply(), flow, &mut state);
     }
 }
