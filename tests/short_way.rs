@@ -121,6 +121,36 @@ fn flags_of_tcp_count_where_a_rule_asks_for_them() {
     }
 }
 
+/// The mark of a flow is none of its packets', and a command sets it.
+#[test]
+fn ways_are_gone_by_flows_with_the_mark_that_they_had() {
+    let rules = [
+        "*mangle\n-A PREROUTING -j CONNMARK --restore-mark\n-A FORWARD -m mark --mark 5\nCOMMIT\n*filter\n-A FORWARD -m connmark --mark 5\n\
+            -A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n",
+        "*mangle\n-A FORWARD -j MARK --set-mark 7\n-A FORWARD -j CONNMARK --save-mark\nCOMMIT\n*filter\n\
+            -A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n",
+    ];
+    for rules in rules {
+        let file = LabFile::parse("lab", LAB).unwrap();
+        let labs = [0, 1].map(|_| Lab::new(&file, 1, TOOLBOX).unwrap());
+        let mut two = Two { labs, told: Vec::new() };
+        two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+        two.tool("iptables-restore", &[], rules);
+        let mut bytes = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 0, 0, 2], [198, 51, 100, 7], 64).udp(4000, 53);
+        builder.write(&mut bytes, &[0; 8]).unwrap();
+        for mark in ["5", "9", "5"] {
+            let before = two.labs[0].worker().went_short();
+            for _ in 0..6 {
+                two.carry(LAN, &bytes);
+            }
+            assert!(two.labs[0].worker().went_short() > before, "{rules}");
+            two.ask_everything();
+            two.tool(CONNTRACK, &["-U -s 10.0.0.2 -m", mark], "");
+        }
+    }
+}
+
 /// Each way keeps its flow, and its rules' counters.
 #[test]
 fn ways_that_no_packet_can_go_any_more_are_let_go() {
@@ -364,8 +394,13 @@ fn round(seed: u64) -> (u64, u64) {
         if draw.one_in(3) {
             let pause =
                 Duration::from_millis(draw.pick(&[1, 1, 40, 40, 900, 900, 3_000, 3_000, 31_000, 130_000, 500_000]));
+            // Flows whose time is over may still be there.
+            let ticks = draw.one_in(2);
             for lab in &mut two.labs {
-                lab.advance(pause);
+                match ticks {
+                    true => drop(lab.advance(pause)),
+                    false => assert!(lab.set_clock(lab.now() + pause)),
+                }
             }
         }
         if draw.one_in(3) {

@@ -442,7 +442,7 @@ impl FlowState {
 
     /// A plain packet of the flow whose header nobody has looked at: true where it belongs, as its tracker is sure to say. False, and then nothing has
     /// happened: also where the flow has something that few have, or is in a crowd.
-    #[inline]
+    #[inline(always)]
     pub(super) fn goes_on(
         &mut self,
         cx: &TrackContext<'_>,

@@ -398,6 +398,7 @@ impl Table {
     }
 
     /// Whether anybody listens to what happens to flows or to what they expect.
+    #[inline]
     pub(crate) fn is_heard(&self) -> bool {
         self.events.heard() || self.expectation_events.heard()
     }

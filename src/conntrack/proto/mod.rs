@@ -485,7 +485,7 @@ macro_rules! trackers {
                 }
             }
 
-            #[inline]
+            #[inline(always)]
             pub(super) fn goes_on(
                 &mut self,
                 cx: &TrackContext<'_>,

@@ -185,7 +185,7 @@ impl Tracker for Udp {
         self.go_on(cx, known)
     }
 
-    #[inline]
+    #[inline(always)]
     fn goes_on(
         &mut self,
         cx: &TrackContext<'_>,

@@ -132,7 +132,7 @@ impl<O: Observer> Pass<'_, O> {
     /// Asks tracking of the first of these packets, if its like has been carried before, and of those behind it that are of the same flow: all in one visit,
     /// for that costs more than all that is done there. How many of them belong, and may go the short way; of others nothing was done. `when` knows the
     /// number and the time of each.
-    #[inline]
+    #[inline(never)]
     fn belong(
         &self,
         packets: &[Option<Like<'_>>],
@@ -141,11 +141,13 @@ impl<O: Observer> Pass<'_, O> {
     ) -> usize {
         let flows = &self.router.flows;
         let ways = &self.worker.short_ways;
-        let remembered = |like: &Option<Like<'_>>| ways.way_of(like.as_ref()?, self.version);
         if flows.has_zones_of_one_way() {
             return 0;
         }
-        let Some((mut spot, mut way)) = packets.first().and_then(remembered) else {
+        let Some(Some((mut spot, mut way))) = packets
+            .first()
+            .and_then(|first| first.as_ref().map(|first| ways.way_of(first, self.version)))
+        else {
             return 0;
         };
         let flow = &way.flow;
@@ -165,11 +167,18 @@ impl<O: Observer> Pass<'_, O> {
             };
             *belongs = Some(Belongs { spot, checksum });
             count += 1;
-            match packets.get(count).and_then(remembered) {
-                // Who listens is told what each packet changed.
-                Some((next_spot, next)) if Arc::ptr_eq(&next.flow, flow) && !flows.is_heard() => {
-                    (spot, way) = (next_spot, next);
+            // Who listens is told what each packet changed.
+            let Some(Some(next)) = packets.get(count).filter(|_| !flows.is_heard()) else {
+                break;
+            };
+            if next.is_as(like) {
+                if !way.takes(next.plain.ttl(), next.plain.len()) {
+                    break;
                 }
+                continue;
+            }
+            match ways.way_of(next, self.version) {
+                Some((next_spot, next)) if Arc::ptr_eq(&next.flow, flow) => (spot, way) = (next_spot, next),
                 _ => break,
             }
         }

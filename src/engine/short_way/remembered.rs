@@ -47,11 +47,16 @@ pub(super) struct Belongs {
     pub(super) checksum: ChecksumState,
 }
 
-/// Where a way lies, as long as none comes or goes.
+/// Where a way lies, as long as none comes or goes: twice its place, and which of the two there. One number, which is written and read whole.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
-    place: usize,
-    which: usize,
+pub(super) struct Spot(u32);
+
+impl Like<'_> {
+    /// Whether both go the same way, if they go one.
+    #[inline]
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.plain.key == other.plain.key && self.input == other.input
+    }
 }
 
 impl ShortWay {
@@ -178,28 +183,29 @@ impl ShortWays {
 
     #[inline]
     pub(super) fn find(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<&ShortWay> {
-        self.at(self.find_where(hash, (key, input), version)?)
+        Some(self.find_where(hash, (key, input), version)?.1)
     }
 
     /// The same, and where it lies.
     #[inline]
-    fn find_where(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<Spot> {
-        let spot = self.spot(hash)?;
-        let way = self.at(spot)?;
-        (way.key == *key && way.input == input && way.version == version).then_some(spot)
+    fn find_where(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<(Spot, &ShortWay)> {
+        let (spot, way) = self.spot(hash)?;
+        (way.key == *key && way.input == input && way.version == version).then_some((spot, way))
     }
 
-    /// Where a way of this hash lies, if there is one.
+    /// The way of this hash, if there is one.
     #[inline]
-    fn spot(&self, hash: u64) -> Option<Spot> {
-        let place = self.place(hash);
-        let which = self.places.get(place)?.find(hash)?;
-        Some(Spot { place, which })
+    fn spot(&self, hash: u64) -> Option<(Spot, &ShortWay)> {
+        let number = self.place(hash);
+        let place = self.places.get(number)?;
+        let which = place.find(hash)?;
+        Some((Spot((2 * number + which) as u32), place.ways[which].as_deref()?))
     }
 
     #[inline]
     pub(super) fn at(&self, spot: Spot) -> Option<&ShortWay> {
-        self.places.get(spot.place)?.ways.get(spot.which)?.as_deref()
+        let Spot(spot) = spot;
+        self.places.get(spot as usize / 2)?.ways[spot as usize % 2].as_deref()
     }
 
     /// Whether one leads on from this hash.
@@ -226,10 +232,9 @@ impl ShortWays {
     /// The way that a packet may go by what it looks like, and where it lies.
     #[inline]
     pub(super) fn way_of(&self, like: &Like<'_>, version: u64) -> Option<(Spot, &ShortWay)> {
-        let spot = self.find_where(like.hash, (&like.plain.key, like.input), version)?;
-        let way = self.at(spot)?;
-        let takes = way.takes(like.plain.ttl(), like.plain.len());
-        takes.then_some((spot, way))
+        let found = self.find_where(like.hash, (&like.plain.key, like.input), version)?;
+        let takes = found.1.takes(like.plain.ttl(), like.plain.len());
+        takes.then_some(found)
     }
 
     /// Asks memory for what is remembered of these: the places first, then the ways with their flows, each of all at once.
@@ -237,7 +242,7 @@ impl ShortWays {
         let ways = packets
             .iter()
             .flatten()
-            .filter_map(|like| self.at(self.spot(like.hash)?));
+            .filter_map(|like| Some(self.spot(like.hash)?.1));
         let mut found = [None; AT_ONCE];
         for (place, way) in found.iter_mut().zip(ways) {
             *place = Some(way);
