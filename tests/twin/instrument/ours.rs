@@ -356,6 +356,8 @@ impl Side for Ours {
 
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String> {
         self.catch_up();
+        // The kernel collects what is over while time passes; a master counts what its helper announced until then.
+        self.lab.tick();
         let saved = self.print(&[SAVE.split(' ').next().unwrap_or(SAVE).to_owned(), "-c".to_owned()]);
         let mut parts: Vec<_> = [FLOWS, EXPECTATIONS]
             .into_iter()
