@@ -212,13 +212,16 @@ impl<'a> Run<'a> {
                     self.look_round()?;
                 }
             }
+            if let Some(share) = &self.share {
+                share.look_ahead(reader);
+            }
             let mut together = Together::default();
             for found in reader.found() {
                 if self.was_carried(found.number) {
                     continue;
                 }
                 if !self.passes_by(reader, found, &together) {
-                    self.packet(&reader.packet(found), &mut together)?;
+                    self.packet(&reader.packet(found), found.mark, &mut together)?;
                 }
                 if self.seen.is_multiple_of(workers::STRETCH) {
                     self.carry_all(&mut together)?;
@@ -298,12 +301,17 @@ impl<'a> Run<'a> {
     }
 
     #[inline]
-    fn packet<'w>(&mut self, packet: &CapturedPacket<'w>, together: &mut Together<'w>) -> Result<(), Stop> {
+    fn packet<'w>(
+        &mut self,
+        packet: &CapturedPacket<'w>,
+        mark: Option<u8>,
+        together: &mut Together<'w>,
+    ) -> Result<(), Stop> {
         self.seen = packet.number;
         if let (Some(share), true) = (&self.share, together.is_empty()) {
             share.is_at(packet.number);
         }
-        if self.waits(packet, together)? {
+        if self.waits(packet, mark, together)? {
             return Ok(());
         }
         self.carry(together)?;

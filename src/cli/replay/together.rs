@@ -87,7 +87,12 @@ impl Run<'_> {
     /// Whether a packet is done with for now: it waits to be carried with others, or it is another worker's. Not one that anything else is to be done
     /// for, or said of.
     #[inline]
-    pub(super) fn waits<'w>(&mut self, packet: &CapturedPacket<'w>, together: &mut Together<'w>) -> Result<bool, Stop> {
+    pub(super) fn waits<'w>(
+        &mut self,
+        packet: &CapturedPacket<'w>,
+        mark: Option<u8>,
+        together: &mut Together<'w>,
+    ) -> Result<bool, Stop> {
         let Content::Ip(bytes) = packet.content else {
             return Ok(false);
         };
@@ -113,6 +118,7 @@ impl Run<'_> {
             bytes,
         };
         if let Some(share) = &self.share
+            && !share.is_mine(mark)
             && share.whose(&timed, &session.replayer)? == Whose::Anothers
         {
             return Ok(session.replayer.let_pass_by(&timed));
