@@ -332,9 +332,11 @@ impl Drawn {
         }
         if is_local {
             unfinish(&mut mine, theirs);
-        } else if self.any || !self.few.is_empty() || self.offload {
-            let protocols: &[u8] = if self.offload { &[6, 17] } else { &[17] };
-            forget_a_quoted_sum(&mut mine, theirs, protocols);
+        }
+        if self.offload {
+            forget_a_quoted_sum(&mut mine, theirs, &[6, 17]);
+        } else if !is_local && (self.any || !self.few.is_empty()) {
+            forget_a_quoted_sum(&mut mine, theirs, &[17]);
         }
         match mine == theirs {
             true => Likeness::Same,
