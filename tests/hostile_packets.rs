@@ -11,6 +11,8 @@ mod packets;
 mod rounds;
 #[path = "hostile/rules.rs"]
 mod rules;
+#[path = "hostile/together.rs"]
+mod together;
 #[path = "hostile/workers.rs"]
 mod workers;
 
@@ -22,7 +24,7 @@ use nflab::engine::{Config, Emission, Event, Failed, Observer, Part, Port, Route
 use nflab::explain::story::{Detail, Story};
 use nflab::lab::RouterTables;
 use nflab::net::{Closed, Net, Prefix, Route};
-use nflab::rule::{Answer, Matched, PlainFields, Rule, StateUse};
+use nflab::rule::{Answer, LogRecord, Matched, PlainFields, Rule, StateUse};
 use nflab::text::{StaticHosts, restore};
 use nflab::wire::checksum;
 
@@ -61,22 +63,35 @@ fn round(seed: u64) -> usize {
             quiet.restore(&text, now);
             watched.restore(&text, now);
         }
-        for (interface, bytes) in packets.draw(&mut draw, &heard) {
+        let drawn = packets.draw(&mut draw, &heard);
+        // What comes together fares as one by one.
+        let mut together = quiet.carry_together(now, &drawn).map(Vec::into_iter);
+        let mut logs = [Vec::new(), Vec::new()];
+        for (interface, bytes) in drawn {
             let mut watcher = Watcher::default();
-            let one = quiet.carry(interface, now, &bytes, &mut Silent);
+            let (one, output) = match together.as_mut().and_then(Iterator::next) {
+                Some(fared) => fared,
+                None => (
+                    quiet.carry(interface, now, &bytes, &mut Silent),
+                    quiet.output().to_vec(),
+                ),
+            };
             let other = watched.carry(interface, now, &bytes, &mut watcher);
+            logs[0].extend(quiet.take_log());
+            logs[1].extend(watched.take_log());
             let story = watcher.story;
             drop((story.render(Detail::Whole), story.render(Detail::Short)));
             let account = story.account();
             drop((account.json(), nflab::explain::picture::draw(&account)));
             assert_eq!(one, other, "a watched packet fares as an unwatched one");
-            assert_eq!(quiet.output(), watched.output());
-            for emission in quiet.output() {
+            assert_eq!(output, watched.output());
+            for emission in &output {
                 check(emission, interface.is_some(), &bytes);
             }
-            heard.extend(quiet.output().iter().map(|it| it.bytes.clone()));
+            heard.extend(output.into_iter().map(|it| it.bytes));
             packets.count += 1;
         }
+        assert_eq!(logs[0], logs[1], "what the kernel's log says");
         if heard.len() > 40 {
             heard.drain(..heard.len() - 20);
         }
@@ -213,7 +228,32 @@ impl Side {
             Some(id) => self.router.receive(worker, now, id, bytes, observer),
             None => self.router.send(worker, now, bytes, observer),
         };
-        format!("{report:?} {:?}", worker.take_log())
+        format!("{report:?}")
+    }
+
+    /// The same of packets that come at once, where one worker carries all and all come from outside: each one's end, and what left.
+    fn carry_together(
+        &mut self,
+        now: Time,
+        packets: &[(Option<InterfaceId>, Vec<u8>)],
+    ) -> Option<Vec<(String, Vec<Emission>)>> {
+        let [worker] = &mut self.workers[..] else {
+            return None;
+        };
+        let packets = packets
+            .iter()
+            .map(|(interface, bytes)| Some(((*interface)?, &bytes[..])));
+        let packets = packets.collect::<Option<Vec<_>>>()?;
+        let mut fared = Vec::new();
+        self.router
+            .receive_batch(worker, now, &packets, &mut Silent, |report, output| {
+                fared.push((format!("{report:?}"), output.to_vec()));
+            });
+        Some(fared)
+    }
+
+    fn take_log(&mut self) -> Vec<LogRecord> {
+        self.workers[self.last].take_log()
     }
 
     fn output(&self) -> &[Emission] {

@@ -18,6 +18,8 @@ pub(super) struct Asked {
     pub needs_header: bool,
     /// The parts of a packet that any of this lies in.
     pub parts: Changes,
+    /// Among it are names of interfaces, or beginnings of some.
+    pub asks_names: bool,
 }
 
 /// How much of a transport header must be there, so that what is asked behind it counts: a packet that is shorter may end at the rule.
@@ -45,7 +47,7 @@ pub(super) struct Filter {
 /// The same of a packet: addresses; what rules ask of the rest; ports, the source's above the destination's; and nothing, so that any two bits name one.
 ///
 /// The second from above: sixteen bits each of what names of interfaces are hashed to, protocol, TCP's flags, one bit of a state, one for later fragments.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sight {
     pub words: [u64; 4],
 }
@@ -56,6 +58,8 @@ const WHOLE: u64 = 1 << 7;
 impl Sight {
     /// In the second word.
     pub(super) const LATER_FRAGMENT: u64 = 1;
+    /// What of the second word is by headers: protocol, flags and fragment.
+    pub(super) const BY_HEADERS: u64 = 0xffff_0000 | Self::LATER_FRAGMENT;
 
     #[inline]
     pub(super) fn is_later_fragment(&self) -> bool {
@@ -353,6 +357,9 @@ impl Asking {
             filter,
             needs_header: self.header.bytes > 0,
             parts: self.parts,
+            asks_names: [Place::Input, Place::Output]
+                .iter()
+                .any(|place| self.mask.field(self.family, *place) != 0),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::asked::Sight;
 use super::cuts::{Leaf, Tree};
+use super::foresight::Foresight;
 use super::key::Key;
 use super::table::{Bucket, Table};
 
@@ -39,7 +40,7 @@ pub struct Candidate {
 
 impl Candidate {
     /// Behind every rule.
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         step: u32::MAX,
         matches: false,
     };
@@ -59,10 +60,19 @@ const MOST_OPEN: usize = 8;
 impl<'i> Candidates<'i> {
     /// Of those from there on.
     #[inline(always)]
-    pub(super) fn new(tree: Option<&'i Tree>, tables: &'i [Table], sight: Sight, from: u32, end: u32) -> Self {
+    pub(super) fn new(
+        tree: Option<&'i Tree>,
+        tables: &'i [Table],
+        sight: Sight,
+        from: u32,
+        end: u32,
+        foreseen: Option<&Foresight>,
+    ) -> Self {
         let mut leaf = Leaf::default();
         let mut of_tree = Candidate::NONE;
-        if let Some(tree) = tree {
+        if let Some(foreseen) = foreseen {
+            (leaf, of_tree) = (foreseen.leaf, foreseen.first);
+        } else if let Some(tree) = tree {
             leaf = tree.leaf(&sight);
             of_tree = tree.next(&mut leaf, &sight, from).unwrap_or(Candidate::NONE);
         }

@@ -18,9 +18,9 @@ pub struct Key {
 }
 
 impl Key {
-    /// Reads what is there; an interface that it has not has the empty name.
+    /// Reads what is there; an interface that it has not has the empty name. Who knows of every index that no rule in it asks for interfaces gives none.
     #[inline(always)]
-    pub fn new(packet: &Packet, tracking: &Tracking, input: &InterfaceName, output: &InterfaceName) -> Self {
+    pub fn new(packet: &Packet, tracking: &Tracking, names: Option<(&InterfaceName, &InterfaceName)>) -> Self {
         let family = packet.family();
         let mut words = Words::default();
         let mut set = |place, bits| words.set(family, place, bits);
@@ -40,18 +40,27 @@ impl Key {
         set(Place::Protocol, packet.protocol().into());
         set(Place::LaterFragment, (fragment_offset != 0).into());
         set(Place::Mark, packet.mark.into());
-        set(Place::Input, input.as_number());
-        set(Place::Output, output.as_number());
+        let mut hashes = 0;
+        if let Some((input, output)) = names {
+            set(Place::Input, input.as_number());
+            set(Place::Output, output.as_number());
+            hashes = name_of(&words, Place::Input) << 48 | name_of(&words, Place::Output) << 32;
+        }
         let state = u64::from(StateBits::of(tracking.state_for_matching()).0);
-        let names = name_of(&words, Place::Input) << 48 | name_of(&words, Place::Output) << 32;
         Self {
             family,
-            rest: rest_of(&words) | names | (state & 0x1f) << 8,
+            rest: rest_of(&words) | hashes | (state & 0x1f) << 8,
             words,
             protocol: packet.protocol(),
             fragment_offset: fragment_offset as u32,
             transport_length: transport.len().min(PLENTY) as u32,
         }
+    }
+
+    /// What of it is not in a packet's bytes: its state, and the names of its interfaces. For [`ChainIndex::foresee`](super::ChainIndex::foresee).
+    #[inline]
+    pub fn manner(&self) -> u64 {
+        self.rest & !Sight::BY_HEADERS
     }
 
     #[inline(always)]
@@ -68,6 +77,6 @@ impl Key {
 }
 
 /// Where TCP has its flags.
-const TCP_FLAGS: usize = 13;
+pub(super) const TCP_FLAGS: usize = 13;
 /// Longer than any header that is asked for.
 const PLENTY: usize = 1 << 16;

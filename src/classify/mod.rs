@@ -13,11 +13,13 @@ mod candidates;
 mod choose;
 mod choose_cuts;
 mod cuts;
+mod foresight;
 mod key;
 mod table;
 mod words;
 
 pub use candidates::{Candidate, Candidates};
+pub use foresight::Foresight;
 pub use key::Key;
 
 use asked::{Asked, Header, Window};
@@ -40,6 +42,8 @@ pub struct ChainIndex {
     rules: u32,
     headers: Headers,
     parts: Changes,
+    /// Any of them asks for an interface.
+    asks_names: bool,
     /// Rules that came or went since all was chosen.
     changed: u32,
 }
@@ -73,6 +77,9 @@ const FRAGMENTS: u32 = 40;
 /// A tree's rules lie side by side, and a packet sees one leaf; of tables it sees buckets in which none of its rules stand, too.
 const SIDE_BY_SIDE: u32 = 2;
 
+/// A table of so many rules stays as it was made.
+const LARGE: usize = 512;
+
 /// So many rules show in which bits of addresses all of them differ.
 const SOME: usize = 256;
 
@@ -100,6 +107,7 @@ impl ChainIndex {
             rules: count as u32,
             headers: Headers::default(),
             parts: Changes::NONE,
+            asks_names: false,
             changed: 0,
         };
         for (step, (rule, ends)) in (0..).zip(head.into_iter().chain(rules)) {
@@ -219,6 +227,11 @@ impl ChainIndex {
         self.parts
     }
 
+    /// Whether any rule here asks for an interface: a [`Key`] without names is good for all others.
+    pub fn asks_names(&self) -> bool {
+        self.asks_names
+    }
+
     /// How many tables a packet may have to be looked for in, and about how many rules a tree has it compared with, if there is one,
     /// and a later fragment.
     pub fn shape(&self) -> (usize, Option<[u32; 2]>) {
@@ -237,16 +250,12 @@ impl ChainIndex {
         key.family == self.family && self.headers.are_there(key)
     }
 
-    /// What a packet that it knows may match from there on.
+    /// What a packet that it knows may match from there on. What was foreseen of it in this index saves the look, if it is as was thought.
     #[inline(always)]
-    pub fn candidates(&self, key: &Key, from: u32) -> Candidates<'_> {
-        Candidates::new(
-            self.tree.as_ref(),
-            &self.tables,
-            key.sight(self.window),
-            from,
-            self.rules,
-        )
+    pub fn candidates(&self, key: &Key, from: u32, foreseen: Option<&Foresight>) -> Candidates<'_> {
+        let sight = key.sight(self.window);
+        let foreseen = foreseen.filter(|it| it.sight == sight);
+        Candidates::new(self.tree.as_ref(), &self.tables, sight, from, self.rules, foreseen)
     }
 
     fn note(&mut self, rule: &Lowered) -> Option<Asked> {
@@ -254,20 +263,22 @@ impl ChainIndex {
         self.headers.note(header);
         if let Some(asked) = &asked {
             self.parts = self.parts.and(asked.parts);
+            self.asks_names |= asked.asks_names;
         }
         asked
     }
 
-    /// Into the table where fewest stand where it would, or into one of its own.
+    /// Into the table where fewest stand where it would, or into one of its own. A large one is not copied for one rule: packets look into one more
+    /// instead, until all is made anew.
     fn file(&mut self, filed: Filed) {
         let asked = &filed.asked;
+        let has_room = self.tables.len() < choose::MOST_TABLES;
         let fitting = self
             .tables
             .iter()
             .enumerate()
-            .filter(|(_, it)| it.mask.is_within(&asked.mask));
+            .filter(|(_, it)| it.mask.is_within(&asked.mask) && (it.len() < LARGE || !has_room));
         let best = fitting.map(|(at, table)| (table.crowd(&asked.words), at)).min();
-        let has_room = self.tables.len() < choose::MOST_TABLES;
         match best {
             Some((crowd, at)) if crowd < choose::CROWD || !has_room => self.tables[at].insert(filed.step, asked),
             _ => {

@@ -29,6 +29,7 @@ families! {
             }
         }
         met.check();
+        assert_eq!(met.foreseen > 0, family == Family::V4, "{met:?}");
     }
 
     /// After each step the index is as good as one that is made of the rules as they are then.
@@ -89,15 +90,15 @@ families! {
         for number in [1, 77, 9_999, 10_000] {
             let packet = udp((numbered(family, number).address(), 1), (host(family, 9), number as u16), b"");
             let key = Sight::of(packet).key();
-            let mut candidates = index.candidates(&key, 0);
+            let mut candidates = index.candidates(&key, 0, None);
             assert_eq!(candidates.next(&key, 0).step, number - 1);
             assert_eq!(candidates.next(&key, number).step, 10_000);
         }
         let key = Sight::of(udp((host(family, 200), 1), (host(family, 9), 80), b"")).key();
-        assert_eq!(index.candidates(&key, 0).next(&key, 0).step, 10_000);
+        assert_eq!(index.candidates(&key, 0, None).next(&key, 0).step, 10_000);
         let inserted = index.with_inserted(0, &rules[5]);
         let key = Sight::of(udp((numbered(family, 6).address(), 1), (host(family, 9), 6), b"")).key();
-        let mut candidates = inserted.candidates(&key, 0);
+        let mut candidates = inserted.candidates(&key, 0, None);
         assert_eq!([0, 1, 7].map(|from| candidates.next(&key, from).step), [0, 6, 10_001]);
     }
 
@@ -114,7 +115,7 @@ families! {
         let ends = [(host(family, 2), 4000), (host(family, 9), 80)];
         let whole = Sight::of(tcp(ends[0], ends[1], b"")).key();
         assert!(index.knows(&whole));
-        assert_eq!(index.candidates(&whole, 0).next(&whole, 0).step, 21);
+        assert_eq!(index.candidates(&whole, 0, None).next(&whole, 0).step, 21);
         let cut = Sight::cut(tcp(ends[0], ends[1], b""), 19).key();
         assert!(!index.knows(&cut));
         let other = Sight::cut(udp(ends[0], ends[1], b""), 7).key();
@@ -333,7 +334,13 @@ impl Sight {
     }
 
     fn key(&self) -> Key {
-        Key::new(&self.packet, &self.tracking, &self.input, &self.output)
+        Key::new(&self.packet, &self.tracking, Some((&self.input, &self.output)))
+    }
+
+    /// As an index needs it.
+    fn key_for(&self, index: &ChainIndex) -> Key {
+        let names = index.asks_names().then_some((&self.input, &self.output));
+        Key::new(&self.packet, &self.tracking, names)
     }
 }
 
@@ -350,6 +357,9 @@ struct Met {
     with_tables: usize,
     closed: usize,
     made_anew: usize,
+    /// How often it was right.
+    foreseen: usize,
+    bytes_before: Vec<u8>,
     /// No packet is offered all that stands behind a rule.
     is_open: bool,
 }
@@ -357,14 +367,15 @@ struct Met {
 impl Met {
     fn look(&mut self, index: &ChainIndex, rules: &[Lowered], sight: &Sight, random: &mut Random) {
         let fields = PlainFields::new(&sight.packet, &sight.tracking, sight.input, sight.output);
-        let key = sight.key();
+        let key = sight.key_for(index);
         self.looks += 1;
         let answers: Vec<Answer> = rules.iter().map(|rule| rule.answer(&fields)).collect();
         if !index.knows(&key) {
             self.left_to_the_rules += 1;
             return;
         }
-        let mut candidates = index.candidates(&key, 0);
+        let foreseen = self.foresee(index, sight, &key, random);
+        let mut candidates = index.candidates(&key, 0, foreseen.as_ref());
         // Mostly from rule to rule, now and then a few at a time.
         let mut from = 0;
         loop {
@@ -397,13 +408,28 @@ impl Met {
             }
             // As one who comes back from a chain in which all was forgotten.
             if random.one_in(10) {
-                candidates = index.candidates(&key, from);
+                candidates = index.candidates(&key, from, foreseen.as_ref());
             }
         }
         if self.is_open {
             self.rules += rules.len();
             self.matched += answers.iter().filter(|it| **it != Answer::No).count();
         }
+    }
+
+    /// What is thought of a packet before it comes: mostly as it is, else as another is, or as one of another state.
+    fn foresee(&mut self, index: &ChainIndex, sight: &Sight, key: &Key, random: &mut Random) -> Option<Foresight> {
+        let bytes = match random.one_in(4) {
+            true => std::mem::take(&mut self.bytes_before),
+            false => sight.packet.bytes().to_vec(),
+        };
+        let manner = if random.one_in(4) { 0 } else { key.manner() };
+        let mut found = [None];
+        index.foresee(std::iter::once(&bytes[..]), manner, &mut found);
+        self.bytes_before = sight.packet.bytes().to_vec();
+        let [foreseen] = found;
+        self.foreseen += usize::from(foreseen.is_some_and(|it| it.sight == key.sight(index.window)));
+        foreseen
     }
 
     fn made(&mut self, index: &ChainIndex) {

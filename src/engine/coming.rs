@@ -5,16 +5,18 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::bound::{BoundRule, Traits};
-use super::compile::{CompiledTable, Seen, Step};
+use super::bound::Traits;
+use super::compile::{CompiledTable, Seen};
 use super::counting::Counter;
 use super::following::Following;
 use crate::base::{Pace, Piece};
 use crate::rule::{Action, Chain, ChainKind, Count, Counters, Errno, Hook, HookSet, Refusal, Rule, TableRules};
 
 /// What was found of a table.
-pub(super) struct LookedAt<'a> {
-    pub chains: Vec<LookedChain<'a>>,
+pub(super) struct LookedAt {
+    pub chains: Vec<LookedChain>,
+    /// The rules that are not those of the table before, in their order.
+    pub others: Vec<Other>,
     /// It has the chains of the table before, by name and in their order.
     pub same_chains: bool,
     /// How many places it needs to count at that nobody counts at yet.
@@ -22,8 +24,8 @@ pub(super) struct LookedAt<'a> {
     pub seen: Seen,
 }
 
-pub(super) struct LookedChain<'a> {
-    pub rules: Vec<LookedRule<'a>>,
+pub(super) struct LookedChain {
+    pub rules: Vec<LookedRule>,
     /// How many of its rules a packet can come to.
     pub alive: usize,
     /// Where those lead.
@@ -34,19 +36,37 @@ pub(super) struct LookedChain<'a> {
     pub end: Start,
 }
 
-pub(super) struct LookedRule<'a> {
-    pub was: Was<'a>,
-    pub traits: Traits,
-    /// The chain that it calls.
-    pub leads_to: Option<u32>,
+/// Of a rule as little as there can be: there are as many as rules, and memory that is had for a moment costs more than what is written to it.
+#[derive(Clone, Copy)]
+pub(super) struct LookedRule {
+    pub was: Was,
+    /// The chain that it calls, or [`NO_CHAIN`].
+    leads_to: u32,
 }
 
 /// What a rule was in the table before.
-pub(super) enum Was<'a> {
-    /// The same.
-    Same(&'a Step, &'a Arc<BoundRule>),
-    /// Another or none, and it counts from here.
-    Counted(Start),
+#[derive(Clone, Copy)]
+pub(super) enum Was {
+    /// The same, at this step.
+    Same(u32),
+    /// Another or none: the next of [`LookedAt::others`].
+    Other,
+}
+
+/// A rule that is not one of the table before.
+pub(super) struct Other {
+    /// Where it counts from.
+    pub start: Start,
+    pub traits: Traits,
+}
+
+const NO_CHAIN: u32 = u32::MAX;
+
+impl LookedRule {
+    /// The chain that it calls.
+    pub(super) fn leads_to(self) -> Option<u32> {
+        (self.leads_to != NO_CHAIN).then_some(self.leads_to)
+    }
 }
 
 /// Where a count begins.
@@ -56,13 +76,9 @@ pub(super) enum Start {
     GoOn(Counter),
 }
 
-impl<'a> LookedAt<'a> {
+impl LookedAt {
     /// What rules and policies say of their counters is done by that, so that the next command on this table does not set them back.
-    pub(super) fn table(
-        rules: &mut TableRules,
-        before: Option<&'a CompiledTable>,
-        pace: Pace,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn table(rules: &mut TableRules, before: Option<&CompiledTable>, pace: Pace) -> Result<Self, Refusal> {
         let same_chains = before.is_some_and(|before| {
             let names = before.rules.chains.iter().map(|it| &it.name);
             names.eq(rules.chains.iter().map(|it| &it.name))
@@ -73,11 +89,13 @@ impl<'a> LookedAt<'a> {
             pace,
             wanted: 0,
             seen: Vec::new(),
+            others: Vec::new(),
         };
-        let mut chains: Vec<LookedChain<'a>> = rules.chains.iter_mut().map(|chain| looking.chain(chain)).collect();
+        let mut chains: Vec<LookedChain> = rules.chains.iter_mut().map(|chain| looking.chain(chain)).collect();
         resolve_jumps(rules, &mut chains)?;
         Ok(Self {
             chains,
+            others: looking.others,
             same_chains,
             wanted: looking.wanted,
             seen: looking.seen,
@@ -139,18 +157,19 @@ struct Looking<'a> {
     pace: Pace,
     wanted: usize,
     seen: Seen,
+    others: Vec<Other>,
 }
 
-impl<'a> Looking<'a> {
-    fn chain(&mut self, chain: &mut Chain) -> LookedChain<'a> {
+impl Looking<'_> {
+    fn chain(&mut self, chain: &mut Chain) -> LookedChain {
         let mut alive = None;
         let mut leads = false;
         let mut rules = Vec::with_capacity(chain.rules.len());
         for (position, rule) in chain.rules.iter_mut().enumerate() {
             self.pace.done(position, Piece::Seen);
-            let looked = self.rule(rule);
-            leads |= looked.traits.leads;
-            if looked.traits.stops_all && alive.is_none() {
+            let (looked, traits) = self.rule(rule);
+            leads |= traits.leads;
+            if traits.stops_all && alive.is_none() {
                 alive = Some(position + 1);
             }
             rules.push(looked);
@@ -176,27 +195,30 @@ impl<'a> Looking<'a> {
     }
 
     #[inline]
-    fn rule(&mut self, rule: &mut Arc<Rule>) -> LookedRule<'a> {
+    fn rule(&mut self, rule: &mut Arc<Rule>) -> (LookedRule, Traits) {
         let was = self.following.rule(rule);
-        if let Some((step, bound)) = was
+        if let Some((at, step, bound)) = was
             && Arc::ptr_eq(&bound.rule, rule)
         {
             let called = |before: &CompiledTable| before.steps[step.leads_to as usize].chain;
-            return LookedRule {
-                was: Was::Same(step, bound),
-                traits: bound.traits,
-                leads_to: self.before.filter(|_| bound.traits.leads).map(called),
+            let looked = LookedRule {
+                was: Was::Same(at as u32),
+                leads_to: self.before.filter(|_| bound.traits.leads).map_or(NO_CHAIN, called),
             };
+            return (looked, bound.traits);
         }
         let count = rule.count;
         if count != Count::Keep {
             Arc::make_mut(rule).count = Count::Keep;
         }
-        LookedRule {
-            was: Was::Counted(self.start(count, was.map(|(_, bound)| &bound.counter))),
-            traits: Traits::of(rule),
-            leads_to: None,
-        }
+        let start = self.start(count, was.map(|(.., bound)| &bound.counter));
+        let traits = Traits::of(rule);
+        self.others.push(Other { start, traits });
+        let looked = LookedRule {
+            was: Was::Other,
+            leads_to: NO_CHAIN,
+        };
+        (looked, traits)
     }
 
     /// Where a count begins that says this of itself, and was there before.
@@ -216,7 +238,7 @@ impl<'a> Looking<'a> {
 }
 
 /// Finds the chains that rules call.
-fn resolve_jumps(rules: &TableRules, chains: &mut [LookedChain<'_>]) -> Result<(), Refusal> {
+fn resolve_jumps(rules: &TableRules, chains: &mut [LookedChain]) -> Result<(), Refusal> {
     let index = OnceCell::new();
     let find = |name: &String| {
         let index: &HashMap<&str, u32> = index.get_or_init(|| {
@@ -228,14 +250,14 @@ fn resolve_jumps(rules: &TableRules, chains: &mut [LookedChain<'_>]) -> Result<(
     };
     for (chain, looked) in rules.chains.iter().zip(chains).filter(|(_, looked)| looked.leads) {
         for (position, (rule, it)) in chain.rules.iter().zip(&mut looked.rules).enumerate() {
-            let (Action::Jump(name) | Action::Goto(name), true) = (&rule.action, it.traits.leads) else {
+            let (Action::Jump(name) | Action::Goto(name)) = &rule.action else {
                 continue;
             };
-            let to = match it.leads_to {
+            let to = match it.leads_to() {
                 Some(to) => to,
                 None => find(name)?,
             };
-            it.leads_to = Some(to);
+            it.leads_to = to;
             if position < looked.alive {
                 looked.calls.push(to);
             }

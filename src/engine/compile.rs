@@ -6,17 +6,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::bound::BoundRule;
-use super::coming::{LookedAt, LookedRule, Start, Was};
+use super::bound::{BoundAction, BoundRule, Plainness, Traits};
+use super::coming::{LookedAt, Other, Start, Was};
 use super::counting::{Counter, Places};
 use super::guide::Indexes;
+use super::outcome::{MakingOutcomes, Outcomes};
 use super::reason::Place;
 use super::shared::{Joining, SharedCopies, SharedStates};
 use crate::base::{Pace, Piece, Time};
+use crate::classify::ChainIndex;
 use crate::conntrack::{TimeoutPolicies, TimeoutPolicy};
 use crate::rule::{
-    Action, Chain, ChainKind, CountId, Counters, Errno, HookSet, Policy, Refusal, Rule, Scope, Table, TableRules,
-    TrackingNow,
+    Action, Chain, ChainKind, CountId, Counters, Errno, HookSet, Policy, Refusal, Rule, Scope, State, Table,
+    TableRules, Target, TrackingNow,
 };
 use crate::set::{AddressSets, HeldSets};
 
@@ -25,6 +27,8 @@ pub(super) struct CompiledTable {
     pub rules: TableRules,
     /// Every chain's rules, each chain followed by its end.
     pub steps: Box<[Step]>,
+    /// What each of them does once a packet has met it.
+    pub outcomes: Outcomes,
     /// Which rules of a chain a packet can pass over.
     pub indexes: Indexes,
     /// Where a hook's chain begins, and where its policy stands.
@@ -134,6 +138,8 @@ impl CompiledTable {
         let reached = looked.reached(&rules)?;
         let mut making = Making {
             table: rules.table,
+            before: before.table,
+            others: looked.others.into_iter(),
             starts: starts(&rules),
             places: Places::new(workers, looked.wanted),
             sharing: Joining::beside(before.shared),
@@ -148,6 +154,7 @@ impl CompiledTable {
         };
         let count = rules.chains.iter().map(|chain| chain.rules.len() + 1).sum();
         let mut steps = Vec::with_capacity(count);
+        let mut outcomes = MakingOutcomes::new(count);
         let mut entries = [None; 5];
         let chains = rules.chains.iter_mut().zip(looked.chains).zip(reached);
         for (at, ((chain, looked), reached)) in chains.enumerate() {
@@ -160,9 +167,11 @@ impl CompiledTable {
                 } else {
                     HookSet::EMPTY
                 };
-                let leads_to = was.leads_to.map_or(0, |chain| making.starts[chain as usize]);
+                let leads_to = was.leads_to().map_or(0, |chain| making.starts[chain as usize]);
+                let kind = StepKind::Rule(making.rule(rule, was.was, hooks)?);
+                outcomes.push(&kind);
                 steps.push(Step {
-                    kind: StepKind::Rule(making.rule(rule, was, hooks)?),
+                    kind,
                     chain: at as u32,
                     number: position as u32 + 1,
                     leads_to,
@@ -183,6 +192,7 @@ impl CompiledTable {
                 }
                 ChainKind::User => StepKind::End,
             };
+            outcomes.push(&kind);
             steps.push(Step {
                 kind,
                 chain: at as u32,
@@ -201,6 +211,7 @@ impl CompiledTable {
                 .collect(),
         };
         let made = Self {
+            outcomes: outcomes.done(),
             steps: steps.into(),
             indexes,
             entries,
@@ -231,9 +242,13 @@ impl CompiledTable {
             },
             ..*step
         });
+        let steps: Box<[Step]> = steps.collect();
+        let mut outcomes = MakingOutcomes::new(steps.len());
+        steps.iter().for_each(|step| outcomes.push(&step.kind));
         Self {
             rules: self.rules.clone(),
-            steps: steps.collect(),
+            outcomes: outcomes.done(),
+            steps,
             indexes: self.indexes.clone(),
             entries: self.entries,
             names: Arc::clone(&self.names),
@@ -254,8 +269,37 @@ impl CompiledTable {
         })
     }
 
+    /// The rule at a step, if one stands there.
+    #[inline]
+    fn rule_at(&self, step: u32) -> Option<(&Step, &Arc<BoundRule>)> {
+        let step = self.steps.get(step as usize)?;
+        match &step.kind {
+            StepKind::Rule(bound) => Some((step, bound)),
+            StepKind::Policy(_) | StepKind::End => None,
+        }
+    }
+
+    /// The index of a chain, if it has one, and the chain's first step.
+    pub(super) fn index_of(&self, chain: u32) -> Option<(&ChainIndex, u32)> {
+        let index = self.indexes.of_chain(chain)?;
+        let before = self.rules.chains[..chain as usize].iter();
+        Some((index, before.map(|it| it.rules.len() as u32 + 1).sum()))
+    }
+
     pub(super) fn chain(&self, step: &Step) -> &Chain {
         &self.rules.chains[step.chain as usize]
+    }
+
+    /// The target of the rule at a step, if it has one, its state, and how plain it is.
+    #[inline]
+    pub(super) fn target(&self, step: u32) -> Option<(&dyn Target, Option<&State>, Option<Plainness>)> {
+        match &self.steps[step as usize].kind {
+            StepKind::Rule(bound) => match &bound.action {
+                BoundAction::Target { target, state, plain } => Some((target.as_ref(), state.as_deref(), *plain)),
+                _ => None,
+            },
+            StepKind::Policy(_) | StepKind::End => None,
+        }
     }
 
     pub(super) fn is_policy(&self, step: u32) -> bool {
@@ -287,6 +331,9 @@ fn starts(rules: &TableRules) -> Vec<u32> {
 /// A table on its way into force, rule by rule.
 struct Making<'a> {
     table: Table,
+    before: Option<&'a CompiledTable>,
+    /// Those that come.
+    others: std::vec::IntoIter<Other>,
     starts: Vec<u32>,
     places: Places,
     sharing: Joining,
@@ -302,27 +349,31 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn rule(
-        &mut self,
-        rule: &mut Arc<Rule>,
-        looked: LookedRule<'_>,
-        hooks: HookSet,
-    ) -> Result<Arc<BoundRule>, Refusal> {
-        let LookedRule { was, traits, .. } = looked;
+    fn rule(&mut self, rule: &mut Arc<Rule>, was: Was, hooks: HookSet) -> Result<Arc<BoundRule>, Refusal> {
         let Around { sets, tracking, pace } = &{ self.around };
-        self.needs_conntrack |= traits.needs_conntrack;
-        self.needs_labels |= traits.needs_labels;
-        self.tcp_flags |= traits.tcp_flags;
-        let start = match was {
-            Was::Same(step, bound) if bound.lasts(tracking) => {
+        let same = match was {
+            Was::Same(at) => self.before.and_then(|before| before.rule_at(at)),
+            Was::Other => None,
+        };
+        let Other { start, traits } = match same {
+            Some((step, bound)) if bound.lasts(tracking) => {
+                self.needs(bound.traits);
                 if step.hooks != hooks {
                     check(self.table, rule, hooks, tracking.policies)?;
                 }
                 return Ok(Arc::clone(bound));
             }
-            Was::Same(_, bound) => Start::GoOn(bound.counter.clone()),
-            Was::Counted(start) => start,
+            Some((_, bound)) => Other {
+                start: Start::GoOn(bound.counter.clone()),
+                traits: bound.traits,
+            },
+            // There is one for each rule that is not the same.
+            None => self.others.next().unwrap_or_else(|| Other {
+                start: Start::From(Counters::default()),
+                traits: Traits::of(rule),
+            }),
         };
+        self.needs(traits);
         self.made += 1;
         pace.done(self.made, Piece::Made);
         check(self.table, rule, hooks, tracking.policies)?;
@@ -337,6 +388,14 @@ impl Making<'_> {
             bound.traits.is_lasting = false;
         }
         Ok(Arc::new(bound))
+    }
+
+    /// What the table needs for a rule with these.
+    #[inline]
+    fn needs(&mut self, traits: Traits) {
+        self.needs_conntrack |= traits.needs_conntrack;
+        self.needs_labels |= traits.needs_labels;
+        self.tcp_flags |= traits.tcp_flags;
     }
 
     fn counter(&mut self, start: Start) -> Counter {

@@ -3,6 +3,7 @@
 //! A counter belongs to its rule (to its `CountId`), not to the table that the rule stands in: the table that comes after counts at the same
 //! place. So it does not matter which of the two a packet sees while one replaces the other, and there is nothing to be collected afterwards.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::sync::{AtomicU64, Ordering};
@@ -45,6 +46,7 @@ impl Cell {
 
 impl Counter {
     /// Counts a packet of so many bytes. To be called by this worker alone.
+    #[inline]
     pub(super) fn count(&self, worker: usize, bytes: usize) {
         self.cell(worker).add(Counters {
             packets: 1,
@@ -127,6 +129,92 @@ impl Tally {
     }
 }
 
+/// A place in [`Blocks`]: the block's number, and behind it eight bits of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BlockPlace(u32);
+
+impl BlockPlace {
+    /// Nothing is counted there.
+    pub(super) const NONE: Self = Self(u32::MAX);
+}
+
+/// The blocks in which the rules of a table are counted, by numbers: there are few, so they lie near, and a number is half of a [`Counter`]'s pointer.
+#[derive(Debug, Default)]
+pub(super) struct Blocks(Vec<Block>);
+
+#[derive(Debug)]
+struct Block {
+    lines: Arc<[Line]>,
+    lane: u32,
+}
+
+impl Blocks {
+    /// Counts a packet of so many bytes. To be called by this worker alone.
+    #[inline]
+    pub(super) fn count(&self, place: BlockPlace, worker: usize, bytes: usize) {
+        if let Some(cell) = self.cell(place, worker) {
+            cell.add(Counters {
+                packets: 1,
+                bytes: bytes as u64,
+            });
+        }
+    }
+
+    /// Reads of a place, so that memory brings it.
+    #[inline]
+    pub(super) fn look(&self, place: BlockPlace, worker: usize) -> u64 {
+        self.cell(place, worker)
+            .map_or(0, |cell| cell.packets.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn cell(&self, place: BlockPlace, worker: usize) -> Option<&Cell> {
+        let slot = place.0 as usize % LARGEST_BLOCK;
+        let block = self.0.get(place.0 as usize / LARGEST_BLOCK)?;
+        let line = worker * block.lane as usize + slot / CELLS_OF_A_LINE;
+        Some(&block.lines[line].0[slot % CELLS_OF_A_LINE])
+    }
+}
+
+/// Blocks as they are found.
+#[derive(Default)]
+pub(super) struct Numbering {
+    blocks: Blocks,
+    /// The last one, since most rules are counted where the one before is.
+    last: Option<(*const Line, u32)>,
+    numbers: HashMap<*const Line, u32>,
+}
+
+impl Numbering {
+    #[inline]
+    pub(super) fn place(&mut self, counter: &Counter) -> BlockPlace {
+        let lines = counter.block.as_ptr();
+        let number = match self.last {
+            Some((last, number)) if std::ptr::eq(last, lines) => number,
+            _ => self.number(counter),
+        };
+        BlockPlace(number * LARGEST_BLOCK as u32 + counter.slot)
+    }
+
+    #[cold]
+    fn number(&mut self, counter: &Counter) -> u32 {
+        let lines = counter.block.as_ptr();
+        let number = *self.numbers.entry(lines).or_insert_with(|| {
+            self.blocks.0.push(Block {
+                lines: Arc::clone(&counter.block),
+                lane: counter.lane,
+            });
+            self.blocks.0.len() as u32 - 1
+        });
+        self.last = Some((lines, number));
+        number
+    }
+
+    pub(super) fn done(self) -> Blocks {
+        self.blocks
+    }
+}
+
 /// Gives places that nobody counts at yet, in blocks as large as are wanted.
 pub(super) struct Places {
     workers: usize,
@@ -193,6 +281,25 @@ mod tests {
             let at = at as u64;
             assert_eq!(counter.sum(), counters(at + 1, 11 * at));
         }
+    }
+
+    /// Counters of several tables one among another, and one that is alone in its block.
+    #[test]
+    fn a_place_by_numbers_is_the_same_place() {
+        let [mut large, mut small] = [Places::new(3, 600), Places::new(3, 1)];
+        let mut all: Vec<Counter> = (0..600).map(|_| large.counting_from(counters(0, 0))).collect();
+        all.insert(100, small.counting_from(counters(0, 0)));
+        let mut numbering = Numbering::default();
+        let places: Vec<BlockPlace> = all.iter().map(|counter| numbering.place(counter)).collect();
+        let blocks = numbering.done();
+        assert_eq!(blocks.0.len(), 4);
+        for (at, place) in places.iter().enumerate() {
+            blocks.count(*place, at % 3, at);
+        }
+        for (at, counter) in all.iter().enumerate() {
+            assert_eq!(counter.sum(), counters(1, at as u64), "{at}");
+        }
+        blocks.count(BlockPlace::NONE, 0, 1);
     }
 
     #[test]

@@ -32,16 +32,20 @@ impl<'a> Following<'a> {
 
     /// The step of a rule that was there, and what it had in force.
     #[inline]
-    pub(super) fn rule(&mut self, rule: &Arc<Rule>) -> Option<(&'a Step, &'a Arc<BoundRule>)> {
-        let of = |step: &'a Step| match &step.kind {
-            StepKind::Rule(bound) => Some((step, bound)),
-            StepKind::Policy(_) | StepKind::End => None,
+    pub(super) fn rule(&mut self, rule: &Arc<Rule>) -> Option<(usize, &'a Step, &'a Arc<BoundRule>)> {
+        let steps = self.steps;
+        let of = |at: usize| {
+            let step = steps.get(at)?;
+            match &step.kind {
+                StepKind::Rule(bound) => Some((at, step, bound)),
+                StepKind::Policy(_) | StepKind::End => None,
+            }
         };
-        if let Some((step, bound)) = self.steps.get(self.next).and_then(of)
-            && Arc::ptr_eq(&bound.rule, rule)
+        if let Some(found) = of(self.next)
+            && Arc::ptr_eq(&found.2.rule, rule)
         {
             self.next += 1;
-            return Some((step, bound));
+            return Some(found);
         }
         match rule.count {
             // Of what starts anew nobody asks where it was.
@@ -52,13 +56,13 @@ impl<'a> Following<'a> {
 
     /// Where a policy was counted.
     pub(super) fn policy(&mut self, id: CountId) -> Option<&'a Counter> {
-        match &self.find(id)?.kind {
+        match &self.steps[self.find(id)?].kind {
             StepKind::Policy(end) => Some(&end.counter),
             StepKind::Rule(_) | StepKind::End => None,
         }
     }
 
-    fn find(&mut self, id: CountId) -> Option<&'a Step> {
+    fn find(&mut self, id: CountId) -> Option<usize> {
         let steps = self.steps;
         let follows = (self.next..steps.len())
             .take(NEAR)
@@ -74,6 +78,6 @@ impl<'a> Following<'a> {
             }
         };
         self.next = at + 1;
-        steps.get(at)
+        Some(at)
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::compile::{CompiledTable, Step};
+use super::compile::CompiledTable;
+use super::foreseen::{Foreseen, IndexPlace};
 use crate::base::{Pace, Piece};
 use crate::classify::{Candidate, Candidates, ChainIndex, FEWEST_RULES, Key};
 use crate::rule::{Action, Chain, Changes, Ends, Rule, TableRules};
@@ -18,6 +19,8 @@ pub(super) struct Indexes {
     of: Box<[Option<Arc<ChainIndex>>]>,
     /// What of a packet they were asked about.
     parts: Changes,
+    /// Any of them asks for interfaces.
+    ask_names: bool,
 }
 
 impl Indexes {
@@ -45,9 +48,16 @@ impl Indexes {
         let parts = all.fold(Changes::NONE, |parts, index| parts.and(index.parts()));
         let has_one = indexes.iter().any(Option::is_some);
         Self {
-            of: if has_one { indexes.into() } else { Box::default() },
             parts,
+            ask_names: indexes.iter().flatten().any(|index| index.asks_names()),
+            of: if has_one { indexes.into() } else { Box::default() },
         }
+    }
+
+    /// Of the chain of this number.
+    #[inline]
+    pub(super) fn of_chain(&self, chain: u32) -> Option<&ChainIndex> {
+        self.of.get(chain as usize)?.as_deref()
     }
 
     /// Chains that have an index, with their rules.
@@ -114,10 +124,13 @@ pub(super) struct Next {
 pub(super) struct Guide<'t> {
     /// `None` where no chain has an index, or who watches wants to see every rule.
     indexes: Option<&'t Indexes>,
-    steps: &'t [Step],
-    /// That of the chain that the walk is in, and where the chain begins.
+    table: &'t CompiledTable,
+    /// That of the chain that the walk is in, which chain that is, and where it begins.
     index: Option<&'t ChainIndex>,
+    chain: u32,
     start: u32,
+    /// What was foreseen of the packet.
+    foreseen: &'t mut Foreseen,
     /// As the packet was when it was last asked about.
     key: Option<Key>,
     asked: Option<Asked<'t>>,
@@ -133,12 +146,14 @@ struct Asked<'t> {
 }
 
 impl<'t> Guide<'t> {
-    pub(super) fn new(table: &'t CompiledTable, sees_all: bool) -> Self {
+    pub(super) fn new(table: &'t CompiledTable, sees_all: bool, foreseen: &'t mut Foreseen) -> Self {
         Self {
             indexes: (!sees_all && !table.indexes.of.is_empty()).then_some(&table.indexes),
-            steps: &table.steps,
+            table,
             index: None,
+            chain: 0,
             start: 0,
+            foreseen,
             key: None,
             asked: None,
         }
@@ -148,15 +163,16 @@ impl<'t> Guide<'t> {
     #[inline]
     pub(super) fn enter(&mut self, at: u32) {
         if let Some(indexes) = self.indexes {
-            let step = &self.steps[at as usize];
+            let step = &self.table.steps[at as usize];
             self.index = indexes.of[step.chain as usize].as_deref();
+            self.chain = step.chain;
             self.start = at + 1 - step.number;
         }
     }
 
-    /// The first step from there on, in the same chain, that the packet has to come to.
+    /// The first step from there on, in the same chain, that the packet has to come to. `key` is told whether it is to have the names of interfaces.
     #[inline]
-    pub(super) fn next(&mut self, at: u32, key: impl FnOnce() -> Key) -> Next {
+    pub(super) fn next(&mut self, at: u32, key: impl FnOnce(bool) -> Key) -> Next {
         match self.index {
             Some(index) => self.next_of(index, at, key),
             None => Next { at, matches: false },
@@ -164,12 +180,12 @@ impl<'t> Guide<'t> {
     }
 
     #[inline(never)]
-    fn next_of(&mut self, index: &'t ChainIndex, at: u32, key: impl FnOnce() -> Key) -> Next {
+    fn next_of(&mut self, index: &'t ChainIndex, at: u32, key: impl FnOnce(bool) -> Key) -> Next {
         let asked_as_ever = Next { at, matches: false };
         let (start, from) = (self.start, at - self.start);
         // Both are made where they stay: each copy would cost as much as a rule or two.
         if self.key.is_none() {
-            self.key = Some(key());
+            self.key = Some(key(self.indexes.is_some_and(|indexes| indexes.ask_names)));
         }
         let Some(key) = &self.key else {
             return asked_as_ever;
@@ -182,10 +198,16 @@ impl<'t> Guide<'t> {
                 return asked_as_ever;
             }
             _ => {
+                let place = IndexPlace {
+                    family: self.table.rules.family,
+                    table: self.table.rules.table,
+                    chain: self.chain,
+                };
+                self.foreseen.note(place, key);
                 self.asked = Some(Asked {
                     start,
                     from,
-                    candidates: index.candidates(key, from),
+                    candidates: index.candidates(key, from, self.foreseen.of(place)),
                 });
             }
         }

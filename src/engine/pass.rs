@@ -70,6 +70,8 @@ impl<'a, O: Observer> Pass<'a, O> {
     pub(super) fn new(router: &'a Router, worker: &'a mut Worker, now: Time, observer: &'a mut O) -> Self {
         let version = router.version.load(Ordering::Acquire);
         let (config, live) = (router.config.load(), router.live.load());
+        // It was of another pass, if one did not end.
+        worker.foreseen.is_over();
         Self {
             router,
             worker,
@@ -91,12 +93,13 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// A packet from the wire.
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
-        let mut transit = Transit::nothing();
         let mut report = Report::FORWARDED;
         let like = self.worker.short_ways.read(self.flags_asked(), interface, bytes);
         if !like.as_ref().is_some_and(|like| self.goes_short(like, &mut report)) {
+            let transit = self.worker.transit.take();
+            let mut transit = transit.unwrap_or_else(|| Box::new(Transit::nothing()));
             report = self.arrive_read(&mut transit, (interface, bytes), like.as_ref());
-            self.worker.recycle(&mut transit.packet);
+            self.worker.transit = Some(transit);
         }
         report
     }

@@ -284,8 +284,8 @@ impl<O: Observer> Pass<'_, O> {
             notes: &mut self.worker.short_ways.notes,
         };
         let walked = match from {
-            None => walk.run(live, self.observer),
-            Some(pause) => walk.go_on(live, pause, self.observer),
+            None => walk.run(live, &mut self.worker.foreseen, self.observer),
+            Some(pause) => walk.go_on(live, pause, &mut self.worker.foreseen, self.observer),
         };
         if O::WATCHING {
             for record in &self.worker.log[logged..] {

@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::bound::{BoundAction, BoundMatch, BoundRule};
+use super::bound::{BoundMatch, BoundRule};
 use super::compile::{CompiledTable, Entry, PolicyEnd, Step, StepKind};
+use super::foreseen::Foreseen;
 use super::guide::Guide;
 use super::live::LiveTable;
 use super::observer::{Event, Failed, LastWord, Marks, Observer, Part, Tried};
+use super::outcome::{Does, Outcome};
 use super::short_way::Notes;
 use crate::base::{InterfaceName, Random, Time};
 use crate::classify::Key;
@@ -78,7 +80,12 @@ pub(super) struct Pause {
 
 impl Walk<'_> {
     /// `None` where the table has no chain at this hook.
-    pub(super) fn run<O: Observer>(self, table: &Arc<LiveTable>, observer: &mut O) -> Option<Walked> {
+    pub(super) fn run<O: Observer>(
+        self,
+        table: &Arc<LiveTable>,
+        foreseen: &mut Foreseen,
+        observer: &mut O,
+    ) -> Option<Walked> {
         let compiled = &table.compiled;
         let entry = compiled.entries[self.hook as usize]?;
         if O::WATCHING {
@@ -93,13 +100,14 @@ impl Walk<'_> {
             bottom: self.stack.len(),
             visits: Visits::new(entry.start, compiled.steps.len()),
         };
-        self.go_on(table, start, observer)
+        self.go_on(table, start, foreseen, observer)
     }
 
     pub(super) fn go_on<O: Observer>(
         mut self,
         table: &Arc<LiveTable>,
         from: Pause,
+        foreseen: &mut Foreseen,
         observer: &mut O,
     ) -> Option<Walked> {
         let compiled = &table.compiled;
@@ -107,68 +115,79 @@ impl Walk<'_> {
         let Pause { at, bottom, mut visits } = from;
         // Read where the first rule asks: many a table has a policy alone.
         let mut fields = None;
-        let mut guide = Guide::new(compiled, O::IN_DETAIL);
+        let mut guide = Guide::new(compiled, O::IN_DETAIL, foreseen);
         guide.enter(at);
-        let mut next = guide.next(at, || self.key());
+        let mut next = guide.next(at, |asks_names| self.key(asks_names));
         let verdict = loop {
             let at = next.at;
-            let step = &compiled.steps[at as usize];
-            let action = match &step.kind {
-                // Of a rule that matches for certain only the counter is needed, and what it does.
-                StepKind::Rule(bound) if next.matches && !O::WATCHING => {
-                    if self.notes.are_taken() && !bound.matches.is_empty() {
-                        self.notes.asks(bound);
+            let outcome = compiled.outcomes.at(at);
+            // What is met for certain is counted, and does what it does; of how it is met somebody may want to know.
+            if (next.matches || outcome.does.is_policy()) && !O::WATCHING && !self.notes.are_taken() {
+                self.met(table, outcome);
+            } else {
+                let step = &compiled.steps[at as usize];
+                match &step.kind {
+                    StepKind::Rule(bound) if next.matches && !O::WATCHING => {
+                        if !bound.matches.is_empty() {
+                            self.notes.asks(bound);
+                        }
+                        self.counts(table, bound, outcome);
                     }
-                    self.counts(table, bound);
-                    &bound.action
+                    StepKind::Rule(bound) => {
+                        match self.asks(table, (at, step, outcome), bound, &mut fields, observer) {
+                            Matched::Yes => {}
+                            Matched::No => {
+                                next = guide.next(at + 1, |asks_names| self.key(asks_names));
+                                continue;
+                            }
+                            Matched::Malformed => break Verdict::Malformed,
+                            Matched::Dropped => break Verdict::Dropped,
+                        }
+                    }
+                    StepKind::Policy(end) => self.policy(table, (at, step, outcome), end, observer),
+                    StepKind::End => {}
                 }
-                StepKind::Rule(bound) => match self.asks(table, (at, step), bound, &mut fields, observer) {
-                    Matched::Yes => &bound.action,
-                    Matched::No => {
-                        next = guide.next(at + 1, || self.key());
-                        continue;
-                    }
-                    Matched::Malformed => break Verdict::Malformed,
-                    Matched::Dropped => break Verdict::Dropped,
-                },
-                StepKind::Policy(end) => break self.policy(table, at, step, end, observer),
-                StepKind::End => &BoundAction::Return,
-            };
-            next = match action {
-                BoundAction::Nothing => guide.next(at + 1, || self.key()),
-                BoundAction::Return => {
+            }
+            next = match outcome.does {
+                Does::Nothing => guide.next(at + 1, |asks_names| self.key(asks_names)),
+                Does::Return | Does::End => {
                     let back = self.comes_back(bottom, entry);
                     visits.leave(at, back);
                     if O::WATCHING {
-                        observer.see(returned(compiled, step, back));
+                        observer.see(returned(compiled, &compiled.steps[at as usize], back));
                     }
                     guide.enter(back);
-                    guide.next(back, || self.key())
+                    guide.next(back, |asks_names| self.key(asks_names))
                 }
-                BoundAction::Jump | BoundAction::Goto => {
-                    visits.leave(at, step.leads_to);
+                Does::Jump | Does::Goto => {
+                    let leads_to = compiled.steps[at as usize].leads_to;
+                    visits.leave(at, leads_to);
                     if visits.are_too_many() {
                         break Verdict::TooLong;
                     }
-                    if matches!(action, BoundAction::Jump) {
+                    if outcome.does == Does::Jump {
                         self.stack.push(at + 1);
                     }
-                    guide.enter(step.leads_to);
-                    guide.next(step.leads_to, || self.key())
+                    guide.enter(leads_to);
+                    guide.next(leads_to, |asks_names| self.key(asks_names))
                 }
-                BoundAction::Accept => break Verdict::Accept,
-                BoundAction::Drop => break Verdict::Drop,
-                BoundAction::Queue => {
+                Does::Accept | Does::Policy(Policy::Accept) => break Verdict::Accept,
+                Does::Drop | Does::Policy(Policy::Drop) => break Verdict::Drop,
+                Does::Queue => {
                     self.notes.stop();
                     break Verdict::Queue(QueueTo::FIRST);
                 }
-                BoundAction::Target { target, state, plain } => {
-                    self.notes.needs(*plain);
-                    match self.applies(table, target.as_ref(), state.as_deref(), observer) {
+                Does::Target => {
+                    // There is one: the outcome was made of it.
+                    let Some((target, state, plain)) = compiled.target(at) else {
+                        break Verdict::Drop;
+                    };
+                    self.notes.needs(plain);
+                    match self.applies(table, target, state, observer) {
                         TargetVerdict::Continue => {
                             fields = None;
                             guide.changed(target.effect().changes);
-                            guide.next(at + 1, || self.key())
+                            guide.next(at + 1, |asks_names| self.key(asks_names))
                         }
                         TargetVerdict::ContinueBeside(to) => {
                             let at = at + 1;
@@ -188,8 +207,9 @@ impl Walk<'_> {
 
     /// What an index knows the packet by, as it is now.
     #[inline(always)]
-    fn key(&self) -> Key {
-        Key::new(self.packet, self.tracking, &self.input, &self.output)
+    fn key(&self, asks_names: bool) -> Key {
+        let names = asks_names.then_some((&self.input, &self.output));
+        Key::new(self.packet, self.tracking, names)
     }
 
     /// Whether the rule at a step matches, which counts it then.
@@ -197,7 +217,7 @@ impl Walk<'_> {
     fn asks<O: Observer>(
         &mut self,
         table: &LiveTable,
-        (at, step): (u32, &Step),
+        (at, step, outcome): (u32, &Step, Outcome),
         bound: &BoundRule,
         fields: &mut Option<SelectorFields>,
         observer: &mut O,
@@ -221,7 +241,7 @@ impl Walk<'_> {
         }
         let matched = self.matches(table, matches, (at, step), rule, observer);
         if matched == Matched::Yes {
-            self.counts(table, bound);
+            self.counts(table, bound, outcome);
             if O::WATCHING {
                 let told = match O::IN_DETAIL {
                     true => self.told(table, matches),
@@ -234,9 +254,15 @@ impl Walk<'_> {
         matched
     }
 
+    /// Counts the packet at a step that it has met.
     #[inline]
-    fn counts(&mut self, table: &LiveTable, bound: &BoundRule) {
-        bound.counter.count(self.worker, self.packet.len());
+    fn met(&self, table: &LiveTable, outcome: Outcome) {
+        table.compiled.outcomes.count(outcome, self.worker, self.packet.len());
+    }
+
+    #[inline]
+    fn counts(&mut self, table: &LiveTable, bound: &BoundRule, outcome: Outcome) {
+        self.met(table, outcome);
         // What the rule itself says is asked only then: it lies elsewhere in memory.
         if self.notes.are_taken() {
             let word = LastWord::Rule(bound.rule.id);
@@ -250,13 +276,12 @@ impl Walk<'_> {
     fn policy<O: Observer>(
         &mut self,
         table: &LiveTable,
-        at: u32,
-        step: &Step,
+        (at, step, outcome): (u32, &Step, Outcome),
         end: &PolicyEnd,
         observer: &mut O,
-    ) -> Verdict {
+    ) {
         let policy = end.policy;
-        end.counter.count(self.worker, self.packet.len());
+        self.met(table, outcome);
         let word = LastWord::Policy(self.hook);
         self.notes
             .counts(&end.counter, self.worker, table.compiled.rules.table, word);
@@ -268,10 +293,6 @@ impl Walk<'_> {
                 policy,
                 step: at,
             });
-        }
-        match policy {
-            Policy::Accept => Verdict::Accept,
-            Policy::Drop => Verdict::Drop,
         }
     }
 

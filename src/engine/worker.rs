@@ -10,6 +10,8 @@ use crate::net::{Delivery, Forwarding, RoutesSeen};
 use crate::packet::{Offload, Packet};
 use crate::rule::LogRecord;
 
+use super::foreseen::Foreseen;
+use super::pass::Transit;
 use super::rate_limit::RateLimit;
 use super::reason::Reason;
 use super::router::Config;
@@ -159,6 +161,9 @@ pub struct Worker {
     pub(super) leaves_to_devices: bool,
     pub(super) short_ways: ShortWays,
     pub(super) routes: Routes,
+    pub(super) foreseen: Foreseen,
+    /// For the next packet: moving it costs as much as making it.
+    pub(super) transit: Option<Box<Transit>>,
     pub(super) pool: Vec<Vec<u8>>,
 }
 
@@ -176,6 +181,8 @@ impl Worker {
             leaves_to_devices: false,
             short_ways: ShortWays::new(seed.rotate_left(17) ^ SPREAD),
             routes: Routes::default(),
+            foreseen: Foreseen::default(),
+            transit: None,
             pool: Vec::new(),
         }
     }

@@ -84,10 +84,12 @@ impl<O: Observer> Pass<'_, O> {
                 true => self.look_ahead(&read),
                 false => [Hashes::default(); AT_ONCE],
             };
+            self.foresee((0..few.len()).map(|at| arrival(at).bytes));
             let mut belong = [const { None }; AT_ONCE];
             let mut asked = 0;
             for at in 0..few.len() {
                 let packet = arrival(at);
+                self.worker.foreseen.is_turn_of(at);
                 (self.worker.number, self.now) = (packet.number, packet.time);
                 if at == asked && O::SHORTLY {
                     let when = |next: usize| {
@@ -106,6 +108,7 @@ impl<O: Observer> Pass<'_, O> {
                 each(self, &mut report);
             }
         }
+        self.worker.foreseen.is_over();
         self.worker.recycle(&mut transit.packet);
     }
 
