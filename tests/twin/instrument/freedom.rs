@@ -44,7 +44,8 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "the transport checksum of a packet that the router sends to itself, as it is delivered",
         why: "the kernel leaves it for a device to finish, and there is none on the way round",
-        held: "the kernel's is the sum of the pseudo header, as far as it got; nflab's is whole",
+        held: "the kernel's is the sum of the pseudo header, as far as it got; nflab's is whole. With offload nothing: a helper may have written over what \
+               is unfinished, and who receives it looks at no sum",
     },
     Freedom {
         what: "with offload, whether a checksum of TCP that comes to nothing is written as zeros or as ones",
@@ -332,6 +333,12 @@ impl Drawn {
         }
         if is_local {
             unfinish(&mut mine, theirs);
+        }
+        if is_local
+            && self.offload
+            && let Some(at) = checksum_place(&mine)
+        {
+            mine[at..at + 2].copy_from_slice(&theirs[at..at + 2]);
         }
         if self.offload {
             forget_a_quoted_sum(&mut mine, theirs, &[6, 17]);
