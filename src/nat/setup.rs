@@ -238,10 +238,10 @@ impl Choice<'_, '_> {
         mapped(&reply).filter(|tuple| self.is_free(tuple))
     }
 
-    /// The same source (and destination, unless `--persistent`) always gets the same address of the range.
+    /// The same source (and destination and zone, of whatever direction, unless `--persistent`) always gets the same address of the range.
     fn choose_address(&self, tuple: &mut Tuple) {
         let Some(range) = self.range.addresses else { return };
-        let second = (!self.range.persistent).then_some(tuple.destination.address);
+        let second = (!self.range.persistent).then_some((tuple.destination.address, self.flow.zone().id));
         let hash = spread::hash(tuple.source.address, second);
         let address = pick(range, hash);
         tuple.end_mut(self.manip.end()).address = address;

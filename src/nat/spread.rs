@@ -1,15 +1,18 @@
-//! Which address of a range a flow gets: Jenkins' `hashword` of its source, begun with its destination, as Linux 6.18 was seen to choose (on a
+//! Which address of a range a flow gets: Jenkins' `hashword` of its source, begun with its destination and zone, as Linux 6.18 was seen to choose (on a
 //! little-endian machine; it has no secret, so that a client has the same address again after a restart of the router).
 //!
 //! Source: Bob Jenkins, lookup3.c (2006), in the public domain.
 
 use std::net::IpAddr;
 
-/// A number that is spread over the range. `other` is the other end, if that has a say.
-pub(super) fn hash(source: IpAddr, other: Option<IpAddr>) -> u32 {
-    let begin = other.map_or(0, |other| match other {
-        IpAddr::V4(v4) => u32::from_le_bytes(v4.octets()),
-        IpAddr::V6(_) => words(other)[3],
+/// A number that is spread over the range. `other` is the other end and the number of the flow's zone, if these have a say.
+pub(super) fn hash(source: IpAddr, other: Option<(IpAddr, u16)>) -> u32 {
+    let begin = other.map_or(0, |(address, zone)| {
+        let address = match address {
+            IpAddr::V4(v4) => u32::from_le_bytes(v4.octets()),
+            IpAddr::V6(_) => words(address)[3],
+        };
+        address ^ u32::from(zone)
     });
     hashword(words(source), begin)
 }

@@ -53,6 +53,16 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "that it is right",
     },
     Freedom {
+        what: "the checksum of SCTP where an ICMP error quotes the beginning of a packet whose port was drawn",
+        why: "it covers what is not quoted",
+        held: "everything else in the packet, and that the error's own checksum follows",
+    },
+    Freedom {
+        what: "the times of day in the router's answer to an ICMP timestamp request",
+        why: "the two sides are asked one after the other",
+        held: "they are not a minute apart, and the checksum follows",
+    },
+    Freedom {
         what: "a second in the time that a flow or an expectation has left, or has lived (delta-time=)",
         why: "the two sides are asked one after the other, and the kernel counts in jiffies",
         held: "the difference is at most one second, and as many more as the machine halted between them; what has no more left may be over on \
@@ -326,10 +336,13 @@ impl Drawn {
             match self.learn(place.flow, ours, wanted, cause) {
                 Likeness::Same => {
                     set(&mut mine, place.at, wanted, place.checksum, place.outer);
-                    sum_up(&mut mine, &place);
+                    sum_up(&mut mine, &place, theirs);
                 }
                 other => return other,
             }
+        }
+        if own[9] == ICMP && !is_passed_on(0) {
+            agree_on_the_time(&mut mine, theirs);
         }
         if is_local {
             unfinish(&mut mine, theirs);
@@ -588,17 +601,40 @@ fn set(bytes: &mut [u8], at: usize, value: u16, checksum: Option<usize>, outer: 
     }
 }
 
-/// Makes the checksum of an SCTP packet anew, as far as that is there, and lets the one over its quote follow.
-fn sum_up(bytes: &mut [u8], place: &Place) {
-    let Some(transport) = place.summed_from.and_then(|from| bytes.get_mut(from..)) else {
+/// Makes the checksum of an SCTP packet anew, as far as that is there, and lets the one over its quote follow. Of a packet that is not quoted whole it
+/// is that of the other side.
+fn sum_up(bytes: &mut [u8], place: &Place, theirs: &[u8]) {
+    let Some(transport) = place.summed_from.and_then(|from| bytes.get(from..)) else {
         return;
     };
+    let ip = place.outer.map_or(0, |outer| outer + 6);
+    let is_whole = bytes.len() >= ip + usize::from(word(bytes, ip + 2));
     let mut summed = transport.to_vec();
-    seal_sctp(&mut summed);
+    match is_whole {
+        true => seal_sctp(&mut summed),
+        false => summed.copy_from_slice(&theirs[theirs.len() - transport.len()..]),
+    }
     let from = bytes.len() - summed.len();
     for at in [8, 10] {
         if at + 2 <= summed.len() {
             set(bytes, from + at, word(&summed, at), None, place.outer);
+        }
+    }
+}
+
+/// Gives an answer to a timestamp request the times of another that was made within a minute, and lets the checksum follow.
+fn agree_on_the_time(mine: &mut [u8], theirs: &[u8]) {
+    const DAY: u32 = 24 * 60 * 60 * 1000;
+    let Some(at) = header(mine, 0).filter(|at| mine.len() >= at + 20 && [mine[*at], theirs[*at]] == [14; 2]) else {
+        return;
+    };
+    for time in [at + 12, at + 16] {
+        let [ours, wanted] = [&*mine, theirs].map(|it| u32::from(word(it, time)) << 16 | u32::from(word(it, time + 2)));
+        let apart = ours.abs_diff(wanted);
+        if apart.min(DAY.saturating_sub(apart)) < 60_000 {
+            for half in [time, time + 2] {
+                set(mine, half, word(theirs, half), Some(at + 2), None);
+            }
         }
     }
 }
@@ -785,5 +821,28 @@ mod tests {
         let (mut theirs, own) = (udp((HOST, 1), (SERVER, 2), b"x"), udp((HOST, 1), (SERVER, 2), b"x"));
         set(&mut theirs, 4, 77, Some(10), None);
         assert_eq!(drawn.compare(None, false, &theirs, &own), Likeness::Different);
+    }
+
+    #[test]
+    fn times_of_day_in_an_answer_are_free_by_a_minute() {
+        let answer = |milliseconds: u32| {
+            let mut answer = udp((SERVER, 1), (HOST, 2), &[0; 12]);
+            (answer[9], answer[20]) = (ICMP, 14);
+            answer[22..24].fill(0);
+            for at in [32, 36] {
+                answer[at..at + 4].copy_from_slice(&milliseconds.to_be_bytes());
+            }
+            let sum = sum(&answer[20..]);
+            answer[22..24].copy_from_slice(&(!sum).to_be_bytes());
+            answer
+        };
+        let mut drawn = Drawn::new(&scenario(""));
+        for (theirs, ours, likeness) in [
+            (1_000, 999, Likeness::Same),
+            (5, 86_399_995, Likeness::Same),
+            (1_000, 90_000, Likeness::Different),
+        ] {
+            assert_eq!(drawn.compare(None, false, &answer(theirs), &answer(ours)), likeness);
+        }
     }
 }
