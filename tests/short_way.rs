@@ -49,14 +49,6 @@ fn packets_that_came_together_go_round_as_often_as_others() {
         *filter\n-A FORWARD -m state --state NEW -j ACCEPT\nCOMMIT\n";
     two.tool("iptables-restore", &[], rules);
     let (near, server, behind) = (([10, 0, 0, 2], 4000), ([203, 0, 113, 7], 80), ([198, 51, 100, 7], 80));
-    let segment = |from: ([u8; 4], u16), to: ([u8; 4], u16), (sequence, flags): (u32, u8)| {
-        let mut bytes = Vec::new();
-        let builder = PacketBuilder::ipv4(from.0, to.0, 200).tcp(from.1, to.1, sequence, 60_000);
-        builder.ack(1).write(&mut bytes, &[]).unwrap();
-        bytes[33] = flags;
-        mend(&mut bytes, true);
-        bytes
-    };
     two.carry(LAN, &segment(near, server, (0, flags::SYN)));
     two.carry(WAN, &segment(behind, near, (0, flags::SYN | flags::ACK)));
     let plain = (LAN, segment(near, server, (1, flags::ACK)));
@@ -68,6 +60,36 @@ fn packets_that_came_together_go_round_as_often_as_others() {
     two.carry_together(&[plain, far_out.clone(), far_out.clone(), far_out.clone(), far_out]);
     assert_eq!(two.labs[0].worker().went_short(), before + 1);
     two.ask_everything();
+}
+
+/// Of a packet that goes a short way nobody sees a mark, but where tracking finds that it must go on the long one.
+#[test]
+fn marks_of_rules_before_tracking_are_there_for_rules_behind_it() {
+    let file = LabFile::parse("lab", LAB).unwrap();
+    let labs = [0, 1].map(|_| Lab::new(&file, 1, TOOLBOX).unwrap());
+    let mut two = Two { labs, told: Vec::new() };
+    two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+    let rules = "*raw\n-A PREROUTING -j MARK --set-mark 5\nCOMMIT\n*filter\n-A FORWARD -m mark --mark 5 -m state --state INVALID\n\
+        -A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n";
+    two.tool("iptables-restore", &[], rules);
+    let (near, server) = (([10, 0, 0, 2], 4000), ([203, 0, 113, 7], 80));
+    two.carry(LAN, &segment(near, server, (0, flags::SYN)));
+    two.carry(WAN, &segment(server, near, (0, flags::SYN | flags::ACK)));
+    for sequence in [1, 1, 1, 1, 1 << 30, 1, 1 << 30] {
+        two.carry(LAN, &segment(near, server, (sequence, flags::ACK)));
+    }
+    assert!(two.labs[0].worker().went_short() > 2);
+    two.ask_everything();
+}
+
+/// A segment without data.
+fn segment(from: ([u8; 4], u16), to: ([u8; 4], u16), (sequence, flags): (u32, u8)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let builder = PacketBuilder::ipv4(from.0, to.0, 200).tcp(from.1, to.1, sequence, 60_000);
+    builder.ack(1).write(&mut bytes, &[]).unwrap();
+    bytes[33] = flags;
+    mend(&mut bytes, true);
+    bytes
 }
 
 /// Packets that differ in TCP's flags alone are alike where no rule asks for these, and nowhere else.

@@ -326,7 +326,8 @@ impl<O: Observer> Pass<'_, O> {
         );
         match &tracked {
             Tracked::Accept(conntrack::Reason::KnownFlow) => {
-                self.worker.short_ways.notes.is_known(transit.tracking.flow.as_ref());
+                let notes = &mut self.worker.short_ways.notes;
+                notes.is_known(transit.tracking.flow.as_ref(), transit.packet.mark);
             }
             _ => self.worker.short_ways.notes.stop(),
         }

@@ -271,6 +271,7 @@ impl<O: Observer> Pass<'_, O> {
                 TrackedAgain::AsExpected => {}
                 TrackedAgain::Otherwise(tracked) => {
                     way.count_before_tracking(bytes);
+                    transit.packet.mark = way.mark_at_tracking;
                     return Some(self.go_on_tracked(transit, tracked));
                 }
                 TrackedAgain::NotSure => {
@@ -382,6 +383,7 @@ impl<O: Observer> Pass<'_, O> {
             output: transit.packet.output?,
             mtu: way.mtu,
             before_tracking: notes.before_tracking?,
+            mark_at_tracking: notes.packet_mark,
             counted: notes.counted.drain(..).collect(),
             edit: rewrites.of_plain(&key),
             rewrites,

@@ -22,6 +22,8 @@ pub(in crate::engine) struct Notes {
     pub(super) needs_mark: bool,
     /// What that was when tracking found the flow.
     pub(super) mark: u32,
+    /// That of the packet then: what rules before tracking made of it.
+    pub(super) packet_mark: u32,
     /// The rules and policies that counted it, in order.
     pub(super) counted: Vec<Tally>,
     /// How many of them stand before tracking; `None` until that has found its flow.
@@ -104,8 +106,9 @@ impl Notes {
     }
 
     /// Tracking found its flow, and nothing else is to be said of it.
-    pub(in crate::engine) fn is_known(&mut self, flow: Option<&Arc<Flow>>) {
+    pub(in crate::engine) fn is_known(&mut self, flow: Option<&Arc<Flow>>, packet_mark: u32) {
         if self.are_taken {
+            self.packet_mark = packet_mark;
             self.mark = flow.map_or(0, |flow| flow.lock().mark);
             self.before_tracking = Some(self.counted.len());
         }

@@ -23,6 +23,8 @@ pub(super) struct ShortWay {
     pub(super) output: InterfaceId,
     pub(super) mtu: u32,
     pub(super) before_tracking: usize,
+    /// The mark that packets have when tracking finds their flow.
+    pub(super) mark_at_tracking: u32,
     /// In order.
     pub(super) counted: Vec<Tally>,
     pub(super) edit: PlainEdit,
