@@ -62,7 +62,11 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     pub fn add_one(&self) {
-        self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub fn add(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed) + count, Ordering::Relaxed);
     }
 
     pub fn get(&self) -> u64 {

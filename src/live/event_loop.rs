@@ -304,7 +304,7 @@ impl<D: Driver> EventLoop<D> {
     fn flush(&mut self) {
         for (port, joining) in self.ports.iter_mut().zip(&mut self.joining) {
             for (device, joining) in port.devices.iter_mut().zip(joining) {
-                joining.flush(&mut **device, &mut || port.counters.lost.add_one());
+                joining.flush(&mut **device, &mut |count| port.counters.lost.add(count));
             }
         }
     }

@@ -2,8 +2,6 @@
 //! GRO). Only what can be joined waits, and no longer than the batch: so nothing that came alone is late. Packets of one flow keep their order;
 //! those of others may overtake what waits, as they do in the kernel.
 
-use std::io;
-
 use super::event_loop::{Carried, PollDevice};
 use crate::packet::Joined;
 
@@ -16,20 +14,14 @@ pub(super) struct Joining {
 }
 
 impl Joining {
-    /// Sends a packet, or keeps it until [`Self::flush`]; `lost` is told of each that the device does not take.
-    pub(super) fn send(&mut self, device: &mut dyn PollDevice, packet: Carried<'_>, lost: &mut dyn FnMut()) {
+    /// Sends a packet, or keeps it until [`Self::flush`]; `lost` is told how many it was handed that the device does not take.
+    pub(super) fn send(&mut self, device: &mut dyn PollDevice, packet: Carried<'_>, lost: &mut dyn FnMut(u64)) {
         let Carried { bytes, offload } = packet;
-        let mut sent = |result: io::Result<()>| {
-            if result.is_err() {
-                lost();
-            }
-        };
         if let Some(at) = self.held.iter().position(|held| held.is_of_flow_of(bytes)) {
             let is_joined = self.held[at].join(bytes, offload);
             if !is_joined || self.held[at].is_closed() {
-                let (whole, left) = self.held.remove(at).finish();
-                sent(device.send_with(&whole, left));
-                self.spare.push(whole);
+                let joined = self.held.remove(at);
+                self.send_joined(device, joined, lost);
             }
             if is_joined {
                 return;
@@ -39,25 +31,36 @@ impl Joining {
             Some(joined) => {
                 *bytes = self.spare.pop().unwrap_or_default();
                 if self.held.len() == FLOWS {
-                    let (whole, left) = self.held.remove(0).finish();
-                    sent(device.send_with(&whole, left));
-                    self.spare.push(whole);
+                    let oldest = self.held.remove(0);
+                    self.send_joined(device, oldest, lost);
                 }
                 self.held.push(joined);
             }
-            None => sent(device.send_with(bytes, offload)),
+            None => {
+                if device.send_with(bytes, offload).is_err() {
+                    lost(1);
+                }
+            }
         }
     }
 
     /// Sends all that waits.
-    pub(super) fn flush(&mut self, device: &mut dyn PollDevice, lost: &mut dyn FnMut()) {
-        for joined in self.held.drain(..) {
-            let (whole, left) = joined.finish();
-            if device.send_with(&whole, left).is_err() {
-                lost();
-            }
-            self.spare.push(whole);
+    pub(super) fn flush(&mut self, device: &mut dyn PollDevice, lost: &mut dyn FnMut(u64)) {
+        let mut held = std::mem::take(&mut self.held);
+        for joined in held.drain(..) {
+            self.send_joined(device, joined, lost);
         }
+        self.held = held;
+    }
+
+    /// Each of the packets that it stands for was counted as sent, and so each is lost with it.
+    fn send_joined(&mut self, device: &mut dyn PollDevice, joined: Joined, lost: &mut dyn FnMut(u64)) {
+        let count = joined.count();
+        let (whole, left) = joined.finish();
+        if device.send_with(&whole, left).is_err() {
+            lost(count.into());
+        }
+        self.spare.push(whole);
     }
 }
 

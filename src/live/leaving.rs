@@ -75,7 +75,7 @@ impl Leaving {
                             bytes,
                             offload: *offload,
                         };
-                        joining.send(&mut **device, packet, &mut || port.counters.lost.add_one());
+                        joining.send(&mut **device, packet, &mut |count| port.counters.lost.add(count));
                     }
                     _ => port.counters.lost.add_one(),
                 },

@@ -75,6 +75,11 @@ impl Joined {
         self.is_closed
     }
 
+    /// How many packets it stands for.
+    pub fn count(&self) -> u16 {
+        self.count
+    }
+
     /// The packet, and what is left to do of it.
     pub fn finish(mut self) -> (Vec<u8>, Offload) {
         if self.count == 1 {

@@ -1,5 +1,6 @@
 //! What waits, for how long, and in which order it leaves.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::*;
@@ -14,6 +15,7 @@ use crate::wire::put32;
 struct Notes {
     sent: Vec<(Vec<u8>, Offload)>,
     offloads: Offloads,
+    is_down: bool,
 }
 
 impl Notes {
@@ -27,6 +29,7 @@ impl Notes {
         Self {
             sent: Vec::new(),
             offloads,
+            is_down: false,
         }
     }
 
@@ -49,6 +52,9 @@ impl Device for Notes {
     }
 
     fn send_with(&mut self, packet: &[u8], offload: Offload) -> io::Result<()> {
+        if self.is_down {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         self.sent.push((packet.to_vec(), offload));
         Ok(())
     }
@@ -106,7 +112,7 @@ fn send(joining: &mut Joining, device: &mut Notes, packets: &[Vec<u8>]) {
             bytes: &mut bytes,
             offload: Offload::default(),
         };
-        joining.send(device, carried, &mut || panic!("it takes everything"));
+        joining.send(device, carried, &mut |_| panic!("it takes everything"));
     }
 }
 
@@ -116,7 +122,7 @@ fn flows_leave_in_few_packets_and_in_order() {
     let packets: Vec<Vec<u8>> = (0..30).map(|at| segment(1 + at % 3, at / 3)).collect();
     send(&mut joining, &mut device, &packets);
     assert!(device.sent.is_empty(), "all may go on");
-    joining.flush(&mut device, &mut || {});
+    joining.flush(&mut device, &mut |_| {});
     assert_eq!(device.lengths(), [1040; 3]);
     let mut cut_again = Vec::new();
     for (bytes, offload) in &device.sent {
@@ -128,7 +134,7 @@ fn flows_leave_in_few_packets_and_in_order() {
         .flat_map(|flow| (0..10).map(move |at| segment(1 + flow, at)))
         .collect();
     assert_eq!(cut_again, by_flow);
-    joining.flush(&mut device, &mut || panic!("nothing is left"));
+    joining.flush(&mut device, &mut |_| panic!("nothing is left"));
     assert_eq!(device.sent.len(), 3);
 }
 
@@ -139,7 +145,7 @@ fn what_goes_on_otherwise_does_not_overtake_its_flow() {
     let packets = [segment(1, 0), segment(1, 2), segment(2, 0)];
     send(&mut joining, &mut device, &packets);
     assert_eq!(device.sent, [(segment(1, 0), Offload::default())]);
-    joining.flush(&mut device, &mut || {});
+    joining.flush(&mut device, &mut |_| {});
     let bytes: Vec<Vec<u8>> = device.sent.iter().map(|(bytes, _)| bytes.clone()).collect();
     assert_eq!(bytes, packets, "alone, as it came");
 }
@@ -151,9 +157,28 @@ fn what_waits_is_bounded() {
         send(&mut joining, &mut device, &[segment(1 + flow, 0)]);
     }
     assert_eq!(device.sent.len(), 20 - FLOWS);
-    joining.flush(&mut device, &mut || {});
+    joining.flush(&mut device, &mut |_| {});
     let bytes: Vec<Vec<u8>> = device.sent.into_iter().map(|(bytes, _)| bytes).collect();
     assert_eq!(bytes, (0..20).map(|flow| segment(1 + flow, 0)).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_of_those_that_left_as_one_is_lost() {
+    let (mut joining, mut device) = (Joining::default(), Notes::new(true, false));
+    device.is_down = true;
+    let mut lost = 0;
+    // The third is of its own, as the one between is missing; then a datagram.
+    for packet in [segment(1, 0), segment(1, 1), segment(1, 3), datagram(0, 50)] {
+        let mut bytes = packet;
+        let carried = Carried {
+            bytes: &mut bytes,
+            offload: Offload::default(),
+        };
+        joining.send(&mut device, carried, &mut |count| lost += count);
+    }
+    assert_eq!(lost, 3, "the third waits");
+    joining.flush(&mut device, &mut |count| lost += count);
+    assert_eq!(lost, 4);
 }
 
 #[test]
