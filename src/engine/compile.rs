@@ -279,11 +279,11 @@ impl CompiledTable {
         }
     }
 
-    /// The index of a chain, if it has one, and the chain's first step.
-    pub(super) fn index_of(&self, chain: u32) -> Option<(&ChainIndex, u32)> {
-        let index = self.indexes.of_chain(chain)?;
-        let before = self.rules.chains[..chain as usize].iter();
-        Some((index, before.map(|it| it.rules.len() as u32 + 1).sum()))
+    /// The index of the chain in which a step stands, if there is one, and the chain's first step. However many chains there are, no other is looked at.
+    #[inline]
+    pub(super) fn index_at(&self, step: u32) -> Option<(&ChainIndex, u32)> {
+        let chain = self.steps.get(step as usize)?;
+        Some((self.indexes.of_chain(chain.chain)?, step + 1 - chain.number))
     }
 
     pub(super) fn chain(&self, step: &Step) -> &Chain {

@@ -25,12 +25,13 @@ pub(super) struct Foreseen {
     turn: usize,
 }
 
-/// Whose index. Good within one pass, where that is one chain.
+/// Whose index. Good within one pass, where that is one chain: after a change another may be there, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IndexPlace {
     pub family: Family,
     pub table: Table,
-    pub chain: u32,
+    /// The chain's first step.
+    pub start: u32,
 }
 
 /// What is no larger stays near the processor, and a look ahead would only cost: in sets of rules of which most are never met, 5 of 40 ns.
@@ -95,10 +96,10 @@ impl<O: Observer> Pass<'_, O> {
             return;
         };
         let compiled = &live.compiled;
-        let Some((index, start)) = compiled.index_of(place.chain).filter(|(index, _)| index.bytes() > NEAR) else {
+        let Some((index, start)) = compiled.index_at(place.start).filter(|(index, _)| index.bytes() > NEAR) else {
             return;
         };
-        foreseen.place = Some(place);
+        foreseen.place = Some(IndexPlace { start, ..place });
         let worker = self.worker.seat.index;
         foreseen.look(index, (packets, manner), (&compiled.outcomes, start, worker));
     }

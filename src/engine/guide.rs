@@ -125,9 +125,8 @@ pub(super) struct Guide<'t> {
     /// `None` where no chain has an index, or who watches wants to see every rule.
     indexes: Option<&'t Indexes>,
     table: &'t CompiledTable,
-    /// That of the chain that the walk is in, which chain that is, and where it begins.
+    /// That of the chain that the walk is in, and where it begins.
     index: Option<&'t ChainIndex>,
-    chain: u32,
     start: u32,
     /// What was foreseen of the packet.
     foreseen: &'t mut Foreseen,
@@ -151,7 +150,6 @@ impl<'t> Guide<'t> {
             indexes: (!sees_all && !table.indexes.of.is_empty()).then_some(&table.indexes),
             table,
             index: None,
-            chain: 0,
             start: 0,
             foreseen,
             key: None,
@@ -165,7 +163,6 @@ impl<'t> Guide<'t> {
         if let Some(indexes) = self.indexes {
             let step = &self.table.steps[at as usize];
             self.index = indexes.of[step.chain as usize].as_deref();
-            self.chain = step.chain;
             self.start = at + 1 - step.number;
         }
     }
@@ -201,7 +198,7 @@ impl<'t> Guide<'t> {
                 let place = IndexPlace {
                     family: self.table.rules.family,
                     table: self.table.rules.table,
-                    chain: self.chain,
+                    start,
                 };
                 self.foreseen.note(place, key);
                 self.asked = Some(Asked {

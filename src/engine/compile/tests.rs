@@ -399,3 +399,23 @@ fn an_insert_shares_all_the_others() {
     assert_eq!(bound(&edited)[1..], bound(&before));
     assert_eq!(bound(&before).len(), 100);
 }
+
+/// Packets ask for it, so it must not hang on how many chains there are; what was a chain's first step may be any step, or none, after a change.
+#[test]
+fn the_index_of_a_chain_is_found_by_any_of_its_steps() {
+    let many = vec![Action::Accept; crate::classify::FEWEST_RULES];
+    let table = table(&[("FORWARD", &many), ("few", &many[..2]), ("many", &many), ("none", &[])]);
+    let compiled = compiled(table).unwrap();
+    let mut start = 0;
+    for (number, chain) in compiled.rules.chains.iter().enumerate() {
+        let index = compiled.indexes.of_chain(number as u32);
+        let end = start + chain.rules.len() as u32;
+        for step in start..=end {
+            let found = compiled.index_at(step);
+            assert_eq!(found.map(|(_, start)| start), index.map(|_| start), "{}", chain.name);
+            assert!(found.map(|(found, _)| std::ptr::from_ref(found)) == index.map(std::ptr::from_ref));
+        }
+        start = end + 1;
+    }
+    assert!(compiled.index_at(start).is_none());
+}
