@@ -3,8 +3,9 @@
 //! A counter belongs to its rule (to its `CountId`), not to the table that the rule stands in: the table that comes after counts at the same
 //! place. So it does not matter which of the two a packet sees while one replaces the other, and there is nothing to be collected afterwards.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashTable;
 
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::rule::Counters;
@@ -182,7 +183,14 @@ pub(super) struct Numbering {
     blocks: Blocks,
     /// The last one, since most rules are counted where the one before is.
     last: Option<(*const Line, u32)>,
-    numbers: HashMap<*const Line, u32>,
+    /// Of all, by where they lie. Rules that came one by one have a block each, and then an edit asks for each of them.
+    numbers: HashTable<u32>,
+}
+
+/// Where a block lies is nobody's to choose, so this need not be kept from being foretold.
+fn hash(lines: *const Line) -> u64 {
+    let product = (lines.addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ product >> 32
 }
 
 impl Numbering {
@@ -199,13 +207,20 @@ impl Numbering {
     #[cold]
     fn number(&mut self, counter: &Counter) -> u32 {
         let lines = counter.block.as_ptr();
-        let number = *self.numbers.entry(lines).or_insert_with(|| {
-            self.blocks.0.push(Block {
-                lines: Arc::clone(&counter.block),
-                lane: counter.lane,
-            });
-            self.blocks.0.len() as u32 - 1
-        });
+        let Self { blocks, numbers, .. } = self;
+        let at = |number: &u32| blocks.0[*number as usize].lines.as_ptr();
+        let number = match numbers.find(hash(lines), |number| std::ptr::eq(at(number), lines)) {
+            Some(number) => *number,
+            None => {
+                let number = blocks.0.len() as u32;
+                numbers.insert_unique(hash(lines), number, |number| hash(at(number)));
+                blocks.0.push(Block {
+                    lines: Arc::clone(&counter.block),
+                    lane: counter.lane,
+                });
+                number
+            }
+        };
         self.last = Some((lines, number));
         number
     }
