@@ -274,7 +274,7 @@ impl<'a> Run<'a> {
             self.how = format!(" on one worker, because packets of all flows meet in {first}");
             return 1;
         }
-        self.screen.say(&format!(
+        self.screen.say_of_this_beginning(&format!(
             "nflab: packets of all flows meet in {first}: which of two that pass at the same time comes first there may be otherwise in another \
              run, but with --workers 1"
         ));

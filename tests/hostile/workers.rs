@@ -43,20 +43,7 @@ fn what_would_mostly_wait_is_done_by_one() {
     write("lab.toml", LAB);
     write("rules", "");
     let said = |to: [u8; 4]| {
-        let mut writer = CaptureWriter::create(&directory.0.join("in.pcapng")).unwrap();
-        for number in 0..3000u64 {
-            let host = number as u8 % 200 + 2;
-            // A datagram to a port where nobody listens.
-            let mut bytes = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, host];
-            bytes.extend(to);
-            let sum: u32 = bytes.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1])).sum();
-            let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
-            bytes[10..12].copy_from_slice(&sum.to_be_bytes());
-            bytes.extend([1, 2, 3, 4, 0, 8, 0, 0]);
-            let time = Time::from_secs(1_800_000_000) + std::time::Duration::from_millis(number);
-            writer.write("lan", time, &bytes, None).unwrap();
-        }
-        writer.finish().unwrap();
+        datagrams(&directory.0.join("in.pcapng"), to, |_| "lan");
         let ran = Command::new(env!("CARGO_BIN_EXE_nflab"))
             .current_dir(&directory.0)
             .args("replay --lab lab.toml --rules rules --summary --workers 2 in.pcapng".split(' '))
@@ -71,6 +58,52 @@ fn what_would_mostly_wait_is_done_by_one() {
         answered.contains(" on one worker, because many packets are for the router, or answered by it"),
         "{answered}"
     );
+}
+
+/// What several workers were told of themselves, before one began anew, is not taken for something that is said of the capture.
+#[test]
+fn who_begins_anew_says_all_that_has_not_been_said() {
+    let directory = Directory::named("anew");
+    let write = |name: &str, text: &str| std::fs::write(directory.0.join(name), text).unwrap();
+    write("lab.toml", LAB);
+    write("rules", "*filter\n-A FORWARD -m limit --limit 1/sec\nCOMMIT\n");
+    let by = |number| if number % 100 == 50 { "nowhere" } else { "lan" };
+    datagrams(&directory.0.join("in.pcapng"), [10, 0, 0, 1], by);
+    let said = |workers| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_nflab"))
+            .current_dir(&directory.0)
+            .args(["replay", "--lab", "lab.toml", "--rules", "rules", "--summary"])
+            .args(["--workers", workers, "in.pcapng"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        let (said, pace) = said.split_once("\nReplayed in ").expect("a summary");
+        (said.to_owned(), pace.to_owned())
+    };
+    let (one, _) = said("1");
+    assert!(one.contains("nflab: so it is with 30 packets in all: "), "{one}");
+    let (anew, pace) = said("2");
+    assert!(pace.contains(" on one worker, because"), "{pace}");
+    let (of_workers, anew) = anew.split_once('\n').unwrap();
+    assert!(of_workers.contains("packets of all flows meet in"), "{of_workers}");
+    assert_eq!(anew, one);
+}
+
+/// Three thousand to a port where nobody listens.
+fn datagrams(path: &Path, to: [u8; 4], by: impl Fn(u64) -> &'static str) {
+    let mut writer = CaptureWriter::create(path).unwrap();
+    for number in 0..3000u64 {
+        let host = number as u8 % 200 + 2;
+        let mut bytes = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, host];
+        bytes.extend(to);
+        let sum: u32 = bytes.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1])).sum();
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        bytes.extend([1, 2, 3, 4, 0, 8, 0, 0]);
+        let time = Time::from_secs(1_800_000_000) + std::time::Duration::from_millis(number);
+        writer.write(by(number), time, &bytes, None).unwrap();
+    }
+    writer.finish().unwrap();
 }
 
 /// How many packets; and whether several workers found that they could not.

@@ -172,6 +172,11 @@ impl Screen {
         }
     }
 
+    /// Says what the next beginning, if there is one, does not say.
+    pub(super) fn say_of_this_beginning(&self, text: &str) {
+        self.bar.suspend(|| tell!("{text}"));
+    }
+
     pub(super) fn length(&self) -> u64 {
         self.length
     }
