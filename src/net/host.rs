@@ -78,6 +78,15 @@ pub(crate) fn lacks_identification(packet: &Packet) -> bool {
     }
 }
 
+/// Whether a packet that does not fit, or goes with one that does not, is refused rather than fragmented.
+pub(crate) fn must_not_be_cut(packet: &Packet, mtu: u32) -> bool {
+    match packet.family() {
+        Family::V4 => v4::must_not_be_cut(packet, mtu as usize),
+        // Nobody on the way cuts a packet of the other family.
+        Family::V6 => true,
+    }
+}
+
 /// Hands the packet, whole or in pieces that fit, to `emit`.
 pub(crate) fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
     match packet.family() {

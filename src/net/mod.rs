@@ -41,7 +41,7 @@ pub use assign::NewAddress;
 pub use complaint::{Complaint, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
 pub(crate) use host::{FragmentationNeeded, HostState, Outgoing};
-pub(crate) use host::{fragment, from_program, lacks_identification, sanity};
+pub(crate) use host::{fragment, from_program, lacks_identification, must_not_be_cut, sanity};
 pub(crate) use input::ForwardOutcome;
 pub use input::{Forwarding, InputRoute};
 pub(crate) use limit::Limiter;

@@ -6,7 +6,9 @@ use crate::conntrack::Tracking;
 use crate::engine::observer::{Event, Observer};
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Emission, Fate, Looped, Port, Report};
-use crate::net::{Complaint, DropReason, Forwarding, Outgoing, OutputKey, OutputRoute, fragment};
+use crate::net::{
+    Complaint, DropReason, Forwarding, FragmentationNeeded, Outgoing, OutputKey, OutputRoute, fragment, must_not_be_cut,
+};
 use crate::packet::{Packet, Sender};
 use crate::rule::{Hook, WayOut};
 
@@ -125,16 +127,19 @@ impl<O: Observer> Pass<'_, O> {
                 }
                 Report { fate, state }
             }
-            Err(needed) => {
-                let complaint = Complaint::TooBig { mtu: needed.mtu };
-                let reason = Reason::Host(DropReason::TooBig);
-                self.see_stop(&reason);
-                self.complain(&needed.packet, &transit.tracking, transit.delivery, complaint);
-                Report {
-                    fate: Fate::Stopped(reason),
-                    state,
-                }
-            }
+            Err(needed) => self.too_big(&needed, transit),
+        }
+    }
+
+    /// The sender is told what would have passed.
+    fn too_big(&mut self, needed: &FragmentationNeeded, transit: &Transit) -> Report {
+        let complaint = Complaint::TooBig { mtu: needed.mtu };
+        let reason = Reason::Host(DropReason::TooBig);
+        self.see_stop(&reason);
+        self.complain(&needed.packet, &transit.tracking, transit.delivery, complaint);
+        Report {
+            fate: Fate::Stopped(reason),
+            state: transit.tracking.state,
         }
     }
 
@@ -150,8 +155,12 @@ impl<O: Observer> Pass<'_, O> {
         let mut segments = Vec::new();
         transit.packet.take().cut(&mut |segment| segments.push(segment));
         let mut last = None;
-        for segment in segments {
-            last = Some(self.leave_or_fragment(output, &mut transit.with(segment), mtu, forwarding));
+        for packet in segments {
+            // Seen: where one must be cut, each is held to it that it must not be, also the last one, which would fit.
+            last = Some(match must_not_be_cut(&packet, mtu) {
+                true => self.too_big(&FragmentationNeeded { mtu, packet }, transit),
+                false => self.leave_or_fragment(output, &mut transit.with(packet), mtu, forwarding),
+            });
         }
         last.unwrap_or(Report {
             fate: Fate::Stopped(Reason::Host(DropReason::SegmentsRefused)),

@@ -31,7 +31,7 @@ fn exceeds(packet: &Packet, mtu: usize) -> bool {
 }
 
 /// Of a packet that tracking joined of fragments, only the largest counts, for it leaves in such pieces again.
-pub(super) fn must_not_be_cut(packet: &Packet, mtu: usize) -> bool {
+pub(in crate::net) fn must_not_be_cut(packet: &Packet, mtu: usize) -> bool {
     packet.header().dont_fragment() && (!packet.ignores_df || usize::from(packet.largest_fragment) > mtu)
 }
 

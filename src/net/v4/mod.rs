@@ -28,6 +28,7 @@ impl Header for Packet {
 
 pub(crate) use answer::answer;
 pub(crate) use forward::forward;
+pub(super) use forward::must_not_be_cut;
 pub(crate) use fragment::fragment;
 pub(crate) use icmp::{complain, redirect};
 pub(crate) use identification::{Identification, lacks_identification};
