@@ -19,7 +19,7 @@ pub(crate) struct PlainKey {
     rest: u64,
 }
 
-/// A packet that is sane, whole and without options, of a protocol that a [`PlainKey`] is made of, read where it lies.
+/// A packet that is sane, whole and without options, of a protocol that a `PlainKey` is made of, read where it lies.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'p> {
     pub(crate) key: PlainKey,
