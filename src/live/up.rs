@@ -26,7 +26,7 @@ use super::process::ProcessRecord;
 use super::segment::{Segment, SegmentHost};
 use crate::base::bytes::text_of_path;
 use crate::base::{AddressMask, Family, InterfaceName};
-use crate::device::{Device, TunDevice, TunError};
+use crate::device::{TunDevice, TunError};
 use crate::lab::counters::InterfaceCounters;
 use crate::lab::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
 
@@ -329,9 +329,7 @@ impl LiveLab {
         }
         quieten(name)?;
         netlink.set_mtu(index, interface.mtu)?;
-        if let Some(packets) = queue_length(&queues) {
-            netlink.set_queue_length(index, packets)?;
-        }
+        netlink.set_queue_length(index, QUEUE_LENGTH)?;
         leave_out_queueing(&mut netlink, index);
         netlink.set_up(index)?;
         Ok(queues)
@@ -414,16 +412,6 @@ fn leave_out_queueing(netlink: &mut Netlink, index: LinkIndex) {
     let _ = netlink.leave_out_queueing(index);
 }
 
-/// How many packets are to wait at a device at most; `None` for the 500 that a TUN has by itself. With these one fast TCP stream loses some thousand
-/// packets in half a gigabyte before the router reads them, and none with more: a lab should lose what its rules drop, and nothing else. Where segments
-/// come whole a stream needs no more; and what waits among 2,000 small ones lies far from the processor once it is read: a datagram of 64 bytes
-/// that was sent faster than it could be carried took the router 7.3 µs so, and 4.3 µs among 500.
-fn queue_length(queues: &[TunDevice]) -> Option<u32> {
-    const OF_SINGLE_SEGMENTS: u32 = 2000;
-    let takes_segments = queues.first().is_some_and(|queue| queue.offloads().tcp4);
-    (!takes_segments).then_some(OF_SINGLE_SEGMENTS)
-}
-
 /// Sets up a host, from a thread inside its namespace.
 fn furnish(interface: &Interface, host: &Host, workers: usize) -> Result<Vec<TunDevice>, UpError> {
     let name = interface.name.as_str();
@@ -438,9 +426,7 @@ fn furnish(interface: &Interface, host: &Host, workers: usize) -> Result<Vec<Tun
         .ok_or_else(|| UpError::Vanished { name: name.into() })?;
     netlink.set_loopback_up()?;
     netlink.set_mtu(index, interface.mtu)?;
-    if let Some(packets) = queue_length(&queues) {
-        netlink.set_queue_length(index, packets)?;
-    }
+    netlink.set_queue_length(index, QUEUE_LENGTH)?;
     leave_out_queueing(&mut netlink, index);
     for address in &host.addresses {
         netlink.add_address(index, address.address, address.prefix_length)?;
@@ -487,6 +473,9 @@ fn segment(file: &LabFile, hosts: &[&Host]) -> Segment {
     Segment::new(described.collect(), &routes)
 }
 
+/// With the 500 that a TUN has by itself, one fast TCP stream loses some thousand packets in half a gigabyte before the router reads them, and
+/// none with this: a lab should lose what its rules drop, and nothing else.
+const QUEUE_LENGTH: u32 = 2000;
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
     #[error(transparent)]

@@ -235,8 +235,8 @@ const FIRST_PORT: u16 = 7000;
 const FLOWS: u16 = 10;
 /// Datagrams of each direction.
 const EACH: u64 = 2000;
-/// Datagrams under way of each flow and direction: of all together a device holds 500.
-const AHEAD: u64 = 32;
+/// Datagrams under way.
+const AHEAD: u64 = 48;
 const CONNECTIONS: usize = 6;
 const STREAM: usize = 2 << 20;
 /// After three seconds without a packet a kernel that learned where packets of a flow are written (and so shall ours not) has forgotten it. Where then both
