@@ -22,7 +22,7 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
                one of ours in every packet, quoted or not, with the checksums that follow",
     },
     Freedom {
-        what: "the port that the FTP helper announces under NAT where the announced one is expected already",
+        what: "the port that the helpers of FTP and IRC announce under NAT where the announced one is expected already",
         why: "the kernel starts its search at a random number",
         held: "both sides announce another; the comparison ends there, because the length of the packet depends on it",
     },
@@ -118,7 +118,7 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     },
 ];
 
-/// Whether both sides announced another port than the FTP packet that came, and not the same.
+/// Whether both sides announced another port than the packet of FTP or IRC that came, and not the same.
 pub(crate) fn announced_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
     match (announced(cause), announced(theirs), announced(own)) {
         (Some(came), Some(theirs), Some(own)) => came != theirs && came != own && theirs != own,
@@ -187,11 +187,16 @@ fn datagram(bytes: &[u8]) -> Option<(u16, String)> {
     Some((u16::from_be_bytes([bytes[udp], bytes[udp + 1]]), text))
 }
 
-/// The port in the payload of an FTP packet: `...,16,65` or `|4161|`.
+/// The port in the payload of a packet: FTP's `...,16,65` or `|4161|`, or what stands behind the number of an address in an offer of IRC.
 fn announced(bytes: &[u8]) -> Option<u16> {
     let transport = header(bytes, 0).filter(|_| bytes[9] == 6)?;
     let length = usize::from(*bytes.get(transport + 12)? >> 4) * 4;
     let text = std::str::from_utf8(bytes.get(transport + length..)?).ok()?;
+    if let Some((_, offer)) = text.split_once("DCC ") {
+        let mut words = offer.split([' ', '\u{1}']);
+        words.find(|word| word.len() > 6 && word.parse::<u32>().is_ok())?;
+        return words.next()?.parse().ok();
+    }
     let line = text.lines().next()?;
     if let Some((before, _)) = line.rsplit_once('|') {
         return before.rsplit('|').next()?.parse().ok();
@@ -742,6 +747,12 @@ mod tests {
                 "PORT 192,0,2,1,16,65\r\n",
                 "PORT 192,0,2,1,160,65\r\n",
                 false,
+            ),
+            (
+                "\r\nPRIVMSG bob :\u{1}DCC SCHAT notes.txt 167772161 6002 4096\u{1}\r\n",
+                "\r\nPRIVMSG bob :\u{1}DCC SCHAT notes.txt 3221225985 12591 4096\u{1}\r\n",
+                "\r\nPRIVMSG bob :\u{1}DCC SCHAT notes.txt 3221225985 20623 4096\u{1}\r\n",
+                true,
             ),
             (
                 "PORT 10,0,0,2\r\n",
