@@ -96,6 +96,9 @@ pub struct EventLoop<D> {
     arrived: Vec<Arrived>,
     /// Of each port's devices.
     pace: Vec<Vec<Pace>>,
+    epoll: Arc<OwnedFd>,
+    /// A timer for ticks, which nobody has begun yet.
+    ticks: Arc<OwnedFd>,
     signals: Option<OwnedFd>,
     stop: Arc<OwnedFd>,
     clock: Clock,
@@ -117,8 +120,15 @@ impl<D: Driver> EventLoop<D> {
     /// a test has none.
     pub fn new(driver: D, ports: Vec<Port>, clock: Clock, signals: Option<OwnedFd>) -> io::Result<Self> {
         let joining = |port: &Port| port.devices.iter().map(|_| Joining::default()).collect();
+        // All descriptors are had before anybody hears that the lab is up: there may be none later.
+        let ticks = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
         Ok(Self {
             driver,
+            epoll: Arc::new(epoll::create(CreateFlags::CLOEXEC)?),
+            ticks: Arc::new(ticks),
             joining: ports.iter().map(joining).collect(),
             leaving: Leaving::default(),
             arrived: Vec::new(),
@@ -140,11 +150,11 @@ impl<D: Driver> EventLoop<D> {
 
     /// Runs until a signal or a [`Stopper`] ends it. An error is one of `epoll` itself; a device's or a client's trouble stays its own.
     pub fn run(&mut self) -> io::Result<Stopped> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let (epoll, ticks) = (Arc::clone(&self.epoll), Arc::clone(&self.ticks));
         self.register(&epoll)?;
-        let ticks = self.tick_every.map(ticks).transpose()?;
-        if let Some(ticks) = &ticks {
-            epoll::add(&epoll, ticks, EventData::new_u64(Token::Tick.into()), EventFlags::IN)?;
+        if let Some(every) = self.tick_every {
+            begin_ticks(&ticks, every)?;
+            epoll::add(&*epoll, &*ticks, EventData::new_u64(Token::Tick.into()), EventFlags::IN)?;
         }
         let mut events = Vec::with_capacity(64);
         loop {
@@ -154,11 +164,9 @@ impl<D: Driver> EventLoop<D> {
                 Err(error) => return Err(error.into()),
             }
             let is_due = |event: &epoll::Event| Token::from(event.data.u64()) == Token::Tick;
-            if let Some(ticks) = &ticks
-                && events.iter().any(is_due)
-            {
+            if events.iter().any(is_due) {
                 // How many there were counts for nothing.
-                let _ = rustix::io::read(ticks, &mut [0; 8]);
+                let _ = rustix::io::read(&*ticks, &mut [0; 8]);
                 self.tick();
             }
             for event in &events {
@@ -331,18 +339,14 @@ impl Port {
 
 /// A timer for ticks, the first of which is due at once. A wait that has an end of its own has it taken back each time that a packet comes first, and where
 /// the processor sleeps meanwhile that costs as much as the packet.
-fn ticks(every: Duration) -> io::Result<OwnedFd> {
-    let timer = timerfd_create(
-        TimerfdClockId::Monotonic,
-        TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-    )?;
+fn begin_ticks(timer: &OwnedFd, every: Duration) -> io::Result<()> {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 1 };
     let times = Itimerspec {
         it_interval: Timespec::try_from(every).map_err(io::Error::other)?,
         it_value: at_once,
     };
-    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
-    Ok(timer)
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &times)?;
+    Ok(())
 }
 
 /// How packets come from a device.
