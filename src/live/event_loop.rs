@@ -96,9 +96,9 @@ pub struct EventLoop<D> {
     arrived: Vec<Arrived>,
     /// Of each port's devices.
     pace: Vec<Vec<Pace>>,
-    epoll: Arc<OwnedFd>,
-    /// A timer for ticks, which nobody has begun yet.
-    ticks: Arc<OwnedFd>,
+    epoll: OwnedFd,
+    /// A timer for ticks, which runs while the loop does.
+    ticks: OwnedFd,
     signals: Option<OwnedFd>,
     stop: Arc<OwnedFd>,
     clock: Clock,
@@ -125,10 +125,10 @@ impl<D: Driver> EventLoop<D> {
             TimerfdClockId::Monotonic,
             TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
         )?;
-        Ok(Self {
+        let made = Self {
             driver,
-            epoll: Arc::new(epoll::create(CreateFlags::CLOEXEC)?),
-            ticks: Arc::new(ticks),
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            ticks,
             joining: ports.iter().map(joining).collect(),
             leaving: Leaving::default(),
             arrived: Vec::new(),
@@ -141,7 +141,9 @@ impl<D: Driver> EventLoop<D> {
             signals,
             stop: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
             clock,
-        })
+        };
+        made.register()?;
+        Ok(made)
     }
 
     pub fn stopper(&self) -> Stopper {
@@ -150,23 +152,20 @@ impl<D: Driver> EventLoop<D> {
 
     /// Runs until a signal or a [`Stopper`] ends it. An error is one of `epoll` itself; a device's or a client's trouble stays its own.
     pub fn run(&mut self) -> io::Result<Stopped> {
-        let (epoll, ticks) = (Arc::clone(&self.epoll), Arc::clone(&self.ticks));
-        self.register(&epoll)?;
         if let Some(every) = self.tick_every {
-            begin_ticks(&ticks, every)?;
-            epoll::add(&*epoll, &*ticks, EventData::new_u64(Token::Tick.into()), EventFlags::IN)?;
+            begin_ticks(&self.ticks, every)?;
         }
         let mut events = Vec::with_capacity(64);
         loop {
             events.clear();
-            match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
             let is_due = |event: &epoll::Event| Token::from(event.data.u64()) == Token::Tick;
             if events.iter().any(is_due) {
                 // How many there were counts for nothing.
-                let _ = rustix::io::read(&*ticks, &mut [0; 8]);
+                let _ = rustix::io::read(&self.ticks, &mut [0; 8]);
                 self.tick();
             }
             for event in &events {
@@ -179,7 +178,7 @@ impl<D: Driver> EventLoop<D> {
                         }
                     }
                     Token::Device(port, device) => {
-                        self.receive(&epoll, port, device);
+                        self.receive(port, device);
                         self.flush();
                     }
                 }
@@ -196,11 +195,12 @@ impl<D: Driver> EventLoop<D> {
         self.flush();
     }
 
-    fn register(&self, epoll: &OwnedFd) -> io::Result<()> {
+    fn register(&self) -> io::Result<()> {
         let add = |fd: std::os::fd::BorrowedFd<'_>, token: Token| {
-            epoll::add(epoll, fd, EventData::new_u64(token.into()), EventFlags::IN)
+            epoll::add(&self.epoll, fd, EventData::new_u64(token.into()), EventFlags::IN)
         };
         add(self.stop.as_fd(), Token::Stop)?;
+        add(self.ticks.as_fd(), Token::Tick)?;
         if let Some(signals) = &self.signals {
             add(signals.as_fd(), Token::Signal)?;
         }
@@ -222,7 +222,7 @@ impl<D: Driver> EventLoop<D> {
     /// A device has packets. The first is carried and sent before the next is read, so that one which comes alone waits for nothing; then two are read,
     /// carried and sent, then four and so on, as long as there are so many: what a packet needs of the processor's caches is there for the next
     /// one, where reading, carrying and sending in turn drive each other out.
-    fn receive(&mut self, epoll: &OwnedFd, port: u16, device: u16) {
+    fn receive(&mut self, port: u16, device: u16) {
         // One reading of the clock for a batch: its packets were waiting together.
         let now = self.clock.now();
         let (mut left, mut together) = (BATCH, 1);
@@ -232,7 +232,7 @@ impl<D: Driver> EventLoop<D> {
         }
         let mut is_last = false;
         while left > 0 && !is_last {
-            let read = self.read(epoll, port, device, together.min(left));
+            let read = self.read(port, device, together.min(left));
             if read.packets > 0 {
                 let (ports, joining, leaving) = (&mut self.ports, &mut self.joining, &mut self.leaving);
                 let packets = &mut self.arrived[..read.packets];
@@ -251,7 +251,7 @@ impl<D: Driver> EventLoop<D> {
 
     /// Reads up to so many packets that the router is to have, and no more once there are many bytes of them: those are to be in the cache still when they
     /// are sent.
-    fn read(&mut self, epoll: &OwnedFd, port: u16, device: u16, most: usize) -> Read {
+    fn read(&mut self, port: u16, device: u16, most: usize) -> Read {
         let (port, host) = (&mut self.ports[usize::from(port)], usize::from(device));
         let mut read = Read::default();
         let mut bytes = 0;
@@ -274,7 +274,7 @@ impl<D: Driver> EventLoop<D> {
                 Err(error) => {
                     // EIO is a link that is down. Anything else (its namespace is being taken down) would wake us for ever.
                     if error.raw_os_error() != Some(libc::EIO) {
-                        let _ = epoll::delete(epoll, port.devices[host].as_fd());
+                        let _ = epoll::delete(&self.epoll, port.devices[host].as_fd());
                     }
                     read.is_last = true;
                     break;
@@ -337,7 +337,7 @@ impl Port {
     }
 }
 
-/// A timer for ticks, the first of which is due at once. A wait that has an end of its own has it taken back each time that a packet comes first, and where
+/// Ticks from now on, the first of which is due at once, by a timer. A wait that has an end of its own has it taken back each time that a packet comes first, and where
 /// the processor sleeps meanwhile that costs as much as the packet.
 fn begin_ticks(timer: &OwnedFd, every: Duration) -> io::Result<()> {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 1 };
