@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::counting::{Counter, Places};
+use super::outcome::Does;
 use super::shared::{Joining, SharedCopies};
 use crate::base::Time;
 use crate::rule::{
@@ -18,7 +19,8 @@ pub(super) struct BoundRule {
     pub traits: Traits,
     pub counter: Counter,
     pub matches: Box<[BoundMatch]>,
-    pub action: BoundAction,
+    pub does: Does,
+    pub target: Option<BoundTarget>,
     /// The rule's, nearer to whoever walks.
     pub selector: Selector,
 }
@@ -29,22 +31,12 @@ pub(super) struct BoundMatch {
     pub state: Option<BoundState>,
 }
 
-pub(super) enum BoundAction {
-    Nothing,
-    Accept,
-    Drop,
-    Return,
-    Queue,
-    /// To where its step leads.
-    Jump,
-    /// To where its step leads.
-    Goto,
-    Target {
-        target: Arc<dyn Target>,
-        state: Option<Box<State>>,
-        /// As [`Plainness`] has it of matches, of what it does; and that is nothing that anybody would miss, done a second time.
-        plain: Option<Plainness>,
-    },
+/// A target and its state in this table.
+pub(super) struct BoundTarget {
+    pub target: Arc<dyn Target>,
+    pub state: Option<Box<State>>,
+    /// As [`Plainness`] has it of matches, of what it does; and that is nothing that anybody would miss, done a second time.
+    pub plain: Option<Plainness>,
 }
 
 /// What the next packet of a flow has to have in common with one, that the same becomes of it: what a [`PlainKey`](crate::packet::PlainKey) and a flow fix.
@@ -159,15 +151,19 @@ impl BoundRule {
                 },
             })
             .collect();
-        let action = BoundAction::of(&rule.action, tracking);
-        let has_state = matches.iter().any(|it| it.state.is_some())
-            || matches!(&action, BoundAction::Target { state: Some(_), .. });
+        let target = match &rule.action {
+            Action::Target(target) => Some(BoundTarget::new(target, tracking)),
+            _ => None,
+        };
+        let target_has_state = target.as_ref().is_some_and(|it| it.state.is_some());
+        let has_state = target_has_state || matches.iter().any(|it| it.state.is_some());
         traits.is_lasting &= !has_state;
         Self {
             rule: Arc::clone(rule),
             counter,
             matches,
-            action,
+            does: Does::of(&rule.action),
+            target,
             selector: rule.selector,
             traits,
         }
@@ -180,10 +176,8 @@ impl BoundRule {
     }
 
     fn target_lasts(&self, tracking: &TrackingNow<'_>) -> bool {
-        match &self.action {
-            BoundAction::Target { target, .. } => target.state(tracking).is_none(),
-            _ => true,
-        }
+        let target = self.target.as_ref();
+        target.is_none_or(|it| it.target.state(tracking).is_none())
     }
 
     /// The same with states of its own, which go on from where these are, counted at a place of its own.
@@ -192,7 +186,8 @@ impl BoundRule {
             rule: Arc::clone(&self.rule),
             counter: places.counting_from(self.counter.sum()),
             matches: self.matches.iter().map(|bound| bound.copy(copies, now)).collect(),
-            action: self.action.copy(),
+            does: self.does,
+            target: self.target.as_ref().map(BoundTarget::copy),
             selector: self.selector,
             traits: self.traits,
         }
@@ -213,38 +208,21 @@ impl BoundMatch {
     }
 }
 
-impl BoundAction {
-    fn of(action: &Action, tracking: &TrackingNow<'_>) -> Self {
-        match action {
-            Action::Nothing => Self::Nothing,
-            Action::Accept => Self::Accept,
-            Action::Drop => Self::Drop,
-            Action::Return => Self::Return,
-            Action::Queue => Self::Queue,
-            Action::Jump(_) => Self::Jump,
-            Action::Goto(_) => Self::Goto,
-            Action::Target(target) => Self::Target {
-                target: Arc::clone(target),
-                state: target.state(tracking),
-                plain: Plainness::of_target(target.as_ref()),
-            },
+impl BoundTarget {
+    fn new(target: &Arc<dyn Target>, tracking: &TrackingNow<'_>) -> Self {
+        Self {
+            target: Arc::clone(target),
+            state: target.state(tracking),
+            plain: Plainness::of_target(target.as_ref()),
         }
     }
 
     fn copy(&self) -> Self {
-        match self {
-            Self::Nothing => Self::Nothing,
-            Self::Accept => Self::Accept,
-            Self::Drop => Self::Drop,
-            Self::Return => Self::Return,
-            Self::Queue => Self::Queue,
-            Self::Jump => Self::Jump,
-            Self::Goto => Self::Goto,
-            Self::Target { target, state, plain } => Self::Target {
-                plain: *plain,
-                target: Arc::clone(target),
-                state: state.as_deref().and_then(|state| target.copy_state(state)),
-            },
+        let state = self.state.as_deref();
+        Self {
+            target: Arc::clone(&self.target),
+            state: state.and_then(|state| self.target.copy_state(state)),
+            plain: self.plain,
         }
     }
 }

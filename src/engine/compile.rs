@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::bound::{BoundAction, BoundRule, Plainness, Traits};
+use super::bound::{BoundRule, Plainness, Traits};
 use super::coming::{LookedAt, Other, Start, Was};
 use super::counting::{Counter, Places};
 use super::guide::Indexes;
@@ -294,10 +294,10 @@ impl CompiledTable {
     #[inline]
     pub(super) fn target(&self, step: u32) -> Option<(&dyn Target, Option<&State>, Option<Plainness>)> {
         match &self.steps[step as usize].kind {
-            StepKind::Rule(bound) => match &bound.action {
-                BoundAction::Target { target, state, plain } => Some((target.as_ref(), state.as_deref(), *plain)),
-                _ => None,
-            },
+            StepKind::Rule(bound) => {
+                let it = bound.target.as_ref()?;
+                Some((it.target.as_ref(), it.state.as_deref(), it.plain))
+            }
             StepKind::Policy(_) | StepKind::End => None,
         }
     }

@@ -1,10 +1,9 @@
 //! What a rule that is met does, beside all that it is: where it counts and what becomes of the packet, in eight bytes a step. Who knows that a rule
 //! matches looks nowhere else, where the step, the rule that it holds and the rule's counter are three looks into memory one behind the other.
 
-use super::bound::BoundAction;
 use super::compile::StepKind;
 use super::counting::{BlockPlace, Blocks, Numbering};
-use crate::rule::Policy;
+use crate::rule::{Action, Policy};
 
 /// Of every step of a table.
 pub(super) struct Outcomes {
@@ -59,7 +58,7 @@ impl MakingOutcomes {
         self.of.push(match kind {
             StepKind::Rule(bound) => Outcome {
                 place: self.blocks.place(&bound.counter),
-                does: Does::of(&bound.action),
+                does: bound.does,
             },
             StepKind::Policy(end) => Outcome {
                 place: self.blocks.place(&end.counter),
@@ -102,17 +101,16 @@ impl Outcomes {
 }
 
 impl Does {
-    #[inline]
-    fn of(action: &BoundAction) -> Self {
+    pub(super) fn of(action: &Action) -> Self {
         match action {
-            BoundAction::Nothing => Self::Nothing,
-            BoundAction::Accept => Self::Accept,
-            BoundAction::Drop => Self::Drop,
-            BoundAction::Return => Self::Return,
-            BoundAction::Queue => Self::Queue,
-            BoundAction::Jump => Self::Jump,
-            BoundAction::Goto => Self::Goto,
-            BoundAction::Target { .. } => Self::Target,
+            Action::Nothing => Self::Nothing,
+            Action::Accept => Self::Accept,
+            Action::Drop => Self::Drop,
+            Action::Return => Self::Return,
+            Action::Queue => Self::Queue,
+            Action::Jump(_) => Self::Jump,
+            Action::Goto(_) => Self::Goto,
+            Action::Target(_) => Self::Target,
         }
     }
 

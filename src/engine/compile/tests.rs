@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::base::{Family, Random};
-use crate::engine::bound::BoundAction;
 use crate::engine::example;
 use crate::rule::{Context, Count, Hook, Match, Matched, Selector, State};
 
@@ -342,23 +341,15 @@ fn shape(table: &CompiledTable) -> Vec<String> {
                 let BoundRule {
                     rule,
                     matches,
-                    action,
+                    does,
+                    target,
                     selector,
                     traits,
                     ..
                 } = &**bound;
                 let matches: Vec<_> = matches.iter().map(|it| (&it.test, it.state.is_some())).collect();
-                let action = match action {
-                    BoundAction::Nothing => "",
-                    BoundAction::Accept => "accept",
-                    BoundAction::Drop => "drop",
-                    BoundAction::Return => "return",
-                    BoundAction::Queue => "queue",
-                    BoundAction::Jump => "jump",
-                    BoundAction::Goto => "goto",
-                    BoundAction::Target { target, .. } => &format!("{target:?}"),
-                };
-                format!("{rule:?} {matches:?} {action} {selector:?} {traits:?}")
+                let target = target.as_ref().map(|it| &it.target);
+                format!("{rule:?} {matches:?} {does:?} {target:?} {selector:?} {traits:?}")
             }
             StepKind::Policy(end) => format!("{:?} {:?}", end.policy, end.id),
             StepKind::End => "end".to_owned(),
