@@ -36,7 +36,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// From this stage of OUTPUT on; `held` is what its way depended on before it was held there.
-    pub(in crate::engine) fn outward_from(
+    pub(super) fn outward_from(
         &mut self,
         from: usize,
         held: Option<OutputKey>,
@@ -68,17 +68,12 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// POSTROUTING, fragmentation, the wire. `forwarding` is the route of what is forwarded, and `None` for the router's own packets.
-    pub(in crate::engine) fn depart(
-        &mut self,
-        transit: &mut Transit,
-        mtu: u32,
-        forwarding: Option<&Forwarding>,
-    ) -> Report {
+    pub(super) fn depart(&mut self, transit: &mut Transit, mtu: u32, forwarding: Option<&Forwarding>) -> Report {
         self.depart_from(0, transit, mtu, forwarding)
     }
 
     /// From this stage of POSTROUTING on.
-    pub(in crate::engine) fn depart_from(
+    pub(super) fn depart_from(
         &mut self,
         from: usize,
         transit: &mut Transit,
@@ -103,7 +98,7 @@ impl<O: Observer> Pass<'_, O> {
         self.leave_or_fragment(output, transit, mtu, forwarding)
     }
 
-    pub(in crate::engine) fn leave_or_fragment(
+    fn leave_or_fragment(
         &mut self,
         output: InterfaceId,
         transit: &mut Transit,
@@ -145,7 +140,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// Its segments do not fit the way out: each leaves by itself, in fragments, or is too big.
     #[cold]
-    pub(in crate::engine) fn depart_in_segments(
+    fn depart_in_segments(
         &mut self,
         output: InterfaceId,
         transit: &mut Transit,
@@ -169,12 +164,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// Out by an interface. By `lo` it comes in again, with what is known of it.
-    pub(in crate::engine) fn leave(
-        &mut self,
-        output: InterfaceId,
-        transit: &mut Transit,
-        forwarding: Option<&Forwarding>,
-    ) {
+    fn leave(&mut self, output: InterfaceId, transit: &mut Transit, forwarding: Option<&Forwarding>) {
         if output != InterfaceId::LOOPBACK {
             return self.transmit(output, &mut transit.packet);
         }

@@ -10,7 +10,7 @@ use crate::net::Suppressed;
 
 impl<O: Observer> Pass<'_, O> {
     /// The packet at hand goes no further; if a rule rejected it, its sender is told.
-    pub(in crate::engine) fn gone(&mut self, reason: Reason, transit: &mut Transit) -> Report {
+    pub(super) fn gone(&mut self, reason: Reason, transit: &mut Transit) -> Report {
         self.see_stop(&reason);
         if let Reason::Rejected { with, .. } = &reason {
             self.reject(transit, *with);
@@ -19,7 +19,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// What stopped it has been shown already.
-    pub(in crate::engine) fn finished(&mut self, reason: Reason, transit: &mut Transit) -> Report {
+    pub(super) fn finished(&mut self, reason: Reason, transit: &mut Transit) -> Report {
         let state = transit.tracking.state;
         self.worker.recycle(&mut transit.packet);
         Report {
@@ -28,7 +28,7 @@ impl<O: Observer> Pass<'_, O> {
         }
     }
 
-    pub(in crate::engine) fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
+    pub(super) fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
         self.see_stop(&reason);
         Report {
             fate: Fate::Stopped(reason),
@@ -54,7 +54,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// Before anything is sent because of it, so that the story is told in order.
-    pub(in crate::engine) fn see_stop(&mut self, reason: &Reason) {
+    pub(super) fn see_stop(&mut self, reason: &Reason) {
         if O::WATCHING {
             self.observer.see(Event::Stopped { reason });
         }
