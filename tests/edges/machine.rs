@@ -211,11 +211,11 @@ impl Machine {
     pub(crate) fn left(&self) -> String {
         self.shell(
             ROOT,
-            "ls -A /run/netns 2>/dev/null || true
-             find /run/nflab /run/user /tmp -mindepth 1 -path '*nflab*' 2>/dev/null || true
-             grep -E '/run/netns/|/netns/' /proc/mounts || true
-             ls /sys/class/net /proc/sys/net/ipv4/conf | grep -E '^(lan|wan|spare)$' || true
-             ps -e -o stat=,pid=,args= | grep -E '(nflab|/run/bin/nfla[b]) ' | grep -v -E '^Z|grep|timeout' || true",
+            "[ ! -d /run/netns ] || ls -A /run/netns
+             for place in /run/nflab /run/user /tmp; do [ ! -d $place ] || find $place -ignore_readdir_race -mindepth 1 -path '*nflab*'; done
+             sed -n '/\\/netns\\//p' /proc/mounts
+             ls /sys/class/net /proc/sys/net/ipv4/conf | sed -n -E '/^(lan|wan|spare)$/p'
+             ps -e -o stat=,pid=,args= | sed -n -E '/^Z|sed|timeout/d; /(nflab|\\/run\\/bin\\/nfla[b]) /p'",
         )
     }
 
