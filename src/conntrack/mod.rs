@@ -49,13 +49,14 @@ pub use tuple::{Direction, Endpoint, Tuple};
 pub use zone::{Zone, ZoneScope};
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::base::{Time, protocol};
+use crate::base::Time;
 use crate::packet::Packet;
+use crate::wire::ipv6::extension;
 use proto::{Why, WhyInvalid};
 
 /// What `--ctstate` calls the packet's relation to its flow.
@@ -267,6 +268,8 @@ pub enum Reason {
     Ignored(proto::IgnoredReason),
     /// It belongs to a flow of the table, which ends with it; what it is (a reset before any answer).
     EndsFlow(&'static str),
+    /// What hosts of a link tell each other, of neighbours and multicast, is not tracked.
+    Exempt,
     /// It opens a flow.
     NewFlow,
     /// It opens a flow that a helper had announced.
@@ -282,6 +285,10 @@ pub enum Reason {
 pub enum InvalidReason {
     /// A later fragment where no reassembly came before.
     Fragment,
+    /// IPv6: nothing follows the extension headers, or one of them is cut short; its number.
+    NoTransport(u8),
+    /// The ICMP of the other family.
+    OtherFamily,
     /// The transport header does not fit into the packet.
     HeaderTruncated {
         /// So many bytes of it are there.
@@ -296,9 +303,9 @@ pub enum InvalidReason {
     /// ICMP error: it is not addressed to whoever sent the quoted packet.
     QuoteNotForSender {
         /// Whom it is addressed to.
-        outer: Ipv4Addr,
+        outer: IpAddr,
         /// Who sent what it quotes.
-        inner: Ipv4Addr,
+        inner: IpAddr,
     },
     /// What its protocol's tracker says.
     Protocol(proto::InvalidReason),
@@ -322,9 +329,11 @@ impl InvalidReason {
     pub fn because(&self) -> Because {
         match self {
             Self::ChecksumWrong => Because::Checksum,
-            Self::Fragment | Self::HeaderTruncated { .. } | Self::QuoteUnreadable => Because::Cut,
+            Self::Fragment | Self::NoTransport(_) | Self::HeaderTruncated { .. } | Self::QuoteUnreadable => {
+                Because::Cut
+            }
             Self::QuoteOfNoFlow => Because::Before,
-            Self::QuoteNotForSender { .. } => Because::Itself,
+            Self::OtherFamily | Self::QuoteNotForSender { .. } => Because::Itself,
             Self::Protocol(why) => why.because(),
         }
     }
@@ -335,6 +344,8 @@ impl InvalidReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Fragment => "fragment",
+            Self::NoTransport(_) => "no-transport",
+            Self::OtherFamily => "other-family",
             Self::HeaderTruncated { .. } => "header-truncated",
             Self::ChecksumWrong => "checksum-wrong",
             Self::QuoteUnreadable => "quote-unreadable",
@@ -347,11 +358,16 @@ impl InvalidReason {
     fn log_line(&self, protocol: u8) -> Option<String> {
         match self {
             // Where ports are not there no flow is looked for, and nothing is said.
-            Self::HeaderTruncated { have } if protocol != protocol::ICMP && *have < 4 => None,
+            Self::HeaderTruncated { have } if !proto::spec(protocol).checked_first && *have < 4 => None,
             Self::HeaderTruncated { .. } => Some("short packet".to_owned()),
             Self::ChecksumWrong => Some(proto::spec(protocol).checksum_logged.to_owned()),
-            Self::QuoteNotForSender { outer, inner } => Some(format!("outer daddr {outer} != inner {inner}")),
-            Self::Fragment | Self::QuoteUnreadable | Self::QuoteOfNoFlow => None,
+            Self::QuoteNotForSender { outer, inner } => {
+                let [outer, inner] = [outer, inner].map(|it| text::in_kernel(*it));
+                Some(format!("outer daddr {outer} != inner {inner}"))
+            }
+            Self::Fragment | Self::NoTransport(_) | Self::OtherFamily | Self::QuoteUnreadable | Self::QuoteOfNoFlow => {
+                None
+            }
             Self::Protocol(why) => why.log_line(),
         }
     }
@@ -404,6 +420,9 @@ impl fmt::Display for InvalidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fragment => f.write_str("a later fragment without reassembly"),
+            Self::NoTransport(extension::NO_NEXT_HEADER) => f.write_str("no transport follows the extension headers"),
+            Self::NoTransport(number) => write!(f, "the extension header {number} is cut short"),
+            Self::OtherFamily => f.write_str("it is the ICMP of the other family"),
             Self::HeaderTruncated { have } => {
                 write!(f, "the transport header is cut short: {have} bytes are there")
             }

@@ -8,9 +8,11 @@ use super::{
     ConntrackHelper, CtState, DropReason, Endpoint, ExpectPolicy, Expectation, ExpectationMask, Flow, Settings, Table,
     TrackContext, TrackStage, Tracked, Tracking, Tuple,
 };
+use crate::base::testing::host;
 use crate::base::{Family, Time, protocol};
 use crate::packet::Packet;
-use crate::wire::{icmpv4, ipv4, put16};
+use crate::packet::testing::udp as datagram;
+use crate::wire::{icmpv4, ipv4, ipv6, put16};
 
 pub(crate) fn packet(protocol: u8, source: [u8; 4], destination: [u8; 4], transport: &[u8]) -> Packet {
     let repr = ipv4::Repr {
@@ -23,6 +25,19 @@ pub(crate) fn packet(protocol: u8, source: [u8; 4], destination: [u8; 4], transp
         destination: Ipv4Addr::from(destination),
     };
     Packet::parse(repr.emit(transport)).unwrap()
+}
+
+/// From one host of the family to another, without extension headers.
+pub(crate) fn packet_of(family: Family, protocol: u8, transport: &[u8]) -> Packet {
+    let mut bytes = match family {
+        Family::V4 => return packet(protocol, A, B, transport),
+        Family::V6 => datagram((host(family, 2), 1), (host(family, 9), 2), b"").into_bytes(),
+    };
+    bytes.truncate(ipv6::HEADER);
+    put16(&mut bytes, 4, transport.len() as u16);
+    bytes[6] = protocol;
+    bytes.extend_from_slice(transport);
+    Packet::parse(bytes).unwrap()
 }
 
 /// A datagram without checksum and data.

@@ -7,6 +7,7 @@ mod tool;
 pub(crate) mod xml;
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use super::proto;
 use super::{Counted, Direction, Expectation, Flow, FlowState, Status, Tuple, Zone, ZoneScope};
@@ -200,8 +201,24 @@ fn name_in_kernel(number: u8) -> &'static str {
 }
 
 fn write_tuple(line: &mut String, tuple: &Tuple, from_kernel: bool) -> std::fmt::Result {
-    write!(line, "src={} dst={} ", tuple.source.address, tuple.destination.address)?;
+    let [source, destination] = [tuple.source.address, tuple.destination.address];
+    match from_kernel {
+        true => write!(line, "src={} dst={} ", in_kernel(source), in_kernel(destination))?,
+        false => write!(line, "src={source} dst={destination} ")?,
+    }
     proto::spec(tuple.protocol).key.write(line, tuple, from_kernel)
+}
+
+/// An address as the kernel's own texts have it: all 32 digits of an IPv6 address.
+pub(crate) fn in_kernel(address: IpAddr) -> impl std::fmt::Display {
+    std::fmt::from_fn(move |f| match address {
+        IpAddr::V4(address) => write!(f, "{address}"),
+        IpAddr::V6(address) => {
+            let [first, rest @ ..] = address.segments();
+            write!(f, "{first:04x}")?;
+            rest.iter().try_for_each(|it| write!(f, ":{it:04x}"))
+        }
+    })
 }
 
 fn write_counters(line: &mut String, counters: Option<&[Counted; 2]>, direction: Direction) -> std::fmt::Result {

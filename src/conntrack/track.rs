@@ -43,7 +43,7 @@ impl Table {
             // Asked of the packet and not of what is handed out, for which the processor would wait.
             Some(CtState::Invalid) => {
                 self.statistics.invalid.count();
-                if proto::spec(packet.protocol()).checked_first {
+                if proto::spec(packet.protocol()).is_checked_first_in(packet.family()) {
                     self.statistics.error.count();
                 }
             }
@@ -64,10 +64,17 @@ impl Table {
             return refuse(tracking, Refused::Invalid(InvalidReason::Fragment));
         }
         let seen = proto::check(packet, checksum);
-        if proto::spec(packet.protocol()).checked_first {
+        let spec = proto::spec(packet.protocol());
+        if spec.checked_first {
+            if !spec.is_checked_first_in(packet.family()) {
+                return refuse(tracking, Refused::Invalid(InvalidReason::OtherFamily));
+            }
             match &seen {
                 Err(why) => return refuse(tracking, refused(why)),
                 Ok(seen) => {
+                    if seen.is_exempt() {
+                        return exempt(tracking);
+                    }
                     if let Some(quoted) = seen.quoted() {
                         return self.relate(cx, packet, tracking, quoted);
                     }
@@ -75,8 +82,7 @@ impl Table {
             }
         }
         let Some(mut tuple) = Tuple::of(packet) else {
-            let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet));
-            return refuse(tracking, refused(&why));
+            return refuse(tracking, Refused::Invalid(why_no_flow(packet, seen.err())));
         };
         self.find_key(&mut tuple, packet.transport());
         let hash = self.hash_unless_known(&tuple, tracking.hashes.original);
@@ -265,6 +271,23 @@ fn refuse(tracking: &mut Tracking, why: Refused) -> Tracked {
         }
         Refused::Drop(reason) => Tracked::Drop(reason),
     }
+}
+
+/// What the hosts of a link tell each other goes on without a flow, as if a rule had said so.
+#[cold]
+fn exempt(tracking: &mut Tracking) -> Tracked {
+    tracking.state = Some(CtState::Untracked);
+    tracking.direction = Direction::Original;
+    Tracked::Accept(Reason::Exempt)
+}
+
+/// Why a packet names no flow.
+#[cold]
+fn why_no_flow(packet: &Packet, fault: Option<Fault<proto::InvalidReason>>) -> InvalidReason {
+    if !packet.has_transport() {
+        return InvalidReason::NoTransport(packet.protocol());
+    }
+    fault.unwrap_or_else(|| proto::names_no_flow(packet)).into()
 }
 
 /// Where the packet looks for its flow: what a rule of the raw table said.

@@ -55,7 +55,7 @@ pub struct Tuple {
 }
 
 impl Tuple {
-    /// The tuple of a packet; `None` for a later fragment, a transport header cut short, and a GRE version 1 that carries no PPP.
+    /// The tuple of a packet; `None` for a later fragment, a transport header cut short or none at all, and a GRE version 1 that carries no PPP.
     #[inline(always)]
     pub fn of(packet: &Packet) -> Option<Self> {
         if packet.fragment_offset() != 0 {
@@ -70,6 +70,7 @@ impl Tuple {
                 let address = |number| IpAddr::V4(Ipv4Addr::from_bits(number as u32));
                 Self::new(protocol, address(source), address(destination), ids)
             }
+            Family::V6 if !packet.has_transport() => return None,
             Family::V6 => Self::new(protocol, packet.source(), packet.destination(), ids),
         })
     }

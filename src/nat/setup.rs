@@ -1,6 +1,5 @@
 //! Choosing a mapping for a new flow.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::{Manip, NatContext, NatRange, spread};
@@ -242,8 +241,7 @@ impl Choice<'_, '_> {
     fn choose_address(&self, tuple: &mut Tuple) {
         let Some(range) = self.range.addresses else { return };
         let second = (!self.range.persistent).then_some((tuple.destination.address, self.flow.zone().id));
-        let hash = spread::hash(tuple.source.address, second);
-        let address = pick(range, hash);
+        let address = spread::pick(range, tuple.source.address, second);
         tuple.end_mut(self.manip.end()).address = address;
     }
 
@@ -431,28 +429,6 @@ fn port_class(port: u16) -> PortRange {
             low: 1024,
             high: u16::MAX,
         },
-    }
-}
-
-fn pick(range: AddressRange, hash: u32) -> IpAddr {
-    match (range.low, range.high) {
-        (IpAddr::V4(low), IpAddr::V4(high)) => {
-            let (low, high) = (low.to_bits(), high.to_bits());
-            let size = u64::from(high.saturating_sub(low)) + 1;
-            let step = ((u64::from(hash) * size) >> 32) as u32;
-            Ipv4Addr::from_bits(low.wrapping_add(step)).into()
-        }
-        (IpAddr::V6(low), IpAddr::V6(high)) => {
-            let (low, high) = (low.to_bits(), high.to_bits());
-            let size = high.saturating_sub(low).saturating_add(1);
-            let step = if size > u128::from(u32::MAX) {
-                u128::from(hash)
-            } else {
-                (u128::from(hash) * size) >> 32
-            };
-            Ipv6Addr::from_bits(low.wrapping_add(step)).into()
-        }
-        (low, _) => low,
     }
 }
 

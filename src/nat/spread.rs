@@ -3,10 +3,57 @@
 //!
 //! Source: Bob Jenkins, lookup3.c (2006), in the public domain.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A number that is spread over the range. `other` is the other end and the number of the flow's zone, if these have a say.
-pub(super) fn hash(source: IpAddr, other: Option<(IpAddr, u16)>) -> u32 {
+use crate::base::AddressRange;
+
+/// The address of a range that a source gets. `other` is the other end and the number of the flow's zone, if these have a say.
+pub(super) fn pick(range: AddressRange, source: IpAddr, other: Option<(IpAddr, u16)>) -> IpAddr {
+    pick_by(hash(source, other), range, other)
+}
+
+fn pick_by(hash: u32, range: AddressRange, other: Option<(IpAddr, u16)>) -> IpAddr {
+    match (range.low, range.high) {
+        (IpAddr::V4(low), IpAddr::V4(high)) => {
+            let [address] = pick_words([low.to_bits()], [high.to_bits()], hash, other);
+            Ipv4Addr::from_bits(address).into()
+        }
+        (IpAddr::V6(low), IpAddr::V6(high)) => {
+            let words = |it: Ipv6Addr| [96, 64, 32, 0].map(|shift| (it.to_bits() >> shift) as u32);
+            let address = pick_words(words(low), words(high), hash, other);
+            let bits = address.iter().fold(0, |bits, word| bits << 32 | u128::from(*word));
+            Ipv6Addr::from_bits(bits).into()
+        }
+        (low, _) => low,
+    }
+}
+
+/// Seen: each word is chosen for itself, between those of the range's ends, and what has been chosen of the other end goes into the next. Behind
+/// one that is not the last address's a word may be any. How many there are between two ends has 32 bits: of all there are none, so that the lowest
+/// is taken, and of ends in the wrong order nearly all.
+fn pick_words<const WORDS: usize>(
+    low: [u32; WORDS],
+    high: [u32; WORDS],
+    mut hash: u32,
+    other: Option<(IpAddr, u16)>,
+) -> [u32; WORDS] {
+    let other = other.map_or([0; 4], |(address, _)| words(address));
+    let mut is_free = false;
+    std::array::from_fn(|at| {
+        let (least, size) = match is_free {
+            true => (0, u32::MAX),
+            false => (low[at], high[at].wrapping_sub(low[at]).wrapping_add(1)),
+        };
+        let step = ((u64::from(hash) * u64::from(size)) >> 32) as u32;
+        let chosen = least.wrapping_add(step);
+        is_free |= chosen != high[at];
+        hash ^= other[at];
+        chosen
+    })
+}
+
+/// A number that is spread over the range.
+fn hash(source: IpAddr, other: Option<(IpAddr, u16)>) -> u32 {
     let begin = other.map_or(0, |(address, zone)| {
         let address = match address {
             IpAddr::V4(v4) => u32::from_le_bytes(v4.octets()),
@@ -46,4 +93,156 @@ fn hashword(key: [u32; 4], begin: u32) -> u32 {
         state[to] = (state[to] ^ state[from]).wrapping_sub(state[from].rotate_left(turn));
     }
     state[2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_picked_by_its_part_of_the_range() {
+        let half = 1 << 31;
+        for (low, high, hash, expected) in [
+            ("192.0.2.10", "192.0.2.13", 0, "192.0.2.10"),
+            ("192.0.2.10", "192.0.2.13", half, "192.0.2.12"),
+            ("192.0.2.10", "192.0.2.13", u32::MAX, "192.0.2.13"),
+            ("0.0.0.0", "255.255.255.255", half, "0.0.0.0"),
+            ("2001:db8::10", "2001:db8::13", 0, "2001:db8::10"),
+            ("2001:db8::10", "2001:db8::13", half, "2001:db8::12"),
+            ("2001:db8::10", "2001:db8::13", u32::MAX, "2001:db8::13"),
+        ] {
+            let range = AddressRange {
+                low: low.parse().unwrap(),
+                high: high.parse().unwrap(),
+            };
+            assert_eq!(pick_by(hash, range, None).to_string(), expected, "{low} {high} {hash}");
+        }
+    }
+
+    /// What Linux 6.18 took for the source, with and without `--persistent`, of a flow from the one to the other.
+    #[test]
+    fn addresses_are_those_of_the_kernel() {
+        for ([low, high], is_persistent, [source, destination], expected) in [
+            (
+                ["192.0.2.9", "192.0.2.5"],
+                false,
+                ["10.0.0.2", "192.0.2.9"],
+                "226.82.80.185",
+            ),
+            (
+                ["192.0.2.9", "192.0.2.5"],
+                false,
+                ["10.0.0.77", "192.0.2.9"],
+                "196.180.234.14",
+            ),
+            (
+                ["2001:db8:9::1", "2001:db8:5::2"],
+                false,
+                ["2001:db8::2", "2001:db8:1::9"],
+                "2001:db8::f357:647d",
+            ),
+            (
+                ["2001:db8::5", "2001:db8::8"],
+                false,
+                ["2001:db8::2", "2001:db8:1::9"],
+                "2001:db8::8",
+            ),
+            (
+                ["2001:db8::5", "2001:db8::8"],
+                false,
+                ["2001:db8::99", "2001:db8:1:2:3:4:5:6"],
+                "2001:db8::7",
+            ),
+            (
+                ["2001:db8::5", "2001:db8::8"],
+                false,
+                ["2001:db8:5:6:7:8:9:a", "2001:db8:1::9"],
+                "2001:db8::7",
+            ),
+            (
+                ["2001:db8::5", "2001:db8::8"],
+                true,
+                ["2001:db8::2", "2001:db8:1::9"],
+                "2001:db8::5",
+            ),
+            (
+                ["2001:db8::5", "2001:db8::8"],
+                true,
+                ["2001:db8::99", "2001:db8:1:2:3:4:5:6"],
+                "2001:db8::8",
+            ),
+            (
+                ["2001:db8::", "2001:db8::ffff:ffff"],
+                false,
+                ["2001:db8:5:6:7:8:9:a", "2001:db8:1::9"],
+                "2001:db8::",
+            ),
+            (
+                ["2001:db8::", "2001:db8::ffff:fffe"],
+                false,
+                ["2001:db8:5:6:7:8:9:a", "2001:db8:1::9"],
+                "2001:db8::897e:523a",
+            ),
+            (
+                ["2001:db8::", "2001:db8:0:0:ffff:ffff:ffff:ffff"],
+                false,
+                ["2001:db8:5:6:7:8:9:a", "2001:db8:1::9"],
+                "2001:db8::897e:523a",
+            ),
+            (
+                ["2001:db8::1:0:5", "2001:db8::2:0:8"],
+                false,
+                ["2001:db8::2", "2001:db8:1::9"],
+                "2001:db8::2:0:8",
+            ),
+            (
+                ["2001:db8::1:0:5", "2001:db8::2:0:8"],
+                false,
+                ["2001:db8::99", "2001:db8:1:2:3:4:5:6"],
+                "2001:db8::2:0:7",
+            ),
+            (
+                ["2001:db8::1:0:5", "2001:db8::2:0:8"],
+                true,
+                ["2001:db8::2", "2001:db8:1::9"],
+                "2001:db8::1:ed8:f7d2",
+            ),
+            (
+                ["2001:db8:0:1::", "2001:db8:0:9::"],
+                false,
+                ["2001:db8::2", "2001:db8:1::9"],
+                "2001:db8:0:9::",
+            ),
+            (
+                ["2001:db8:0:1::", "2001:db8:0:9::"],
+                false,
+                ["2001:db8::99", "2001:db8:1:2:3:4:5:6"],
+                "2001:db8:0:6:a58c:2d4f:a18c:2e4f",
+            ),
+            (
+                ["2001:db8:0:1::", "2001:db8:0:9::"],
+                false,
+                ["2001:db8:5:6:7:8:9:a", "2001:db8:1::9"],
+                "2001:db8:0:5:897e:523a:897e:523a",
+            ),
+            (
+                ["2001:db8:0:1:0:7::3", "2001:db8:0:2:1::2"],
+                false,
+                ["2001:db8::2", "2001:db8:1::9"],
+                "2001:db8:0:2:0:f358:f357:6476",
+            ),
+        ] {
+            let range = AddressRange {
+                low: low.parse().unwrap(),
+                high: high.parse().unwrap(),
+            };
+            let [source, destination]: [IpAddr; 2] = [source, destination].map(|it| it.parse().unwrap());
+            let other = (!is_persistent).then_some((destination, 0));
+            let picked = pick(range, source, other).to_string();
+            assert_eq!(
+                picked, expected,
+                "{low}-{high} {is_persistent} {source} > {destination}"
+            );
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! Rewriting packets as their flow's tuples say, and the packets that ICMP errors quote.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{DropReason, Manip, NatHook};
+use crate::base::{Family, protocol};
 use crate::conntrack::proto::{self, key::QuotedEnd};
 use crate::conntrack::{CtState, Direction, Flow, Status, Tracking, Tuple};
 use crate::packet::{ChecksumState, End, Packet, PlainEdit, PlainKey};
 use crate::wire::icmpv4::{self, kind};
-use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
+use crate::wire::ipv6::{self, Ipv6, extension};
+use crate::wire::{be16, be32, checksum, ipv4, put16};
 
 /// What came of a packet at a nat hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +34,9 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
     let status = flow.decided();
     let applies = status.has(status_bit(manip, tracking.direction));
     if tracking.state == Some(CtState::Related)
-        && let Some(message) = packet.icmpv4()
-        && kind::is_error(message.kind())
+        && let Some(redirect) = is_redirect(packet)
     {
         let opposite = flow.tuple(tracking.direction.opposite());
-        let redirect = message.kind() == kind::REDIRECT;
         return translate_error(packet, status, &opposite, manip, applies, redirect).map(changed);
     }
     if hook == NatHook::Postrouting
@@ -56,6 +56,24 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
     rewrite(packet, manip, &target)?;
     Ok(Translated::Changed)
 }
+
+/// Of an error, whether it is one; `None` of what is none.
+fn is_redirect(packet: &Packet) -> Option<bool> {
+    if !packet.is_icmp() || packet.transport().len() < ICMP_HEADER {
+        return None;
+    }
+    let kind = packet.transport()[0];
+    match packet.family() {
+        Family::V4 => kind::is_error(kind).then_some(kind == kind::REDIRECT),
+        // Whatever is RELATED is about a packet.
+        Family::V6 => Some(kind == REDIRECT_OF_NEIGHBOUR),
+    }
+}
+
+/// Of both families.
+const ICMP_HEADER: usize = icmpv4::HEADER;
+/// The type of ICMPv6's redirect.
+const REDIRECT_OF_NEIGHBOUR: u8 = 137;
 
 /// One end of a packet that is no error, as the flow's other direction names it.
 #[inline]
@@ -133,13 +151,34 @@ fn status_bit(manip: Manip, direction: Direction) -> Status {
 
 /// What is about to be rewritten of the quoted transport header is read in one piece.
 fn pull_quote(packet: &mut Packet) {
-    let quoted = packet.transport().get(icmpv4::HEADER..).unwrap_or_default();
-    let (Some(first), Some(&protocol)) = (quoted.first(), quoted.get(9)) else {
+    let quoted = packet.transport().get(ICMP_HEADER..).unwrap_or_default();
+    let Some((protocol, offset)) = quoted_transport(packet.family(), quoted) else {
         return;
     };
-    let at = icmpv4::HEADER + usize::from(first & 0x0f) * 4;
+    let at = ICMP_HEADER + offset;
     let there = packet.transport().len().saturating_sub(at);
     packet.pull(at + proto::spec(protocol).key.read_of_quote(there));
+}
+
+/// Which transport a quoted packet has, and where. Seen: a header of IPv4 that says it is shorter than a header can be is believed, and what follows it
+/// begins within.
+fn quoted_transport(family: Family, quoted: &[u8]) -> Option<(u8, usize)> {
+    match family {
+        Family::V4 => Some((*quoted.get(9)?, usize::from(quoted[0] & 0x0f) * 4)),
+        Family::V6 => {
+            let upper = Ipv6::of_quote(quoted)?.quoted_upper();
+            let is_there = upper.fragment_offset == 0 && !extension::is_extension(upper.protocol);
+            is_there.then_some((upper.protocol, upper.offset))
+        }
+    }
+}
+
+/// The checksum of a message with its pseudo-header, where it has one; zero when the field in it is right.
+fn sum_of_message(packet: &Packet) -> u16 {
+    match packet.family() {
+        Family::V4 => checksum::of(packet.transport()),
+        Family::V6 => packet.transport_checksum(protocol::ICMPV6),
+    }
 }
 
 /// An error's own address is rewritten like any packet's; in the packet that it quotes, which ran the other way, it is the other end.
@@ -151,8 +190,8 @@ fn translate_error(
     applies: bool,
     redirect: bool,
 ) -> Result<bool, DropReason> {
-    packet.pull(icmpv4::HEADER + ipv4::MIN_HEADER);
-    if packet.checksum == ChecksumState::Unknown && checksum::of(packet.transport()) != 0 {
+    packet.pull(ICMP_HEADER + least_header(packet.family()));
+    if packet.checksum == ChecksumState::Unknown && sum_of_message(packet) != 0 {
         return Err(DropReason::IcmpErrorUnreadable);
     }
     // A redirect tells the host an address of the wrong side.
@@ -164,12 +203,15 @@ fn translate_error(
         return Ok(false);
     }
     pull_quote(packet);
+    let family = packet.family();
     let message = packet.transport_mut();
-    let quoted = message.get_mut(icmpv4::HEADER..).unwrap_or_default();
-    rewrite_quote(quoted, opposite, manip).ok_or(DropReason::IcmpErrorUnreadable)?;
-    put16(message, 2, 0);
-    let sum = checksum::of(message);
-    put16(message, 2, sum);
+    let quoted = message.get_mut(ICMP_HEADER..).unwrap_or_default();
+    rewrite_quote(family, quoted, opposite, manip).ok_or(DropReason::IcmpErrorUnreadable)?;
+    if family == Family::V4 || packet.checksum != ChecksumState::Partial {
+        put16(packet.transport_mut(), 2, 0);
+        let sum = sum_of_message(packet);
+        put16(packet.transport_mut(), 2, sum);
+    }
     match manip {
         Manip::Source => packet.set_address(End::Source, opposite.destination.address),
         Manip::Destination => packet.set_address(End::Destination, opposite.source.address),
@@ -177,33 +219,59 @@ fn translate_error(
     Ok(true)
 }
 
+/// Of a quoted packet.
+fn least_header(family: Family) -> usize {
+    match family {
+        Family::V4 => ipv4::MIN_HEADER,
+        Family::V6 => ipv6::HEADER,
+    }
+}
+
 /// Gives the quoted packet the addresses and ports that its sender knows. `None` where too little of it is quoted.
-fn rewrite_quote(quoted: &mut [u8], target: &Tuple, outer: Manip) -> Option<()> {
-    if quoted.len() < ipv4::MIN_HEADER {
+fn rewrite_quote(family: Family, quoted: &mut [u8], target: &Tuple, outer: Manip) -> Option<()> {
+    if quoted.len() < least_header(family) {
         return None;
     }
-    // Seen: a header that says it is shorter than a header can be is believed, and what follows it begins within.
-    let header = usize::from(quoted[0] & 0x0f) * 4;
-    let protocol = quoted[9];
-    let (address_at, end) = match outer {
-        Manip::Source => (16, End::Destination),
-        Manip::Destination => (12, End::Source),
+    let end = match outer {
+        Manip::Source => End::Destination,
+        Manip::Destination => End::Source,
     };
-    let IpAddr::V4(new) = target.end(end).address else {
+    let (protocol, offset) = quoted_transport(family, quoted)?;
+    let new = target.end(end).address;
+    let old = quoted_address(family, quoted, end);
+    if Family::of(new) != family {
         return None;
-    };
-    let new = new.to_bits();
-    let address = (be32(quoted, address_at), new);
+    }
     proto::spec(protocol).key.rewrite_quoted(&mut QuotedEnd {
-        transport: quoted.get_mut(header..)?,
+        transport: quoted.get_mut(offset..)?,
         end,
         target,
-        address,
+        address: (old, new),
     })?;
-    let field = checksum::update32(be16(quoted, 10), be32(quoted, address_at), new);
-    put32(quoted, address_at, new);
-    put16(quoted, 10, field);
+    match new {
+        IpAddr::V4(address) => {
+            let field = checksum::update_address(be16(quoted, 10), old, new);
+            put16(quoted, 10, field);
+            let at = if end == End::Source { 12 } else { 16 };
+            quoted[at..][..4].copy_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            let at = if end == End::Source { 8 } else { 24 };
+            quoted[at..][..16].copy_from_slice(&address.octets());
+        }
+    }
     Some(())
+}
+
+/// Of a header that is whole.
+fn quoted_address(family: Family, quoted: &[u8], end: End) -> IpAddr {
+    match (family, Ipv6::of_quote(quoted)) {
+        (Family::V6, Some(header)) => match end {
+            End::Source => header.source().into(),
+            End::Destination => header.destination().into(),
+        },
+        _ => Ipv4Addr::from_bits(be32(quoted, if end == End::Source { 12 } else { 16 })).into(),
+    }
 }
 
 #[cfg(test)]

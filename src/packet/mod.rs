@@ -29,7 +29,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::ipv4::Ipv4;
-use crate::wire::ipv6::Ipv6;
+use crate::wire::ipv6::{Ipv6, extension};
 use crate::wire::{Malformed, be32, icmpv4::Icmpv4, tcp::Tcp, udp::Udp};
 
 /// What is known of the transport checksum.
@@ -271,6 +271,15 @@ impl Packet {
     /// True for the first and for later fragments.
     pub fn is_fragment(&self) -> bool {
         self.is_fragment
+    }
+
+    /// False where IPv6's extension headers end in none, or one of them is cut short: then that one's number is the protocol.
+    #[inline]
+    pub fn has_transport(&self) -> bool {
+        match self.family {
+            Family::V4 => true,
+            Family::V6 => !extension::is_extension(self.protocol),
+        }
     }
 
     /// The header of an IPv4 packet.

@@ -17,7 +17,17 @@ pub(crate) mod extension {
     pub(crate) const HOP_BY_HOP: u8 = 0;
     pub(crate) const ROUTING: u8 = 43;
     pub(crate) const FRAGMENT: u8 = 44;
+    /// Nothing follows.
+    pub(crate) const NO_NEXT_HEADER: u8 = 59;
     pub(crate) const DESTINATION: u8 = 60;
+
+    /// Whether a header of this number is walked over, or ends the walk, so that no transport is where one is met.
+    pub(crate) fn is_extension(number: u8) -> bool {
+        matches!(
+            number,
+            HOP_BY_HOP | ROUTING | FRAGMENT | super::protocol::AH | NO_NEXT_HEADER | DESTINATION
+        )
+    }
 }
 
 /// What stands behind the extension headers, as far as they can be read.
@@ -34,6 +44,11 @@ pub(crate) struct Upper {
 }
 
 impl<T: AsRef<[u8]>> Ipv6<T> {
+    /// Of a packet that an error quotes, whatever version it says to be.
+    pub(crate) fn of_quote(bytes: T) -> Option<Self> {
+        (bytes.as_ref().len() >= HEADER).then_some(Self(bytes))
+    }
+
     pub(crate) fn new(bytes: T) -> Result<Self, Malformed> {
         let data = bytes.as_ref();
         if data.len() < HEADER {
@@ -68,7 +83,16 @@ impl<T: AsRef<[u8]>> Ipv6<T> {
 
     /// Past the extension headers that Linux walks over, up to a later fragment's data, which nothing more is known of.
     pub(crate) fn upper(&self) -> Upper {
-        let data = &self.data()[..self.data().len().min(self.total_length())];
+        self.upper_within(self.total_length())
+    }
+
+    /// The same of a packet that an error quotes, whose length says nothing.
+    pub(crate) fn quoted_upper(&self) -> Upper {
+        self.upper_within(usize::MAX)
+    }
+
+    fn upper_within(&self, length: usize) -> Upper {
+        let data = &self.data()[..self.data().len().min(length)];
         let mut upper = Upper {
             protocol: self.next_header(),
             offset: HEADER,

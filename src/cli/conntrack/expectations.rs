@@ -7,7 +7,6 @@ use super::output::Lines;
 use super::request::{Command, Request};
 use super::{fail, flows, said};
 use crate::base::Family;
-use crate::base::absent::NO_IPV6;
 use crate::conntrack::text::{self, Syntax};
 use crate::conntrack::{Endpoint, Expectation, ExpectationMask, ExpectationRefused, Table, Tuple};
 use crate::lab::machine::{Machine, ToolOutput};
@@ -18,8 +17,9 @@ pub(super) fn run(request: &Request, machine: &Machine) -> ToolOutput {
     match request.command {
         Command::List => {
             let mut lines = Lines::default();
-            let family = request.wanted.family;
-            let meant = |it: &Expectation| family.is_none_or(|family| family == it.tuple.family());
+            // Seen: where none is named, those of IPv4 are.
+            let family = request.wanted.family.unwrap_or(Family::V4);
+            let meant = |it: &Expectation| family == it.tuple.family();
             for expectation in table.expectations(now).iter().filter(|it| meant(it)) {
                 lines.expectation(&request.output, expectation, now);
             }
@@ -72,9 +72,6 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     let (Some(master), [Some(source), Some(destination)]) = (wanted.original_tuple(), wanted.expected) else {
         return failed("invalid parameters");
     };
-    if wanted.family == Some(Family::V6) {
-        return fail(2, &format!("{NO_IPV6} in nflab; nothing was changed"));
-    }
     let Some((master, _)) = table.lookup(machine.now, &master) else {
         return failed("master conntrack not found");
     };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::output::Lines;
 use super::request::{Command, NatEnd, Request, What};
 use super::{absent, fail, said};
-use crate::base::absent::NO_IPV6;
-use crate::base::{AddressRange, Family, PortRange, Random, protocol};
+use crate::base::{AddressRange, PortRange, Random, protocol};
+use crate::conntrack::proto;
 use crate::conntrack::text::{self, Occasion};
 use crate::conntrack::{Change, ChangeRefused, Direction, Flow, Labels, Status, Table};
 use crate::lab::machine::{Machine, ToolOutput};
@@ -125,14 +125,14 @@ impl From<ChangeRefused> for Failed {
 
 fn create(request: &Request, machine: &Machine, table: &Table) -> Result<(), Failed> {
     let wanted = &request.wanted;
-    if wanted.family == Some(Family::V6) {
-        return Err(Failed::Here(fail(
-            2,
-            &format!("{NO_IPV6} in nflab; nothing was changed"),
-        )));
-    }
     let (original, reply) = wanted.tuples_to_make();
     let original = original.ok_or(ChangeRefused::Invalid)?;
+    if proto::spec(original.protocol)
+        .family
+        .is_some_and(|it| it != original.family())
+    {
+        return Err(ChangeRefused::Invalid.into());
+    }
     // Whether it is there already is looked at first.
     let zone = wanted.zone().ok_or(ChangeRefused::Invalid)?;
     if table.lookup_in(machine.now, &original, zone).is_some() {

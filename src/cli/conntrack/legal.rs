@@ -122,7 +122,6 @@ fn goes_of_protocol(option: &ToolOption, command: Command, what: What) -> Goes {
             (Create | Add, Asked::State(_) | Asked::Tag(_)) => Goes::Needed,
             (Create | Add | Get, Asked::Type | Asked::Code) => Goes::Needed,
             (Create | Add, Asked::Words(..)) => Goes::Needed,
-            (Create | Add, Asked::NotThere) if !name.ends_with("-id") => Goes::Needed,
             (_, Asked::Words(..)) if name == "role" => Goes::Illegal,
             (List | Delete | Events, Asked::Tag(_)) => Goes::Illegal,
             (Create | Add | Get | List | Delete | Update | Events, _) => Goes::Taken,

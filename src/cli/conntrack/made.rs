@@ -4,9 +4,13 @@ use std::net::IpAddr;
 
 use super::options::is_known;
 use super::request::Wanted;
-use crate::base::protocol;
-use crate::conntrack::proto;
+use crate::conntrack::proto::{self, key::Drawn};
 use crate::conntrack::{Endpoint, Tuple};
+
+/// Whether flows of this protocol have a type and a code in the place of ports.
+pub(super) fn has_type(number: u8) -> bool {
+    proto::spec(number).key.drawn() == Drawn::Identifier
+}
 
 impl Wanted {
     /// The way of the first packet; `None` where no address of it was given.
@@ -31,26 +35,26 @@ impl Wanted {
             });
             let known = has_ids || !is_known(number) || answer.is_some();
             let mut tuple = self.tuple(self.reply, ids, if known { number } else { 0 }, answer);
-            if number == protocol::ICMP {
+            if has_type(number) {
                 tuple.source.id = self.made_ids[0][0].unwrap_or(0);
             }
             tuple
         };
         match (self.original_tuple(), has_reply) {
             (Some(original), false) => {
-                let knows_answer = number != protocol::ICMP || self.kind_is_of_family;
+                let knows_answer = !has_type(number) || self.kind_is_of_family;
                 let reply = original.inverse().filter(|_| knows_answer);
                 (Some(original), reply)
             }
             (Some(original), true) => {
                 let reply = of_reply();
-                let whole = number != protocol::ICMP || self.kind_is_of_reply;
+                let whole = !has_type(number) || self.kind_is_of_reply;
                 let reply = Some(reply).filter(|reply| whole && original.protocol == reply.protocol);
                 (Some(original), reply)
             }
             (None, _) => {
                 let reply = of_reply();
-                let original = reply.inverse().filter(|_| reply.protocol != protocol::ICMP);
+                let original = reply.inverse().filter(|_| !has_type(reply.protocol));
                 (original, Some(reply))
             }
         }
@@ -69,7 +73,7 @@ impl Wanted {
             },
             protocol: number,
         };
-        if number == protocol::ICMP {
+        if has_type(number) {
             tuple.destination.id = u16::from_be_bytes([kind.unwrap_or(0), self.code.unwrap_or(0)]);
         } else if !proto::spec(number).is_the_kernels {
             // The kernel knows no ports of it.

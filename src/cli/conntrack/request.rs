@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::arguments::Reader;
+use super::made::has_type;
 use super::options::{self, Meaning, OPTIONS, STATUSES, each, loose};
 use super::output::Output;
-use super::{absent, bad, fail, legal};
-use crate::base::{AddressMask, Family, MarkMask, protocol};
+use super::{bad, fail, legal};
+use crate::base::{AddressMask, Family, MarkMask};
 use crate::conntrack::labels::{BITS, FILE};
 use crate::conntrack::proto::tool::{self, Asked, ToolOption};
 use crate::conntrack::proto::{self};
@@ -177,7 +178,7 @@ impl NatEnd {
         let Some(address) = self.address else {
             return before != after;
         };
-        let port = if number == protocol::ICMP { 0 } else { after.id };
+        let port = if has_type(number) { 0 } else { after.id };
         before.address != after.address
             && after.address == address
             && self.port.is_none_or(|asked| before.id != after.id && port == asked)
@@ -200,7 +201,6 @@ impl Request {
         };
         // By their first names, because the tool complains of the first in its own order.
         let mut given = Vec::new();
-        let mut refused = None;
         let mut reader = Reader::new(args, &OPTIONS);
         while let Some((spec, value)) = reader.next()? {
             let name = spec.names[0];
@@ -240,10 +240,7 @@ impl Request {
                 Meaning::Buffer => request.buffer = Some(loose(text, 10)),
                 Meaning::Zero => request.zero = true,
                 Meaning::Status => request.wanted.read_status(text, &mut around.warnings)?,
-                Meaning::OfProtocol(option) => match option.asks {
-                    Asked::NotThere => refused = refused.or(Some(format!("`--{name}'"))),
-                    _ => request.wanted.read_of_protocol(option, text)?,
-                },
+                Meaning::OfProtocol(option) => request.wanted.read_of_protocol(option, text)?,
                 Meaning::Label => {
                     around.labels();
                     let bits = around.bits(text)?;
@@ -284,10 +281,7 @@ impl Request {
         if request.zero && request.compares && request.what == What::Flows {
             return Err(bad("Can't use -z with filtering parameters"));
         }
-        match refused {
-            Some(what) => Err(absent(&what)),
-            None => Ok(request),
-        }
+        Ok(request)
     }
 }
 
@@ -383,7 +377,7 @@ impl Wanted {
             }
             Asked::Words(..) => self.unheard |= option.names == ["state"],
             // What is expected is so whatever its ports, as far as the tool tells the kernel: seen.
-            Asked::Expected(_) | Asked::Mask(_) | Asked::NotThere => {}
+            Asked::Expected(_) | Asked::Mask(_) => {}
         }
         Ok(())
     }

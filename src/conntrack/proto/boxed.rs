@@ -26,6 +26,10 @@ impl<T: Tracker> Tracker for Box<T> {
         T::quoted(seen)
     }
 
+    fn is_exempt(seen: &Self::Seen<'_>) -> bool {
+        T::is_exempt(seen)
+    }
+
     #[inline]
     fn open(cx: &TrackContext<'_>, seen: &Self::Seen<'_>, tuple: &Tuple) -> Result<(Self, Duration), Self::Invalid> {
         T::open(cx, seen, tuple).map(|(state, timeout)| (Self::new(state), timeout))

@@ -13,6 +13,7 @@ use crate::conntrack::policy::PolicyState;
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "dccp",
     protocol: protocol::DCCP,
+    family: None,
     is_the_kernels: false,
     key: Key::Own(&Unread),
     checked_first: false,

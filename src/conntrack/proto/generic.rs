@@ -15,6 +15,7 @@ use crate::packet::Packet;
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "unknown",
     protocol: protocol::RAW,
+    family: None,
     is_the_kernels: true,
     key: Key::Nothing,
     checked_first: false,

@@ -18,6 +18,7 @@ use crate::wire::put16;
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "gre",
     protocol: protocol::GRE,
+    family: None,
     is_the_kernels: true,
     key: Key::Own(&Call),
     checked_first: false,

@@ -8,7 +8,7 @@ use super::key::{Drawn, Key, OwnKey, QUOTED_AT_LEAST, QuotedEnd, Unwritable, wor
 use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid};
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, Endpoint, TrackContext, Tuple};
@@ -19,8 +19,12 @@ use crate::wire::{be16, checksum, put16};
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "icmp",
     protocol: protocol::ICMP,
+    family: Some(Family::V4),
     is_the_kernels: true,
-    key: Key::Own(&Identifier),
+    key: Key::Own(&Identifier {
+        answer,
+        is_written: |_| true,
+    }),
     checked_first: true,
     joins: false,
     checksum_logged: "bad hw icmp checksum",
@@ -175,9 +179,14 @@ impl Tracker for Icmp {
     }
 }
 
-/// The identifier, which stands at the source's end of a tuple, and type and code, which stand at the other.
+/// The identifier, which stands at the source's end of a tuple, and type and code, which stand at the other: as in both families' ICMP.
 #[derive(Debug)]
-struct Identifier;
+pub(super) struct Identifier {
+    /// The type that answers one.
+    pub answer: fn(u8) -> Option<u8>,
+    /// Whether NAT writes the identifier of messages of this type.
+    pub is_written: fn(u8) -> bool,
+}
 
 impl OwnKey for Identifier {
     fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
@@ -195,7 +204,7 @@ impl OwnKey for Identifier {
             },
             destination: Endpoint {
                 address: tuple.source.address,
-                id: u16::from_be_bytes([answer(kind)?, code]),
+                id: u16::from_be_bytes([(self.answer)(kind)?, code]),
             },
             protocol: tuple.protocol,
         })
@@ -216,7 +225,8 @@ impl OwnKey for Identifier {
 
     fn rewrite(&self, packet: &mut Packet, _end: End, target: &Tuple) -> Result<(), Unwritable> {
         let transport = packet.transport_mut();
-        if transport.len() >= icmpv4::HEADER && be16(transport, 4) != target.source.id {
+        let is_written = transport.len() >= icmpv4::HEADER && (self.is_written)(transport[0]);
+        if is_written && be16(transport, 4) != target.source.id {
             set_identifier(transport, target.source.id);
         }
         Ok(())
@@ -226,7 +236,13 @@ impl OwnKey for Identifier {
         if quoted.transport.len() < QUOTED_AT_LEAST {
             return None;
         }
-        set_identifier(quoted.transport, quoted.target.source.id);
+        if quoted.sums_up_addresses() {
+            let field = checksum::update_address(be16(quoted.transport, 2), quoted.address.0, quoted.address.1);
+            put16(quoted.transport, 2, field);
+        }
+        if (self.is_written)(quoted.transport[0]) {
+            set_identifier(quoted.transport, quoted.target.source.id);
+        }
         Some(())
     }
 }

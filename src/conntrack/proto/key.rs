@@ -1,6 +1,7 @@
 //! What tells the flows between two hosts apart: ports, an identifier, a call; how it is read, printed, and rewritten by NAT.
 
 use std::fmt::{self, Write};
+use std::net::IpAddr;
 
 use crate::conntrack::Tuple;
 use crate::packet::{End, Packet};
@@ -85,7 +86,14 @@ pub(crate) struct QuotedEnd<'a> {
     /// What the quoted packet shall be.
     pub target: &'a Tuple,
     /// The address before and after.
-    pub address: (u32, u32),
+    pub address: (IpAddr, IpAddr),
+}
+
+impl QuotedEnd<'_> {
+    /// Whether the checksum of ICMP does.
+    pub(crate) fn sums_up_addresses(&self) -> bool {
+        self.address.0.is_ipv6()
+    }
 }
 
 /// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
@@ -227,7 +235,7 @@ impl Ports {
         if checksum.zero_is_none && field == 0 {
             return Some(());
         }
-        let field = checksum::update32(field, quoted.address.0, quoted.address.1);
+        let field = checksum::update_address(field, quoted.address.0, quoted.address.1);
         let field = checksum::update16(field, old, new);
         let field = if checksum.zero_is_none && field == 0 {
             0xffff

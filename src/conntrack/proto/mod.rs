@@ -25,7 +25,7 @@ use std::time::Duration;
 use super::policy::PolicyState;
 use super::settings::{KnobSpec, Settings};
 use super::{Because, Direction, SequenceAdjustment, TrackContext, TrackStage, Tuple};
-use crate::base::Time;
+use crate::base::{Family, Time};
 use crate::packet::{ChecksumState, Packet, Plain};
 use key::Key;
 use samples::Sample;
@@ -37,6 +37,8 @@ pub(crate) struct TrackerSpec {
     /// As the listings call it.
     pub name: &'static str,
     pub protocol: u8,
+    /// The family in whose packets it is tracked, where the other has one of its own: there it is INVALID.
+    pub family: Option<Family>,
     /// False where only the `conntrack` tool knows the name: to the kernel it is `unknown`.
     pub is_the_kernels: bool,
     /// What tells the flows between two hosts apart, and how it stands in headers and lines.
@@ -61,6 +63,13 @@ pub(crate) struct TrackerSpec {
     pub samples: &'static [Sample],
 }
 
+impl TrackerSpec {
+    /// Whether its header is looked at first in packets of this family, as [`Self::checked_first`] says.
+    pub(super) fn is_checked_first_in(&self, family: Family) -> bool {
+        self.checked_first && self.family.is_none_or(|it| it == family)
+    }
+}
+
 /// What a protocol's tracker remembers of a flow, and what it does with the flow's packets.
 pub trait Tracker: Clone + fmt::Debug + Sized {
     /// A packet whose header has been found right, as far as it tells alone.
@@ -81,6 +90,11 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
     /// The packet that an error quotes; `None` for what is no error.
     fn quoted<'p>(_seen: &Self::Seen<'p>) -> Option<&'p [u8]> {
         None
+    }
+
+    /// Whether packets like this are kept from tracking, as if a rule said so.
+    fn is_exempt(_seen: &Self::Seen<'_>) -> bool {
+        false
     }
 
     /// The first packet of a flow: what is remembered of it and how long the flow lives, or why this packet opens none.
@@ -434,6 +448,14 @@ macro_rules! trackers {
             }
 
             #[inline]
+            pub(super) fn is_exempt(&self) -> bool {
+                match self {
+                    $(Self::$variant(seen) => <$module::State as Tracker>::is_exempt(seen),)*
+                    Self::Generic(seen) => <generic::State as Tracker>::is_exempt(seen),
+                }
+            }
+
+            #[inline]
             pub(super) fn open(
                 &self,
                 cx: &TrackContext<'_>,
@@ -678,7 +700,8 @@ mod tests {
             for sample in tracker.samples {
                 let place = format!("{} {:?}", tracker.name, sample.header);
                 let bench = Bench::new();
-                let mut packet = testing::packet(tracker.protocol, A, B, sample.header);
+                let mut packet =
+                    testing::packet_of(tracker.family.unwrap_or(Family::V4), tracker.protocol, sample.header);
                 let (tracked, tracking) = bench.track(&mut packet);
                 match (sample.seen, tracked, tracking.flow) {
                     (SeenAs::Flow { proc, tool, answer }, Tracked::Accept(Reason::NewFlow), Some(flow)) => {
@@ -749,7 +772,7 @@ mod tests {
     fn an_answer_of_an_answer_is_the_same_again() {
         for tracker in TRACKERS {
             let mut named = 0;
-            for first in [0, 1, 8, 13, 15, 17] {
+            for first in [0, 1, 8, 13, 15, 17, 128, 139] {
                 let header = [first, 1, 0x88, 0x0b, 0, 7, 0, 9];
                 let read = Tuple::read(tracker.protocol, [10, 0, 0, 2].into(), [192, 0, 2, 9].into(), &header);
                 let Some(tuple) = read else { continue };

@@ -31,8 +31,6 @@ pub(crate) enum Asked {
     Tag(Direction),
     /// One of these words, of which the kernel hears nothing; what is said of another one.
     Words(&'static str, &'static [&'static str]),
-    /// The real tool has it; here it is refused by name.
-    NotThere,
 }
 
 /// A verification tag as the tool reads and prints it, from the one that is on the wire, and back. Seen: the tool hands the four bytes on as its

@@ -17,6 +17,7 @@ use crate::wire::{be16, udp};
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "udp",
     protocol: protocol::UDP,
+    family: None,
     is_the_kernels: true,
     key: PORTS,
     checked_first: false,

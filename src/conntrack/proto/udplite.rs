@@ -17,6 +17,7 @@ use crate::wire::{be16, checksum, udp};
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "udplite",
     protocol: protocol::UDPLITE,
+    family: None,
     is_the_kernels: true,
     key: PORTS,
     checked_first: false,

@@ -68,7 +68,7 @@ pub(super) fn write_flow(out: &mut String, flow: &Flow, state: &FlowState, occas
                     write!(out, " --{name} {}", tool::told_tag(tags[direction.index()]))?;
                 }
             }
-            Asked::Expected(_) | Asked::Mask(_) | Asked::Words(..) | Asked::NotThere => {}
+            Asked::Expected(_) | Asked::Mask(_) | Asked::Words(..) => {}
         }
     }
     Ok(())

@@ -1,14 +1,15 @@
 //! ICMP errors: the flow whose packet they quote.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Refused, refuse, zone_of};
+use crate::base::Family;
 use crate::conntrack::{
     CtState, Direction, Flow, Hashes, InvalidReason, Reason, Table, TrackContext, Tracked, Tracking, Tuple, Zone,
 };
 use crate::packet::Packet;
 use crate::wire::ipv4;
+use crate::wire::ipv6::{Ipv6, extension};
 
 impl Table {
     /// The packet is an ICMP error that quotes another.
@@ -43,17 +44,17 @@ impl Table {
         quoted: &[u8],
         zone: Zone,
     ) -> Result<(Arc<Flow>, Direction), InvalidReason> {
-        let quote = Quote::read(quoted).ok_or(InvalidReason::QuoteUnreadable)?;
+        let quote = Quote::read(packet.family(), quoted).ok_or(InvalidReason::QuoteUnreadable)?;
         let Quote { mut tuple, transport } = quote;
         self.find_key(&mut tuple, transport);
         let answer = tuple.inverse().ok_or(InvalidReason::QuoteUnreadable)?;
         let found = self.lookup_in(cx.now, &answer, zone);
         let (flow, direction) = found.ok_or(InvalidReason::QuoteOfNoFlow)?;
         if answer.destination.address != packet.destination() {
-            let (IpAddr::V4(outer), IpAddr::V4(inner)) = (packet.destination(), answer.destination.address) else {
-                return Err(InvalidReason::QuoteUnreadable);
-            };
-            return Err(InvalidReason::QuoteNotForSender { outer, inner });
+            return Err(InvalidReason::QuoteNotForSender {
+                outer: packet.destination(),
+                inner: answer.destination.address,
+            });
         }
         Ok((flow, direction))
     }
@@ -68,7 +69,30 @@ struct Quote<'a> {
 impl<'a> Quote<'a> {
     /// Seen: the version and the checksum of the quoted header do not matter, nor does a length that is too short for one; four bytes of a header
     /// with ports are enough.
-    fn read(quoted: &'a [u8]) -> Option<Self> {
+    fn read(family: Family, quoted: &'a [u8]) -> Option<Self> {
+        match family {
+            Family::V4 => Self::read_ipv4(quoted),
+            Family::V6 => Self::read_ipv6(quoted),
+        }
+    }
+
+    fn read_ipv6(quoted: &'a [u8]) -> Option<Self> {
+        let header = Ipv6::of_quote(quoted)?;
+        let upper = header.quoted_upper();
+        if upper.fragment_offset != 0 || extension::is_extension(upper.protocol) {
+            return None;
+        }
+        let transport = quoted.get(upper.offset..)?;
+        let tuple = Tuple::read(
+            upper.protocol,
+            header.source().into(),
+            header.destination().into(),
+            transport,
+        )?;
+        Some(Self { tuple, transport })
+    }
+
+    fn read_ipv4(quoted: &'a [u8]) -> Option<Self> {
         if quoted.len() < ipv4::MIN_HEADER {
             return None;
         }

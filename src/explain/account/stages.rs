@@ -59,6 +59,7 @@ pub(in crate::explain) fn tracked_because(tracking: &TrackedAs, spared: Option<S
         conntrack::Reason::Expected(expectation) => {
             format!("it opens a flow that helper {} announced", expectation.made_by.name).into()
         }
+        conntrack::Reason::Exempt => "of neighbour discovery or multicast, which is not tracked".into(),
         conntrack::Reason::ErrorOf => "an ICMP error about a packet of a known flow".into(),
         conntrack::Reason::Invalid(reason) => reason.to_string().into(),
     }

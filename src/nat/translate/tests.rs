@@ -1,9 +1,10 @@
 //! What is read and written of the packets that ICMP errors quote. Seen on Linux 6.18.
 
 use super::*;
-use crate::base::protocol;
-use crate::conntrack::Endpoint;
-use crate::conntrack::testing::{A, B, address, packet};
+use crate::base::{AddressRange, Random, protocol};
+use crate::conntrack::testing::{A, B, Bench, address, packet};
+use crate::conntrack::{Endpoint, TrackContext, TrackStage};
+use crate::nat::{NatContext, NatRange, null_binding, setup};
 
 const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 
@@ -106,7 +107,7 @@ fn the_quoted_packet_gets_the_ends_that_its_sender_knows() {
         (50, 0, Some(())),
     ] {
         let mut quoted = quote(protocol, 5, transport);
-        let got = rewrite_quote(&mut quoted, &target(), Manip::Destination);
+        let got = rewrite_quote(Family::V4, &mut quoted, &target(), Manip::Destination);
         assert_eq!(got, expected, "{protocol} {transport}");
         if got.is_some() {
             assert_eq!(quoted[12..20], [A, B].concat());
@@ -117,13 +118,64 @@ fn the_quoted_packet_gets_the_ends_that_its_sender_knows() {
         }
     }
     assert_eq!(
-        rewrite_quote(&mut quote(50, 5, 0)[..19], &target(), Manip::Source),
+        rewrite_quote(Family::V4, &mut quote(50, 5, 0)[..19], &target(), Manip::Source),
         None
     );
     let mut quoted = quote(protocol::UDP, 5, 8);
-    rewrite_quote(&mut quoted, &target(), Manip::Source).unwrap();
+    rewrite_quote(Family::V4, &mut quoted, &target(), Manip::Source).unwrap();
     assert_eq!(
         (&quoted[12..16], &quoted[16..20], be16(&quoted, 22)),
         (&OUTSIDE[..], &B[..], 80)
     );
+}
+
+/// What is written of packets of IPv6, of errors and of what these quote: as the kernel did.
+#[test]
+fn packets_of_ipv6_leave_as_from_the_kernel() {
+    let bench = Bench::new();
+    let mut random = Random::new(1);
+    let outside = NatRange {
+        addresses: Some(AddressRange::single("2001:db8:1::1".parse().unwrap())),
+        ..NatRange::default()
+    };
+    let bytes = |hex: &str| -> Vec<u8> {
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        (0..hex.len()).step_by(2).map(byte).collect()
+    };
+    let text = include_str!("masqueraded.txt");
+    let mut told = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut count = 0;
+    while let (Some(what), Some(came), Some(left)) = (told.next(), told.next(), told.next()) {
+        let mut packet = Packet::parse(bytes(came)).unwrap();
+        let cx = TrackContext {
+            stage: TrackStage::Prerouting,
+            ..bench.context()
+        };
+        let mut tracking = Tracking::default();
+        bench.table.track(&cx, &mut packet, &mut tracking);
+        let flow = tracking.flow.clone().expect(what);
+        let mut nat = NatContext {
+            now: bench.now,
+            random: &mut random,
+        };
+        null_binding(&bench.table, &mut nat, &flow, Manip::Destination);
+        match what.starts_with("lan") {
+            true => setup(&bench.table, &mut nat, &flow, &outside, Manip::Source),
+            false => null_binding(&bench.table, &mut nat, &flow, Manip::Source),
+        }
+        let done = translate(&mut packet, &tracking, NatHook::Prerouting).and_then(|_| {
+            packet.decrement_ttl();
+            translate(&mut packet, &tracking, NatHook::Postrouting)
+        });
+        match left {
+            "nothing" => assert_eq!(done, Err(DropReason::IcmpErrorUnreadable), "{what}"),
+            left => {
+                done.expect(what);
+                assert_eq!(packet.bytes(), bytes(left), "{what}");
+            }
+        }
+        let _ = bench.table.confirm(&cx, &packet, &mut tracking);
+        count += 1;
+    }
+    assert_eq!(count, 15);
 }

@@ -79,7 +79,7 @@ fn a_quote_is_rewritten_where_enough_of_it_is_there() {
             transport: &mut transport,
             end,
             target: &target(9),
-            address: (0, 0),
+            address: (address(A), address(A)),
         });
         assert_eq!(done.map(|()| &transport[..]), expected, "{protocol} {end:?} {quoted:?}");
     }

@@ -28,6 +28,7 @@ use reason::ChunkFault;
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "sctp",
     protocol: protocol::SCTP,
+    family: None,
     is_the_kernels: true,
     key: Key::Ports(Ports {
         read: HEADER,

@@ -39,6 +39,7 @@ use window::{Fit, Side, SideFlags};
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "tcp",
     protocol: protocol::TCP,
+    family: None,
     is_the_kernels: true,
     key: Key::Ports(Ports {
         read: MIN_HEADER,
