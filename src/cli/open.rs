@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::TOOLBOX;
-use crate::device::standard::{tell, tell_styled};
+use crate::device::standard::tell_styled;
 use crate::device::text_file::{read_bytes, read_regular};
 use crate::lab::copy::LabCopy;
 use crate::lab::file::{LabFile, LabFileError};
@@ -40,9 +40,8 @@ pub(super) fn lab(file: Option<&Path>, what: As, seed: u64) -> Result<Lab, u8> {
     made(&what.applied(file_or_default(file)?), seed)
 }
 
-/// What a lab file describes, with notes about what it leaves out.
+/// What a lab file describes.
 pub(super) fn made(file: &LabFile, seed: u64) -> Result<Lab, u8> {
-    note_without_effect(file);
     Lab::new(file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
 }
 
@@ -72,13 +71,6 @@ pub(super) fn current(instead: &str) -> Result<LabCopy, u8> {
 pub fn current(instead: &str) -> Result<LabCopy, u8> {
     crate::device::standard::tell!("nflab: labs are spoken to over unix sockets, which are not here; {instead}");
     Err(4)
-}
-
-/// Never a silent skip: what the file says and the lab doesn't do yet.
-pub(super) fn note_without_effect(file: &LabFile) {
-    for note in Lab::without_effect(file) {
-        tell!("nflab: {note}");
-    }
 }
 
 /// The same without notes, for `sh`: its standard error is the command's, and no packet is sent that they could be about.

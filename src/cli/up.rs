@@ -142,7 +142,6 @@ fn read(arguments: &UpArguments) -> Result<(LabFile, Lab, usize), u8> {
         return Err(2);
     }
     let file = arguments.what.applied(open::load(&arguments.lab)?);
-    open::note_without_effect(&file);
     let mut lab = Lab::new(&file, arguments.seed, TOOLBOX).map_err(|error| {
         tell_styled!("{}", error.styled());
         2

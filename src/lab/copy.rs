@@ -15,7 +15,7 @@ use super::file::{DEFAULT_MTU, LabFile};
 use super::files::Files;
 use super::machine::{Call, Machine, Profile, Toolbox};
 use super::memory::{Lab, apply_sysctls};
-use crate::base::{InterfaceId, InterfaceName, MarkMask};
+use crate::base::{Family, InterfaceId, InterfaceName, MarkMask};
 use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
 use crate::net::{
@@ -43,9 +43,12 @@ pub struct LabCopy {
     /// Routes that a lab file has no words for: of other tables, with a metric, a source, a gateway behind another route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteRecord>,
-    /// Routing rules, where they are not the three of every namespace.
+    /// Routing rules of IPv4, where they are not the three of every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<RuleRecord>>,
+    /// Those of IPv6, where they are not its two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules6: Option<Vec<RuleRecord>>,
     /// Timeout policies: what `nfct` makes each of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Vec<String>>,
@@ -154,7 +157,8 @@ impl LabCopy {
             down: down(&config.net),
             missing: missing(&config.net),
             routes,
-            rules: rules(&config.net),
+            rules: rules(&config.net, Family::V4),
+            rules6: rules(&config.net, Family::V6),
             policies: policies(machine),
             tables: tables.stdout,
             profile: machine.profile().name().to_owned(),
@@ -268,13 +272,16 @@ impl LabCopy {
             net.put_route(route, Placing::Append)
                 .map_err(|error| part("routes", error))?;
         }
-        if let Some(rules) = &self.rules {
-            for rule in net.rules().to_vec() {
-                net.remove_rule(&rule).map_err(|error| part("routing rules", error))?;
+        for (family, rules) in [(Family::V4, &self.rules), (Family::V6, &self.rules6)] {
+            let Some(rules) = rules else { continue };
+            for rule in net.rules(family).to_vec() {
+                net.remove_rule(family, &rule)
+                    .map_err(|error| part("routing rules", error))?;
             }
             for record in rules {
                 let rule = record.rule()?;
-                net.add_rule(rule).map_err(|error| part("routing rules", error))?;
+                net.add_rule(family, rule)
+                    .map_err(|error| part("routing rules", error))?;
             }
         }
         Ok(())
@@ -342,12 +349,12 @@ fn whose(machine: &Machine) -> String {
 fn described(machine: &Machine, net: &Net, routes: &[Route]) -> String {
     let mut text = String::new();
     for interface in net.interfaces().iter().skip(1) {
-        let own = interface
-            .addresses
-            .iter()
-            .map(|it| format!("{}/{}", it.address, it.prefix_length));
-        let addresses = own.chain(without_effect(machine, interface.name));
-        let addresses: Vec<String> = addresses.map(|address| quoted(&address)).collect();
+        // Of IPv6 the newest stands first.
+        let of_ipv6: Vec<&Address> = interface.addresses_of(Family::V6).collect();
+        let own = interface.addresses_of(Family::V4).chain(of_ipv6.into_iter().rev());
+        let addresses: Vec<String> = own
+            .map(|it| quoted(&format!("{}/{}", it.address, it.prefix_length)))
+            .collect();
         let _ = writeln!(text, "[interface.{}]", quoted(interface.name.as_str()));
         let _ = writeln!(text, "address = [{}]", addresses.join(", "));
         if interface.mtu != DEFAULT_MTU {
@@ -369,8 +376,7 @@ fn described(machine: &Machine, net: &Net, routes: &[Route]) -> String {
             let interface = net.by_name(host.interface.as_str());
             interface.is_some_and(|it| it.addresses.iter().any(|own| own.network().contains(address)))
         };
-        let fit = |address: IpAddr| address.is_ipv6() || neighbours(address);
-        if !host.addresses.iter().all(|it| fit(it.address)) || !host.gateways.iter().all(|it| fit(*it)) {
+        if !host.addresses.iter().all(|it| neighbours(it.address)) || !host.gateways.iter().all(|it| neighbours(*it)) {
             continue;
         }
         let addresses = host
@@ -389,15 +395,6 @@ fn described(machine: &Machine, net: &Net, routes: &[Route]) -> String {
     text
 }
 
-/// Addresses of IPv6, which a lab file may have and a router does not know yet.
-fn without_effect(machine: &Machine, name: InterfaceName) -> impl Iterator<Item = String> {
-    let interface = machine.described.interfaces.iter().find(move |it| it.name == name);
-    let addresses = interface.into_iter().flat_map(|it| &it.addresses);
-    addresses
-        .filter(|it| it.address.is_ipv6())
-        .map(|it| format!("{}/{}", it.address, it.prefix_length))
-}
-
 /// Those that a lab file has words for, and the others, in an order in which they can be added.
 fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
     let plain = |route: &&Route| {
@@ -409,12 +406,12 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
         };
         route.table == table::MAIN
             && route.kind == RouteKind::Unicast
-            && (route.source, route.mtu, route.metric) == (None, None, 0)
+            && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
             && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
-            && (route.scope == Scope::Link) == route.via.is_none()
+            && (route.scope == Scope::Link) == (route.via.is_none() && route.to.family() == Family::V4)
             && matches!(route.scope, Scope::Link | Scope::Universe)
             && net
-                .routes()
+                .routes(route.to.family())
                 .filter(|it| (it.to, it.table) == (route.to, route.table))
                 .count()
                 == 1
@@ -428,6 +425,14 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
     (written, records)
 }
 
+/// Of a route that says none.
+fn usual_metric(family: Family) -> u32 {
+    match family {
+        Family::V4 => 0,
+        Family::V6 => 1024,
+    }
+}
+
 fn scope(number: u8) -> Result<Scope, CopyError> {
     let found = SCOPES.get(usize::from(number)).copied();
     found.ok_or_else(|| part("routes", format!("{number} is no scope")))
@@ -438,7 +443,9 @@ fn addresses(net: &Net) -> Vec<AddressRecord> {
     for interface in net.interfaces() {
         for it in &interface.addresses {
             let plain = NewAddress::with_broadcast(it.address, it.prefix_length);
-            if (it.broadcast, it.label) == (plain.broadcast, None) && matches!(it.scope, Scope::Universe | Scope::Host)
+            if it.address.is_ipv6()
+                || (it.broadcast, it.label) == (plain.broadcast, None)
+                    && matches!(it.scope, Scope::Universe | Scope::Host)
             {
                 continue;
             }
@@ -465,9 +472,9 @@ fn missing(net: &Net) -> Vec<RouteRecord> {
     missing.iter().map(|route| RouteRecord::of(route, net)).collect()
 }
 
-fn rules(net: &Net) -> Option<Vec<RuleRecord>> {
-    let rules = net.rules();
-    if *rules == *Net::new().rules() {
+fn rules(net: &Net, family: Family) -> Option<Vec<RuleRecord>> {
+    let rules = net.rules(family);
+    if *rules == *Net::new().rules(family) {
         return None;
     }
     Some(rules.iter().map(RuleRecord::of).collect())

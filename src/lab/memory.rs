@@ -120,7 +120,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Where no lab file is given: `lan` 10.0.0.1/24, `wan` 192.0.2.1/24 with a default route.
+    /// Where no lab file is given: `lan` 10.0.0.1/24 and 2001:db8::1/64, `wan` 192.0.2.1/24 and 2001:db8:1::1/64 with a default route of each family.
     pub fn default_lab(seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
         Self::new(&Self::default_file()?, seed, toolbox)
     }
@@ -588,10 +588,13 @@ pub const LOCAL: &str = "local";
 const START: Time = Time::from_secs(1_000_000_000);
 
 const DEFAULT_LAB: &str = r#"[interface.lan]
-address = ["10.0.0.1/24"]
+address = ["10.0.0.1/24", "2001:db8::1/64"]
 [interface.wan]
-address = ["192.0.2.1/24"]
+address = ["192.0.2.1/24", "2001:db8:1::1/64"]
 [[route]]
 to = "default"
 via = "192.0.2.254"
+[[route]]
+to = "default"
+via = "2001:db8:1::fe"
 "#;

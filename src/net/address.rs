@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use super::{Address, Net, RouteKind, Scope};
-use crate::base::InterfaceId;
+use crate::base::{Family, InterfaceId};
 
 /// The names are those of `-m addrtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressKind {
-    /// UNSPEC; no address is, and 0.0.0.0 is BROADCAST.
+    /// UNSPEC: `::`. No address of IPv4 is, and 0.0.0.0 is BROADCAST.
     Unspec,
     /// UNICAST: another host's, or nobody's.
     Unicast,
@@ -37,7 +37,10 @@ impl Net {
     /// 0.0.0.0 is BROADCAST, the rest of 0.0.0.0/8 is not.
     pub fn address_kind(&self, address: IpAddr, interface: Option<InterfaceId>) -> AddressKind {
         if is_limited_broadcast(address) || address.is_unspecified() {
-            return AddressKind::Broadcast;
+            return match address {
+                IpAddr::V4(_) => AddressKind::Broadcast,
+                IpAddr::V6(_) => AddressKind::Unspec,
+            };
         }
         if address.is_multicast() {
             return AddressKind::Multicast;
@@ -48,7 +51,7 @@ impl Net {
         }
     }
 
-    /// The host's own address for a destination reached over `interface`: of its primary addresses the one in the destination's network, else
+    /// The host's own address of IPv4 for a destination reached over `interface`: of its primary addresses the one in the destination's network, else
     /// the first; else the first of any other interface. Addresses of too narrow a scope don't count.
     pub(super) fn select_address(
         &self,
@@ -57,11 +60,13 @@ impl Net {
         scope: Scope,
     ) -> Option<IpAddr> {
         let usable = |it: &&Address| !it.secondary && it.scope <= scope;
-        let mut own = self.interface(interface).addresses.iter().filter(usable).peekable();
+        let own = self.interface(interface).addresses_of(Family::V4);
+        let mut own = own.filter(usable).peekable();
         let first = own.peek().map(|it| it.address);
         let near = own.find(|it| destination.is_none_or(|destination| it.network().contains(destination)));
         near.map(|it| it.address).or(first).or_else(|| {
-            let anywhere = self.interfaces().iter().flat_map(|it| &it.addresses).filter(usable);
+            let interfaces = self.interfaces().iter();
+            let anywhere = interfaces.flat_map(|it| it.addresses_of(Family::V4)).filter(usable);
             anywhere
                 .filter(|it| it.scope != Scope::Link)
                 .map(|it| it.address)

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::lookup::Entry;
 use super::sysctl::ConfKnob;
-use super::{Address, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
+use super::{Address, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table, v6};
 use crate::base::{Family, InterfaceId, InterfaceName};
 
 /// An address as `ip address add` describes it.
@@ -13,7 +14,7 @@ pub struct NewAddress {
     pub address: IpAddr,
     /// How many of its bits are the network's.
     pub prefix_length: u8,
-    /// `None`: host for 127.0.0.0/8, else global.
+    /// `None`: host for 127.0.0.0/8, else global. IPv6 tells it by the address itself.
     pub scope: Option<Scope>,
     /// `brd`; `None` is none, and the network's last address is routed as one all the same.
     pub broadcast: Option<IpAddr>,
@@ -59,13 +60,23 @@ impl Net {
         let NewAddress {
             address, prefix_length, ..
         } = new;
-        if address.is_ipv6() {
-            return Err(ConfigError::NotOffered(address));
-        }
         if prefix_length > Family::of(address).bits() {
             return Err(ConfigError::BadPrefixLength(address, prefix_length));
         }
         let made = new.made();
+        if address.is_ipv6() {
+            self.interface_mut(id)?;
+            // Whatever the length.
+            let interface = self.interface(id);
+            if interface.mtu < v6::LEAST_MTU || self.conf_ipv6(interface, v6::ConfKnob::DisableIpv6) != 0 {
+                return Err(ConfigError::NoIpv6Here(interface.name));
+            }
+            if interface.addresses.iter().any(|it| it.address == address) {
+                return Err(ConfigError::AddressExists(address, prefix_length));
+            }
+            self.put_address(id, new);
+            return Ok(());
+        }
         let beside = self.interface_mut(id)?.beside(&made);
         if beside.has_same {
             return Err(ConfigError::AddressExists(address, prefix_length));
@@ -111,6 +122,11 @@ impl Net {
         let at = list.iter().position(same);
         let at = at.ok_or(ConfigError::NoAddress(address, prefix_length))?;
         let gone = list.remove(at);
+        if address.is_ipv6() {
+            let left = list.clone();
+            self.hand_over(id, std::iter::once(&gone), &left);
+            return Ok(());
+        }
         let dependent = |it: &Address| !gone.secondary && it.secondary && it.is_beside(&gone);
         let dependents: Vec<Address> = list.iter().copied().filter(dependent).collect();
         let mut lost = vec![gone];
@@ -119,7 +135,7 @@ impl Net {
             // Behind the last of the primaries whose scope is not wider than that of the one that goes.
             let at = list
                 .iter()
-                .rposition(|it| !it.secondary && it.scope >= gone.scope)
+                .rposition(|it| it.address.is_ipv4() && !it.secondary && it.scope >= gone.scope)
                 .map_or(0, |at| at + 1);
             let first = Address {
                 secondary: false,
@@ -137,12 +153,14 @@ impl Net {
         }
         for gone in &lost {
             if !self.is_local(gone.address) {
-                self.tables
+                self.ways_mut(Family::V4)
+                    .tables
                     .retain(|entry| entry.route.source != Some(gone.address) || entry.route.table != table::MAIN);
             }
         }
-        if left.is_empty() {
-            self.tables.retain(|entry| entry.route.interface != Some(id));
+        if left.iter().all(|it| it.address.is_ipv6()) {
+            let tables = &mut self.ways_mut(Family::V4).tables;
+            tables.retain(|entry| entry.route.interface != Some(id));
         }
         Ok(())
     }
@@ -153,16 +171,30 @@ impl Net {
         let gone: Vec<_> = gone.map(owner).collect();
         let brought: Vec<_> = left
             .iter()
-            .map(|it| (owner(it), routes_of(id, it, primary_of(left, it))))
+            .map(|it| (owner(it), self.brought_by(id, it, primary_of(left, it))))
             .collect();
-        self.tables.retain(|entry| {
+        let keep = |entry: &mut Entry| {
             if entry.owner.is_some_and(|it| gone.contains(&it)) {
                 let heir = brought.iter().find(|(_, routes)| routes.contains(&entry.route));
                 entry.owner = heir.map(|(owner, _)| *owner);
                 return heir.is_some();
             }
             true
-        });
+        };
+        for ways in self.all_ways() {
+            ways.tables.retain(keep);
+        }
+    }
+
+    /// The routes that an address brings to a link that is up.
+    fn brought_by(&self, id: InterfaceId, address: &Address, primary: IpAddr) -> Vec<Route> {
+        match address.address {
+            IpAddr::V4(_) => routes_of(id, address, primary),
+            IpAddr::V6(_) => {
+                let forwards = self.conf_ipv6(self.interface(id), v6::ConfKnob::Forwarding) != 0;
+                v6::routes_of(id, address, forwards)
+            }
+        }
     }
 
     fn is_local(&self, address: IpAddr) -> bool {
@@ -173,16 +205,21 @@ impl Net {
     pub(super) fn put_address(&mut self, id: InterfaceId, new: NewAddress) {
         let mut made = new.made();
         let Ok(interface) = self.interface_mut(id) else { return };
-        made.secondary = interface.beside(&made).any;
+        made.secondary = made.address.is_ipv4() && interface.beside(&made).any;
         // Primaries stand before secondaries, and among them those of narrower scope first.
-        let at = match made.secondary {
-            true => interface.addresses.len(),
-            false => interface
-                .addresses
-                .partition_point(|it| !it.secondary && it.scope >= made.scope),
+        let of_ipv4 = interface.addresses_of(Family::V4).count();
+        let at = match made.address {
+            IpAddr::V4(_) if made.secondary => of_ipv4,
+            IpAddr::V4(_) => {
+                interface.addresses[..of_ipv4].partition_point(|it| !it.secondary && it.scope >= made.scope)
+            }
+            // Those that are known farther stand first, and of the same scope the newest.
+            IpAddr::V6(_) => of_ipv4 + interface.addresses[of_ipv4..].partition_point(|it| it.scope < made.scope),
         };
         interface.insert_address(at, made);
-        interface.conf.settle();
+        if made.address.is_ipv4() {
+            interface.conf.settle();
+        }
         self.put_routes_of(id, &made);
     }
 
@@ -192,9 +229,9 @@ impl Net {
         for interface in &self.interfaces {
             for address in &interface.addresses {
                 let primary = primary_of(&interface.addresses, address);
-                let brought = routes_of(interface.id, address, primary).into_iter();
+                let brought = self.brought_by(interface.id, address, primary).into_iter();
                 let brought = brought.filter(|route| interface.is_up || stays_down(route));
-                missing.extend(brought.filter(|route| !self.routes().any(|it| it == route)));
+                missing.extend(brought.filter(|route| !self.routes(route.to.family()).any(|it| it == route)));
             }
         }
         missing
@@ -205,10 +242,10 @@ impl Net {
         let Ok(interface) = self.interface_mut(id) else { return };
         let primary = interface.beside(address).primary.unwrap_or(address.address);
         let is_up = interface.is_up;
-        for route in routes_of(id, address, primary) {
+        for route in self.brought_by(id, address, primary) {
             if is_up || stays_down(&route) {
-                self.tables
-                    .insert_once(route, Some((id, address.address, address.prefix_length)));
+                let tables = &mut self.ways_mut(route.to.family()).tables;
+                tables.insert_once(route, Some((id, address.address, address.prefix_length)));
             }
         }
     }
@@ -217,14 +254,15 @@ impl Net {
 impl NewAddress {
     fn made(self) -> Address {
         let scope = match self.address {
-            IpAddr::V4(v4) if v4.is_loopback() => Scope::Host,
-            _ => Scope::Universe,
+            IpAddr::V4(v4) if v4.is_loopback() => self.scope.or(Some(Scope::Host)),
+            IpAddr::V4(_) => self.scope,
+            IpAddr::V6(v6) => Some(v6::scope_of(v6)),
         };
         Address {
             address: self.address,
             prefix_length: self.prefix_length,
             secondary: false,
-            scope: self.scope.unwrap_or(scope),
+            scope: scope.unwrap_or(Scope::Universe),
             broadcast: self.broadcast,
             label: self.label,
         }
@@ -321,7 +359,7 @@ mod tests {
             )
         };
         let mut lines: Vec<String> = net
-            .routes()
+            .routes(Family::V4)
             .filter(|it| it.interface != Some(InterfaceId::LOOPBACK))
             .map(line)
             .collect();
@@ -411,7 +449,7 @@ mod tests {
             })
             .unwrap();
         }
-        let has = |net: &Net, to: &str| net.routes().any(|it| it.to == to.parse().unwrap());
+        let has = |net: &Net, to: &str| net.routes(Family::V4).any(|it| it.to == to.parse().unwrap());
         net.remove_address(a, address("10.0.0.1"), 24).unwrap();
         assert!(!has(&net, "10.7.0.0/16"), "its source is gone");
         assert!(has(&net, "10.8.0.0/16"), "the kernel looks into the main table only");

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::lookup::Tables;
+use super::lookup::Ways;
 use super::networks::Networks;
 use super::sysctl::{Conf, Sysctls};
-use super::{NewAddress, Prefix, Route, RoutingRule, RuleAction, Scope, table};
-use crate::base::absent::NO_IPV6;
-use crate::base::{InterfaceId, InterfaceName};
+use super::v6;
+use super::{NewAddress, Prefix, Route, RoutingRule, Scope};
+use crate::base::{Family, InterfaceId, InterfaceName};
 
 /// Changes come by the methods of `link`, `assign`, `route_change` and `rule`, which do what the kernel does with what depends on the changed.
 #[derive(Clone, Debug)]
@@ -22,10 +22,7 @@ pub struct Net {
     pub(super) gone: Interface,
     /// A number is never given again: what remembers one (a flow, a packet on its way) cannot take another interface for it.
     pub(super) next_id: u32,
-    pub(super) tables: Tables,
-    pub(super) rules: Vec<RoutingRule>,
-    /// A rule was added or removed, once: the kernel asks the local and the main table one by one from then on, for good.
-    pub(super) custom_rules: bool,
+    ways: [Ways; Family::ALL.len()],
     pub(super) sysctls: Sysctls,
 }
 
@@ -42,11 +39,12 @@ pub struct Interface {
     pub is_up: bool,
     /// `txqueuelen`, which is only told: nothing queues here.
     pub queue_length: u32,
-    /// In the order `ip address` lists them.
+    /// In the order `ip address` lists them: those of IPv4 first.
     pub addresses: Vec<Address>,
     /// Where there are very many of them, and they only grew.
     pub(super) networks: Networks,
     pub(super) conf: Conf,
+    pub(super) conf6: v6::Conf,
 }
 
 /// An address that an interface has.
@@ -56,7 +54,7 @@ pub struct Address {
     pub address: IpAddr,
     /// How many of its bits are the network's.
     pub prefix_length: u8,
-    /// In the network of an address that was there before.
+    /// In the network of an address that was there before. Of IPv6 none is.
     pub secondary: bool,
     /// How far it is known: one of scope host or link is no source for what goes farther.
     pub scope: Scope,
@@ -64,6 +62,13 @@ pub struct Address {
     pub broadcast: Option<IpAddr>,
     /// What `ip address` calls it, where that is not the interface's name.
     pub label: Option<InterfaceName>,
+}
+
+impl Interface {
+    /// Its addresses of a family, in the order `ip address` lists them.
+    pub fn addresses_of(&self, family: Family) -> impl Iterator<Item = &Address> + Clone {
+        self.addresses.iter().filter(move |it| Family::of(it.address) == family)
+    }
 }
 
 impl Address {
@@ -100,12 +105,14 @@ pub enum ConfigError {
     /// The interface does not have it with this prefix length.
     #[error("address {0}/{1} not found")]
     NoAddress(IpAddr, u8),
+    /// `net.ipv6.conf.IFACE.disable_ipv6`, or an MTU below 1280.
+    #[error(
+        "IPv6 is disabled on this device: {0} (see disable_ipv6, and its MTU, which IPv6 wants to be 1280 at least)"
+    )]
+    NoIpv6Here(InterfaceName),
     /// It has more bits than the family's addresses.
     #[error("prefix length {1} is too long for {0}")]
     BadPrefixLength(IpAddr, u8),
-    /// It is of a family that is not there yet.
-    #[error("{NO_IPV6}: {0}")]
-    NotOffered(IpAddr),
     /// The place, the table and the metric are those of another.
     #[error("route {0} exists already in table {1} with metric {2}")]
     RouteExists(Prefix, u32, u32),
@@ -152,10 +159,6 @@ pub enum ConfigError {
 impl Net {
     /// A new network namespace with `lo` up.
     pub fn new() -> Self {
-        let rule = |priority, table| RoutingRule {
-            priority,
-            ..RoutingRule::new(RuleAction::Table(table))
-        };
         let sysctls = Sysctls::new();
         let mut net = Self {
             interfaces: Vec::new(),
@@ -169,15 +172,10 @@ impl Net {
                 addresses: Vec::new(),
                 networks: Networks::default(),
                 conf: sysctls.default_conf(),
+                conf6: sysctls.v6.default_conf(),
             },
             next_id: 0,
-            tables: Tables::default(),
-            rules: vec![
-                rule(0, table::LOCAL),
-                rule(32766, table::MAIN),
-                rule(32767, table::DEFAULT),
-            ],
-            custom_rules: false,
+            ways: Family::ALL.map(Ways::of),
             sysctls,
         };
         let lo = InterfaceName::new("lo").expect("two bytes");
@@ -192,22 +190,35 @@ impl Net {
         &self.interfaces
     }
 
-    /// Longest prefixes first within a table.
-    pub fn routes(&self) -> impl Iterator<Item = &Route> {
-        self.tables.all().map(|entry| &entry.route)
+    /// What look-ups of a family go by.
+    #[inline]
+    pub(super) fn ways(&self, family: Family) -> &Ways {
+        &self.ways[family as usize]
     }
 
-    /// Those that came with no address: what was added by itself.
+    pub(super) fn ways_mut(&mut self, family: Family) -> &mut Ways {
+        &mut self.ways[family as usize]
+    }
+
+    /// What look-ups of each family go by.
+    pub(super) fn all_ways(&mut self) -> &mut [Ways] {
+        &mut self.ways
+    }
+
+    /// A family's, longest prefixes first within a table.
+    pub fn routes(&self, family: Family) -> impl Iterator<Item = &Route> {
+        self.ways(family).tables.all().map(|entry| &entry.route)
+    }
+
+    /// Those of both families that came with no address: what was added by itself.
     pub fn added_routes(&self) -> impl Iterator<Item = &Route> {
-        self.tables
-            .all()
-            .filter(|entry| entry.owner.is_none())
-            .map(|entry| &entry.route)
+        let all = self.ways.iter().flat_map(|ways| ways.tables.all());
+        all.filter(|entry| entry.owner.is_none()).map(|entry| &entry.route)
     }
 
-    /// In the order in which they are asked: by ascending priority, then as they came.
-    pub fn rules(&self) -> &[RoutingRule] {
-        &self.rules
+    /// A family's, in the order in which they are asked: by ascending priority, then as they came.
+    pub fn rules(&self, family: Family) -> &[RoutingRule] {
+        &self.ways(family).rules
     }
 
     /// The interface that this number names; a nameless one without addresses, which is down, where it was removed.

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::{Net, Route, RouteKind};
-use crate::base::{InterfaceId, InterfaceName, protocol};
+use crate::base::testing::host;
+use crate::base::{Family, InterfaceId, InterfaceName, protocol};
 use crate::packet::Packet;
 use crate::wire::ipv4::Ipv4;
 use crate::wire::{checksum, icmpv4, put16, put32};
@@ -59,6 +60,33 @@ pub(crate) fn net() -> Net {
     }
     set(&mut net, &[("ip_forward", 1)]);
     net
+}
+
+/// The same router with IPv6 beside: 2001:db8::1/120 and fe80::1/64 on `lan`, 2001:db8:1::1/120 and fe80::1/64 on `wan`, and no default route.
+pub(crate) fn both() -> Net {
+    let mut net = net();
+    for (id, first) in [(LAN, host(Family::V6, 1)), (WAN, far(Family::V6, 1))] {
+        net.add_address(id, first, 120).unwrap();
+        net.add_address(id, "fe80::1".parse().unwrap(), 64).unwrap();
+    }
+    net.sysctl_set("net.ipv6.conf.all.forwarding", "1").unwrap();
+    net
+}
+
+/// A host on `wan`.
+pub(crate) fn far(family: Family, number: u8) -> IpAddr {
+    match family {
+        Family::V4 => [192, 0, 2, number].into(),
+        Family::V6 => format!("2001:db8:1::{number:x}").parse().unwrap(),
+    }
+}
+
+/// Where no route leads.
+pub(crate) fn elsewhere(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [8, 8, 8, 8].into(),
+        Family::V6 => "2001:4860::8888".parse().unwrap(),
+    }
 }
 
 /// Keys without their `net.ipv4.`.

@@ -1,9 +1,8 @@
-//! What the engine asks of the host, in the words of both families; each packet's family answers. There is one family yet: a packet of the other
-//! is not let in here, and whatever is asked about one all the same is answered with that.
+//! What the engine asks of the host, in the words of both families; each packet's family answers.
 
 use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
-    OutputRoute, Redirect, RoutesSeen, Suppressed, Unreachable, v4,
+    OutputRoute, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
 };
 use crate::base::{Family, Time};
 use crate::packet::{Layout, Packet};
@@ -52,7 +51,7 @@ pub(crate) struct FragmentationNeeded {
 #[inline]
 pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
     match is_of_the_other_family(bytes) {
-        true => Err(DropReason::NotOurFamily),
+        true => v6::sanity(bytes),
         false => v4::sanity(bytes),
     }
 }
@@ -60,7 +59,7 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
 /// A packet as a program hands it to a raw socket, which is as long as it is, whatever its header says.
 pub(crate) fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
     match is_of_the_other_family(&bytes) {
-        true => Err(DropReason::NotOurFamily),
+        true => v6::from_program(bytes),
         false => v4::from_program(bytes),
     }
 }
@@ -91,7 +90,7 @@ pub(crate) fn must_not_be_cut(packet: &Packet, mtu: u32) -> bool {
 pub(crate) fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
     match packet.family() {
         Family::V4 => v4::fragment(packet, mtu, emit),
-        Family::V6 => Err(FragmentationNeeded { mtu, packet }),
+        Family::V6 => v6::fragment(packet, mtu, emit),
     }
 }
 
@@ -102,7 +101,7 @@ impl Net {
     pub(crate) fn receive(&self, now: Time, packet: &mut Packet, seen: &mut RoutesSeen) -> InputRoute {
         match packet.family() {
             Family::V4 => v4::receive(self, now, packet, seen),
-            Family::V6 => InputRoute::Drop(DropReason::NotOurFamily),
+            Family::V6 => self.route_input(packet),
         }
     }
 
@@ -120,7 +119,7 @@ impl Net {
     ) -> InputRoute {
         match packet.family() {
             Family::V4 => v4::receive_known(self, now, packet, delivery, forwarding),
-            Family::V6 => InputRoute::Drop(DropReason::NotOurFamily),
+            Family::V6 => v6::receive_known(delivery, forwarding),
         }
     }
 
@@ -131,7 +130,7 @@ impl Net {
         match (packet.input, packet.family()) {
             (None, _) => InputRoute::Drop(DropReason::NoRoute),
             (Some(input), Family::V4) => v4::route(self, packet, input),
-            (Some(_), Family::V6) => InputRoute::Drop(DropReason::NotOurFamily),
+            (Some(input), Family::V6) => v6::route(self, packet, input),
         }
     }
 
@@ -140,7 +139,7 @@ impl Net {
     pub(crate) fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
         match packet.family() {
             Family::V4 => v4::forward(packet, route),
-            Family::V6 => ForwardOutcome::Dropped(DropReason::NotOurFamily),
+            Family::V6 => v6::forward(packet, route),
         }
     }
 
@@ -260,30 +259,62 @@ impl Net {
 mod tests {
     use super::*;
     use crate::base::testing::{families, host};
-    use crate::net::example::{LAN, net};
-    use crate::net::{Closed, DefragUser, Pushed, Reassembly};
+    use crate::net::example::{LAN, both, elsewhere, far};
+    use crate::net::{Closed, DefragUser, OutputKey, Pushed, Reassembly, RouteError};
     use crate::packet::testing::udp;
 
     families! {
-        fn what_is_let_in_is_of_the_family_that_is_there(family: Family) {
+        fn packets_of_both_families_are_let_in(family: Family) {
             let bytes = udp((host(family, 2), 4000), (host(family, 1), 53), b"abc").into_bytes();
-            let refused = (family == Family::V6).then_some(DropReason::NotOurFamily);
-            assert_eq!(sanity(&bytes).err(), refused);
-            assert_eq!(from_program(bytes).err(), refused);
+            assert_eq!(sanity(&bytes).err(), None);
+            assert_eq!(sanity(&bytes[..10]).err(), Some(DropReason::Truncated));
+            assert_eq!(from_program(bytes).err(), None);
+        }
+
+        fn a_packet_is_for_the_router_or_goes_on_or_nowhere(family: Family) {
+            let net = both();
+            for (to, expected) in [(host(family, 1), "local"), (far(family, 9), "wan"), (elsewhere(family), "error")] {
+                let mut packet = udp((host(family, 2), 4000), (to, 53), b"abc");
+                packet.input = Some(LAN);
+                let found = match net.receive(Time::from_secs(1), &mut packet, &mut RoutesSeen::default()) {
+                    InputRoute::Local => "local".to_owned(),
+                    InputRoute::Forward(way) => {
+                        let went = net.forward(&mut packet, &way);
+                        assert_eq!((went, packet.ttl()), (ForwardOutcome::Continue { redirect: None }, 63));
+                        net.interface(way.output).name.to_string()
+                    }
+                    InputRoute::Error { reason: DropReason::NoRoute, .. } => "error".to_owned(),
+                    other => panic!("{to}: {other:?}"),
+                };
+                assert_eq!(found, expected, "{to}");
+            }
+        }
+
+        fn the_router_speaks_from_the_address_that_faces_whom_it_speaks_to(family: Family) {
+            let net = both();
+            for (to, interface, source) in [
+                (host(family, 2), "lan", host(family, 1)),
+                (far(family, 9), "wan", far(family, 1)),
+                (host(family, 1), "lo", host(family, 1)),
+            ] {
+                let way = net.route_output(OutputKey::towards(to)).unwrap();
+                assert_eq!((net.interface(way.interface).name.as_str(), way.source), (interface, source), "{to}");
+            }
+            let nowhere = net.route_output(OutputKey::towards(elsewhere(family)));
+            assert_eq!(nowhere, Err(RouteError::NetworkUnreachable));
         }
 
         /// No question about a packet panics, whichever family it is of.
         fn every_question_is_answered(family: Family) {
-            let net = net();
+            let net = both();
             let state = HostState::new(1);
             let mut packet = udp((host(family, 2), 4000), (host(family, 1), 53), b"abc");
             packet.input = Some(LAN);
             let is_there = family == Family::V4;
-            let refused = InputRoute::Drop(DropReason::NotOurFamily);
             let now = Time::from_secs(1);
-            assert_eq!(net.receive(now, &mut packet, &mut RoutesSeen::default()) != refused, is_there);
-            assert_eq!(net.receive_known(now, &mut packet, Delivery::Local, None) != refused, is_there);
-            assert_eq!(net.route_input(&packet) != refused, is_there);
+            assert_eq!(net.receive(now, &mut packet, &mut RoutesSeen::default()), InputRoute::Local);
+            assert_eq!(net.receive_known(now, &mut packet, Delivery::Local, None), InputRoute::Local);
+            assert_eq!(net.route_input(&packet), InputRoute::Local);
             let answer = net.answer(&state, now, &Closed, &packet, Delivery::Local);
             assert_eq!(!matches!(answer, Answer::Dropped(DropReason::NotOurFamily)), is_there, "{answer:?}");
             let told = net.complain(&state, now, &packet, Delivery::Local, Complaint::TimeExceeded);
@@ -296,7 +327,7 @@ mod tests {
             assert_eq!(matches!(pushed, Pushed::Whole(_)), is_there, "{pushed:?}");
             let mut pieces = 0;
             let fits = fragment(packet, 1500, &mut |_| pieces += 1);
-            assert_eq!((fits.is_ok(), pieces == 1), (is_there, is_there));
+            assert_eq!((fits.is_ok(), pieces), (true, 1));
         }
     }
 }

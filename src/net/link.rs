@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::config::Interface;
 use super::networks::Networks;
 use super::{ConfigError, Net, NewAddress, Scope};
-use crate::base::{InterfaceId, InterfaceName};
+use crate::base::{Family, InterfaceId, InterfaceName};
 
 impl Net {
     /// A new interface, which is up. MTU bounds are those of a TUN device.
@@ -53,7 +53,9 @@ impl Net {
             // With the primary its secondaries are gone already.
             let _ = self.take_address(id, address.address, address.prefix_length, false);
         }
-        self.tables.retain(|entry| entry.route.interface != Some(id));
+        for ways in self.all_ways() {
+            ways.tables.retain(|entry| entry.route.interface != Some(id));
+        }
         let gone = self.interfaces.remove(at);
         Arc::make_mut(&mut self.names).remove(&gone.name);
         self.attach_rules();
@@ -74,7 +76,7 @@ impl Net {
     }
 
     /// Seen on Linux 6.18. Down: every route over it goes, whoever added it, but for those of scope host, so that its addresses are still the
-    /// router's own. Up: the networks of its addresses are routed again; what was added by hand does not come
+    /// router's own; those of IPv6 go with it. Up: the networks of its addresses are routed again; what was added by hand does not come
     /// back. `lo` comes up with its address.
     pub fn set_link_up(&mut self, id: InterfaceId, up: bool) -> Result<(), ConfigError> {
         let interface = self.interface_mut(id)?;
@@ -90,10 +92,12 @@ impl Net {
             for address in self.interface(id).addresses.clone() {
                 self.put_routes_of(id, &address);
             }
+            self.begin_ipv6(id);
         } else {
-            self.tables.retain(|entry| {
+            self.ways_mut(Family::V4).tables.retain(|entry| {
                 entry.route.interface != Some(id) || matches!(entry.route.scope, Scope::Host | Scope::Nowhere)
             });
+            self.end_ipv6(id);
         }
         Ok(())
     }
@@ -124,7 +128,9 @@ impl Net {
             addresses: Vec::new(),
             networks: Networks::default(),
             conf: self.sysctls.default_conf(),
+            conf6: self.sysctls.v6.default_conf(),
         });
+        self.begin_ipv6(id);
         id
     }
 
@@ -172,7 +178,7 @@ mod tests {
     }
 
     fn over(net: &Net, id: InterfaceId) -> Vec<String> {
-        let of = net.routes().filter(|it| it.interface == Some(id));
+        let of = net.routes(Family::V4).filter(|it| it.interface == Some(id));
         of.map(|it| format!("{} {}", it.to, it.table)).collect()
     }
 
@@ -220,7 +226,7 @@ mod tests {
             ..Route::new("10.9.0.0/16".parse().unwrap())
         })
         .unwrap();
-        let shown = |net: &Net| format!("{:?} {:?} {}", net.interfaces, net.tables, net.next_id);
+        let shown = |net: &Net| format!("{:?} {:?} {}", net.interfaces, net.ways(Family::V4).tables, net.next_id);
         let before = shown(&net);
         let address = |last| NewAddress::with_broadcast([10, 3, 0, last].into(), 24);
         for name in ["lan", "bare", "new"] {
@@ -244,12 +250,15 @@ mod tests {
             name: InterfaceName::new("lan").unwrap(),
             id: None,
         };
-        net.add_rule(RoutingRule {
-            input: Some(link),
-            ..RoutingRule::new(RuleAction::Blackhole)
-        })
+        net.add_rule(
+            Family::V4,
+            RoutingRule {
+                input: Some(link),
+                ..RoutingRule::new(RuleAction::Blackhole)
+            },
+        )
         .unwrap();
-        let attached = |net: &Net| net.rules().iter().find_map(|it| it.input).unwrap().id;
+        let attached = |net: &Net| net.rules(Family::V4).iter().find_map(|it| it.input).unwrap().id;
         assert_eq!(attached(&net), Some(lan));
         net.remove_interface(lan).unwrap();
         assert!(over(&net, lan).is_empty() && attached(&net).is_none());

@@ -26,9 +26,19 @@ fn sort_key(route: &Route) -> (u32, u8, IpAddr, u32) {
     )
 }
 
-/// Every table's routes, in one list: by table, then longest prefix first, then by place, then by metric, then in the order they came.
-#[derive(Clone, Debug, Default)]
+/// What look-ups of one family go by.
+#[derive(Clone, Debug)]
+pub(super) struct Ways {
+    pub tables: Tables,
+    pub rules: Vec<RoutingRule>,
+    /// A rule was added or removed, once: the kernel asks the local and the main table one by one from then on, for good.
+    pub custom_rules: bool,
+}
+
+/// Every table's routes of one family, in one list: by table, then longest prefix first, then by place, then by metric, then in the order they came.
+#[derive(Clone, Debug)]
 pub(super) struct Tables {
+    family: Family,
     entries: Pieces<Entry>,
     /// Where the entries of the tables begin that every packet asks, in the order of their numbers, and where those of the last one end.
     asked: [usize; 4],
@@ -78,7 +88,103 @@ enum Found<'a> {
     Refused(RouteError),
 }
 
+impl Ways {
+    /// Those of a fresh host: no route, and a rule for each table that there is from the start.
+    pub(super) fn of(family: Family) -> Self {
+        Self {
+            tables: Tables::of(family),
+            rules: default_rules(family).collect(),
+            custom_rules: false,
+        }
+    }
+
+    /// The route that decides. Nothing is allocated, but by the first packet after a change of routes.
+    fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
+        if !self.custom_rules {
+            // Of all that a key asks only these two count then, beside the destination.
+            if key.output.is_none()
+                && key.scope == Scope::Universe
+                && let Some(answer) = self.tables.stretches().answer(&self.tables, key.destination)
+            {
+                return answer.as_ref().map_err(|why| *why);
+            }
+            return self.tables.lookup_without_rules(key);
+        }
+        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
+            match rule.action {
+                RuleAction::Table(table) => match self.tables.lookup(table, key) {
+                    Found::Route(route) => return Ok(route),
+                    Found::Refused(why) => return Err(why),
+                    Found::Next => {}
+                },
+                RuleAction::Blackhole => return Err(RouteError::Blackhole),
+                // A rule "unreachable" says "network", a route "unreachable" says "host".
+                RuleAction::Unreachable => return Err(RouteError::NetworkUnreachable),
+                RuleAction::Prohibit => return Err(RouteError::Prohibited),
+            }
+        }
+        Err(RouteError::NetworkUnreachable)
+    }
+
+    /// The same look-up, slower, with the routing rule that led there, and the route also where it refuses.
+    fn lookup_with_rule(&self, key: &Key) -> (Option<RoutingRule>, Option<&Route>) {
+        // A route "throw" is none to tell of: the next table is asked.
+        fn told(deciding: Option<&Route>) -> Option<&Route> {
+            deciding.filter(|route| route.kind != RouteKind::Throw)
+        }
+        if !self.custom_rules {
+            let found = told(self.tables.deciding_in_local_and_main(key))
+                .or_else(|| told(self.tables.deciding(table::DEFAULT, key)));
+            let rule = found.and_then(|route| {
+                default_rules(self.tables.family).find(|rule| rule.action == RuleAction::Table(route.table))
+            });
+            return (rule, found);
+        }
+        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
+            match rule.action {
+                RuleAction::Table(number) => {
+                    if let Some(route) = told(self.tables.deciding(number, key)) {
+                        return (Some(rule.clone()), Some(route));
+                    }
+                }
+                RuleAction::Blackhole | RuleAction::Unreachable | RuleAction::Prohibit => {
+                    return (Some(rule.clone()), None);
+                }
+            }
+        }
+        (None, None)
+    }
+}
+
+/// The rules of a fresh host. IPv6 has no table `default`.
+pub(super) fn default_rules(family: Family) -> impl Iterator<Item = RoutingRule> {
+    let rule = |(priority, number)| RoutingRule {
+        priority,
+        ..RoutingRule::new(RuleAction::Table(number))
+    };
+    let default = (family == Family::V4).then_some((32767, table::DEFAULT));
+    [(0, table::LOCAL), (32766, table::MAIN)]
+        .into_iter()
+        .chain(default)
+        .map(rule)
+}
+
 impl Tables {
+    pub(super) fn of(family: Family) -> Self {
+        Self {
+            family,
+            entries: Pieces::default(),
+            asked: [0; 4],
+            made: Vec::new(),
+            custom_local: false,
+            stretches: Stretches::default(),
+        }
+    }
+
+    pub(super) fn family(&self) -> Family {
+        self.family
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
@@ -161,7 +267,7 @@ impl Tables {
         self.custom_local
     }
 
-    fn table(&self, table: u32) -> Range<usize> {
+    pub(super) fn table(&self, table: u32) -> Range<usize> {
         match table {
             table::DEFAULT..=table::LOCAL => {
                 let at = (table - table::DEFAULT) as usize;
@@ -188,6 +294,9 @@ impl Tables {
     /// The route that ends a table's look-up, whatever it does with the packet.
     fn deciding(&self, table: u32, key: &Key) -> Option<&Route> {
         let range = self.table(table);
+        if self.family == Family::V6 {
+            return self.preferred(range, key);
+        }
         let decides = |entry: &&Entry| entry.route.decides(key);
         let found = match self.entries.first_of(range.clone()) {
             // As nearly every table is: then it is walked as the list that it is.
@@ -197,8 +306,14 @@ impl Tables {
         found.map(|entry| &entry.route)
     }
 
-    /// Without rules of one's own, the kernel keeps the main and the local table as one: a longer prefix in either wins.
+    /// Without rules of one's own, the kernel keeps the main and the local table of IPv4 as one: a longer prefix in either wins. Those of IPv6 are
+    /// asked one after the other all the same.
     fn deciding_in_local_and_main(&self, key: &Key) -> Option<&Route> {
+        if self.family == Family::V6 {
+            let local = self.deciding(table::LOCAL, key);
+            let is_last = |route: &&Route| route.kind != RouteKind::Throw;
+            return local.filter(is_last).or_else(|| self.deciding(table::MAIN, key));
+        }
         match (self.deciding(table::LOCAL, key), self.deciding(table::MAIN, key)) {
             (Some(local), Some(main)) if main.to.length() > local.to.length() => Some(main),
             (local, main) => local.or(main),
@@ -213,7 +328,7 @@ impl Tables {
     /// The whole look-up where nobody has changed the rules.
     pub(super) fn lookup_without_rules(&self, key: &Key) -> Result<&Route, RouteError> {
         let found = match judge(self.deciding_in_local_and_main(key)) {
-            Found::Next => self.lookup(table::DEFAULT, key),
+            Found::Next if self.family == Family::V4 => self.lookup(table::DEFAULT, key),
             found => found,
         };
         match found {
@@ -224,7 +339,7 @@ impl Tables {
     }
 
     /// A table's routes that may hold the destination, and in a short table others too: longest prefixes first.
-    fn candidates(&self, table: Range<usize>, key: &Key) -> Candidates<'_> {
+    pub(super) fn candidates(&self, table: Range<usize>, key: &Key) -> Candidates<'_> {
         let (more, rest) = match table.len() <= SHORT {
             true => (table, 0..0),
             false => (0..0, table),
@@ -241,7 +356,7 @@ impl Tables {
 }
 
 /// The routes of a table to places that hold an address. A long table is searched by halves for each length of prefixes that it has.
-struct Candidates<'a> {
+pub(super) struct Candidates<'a> {
     entries: &'a Pieces<Entry>,
     /// What is to be given: of a short table all, else what was found of a length.
     run: &'a [Entry],
@@ -344,68 +459,14 @@ impl RoutingRule {
 }
 
 impl Net {
-    /// The route that decides. Nothing is allocated, but by the first packet after a change of routes.
+    /// The route that decides.
     pub(super) fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
-        if !self.custom_rules {
-            // Of all that a key asks only these two count then, beside the destination.
-            if key.output.is_none()
-                && key.scope == Scope::Universe
-                && let Some(answer) = self.tables.stretches().answer(&self.tables, key.destination)
-            {
-                return answer.as_ref().map_err(|why| *why);
-            }
-            return self.tables.lookup_without_rules(key);
-        }
-        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
-            match rule.action {
-                RuleAction::Table(table) => match self.tables.lookup(table, key) {
-                    Found::Route(route) => return Ok(route),
-                    Found::Refused(why) => return Err(why),
-                    Found::Next => {}
-                },
-                RuleAction::Blackhole => return Err(RouteError::Blackhole),
-                // A rule "unreachable" says "network", a route "unreachable" says "host".
-                RuleAction::Unreachable => return Err(RouteError::NetworkUnreachable),
-                RuleAction::Prohibit => return Err(RouteError::Prohibited),
-            }
-        }
-        Err(RouteError::NetworkUnreachable)
+        self.ways(Family::of(key.destination)).lookup(key)
     }
 
     /// The same look-up, slower, with the routing rule that led there, and the route also where it refuses.
     pub(super) fn lookup_with_rule(&self, key: &Key) -> (Option<RoutingRule>, Option<&Route>) {
-        let defaults =
-            [(0, table::LOCAL), (32766, table::MAIN), (32767, table::DEFAULT)].map(|(priority, number)| RoutingRule {
-                priority,
-                ..RoutingRule::new(RuleAction::Table(number))
-            });
-        // A route "throw" is none to tell of: the next table is asked.
-        fn told(deciding: Option<&Route>) -> Option<&Route> {
-            deciding.filter(|route| route.kind != RouteKind::Throw)
-        }
-        if !self.custom_rules {
-            let found = told(self.tables.deciding_in_local_and_main(key))
-                .or_else(|| told(self.tables.deciding(table::DEFAULT, key)));
-            let rule = found.and_then(|route| {
-                defaults
-                    .into_iter()
-                    .find(|rule| rule.action == RuleAction::Table(route.table))
-            });
-            return (rule, found);
-        }
-        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
-            match rule.action {
-                RuleAction::Table(number) => {
-                    if let Some(route) = told(self.tables.deciding(number, key)) {
-                        return (Some(rule.clone()), Some(route));
-                    }
-                }
-                RuleAction::Blackhole | RuleAction::Unreachable | RuleAction::Prohibit => {
-                    return (Some(rule.clone()), None);
-                }
-            }
-        }
-        (None, None)
+        self.ways(Family::of(key.destination)).lookup_with_rule(key)
     }
 
     /// The route to a gateway, which must not lead through another one. The new route's own table is asked before all rules.
@@ -421,7 +482,7 @@ impl Net {
             ..Key::to(via)
         };
         if new.table != table::MAIN
-            && let Found::Route(route) = self.tables.lookup(new.table, &key)
+            && let Found::Route(route) = self.ways(Family::of(via)).tables.lookup(new.table, &key)
         {
             return Some(route);
         }
@@ -430,7 +491,8 @@ impl Net {
 
     /// What the local table alone says of an address.
     pub(super) fn lookup_local(&self, address: IpAddr) -> Option<&Route> {
-        match self.tables.lookup(table::LOCAL, &Key::to(address)) {
+        let tables = &self.ways(Family::of(address)).tables;
+        match tables.lookup(table::LOCAL, &Key::to(address)) {
             Found::Route(route) => Some(route),
             _ => None,
         }
@@ -478,7 +540,7 @@ mod tests {
     #[test]
     fn a_long_table_is_searched_as_it_is_looked_through() {
         let mut random = crate::base::Random::new(11);
-        let mut tables = Tables::default();
+        let mut tables = Tables::of(Family::V4);
         let mut drawn = |bits: u32| (random.next_u64() >> 7) as u32 & bits;
         for number in 0..2_000 {
             let length = [0, 8, 9, 16, 20, 24, 24, 31, 32][drawn(0xffff) as usize % 9];
@@ -563,18 +625,21 @@ mod tests {
     #[test]
     fn rules_choose_tables_by_mark() {
         let mut net = net();
-        assert_eq!(net.next_priority(), 32765);
+        assert_eq!(net.next_priority(Family::V4), 32765);
         for (value, action) in [
             (5, RuleAction::Table(100)),
             (6, RuleAction::Blackhole),
             (7, RuleAction::Unreachable),
             (8, RuleAction::Prohibit),
         ] {
-            net.add_rule(RoutingRule {
-                priority: net.next_priority(),
-                mark: MarkMask { value, mask: 0xf },
-                ..RoutingRule::new(action)
-            })
+            net.add_rule(
+                Family::V4,
+                RoutingRule {
+                    priority: net.next_priority(Family::V4),
+                    mark: MarkMask { value, mask: 0xf },
+                    ..RoutingRule::new(action)
+                },
+            )
             .unwrap();
         }
         let gateway = |text: &str| Ok(Some(text.parse().unwrap()));

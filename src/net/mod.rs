@@ -33,6 +33,7 @@ mod seen;
 mod stretches;
 mod sysctl;
 mod v4;
+mod v6;
 
 pub use address::AddressKind;
 pub(crate) use answer::Answer;

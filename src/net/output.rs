@@ -1,11 +1,11 @@
 //! The routing decision for the host's own packets.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::address::is_limited_broadcast;
 use super::lookup::Key;
 use super::sysctl::ConfKnob;
-use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope};
+use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope, v6};
 use crate::base::{Family, InterfaceId};
 use crate::packet::Packet;
 
@@ -104,18 +104,31 @@ impl Net {
         Ok(route)
     }
 
-    /// The address that MASQUERADE takes for a packet that leaves by `interface` to `next_hop` (the gateway, or the destination itself).
-    pub fn masquerade_source(&self, interface: InterfaceId, next_hop: IpAddr) -> Option<IpAddr> {
-        self.select_address(interface, Some(next_hop), Scope::Universe)
+    /// The address that MASQUERADE takes for a packet that leaves by `interface`: of IPv4 the one that suits its next hop (the gateway, or the destination
+    /// itself), of IPv6 the one that suits its destination.
+    pub fn masquerade_source(&self, interface: InterfaceId, towards: IpAddr) -> Option<IpAddr> {
+        match towards {
+            IpAddr::V4(_) => self.select_address(interface, Some(towards), Scope::Universe),
+            IpAddr::V6(towards) => self.select_ipv6_source(Some(interface), towards).map(IpAddr::V6),
+        }
     }
 
-    /// The address that REDIRECT takes for a packet that came by `interface`: the first it lists.
-    pub fn redirect_address(&self, interface: InterfaceId) -> Option<IpAddr> {
-        self.interface(interface).addresses.first().map(|it| it.address)
+    /// The address that REDIRECT takes for a packet to there that came by `interface`: the first it lists, of IPv6 one that is known as far as the
+    /// destination.
+    pub fn redirect_address(&self, interface: InterfaceId, destination: IpAddr) -> Option<IpAddr> {
+        let mut own = self.interface(interface).addresses_of(Family::of(destination));
+        let first = match destination {
+            IpAddr::V4(_) => own.next(),
+            IpAddr::V6(destination) => own.find(|it| it.scope == v6::scope_of(destination)),
+        };
+        first.map(|it| it.address)
     }
 
     fn output(&self, key: OutputKey, any_source: bool) -> Result<OutputRoute, RouteError> {
-        let family = Family::of(key.destination);
+        if key.destination.is_ipv6() {
+            return v6::output(self, &key);
+        }
+        let family = Family::V4;
         let mut interface = key.interface;
         if interface.is_some_and(|it| !self.interface(it).is_up) {
             return Err(RouteError::NetworkUnreachable);
@@ -198,7 +211,7 @@ impl Net {
             return Err(RouteError::BadSource);
         }
         let to_group = || Delivery::Multicast {
-            has_joined: self.has_joined(key.destination),
+            has_joined: self.has_joined(output, key.destination),
         };
         let delivery = match route.map(|it| it.kind) {
             _ if is_limited_broadcast(key.destination) => Delivery::Broadcast,
@@ -224,7 +237,7 @@ impl Net {
         })
     }
 
-    fn local_route(&self, source: IpAddr, destination: IpAddr) -> OutputRoute {
+    pub(super) fn local_route(&self, source: IpAddr, destination: IpAddr) -> OutputRoute {
         OutputRoute {
             interface: InterfaceId::LOOPBACK,
             source,
@@ -236,9 +249,12 @@ impl Net {
         }
     }
 
-    /// Every interface is in the group of all hosts, and no one joins others here.
-    pub(super) fn has_joined(&self, group: IpAddr) -> bool {
-        group == IpAddr::from([224, 0, 0, 1])
+    /// Every interface is in the group of all hosts, and of IPv6 in those that its addresses bring. No one joins others here.
+    pub(super) fn has_joined(&self, interface: InterfaceId, group: IpAddr) -> bool {
+        match group {
+            IpAddr::V4(group) => group == Ipv4Addr::new(224, 0, 0, 1),
+            IpAddr::V6(group) => self.has_joined_ipv6(interface, group),
+        }
     }
 
     fn owner_of(&self, address: IpAddr) -> Option<InterfaceId> {
@@ -353,19 +369,25 @@ mod tests {
             .unwrap();
         }
         for (value, action) in [(5, RuleAction::Table(100)), (6, RuleAction::Unreachable)] {
-            net.add_rule(RoutingRule {
-                priority: net.next_priority(),
-                mark: MarkMask { value, mask: u32::MAX },
-                ..RoutingRule::new(action)
-            })
+            net.add_rule(
+                Family::V4,
+                RoutingRule {
+                    priority: net.next_priority(Family::V4),
+                    mark: MarkMask { value, mask: u32::MAX },
+                    ..RoutingRule::new(action)
+                },
+            )
             .unwrap();
         }
         for from in ["10.0.0.2/32", "10.0.0.255/32"] {
-            net.add_rule(RoutingRule {
-                priority: net.next_priority(),
-                from: Some(from.parse().unwrap()),
-                ..RoutingRule::new(RuleAction::Blackhole)
-            })
+            net.add_rule(
+                Family::V4,
+                RoutingRule {
+                    priority: net.next_priority(Family::V4),
+                    from: Some(from.parse().unwrap()),
+                    ..RoutingRule::new(RuleAction::Blackhole)
+                },
+            )
             .unwrap();
         }
         for (source, mark, expected) in [

@@ -42,6 +42,7 @@ reasons! {
     TotalLengthBeyondPacket = "PKT_TOO_SMALL", "the IP total length is longer than the packet";
     BadHeaderChecksum = "IP_CSUM", "the IP header checksum is wrong";
     NotOurFamily = "UNHANDLED_PROTO", no_ipv6!();
+    Ipv6Disabled = "IPV6DISABLED", "IPv6 is disabled on the interface that it came by";
     BadOptions = "IP_INHDR", "the IP options are malformed";
     SourceRouteRefused = "NOT_SPECIFIED", "a source route, and accept_source_route is off";
     SourceRouteFailed = "NOT_SPECIFIED", "the next hop of a source route can't be reached as asked";

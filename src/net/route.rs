@@ -192,6 +192,11 @@ impl Prefix {
         self.mask.address()
     }
 
+    /// Of its addresses.
+    pub fn family(&self) -> Family {
+        Family::of(self.address())
+    }
+
     /// How many bits are fixed.
     pub fn length(&self) -> u8 {
         self.length

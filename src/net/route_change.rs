@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
-use crate::base::InterfaceId;
+use crate::base::{Family, InterfaceId};
 
 /// What becomes of routes to the same place with the same metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,8 @@ impl Net {
     /// `put_route` with `Placing::Add`; its scope is what `ip route add` gives where none is named.
     pub fn add_route(&mut self, mut route: Route) -> Result<(), ConfigError> {
         route.scope = match route.kind {
+            // All routes of IPv6 are told to lead anywhere.
+            _ if route.to.family() == Family::V6 => Scope::Universe,
             RouteKind::Local => Scope::Host,
             RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast => Scope::Link,
             RouteKind::Unicast if route.via.is_none() => Scope::Link,
@@ -94,9 +96,9 @@ impl Net {
 
     /// Refuses what the kernel refuses: see `ConfigError`. Packets of every flow go by it from now on: nothing is cached.
     pub fn put_route(&mut self, mut route: Route, placing: Placing) -> Result<(), ConfigError> {
-        let addresses = [Some(route.to.address()), route.via, route.source];
-        if let Some(v6) = addresses.into_iter().flatten().find(IpAddr::is_ipv6) {
-            return Err(ConfigError::NotOffered(v6));
+        let family = route.to.family();
+        if family == Family::V6 && route.metric == 0 {
+            route.metric = IPV6_METRIC;
         }
         self.check_nexthop(&mut route)?;
         // What leads nowhere may name any.
@@ -111,8 +113,9 @@ impl Net {
         {
             return Err(ConfigError::InvalidSource(source));
         }
-        let siblings = self.tables.siblings(&route);
-        let twin = self.tables.range(siblings.clone()).position(|it| it.route == route);
+        let tables = &mut self.ways_mut(family).tables;
+        let siblings = tables.siblings(&route);
+        let twin = tables.range(siblings.clone()).position(|it| it.route == route);
         let exists = ConfigError::RouteExists(route.to, route.table, route.metric);
         match placing {
             Placing::Add if !siblings.is_empty() => return Err(exists),
@@ -126,11 +129,11 @@ impl Net {
                 if twin.is_some() {
                     return Err(exists);
                 }
-                self.tables.replace_at(siblings.start, route);
+                tables.replace_at(siblings.start, route);
             }
             _ if twin.is_some() => return Err(exists),
-            Placing::Prepend => self.tables.insert_at(siblings.start, route, None),
-            _ => self.tables.insert_at(siblings.end, route, None),
+            Placing::Prepend => tables.insert_at(siblings.start, route, None),
+            _ => tables.insert_at(siblings.end, route, None),
         }
         Ok(())
     }
@@ -146,34 +149,36 @@ impl Net {
         .map(drop)
     }
 
-    /// Removes the first route that is meant, in the order of look-ups, and returns it.
+    /// Removes the first route that is meant, in the order of look-ups, and returns it: of the family of its place, of IPv4 where no place is said.
     pub fn remove_first_route(&mut self, selector: &RouteSelector) -> Result<Route, ConfigError> {
-        if let Some(table) = selector.table.filter(|table| !self.table_exists(*table)) {
+        let family = selector.to.map_or(Family::V4, |to| to.family());
+        if let Some(table) = selector.table.filter(|table| !self.table_exists(family, *table)) {
             return Err(ConfigError::NoTable(table));
         }
+        let tables = &mut self.ways_mut(family).tables;
         let among = match (selector.to, selector.table) {
-            (Some(to), Some(table)) => self.tables.to_place(to, table),
-            _ => self.tables.everything(),
+            (Some(to), Some(table)) => tables.to_place(to, table),
+            _ => tables.everything(),
         };
         let start = among.start;
-        let found = self.tables.range(among).position(|entry| selector.means(&entry.route));
+        let found = tables.range(among).position(|entry| selector.means(&entry.route));
         match found.map(|at| start + at) {
-            Some(at) => Ok(self.tables.remove_at(at)),
+            Some(at) => Ok(tables.remove_at(at)),
             None => Err(ConfigError::NoRoute(
-                selector.to.unwrap_or(Prefix::default_of(crate::base::Family::V4)),
+                selector.to.unwrap_or(Prefix::default_of(family)),
                 selector.table.unwrap_or(table::MAIN),
             )),
         }
     }
 
     /// Whether the tables are asked one by one: somebody added or removed a rule, once. Until then the local and the main table are as one.
-    pub fn tables_are_apart(&self) -> bool {
-        self.custom_rules
+    pub fn tables_are_apart(&self, family: Family) -> bool {
+        self.ways(family).custom_rules
     }
 
     /// Whether the table was ever put a route into; the local and the main one exist from the start.
-    pub fn table_exists(&self, table: u32) -> bool {
-        self.tables.table_exists(table)
+    pub fn table_exists(&self, family: Family, table: u32) -> bool {
+        self.ways(family).tables.table_exists(table)
     }
 
     fn check_nexthop(&self, route: &mut Route) -> Result<(), ConfigError> {
@@ -222,6 +227,9 @@ impl Net {
         }
     }
 }
+
+/// Of a route of IPv6 that says none.
+const IPV6_METRIC: u32 = 1024;
 
 #[cfg(test)]
 mod tests {

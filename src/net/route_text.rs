@@ -20,7 +20,7 @@ pub struct LookedUp<'a> {
 impl Net {
     /// What the routing decision for a packet that came in went by. `towards` is its destination, or the next hop of its source route.
     pub fn looked_up_input(&self, packet: &Packet, towards: IpAddr) -> LookedUp<'_> {
-        let is_asked = !towards.is_multicast() && towards != IpAddr::from([255; 4]);
+        let is_asked = towards.is_ipv6() || !towards.is_multicast() && towards != IpAddr::from([255; 4]);
         self.looked_up(is_asked.then(|| Key {
             destination: towards,
             source: packet.source(),
@@ -34,7 +34,7 @@ impl Net {
 
     /// The same for a packet of the host's own.
     pub fn looked_up_output(&self, key: &OutputKey) -> LookedUp<'_> {
-        let is_asked = key.source.is_none() || !key.destination.is_multicast();
+        let is_asked = key.destination.is_ipv6() || key.source.is_none() || !key.destination.is_multicast();
         self.looked_up(is_asked.then(|| Key {
             destination: key.destination,
             source: key.source.unwrap_or(Family::of(key.destination).unspecified()),
@@ -201,11 +201,14 @@ mod tests {
         ] {
             assert_eq!(shown(&net, &key(destination, 0)), texts(rule, route), "{destination}");
         }
-        net.add_rule(RoutingRule {
-            priority: 100,
-            mark: MarkMask { value: 5, mask: 0xf },
-            ..RoutingRule::new(RuleAction::Prohibit)
-        })
+        net.add_rule(
+            Family::V4,
+            RoutingRule {
+                priority: 100,
+                mark: MarkMask { value: 5, mask: 0xf },
+                ..RoutingRule::new(RuleAction::Prohibit)
+            },
+        )
         .unwrap();
         assert_eq!(
             shown(&net, &key("8.8.8.8", 0x15)),

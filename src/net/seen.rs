@@ -93,7 +93,7 @@ impl RoutesSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{MarkMask, Random};
+    use crate::base::{Family, MarkMask, Random};
     use crate::net::example::{BARE, LAN, Make, WAN, net, set, udp};
     use crate::net::{RoutingRule, RuleAction};
 
@@ -141,8 +141,8 @@ mod tests {
                     tos: 4,
                     ..RoutingRule::new(RuleAction::Unreachable)
                 };
-                net.add_rule(by_mark).unwrap();
-                net.add_rule(by_tos).unwrap();
+                net.add_rule(Family::V4, by_mark).unwrap();
+                net.add_rule(Family::V4, by_tos).unwrap();
                 seen.forget();
             }
             if random.below(1000) == 0 {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::lookup::{Entry, Key, Tables};
 use super::{Route, RouteError};
+use crate::base::Family;
 
 /// What a look-up without routing rules finds, by destination alone: made when the first packet asks after a change of routes, and only of as many
 /// as that takes no time.
@@ -47,7 +48,7 @@ impl Stretches {
     fn make(&self, tables: &Tables) -> &Option<Answers> {
         self.0.get_or_init(|| {
             let is_short = tables.everything().len() <= MOST_ROUTES;
-            is_short.then(|| Answers::of_all(tables))
+            (is_short && tables.family() == Family::V4).then(|| Answers::of_all(tables))
         })
     }
 }
@@ -132,7 +133,7 @@ mod tests {
         let mut random = Random::new(3);
         let (mut refused, mut answered) = (0, 0);
         for _ in 0..20 {
-            let mut tables = Tables::default();
+            let mut tables = Tables::of(Family::V4);
             for _ in 0..300 {
                 let (route, count) = (drawn_route(&mut random), tables.everything().len() as u32);
                 match random.below(8) {
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn many_routes_and_the_other_family_are_looked_up() {
-        let mut tables = Tables::default();
+        let mut tables = Tables::of(Family::V4);
         let add = |tables: &mut Tables, number: u32| {
             let route = Route::new(Prefix::host(Ipv4Addr::from_bits(number << 8).into()));
             tables.insert_at(tables.siblings(&route).end, route, None);

@@ -1,11 +1,10 @@
-//! `net.ipv4.*`: keys, defaults, bounds and printed forms, all read from `/proc/sys` of Linux 6.18 in a fresh namespace.
+//! `net.ipv4.*` (`net.ipv6.*` is in `v6::sysctl`): keys, defaults, bounds and printed forms, all read from `/proc/sys` of Linux 6.18 in a fresh namespace.
 //!
 //! Values are read as the kernel reads them: optional blanks, a decimal, hexadecimal or octal number with an optional `-`, then a blank
 //! (what follows it is not looked at) or the end.
 
-use super::Net;
 use super::config::Interface;
-use crate::base::absent::NO_IPV6;
+use super::{Net, v6};
 use crate::base::bytes::quoted;
 
 /// One key outside of `conf`.
@@ -115,7 +114,6 @@ const CONF_COUNT: usize = CONF_SPECS.len();
 
 /// Keys that exist in the kernel and are refused by name, with the reason.
 const REFUSED: &[(&str, &str)] = &[
-    ("net/ipv6/", NO_IPV6),
     (
         "net/ipv4/tcp_",
         "the local host has no TCP sockets, so nothing would show it",
@@ -128,6 +126,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("net/ipv4/conf/", "this interface setting is not emulated"),
     ("net/ipv4/route/", "routes are not cached"),
     ("net/ipv4/", "this setting is not emulated"),
+    ("net/ipv6/", "this setting is not emulated"),
 ];
 
 /// Why a key was not set, in the words of `sysctl`.
@@ -180,6 +179,7 @@ pub(super) struct Sysctls {
     values: [i64; SPECS.len()],
     all: Conf,
     default: Conf,
+    pub(super) v6: v6::Sysctls,
 }
 
 impl Sysctls {
@@ -192,6 +192,7 @@ impl Sysctls {
             values: std::array::from_fn(|at| SPECS[at].default),
             all: conf(|spec| spec.2),
             default: conf(|spec| spec.3),
+            v6: v6::Sysctls::new(),
         }
     }
 
@@ -214,6 +215,7 @@ enum Key<'a> {
     /// `ip_forward` and `conf.all.forwarding` are one number.
     IpForward,
     Conf(&'a str, ConfKnob),
+    V6(v6::sysctl::Key<'a>),
 }
 
 /// The path under `/proc/sys`. Where the first separator is a dot, dots separate and a slash stands for a dot in an interface's name.
@@ -228,6 +230,9 @@ fn path(key: &str) -> String {
 }
 
 fn parse(path: &str) -> Option<Key<'_>> {
+    if path.starts_with("net/ipv6/") {
+        return v6::sysctl::parse(path).map(Key::V6);
+    }
     let rest = path.strip_prefix("net/ipv4/")?;
     if rest == "ip_forward" {
         return Some(Key::IpForward);
@@ -278,6 +283,7 @@ impl Net {
             Key::Conf("all", knob) => self.sysctls.all.get(knob).into(),
             Key::Conf("default", knob) => self.sysctls.default.get(knob).into(),
             Key::Conf(name, knob) => self.by_name(name)?.conf.get(knob).into(),
+            Key::V6(key) => self.get_ipv6(&key)?,
         };
         Some(value.to_string())
     }
@@ -337,6 +343,11 @@ impl Net {
                 interface.conf.set(knob, wanted as i32);
                 interface.conf.written[knob as usize] = true;
             }
+            Key::V6(key) => {
+                if !self.set_ipv6(&key, wanted as i32) {
+                    return Err(SysctlError::Unknown(path));
+                }
+            }
         }
         Ok(())
     }
@@ -353,6 +364,7 @@ impl Net {
             let name = name.replace('.', "/");
             keys.extend(CONF_SPECS.iter().map(|spec| format!("net.ipv4.conf.{name}.{}", spec.1)));
         }
+        keys.extend(self.list_ipv6());
         keys.sort();
         keys
     }
@@ -486,8 +498,8 @@ mod tests {
                 "sysctl: net.ipv4.nonsense is not offered: this setting is not emulated",
             ),
             (
-                "net.ipv6.conf.all.forwarding",
-                "sysctl: net.ipv6.conf.all.forwarding is not offered: IPv6 is not there yet",
+                "net.ipv6.nonsense",
+                "sysctl: net.ipv6.nonsense is not offered: this setting is not emulated",
             ),
             (
                 "net.ipv4.conf.nope.rp_filter",

@@ -251,8 +251,7 @@ impl Gathering<'_, '_> {
             rulesets.push(Ruleset::empty());
         }
         let lab = lab.unwrap_or_default();
-        let mut notes = Lab::without_effect(&lab);
-        notes.extend(rulesets.iter().flat_map(|it| it.notes.iter().cloned()));
+        let notes = rulesets.iter().flat_map(|it| it.notes.iter().cloned()).collect();
         Ok(Suite {
             path: path.to_path_buf(),
             tests: self.tests,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::bench::Bench;
 use nflab::TOOLBOX;
-use nflab::base::InterfaceName;
+use nflab::base::{Family, InterfaceName};
 use nflab::lab::copy::LabCopy;
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;
@@ -76,10 +76,15 @@ fn everything(lab: &mut Lab) -> Vec<String> {
             interface.name, interface.mtu, interface.is_up, interface.addresses
         ));
     }
-    let mut routes: Vec<String> = config.net.routes().map(|route| format!("{route:?}")).collect();
+    let mut routes: Vec<String> = Family::ALL
+        .into_iter()
+        .flat_map(|family| config.net.routes(family))
+        .map(|route| format!("{route:?}"))
+        .collect();
     routes.sort();
     lines.extend(routes);
-    lines.extend(config.net.rules().iter().map(|rule| format!("{rule:?}")));
+    let rules = Family::ALL.into_iter().flat_map(|family| config.net.rules(family));
+    lines.extend(rules.map(|rule| format!("{rule:?}")));
     lines
 }
 
@@ -136,16 +141,19 @@ send lan udp 10.0.0.2:5 > 198.51.100.9:53"#,
             kind: RouteKind::Prohibit,
             ..Route::new(to("203.0.113.0/24"))
         })?;
-        net.add_rule(RoutingRule {
-            priority: 100,
-            inverted: true,
-            input: Some(RuleLink {
-                name: net.interface(lan).name,
-                id: None,
-            }),
-            from: Some(to("10.0.0.0/24")),
-            ..RoutingRule::new(RuleAction::Table(100))
-        })?;
+        net.add_rule(
+            Family::V4,
+            RoutingRule {
+                priority: 100,
+                inverted: true,
+                input: Some(RuleLink {
+                    name: net.interface(lan).name,
+                    id: None,
+                }),
+                from: Some(to("10.0.0.0/24")),
+                ..RoutingRule::new(RuleAction::Table(100))
+            },
+        )?;
         net.put_route(
             Route {
                 via: Some([10, 0, 0, 7].into()),

@@ -254,7 +254,8 @@ pub(super) fn list(call: &mut Call<'_>, what: What) -> Result<(), Refused> {
     let style = call.style;
     let config = call.machine.router().config();
     for interface in config.net.interfaces().iter().filter(|it| filter.takes(it)) {
-        let meant: Vec<&Address> = interface.addresses.iter().filter(|it| filter.means(it)).collect();
+        let meant = interface.addresses.iter().filter(|it| filter.means(it));
+        let meant: Vec<&Address> = meant.filter(|it| !style.only_v4 || it.address.is_ipv4()).collect();
         // A link without any address is told of where any family would do.
         let is_bare = interface.addresses.is_empty() && !style.only_v4;
         if what == What::Addresses && meant.is_empty() && !is_bare {
@@ -304,13 +305,16 @@ fn one(out: &mut String, interface: &Interface, it: &Address, style: Style) {
     if style.one_line {
         let _ = write!(out, "{}: {}", index(interface), interface.name);
     }
-    let _ = write!(out, "    inet {}/{}", it.address, it.prefix_length);
+    let family = if it.address.is_ipv6() { "inet6" } else { "inet" };
+    let _ = write!(out, "    {family} {}/{}", it.address, it.prefix_length);
     if let Some(broadcast) = it.broadcast {
         let _ = write!(out, " brd {broadcast}");
     }
     let secondary = if it.secondary { " secondary" } else { "" };
-    let label = it.label.unwrap_or(interface.name);
-    let _ = write!(out, " scope {}{secondary} {label}", scope_name(it.scope));
+    let _ = write!(out, " scope {}{secondary} ", scope_name(it.scope));
+    if it.address.is_ipv4() {
+        let _ = write!(out, "{}", it.label.unwrap_or(interface.name));
+    }
     let _ = writeln!(
         out,
         "{}       valid_lft forever preferred_lft forever",

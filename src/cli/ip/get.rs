@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Call;
 use super::route::{device_of, write_whole};
 use super::words::{Refused, abbreviates, number, prefix, table_name};
-use crate::base::InterfaceId;
+use crate::base::{Family, InterfaceId};
 use crate::net::{Delivery, DropReason, InputRoute, Net, OutputKey, Route, RouteError, table};
 use crate::packet::Packet;
 use crate::wire::checksum;
@@ -215,7 +215,7 @@ fn cached(delivery: Delivery) -> &'static str {
 
 /// The kernel tells it only where it asks the tables one by one.
 fn write_table(out: &mut String, net: &Net, found: Option<&Route>) {
-    let named = found.filter(|route| net.tables_are_apart() && route.table != table::MAIN);
+    let named = found.filter(|route| net.tables_are_apart(Family::V4) && route.table != table::MAIN);
     if let Some(route) = named {
         let _ = write!(out, "table {} ", table_name(route.table));
     }

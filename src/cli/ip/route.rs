@@ -272,7 +272,7 @@ fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     let filter = filter(call)?;
     let config = call.machine.router().config();
     if let Some(table) = filter.table
-        && !config.net.table_exists(table)
+        && !config.net.table_exists(Family::V4, table)
     {
         return Err(Refused::new(
             2,
@@ -292,7 +292,11 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     let filter = filter(call)?;
     call.machine.router().configure(|config| {
         let net = &mut config.net;
-        let meant: Vec<Route> = net.routes().filter(|route| filter.means(route)).cloned().collect();
+        let meant: Vec<Route> = net
+            .routes(Family::V4)
+            .filter(|route| filter.means(route))
+            .cloned()
+            .collect();
         for route in &meant {
             net.remove_first_route(&RouteSelector::only(route))?;
         }
@@ -302,7 +306,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
 
 /// As the kernel lists them: tables by the lowest byte of their numbers, places by their addresses, the longest prefix of a place first.
 fn in_order(net: &Net) -> Vec<&Route> {
-    let mut routes: Vec<&Route> = net.routes().collect();
+    let mut routes: Vec<&Route> = net.routes(Family::V4).collect();
     routes.sort_by_key(|it| {
         (
             it.table & 255,

@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::words::{Refused, abbreviates, number, prefix, table};
-use crate::base::{InterfaceName, MarkMask};
+use crate::base::{Family, InterfaceName, MarkMask};
 use crate::net::{Prefix, RouteKind, RoutingRule, RuleAction, RuleLink, table as number_of};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
@@ -138,8 +138,8 @@ fn add(call: &mut Call<'_>) -> Result<(), Refused> {
     let some = |it: Option<Prefix>| it.filter(|it| it.length() > 0);
     call.machine.router().configure(|config| {
         let net = &mut config.net;
-        net.add_rule(RoutingRule {
-            priority: told.priority.unwrap_or(net.next_priority()),
+        let rule = RoutingRule {
+            priority: told.priority.unwrap_or(net.next_priority(Family::V4)),
             inverted: told.inverted,
             mark: match told.mark {
                 None | Some((0, None)) => MarkMask { value: 0, mask: 0 },
@@ -154,7 +154,8 @@ fn add(call: &mut Call<'_>) -> Result<(), Refused> {
             output: told.output.map(link),
             tos: told.tos.unwrap_or(0),
             action: told.action.unwrap_or(RuleAction::Table(number_of::MAIN)),
-        })
+        };
+        net.add_rule(Family::V4, rule)
     })?;
     Ok(())
 }
@@ -166,7 +167,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = described(call, false)?;
     call.machine
         .router()
-        .configure(|config| config.net.remove_first_rule(|rule| told.means(rule)))?;
+        .configure(|config| config.net.remove_first_rule(Family::V4, |rule| told.means(rule)))?;
     Ok(())
 }
 
@@ -176,7 +177,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     call.machine.router().configure(|config| {
         let net = &mut config.net;
         while net
-            .remove_first_rule(|rule| rule.priority != 0 && told.means(rule))
+            .remove_first_rule(Family::V4, |rule| rule.priority != 0 && told.means(rule))
             .is_ok()
         {}
         Ok::<(), Refused>(())
@@ -186,7 +187,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
 fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = described(call, true)?;
     let config = call.machine.router().config();
-    for rule in config.net.rules().iter().filter(|rule| told.means(rule)) {
+    for rule in config.net.rules(Family::V4).iter().filter(|rule| told.means(rule)) {
         // As explanations have it, but for the tabulator.
         call.out += &config.net.rule_text(rule).replacen(": ", ":\t", 1);
         call.out.push('\n');

@@ -107,6 +107,10 @@ impl From<ConfigError> for Refused {
             ConfigError::LinkDown(_) => Self::explained("Device for nexthop is not up."),
             ConfigError::GatewayLinkDown(_, false) => Self::by_kernel("Network is down"),
             ConfigError::GatewayLinkDown(_, true) => Self::explained("Nexthop device is not up."),
+            ConfigError::NoIpv6Here(_) => Self::explained("ipv6: IPv6 is disabled on this device."),
+            ConfigError::AddressExists(address, _) if address.is_ipv6() => {
+                Self::explained("ipv6: address already assigned.")
+            }
             ConfigError::AddressExists(..) => Self::explained("ipv4: Address already assigned."),
             ConfigError::NoAddress(..) => Self::explained("ipv4: Address not found."),
             ConfigError::InvalidScope(_) => Self::explained("ipv4: Invalid scope value."),
@@ -114,7 +118,6 @@ impl From<ConfigError> for Refused {
             ConfigError::BadMtu(_) => Self::explained("mtu greater than device maximum."),
             ConfigError::LoopbackStays => Self::by_kernel("Operation not supported"),
             ConfigError::BadName(_) => Self::by_kernel("Invalid argument"),
-            ConfigError::NotOffered(address) => Self::no_ipv6(&address.to_string()),
             other @ (ConfigError::BadPrefixLength(..) | ConfigError::TooManyInterfaces) => {
                 Self::new(2, format!("ip: {other}; nothing was changed\n"))
             }

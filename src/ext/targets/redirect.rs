@@ -52,7 +52,7 @@ static REDIRECT: Way = Way {
 fn own_address(cx: &mut TargetContext<'_>) -> Address {
     let address = match (cx.hook, cx.packet.input) {
         (Hook::Output, _) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        (_, Some(interface)) => cx.net.redirect_address(interface),
+        (_, Some(interface)) => cx.net.redirect_address(interface, cx.packet.destination()),
         (_, None) => None,
     };
     address.map_or(Address::None, Address::Is)

@@ -32,10 +32,15 @@ impl Reader {
         let file = std::mem::take(&mut self.file);
         let of_interfaces = file.interfaces.iter().map(|it| (Owner::Interface(it), &it.addresses));
         let of_hosts = file.hosts.iter().map(|it| (Owner::Host(it), &it.addresses));
-        let mut seen: HashMap<IpAddr, Owner<'_>> = HashMap::new();
+        let mut seen: HashMap<(IpAddr, InterfaceName), Owner<'_>> = HashMap::new();
         for (owner, addresses) in of_interfaces.chain(of_hosts) {
             for address in addresses {
-                match seen.entry(address.address) {
+                // What is of a link may be on each.
+                let link = match address.address {
+                    IpAddr::V6(of_link) if of_link.is_unicast_link_local() => owner.link(),
+                    _ => InterfaceName::default(),
+                };
+                match seen.entry((address.address, link)) {
                     Entry::Occupied(first) => self.problem(
                         address.position,
                         format!("{} is already the address of {}", address.address, first.get()),
@@ -216,6 +221,16 @@ impl Reader {
 enum Owner<'a> {
     Interface(&'a Interface),
     Host(&'a Host),
+}
+
+impl Owner<'_> {
+    /// The interface that it is on.
+    fn link(&self) -> InterfaceName {
+        match self {
+            Self::Interface(it) => it.name,
+            Self::Host(it) => it.interface,
+        }
+    }
 }
 
 impl fmt::Display for Owner<'_> {

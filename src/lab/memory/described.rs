@@ -1,38 +1,14 @@
-//! What a lab file makes of a machine in memory: its network, its sysctls, and what of the file has no effect yet.
+//! What a lab file makes of a machine in memory: its network and its sysctls.
 
-use super::Lab;
-use crate::base::Family;
-use crate::base::absent::NO_IPV6;
-use crate::lab::file::LabFile;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::lab::file::{InterfaceAddress, LabFile};
 use crate::lab::machine::{KnobError, Machine};
 use crate::net::{ConfigError, Net, NewAddress, Prefix, Route};
 use crate::syntax::problem::{Position, Problem, SourceError};
 
-impl Lab {
-    /// What of a lab file has no effect yet: addresses and routes of IPv6, each with its place.
-    pub fn without_effect(file: &LabFile) -> Vec<String> {
-        let addresses = file
-            .interfaces
-            .iter()
-            .flat_map(|interface| &interface.addresses)
-            .filter(|it| it.address.is_ipv6())
-            .map(|it| (it.position, format!("address {}", it.address)));
-        let routes = file
-            .routes
-            .iter()
-            .filter(|route| route.to.family() == Family::V6)
-            .map(|route| (route.position, format!("route to {}", route.to.address())));
-        addresses
-            .chain(routes)
-            .map(|(position, what)| {
-                let (line, column) = file.source.line_and_column(position.start);
-                format!("{}:{line}:{column}: {NO_IPV6}: {what} has no effect", file.source.name)
-            })
-            .collect()
-    }
-}
-
-/// The configuration that a lab file describes, before its sysctls. Of IPv6 it holds nothing yet ([`Lab::without_effect`] says so).
+/// The configuration that a lab file describes, before its sysctls. Where the kernel would draw an address of the link for an interface, it has
+/// fe80::1/64, so that what was seen is seen again.
 pub fn network(file: &LabFile) -> Result<Net, SourceError> {
     let at = |position: Position| {
         move |error: ConfigError| {
@@ -48,12 +24,17 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
                 .add_interface(interface.name, interface.mtu)
                 .map_err(at(interface.position))?,
         };
-        for address in interface.addresses.iter().filter(|it| it.address.is_ipv4()) {
+        for address in &interface.addresses {
             net.assign(id, NewAddress::with_broadcast(address.address, address.prefix_length))
                 .map_err(at(address.position))?;
         }
+        let of_link = |it: &InterfaceAddress| matches!(it.address, IpAddr::V6(own) if own.is_unicast_link_local());
+        if interface.mtu >= LEAST_IPV6_MTU && !interface.addresses.iter().any(of_link) {
+            net.add_address(id, OF_LINK.into(), 64)
+                .map_err(at(interface.position))?;
+        }
     }
-    for route in file.routes.iter().filter(|route| route.to.family() == Family::V4) {
+    for route in &file.routes {
         let length = route.to.prefix_length().unwrap_or(0);
         let to =
             Prefix::containing(route.to.address(), length).unwrap_or_else(|| Prefix::default_of(route.to.family()));
@@ -67,10 +48,15 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
     Ok(net)
 }
 
+const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// A link that takes less has no IPv6.
+const LEAST_IPV6_MTU: u32 = 1280;
+
 /// What a lab has unless its file says otherwise, then what its file says.
 pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceError> {
     for (key, value) in [
         ("net.ipv4.ip_forward", "1"),
+        ("net.ipv6.conf.all.forwarding", "1"),
         ("net.ipv4.conf.all.rp_filter", "0"),
         ("net.ipv4.conf.default.rp_filter", "0"),
     ] {
@@ -97,7 +83,7 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
                 Problem::new(
                     sysctl.key_position,
                     format!("a lab has no sysctl `{}`", sysctl.key),
-                    "expected a key of net.ipv4 or net.netfilter.nf_conntrack_*",
+                    "expected a key of net.ipv4, net.ipv6 or net.netfilter.nf_conntrack_*",
                     remedy,
                 )
             }

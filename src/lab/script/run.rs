@@ -521,7 +521,8 @@ fn describe_lab(lab: &Lab) -> String {
 fn routes(lab: &Lab) -> String {
     let config = lab.machine.router().config();
     let mut text = String::new();
-    for route in config.net.routes().filter(|it| it.table == crate::net::table::MAIN) {
+    let routes = Family::ALL.into_iter().flat_map(|family| config.net.routes(family));
+    for route in routes.filter(|it| it.table == crate::net::table::MAIN) {
         text.push_str(&format!("route {}", route.to));
         if let Some(via) = route.via {
             text.push_str(&format!(" via {via}"));

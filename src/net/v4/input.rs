@@ -327,7 +327,7 @@ impl<'a> Asked<'a> {
     }
 
     fn multicast(&self) -> Result<Decided<'a>, DropReason> {
-        if !self.net.has_joined(self.destination) {
+        if !self.net.has_joined(self.input.id, self.destination) {
             return Err(DropReason::MulticastNotJoined);
         }
         if self.source.is_multicast() || is_limited_broadcast(self.source) {
@@ -352,7 +352,8 @@ impl<'a> Asked<'a> {
             if self.on(ConfKnob::AcceptLocal) {
                 return Ok(false);
             }
-            if !self.net.custom_rules && !self.net.tables.has_custom_local() {
+            let ways = self.net.ways(Family::V4);
+            if !ways.custom_rules && !ways.tables.has_custom_local() {
                 return match self.net.is_own_address(self.source) {
                     true => Err(DropReason::LocalSource),
                     false => Ok(false),
@@ -387,7 +388,7 @@ impl<'a> Asked<'a> {
         if strictness == 1 {
             return Err(DropReason::ReversePath);
         }
-        if self.input.addresses.is_empty() {
+        if self.input.addresses_of(Family::V4).next().is_none() {
             return match strictness {
                 0 => Ok(false),
                 _ => Err(DropReason::ReversePath),
@@ -406,7 +407,7 @@ impl<'a> Asked<'a> {
             let network = it.network();
             network.contains(self.source) && gateway.is_none_or(|gateway| network.contains(gateway))
         };
-        self.input.addresses.iter().any(holds)
+        self.input.addresses_of(Family::V4).any(holds)
     }
 
     fn on(&self, knob: ConfKnob) -> bool {

@@ -71,7 +71,6 @@ mod tests {
             ("good", good.clone(), None),
             ("10 bytes", good[..10].to_vec(), Some("IP_INHDR")),
             ("19 bytes", good[..19].to_vec(), Some("IP_INHDR")),
-            ("IPv6", with(&|it| it[0] = 0x60, false), Some("UNHANDLED_PROTO")),
             ("header length 4", with(&|it| it[0] = 0x44, false), Some("IP_INHDR")),
             (
                 "header length beyond",

@@ -1,0 +1,61 @@
+//! What an address of IPv6 is, and what comes with it and with the link it is on. All of it was read from `ip -6 route show table all` on Linux 6.18.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::base::InterfaceId;
+use crate::net::{Address, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
+
+/// A link that takes less has no IPv6.
+pub(in crate::net) const LEAST_MTU: u32 = 1280;
+
+/// How far an address is known, which IPv6 tells by the address itself.
+pub(crate) fn scope_of(address: Ipv6Addr) -> Scope {
+    match address.segments()[0] {
+        _ if address.is_loopback() => Scope::Host,
+        0xfe80..=0xfebf => Scope::Link,
+        0xfec0..=0xfeff => Scope::Site,
+        _ => Scope::Universe,
+    }
+}
+
+/// The routes that an address brings. Where its interface forwards, the first address of its network means any router of it.
+pub(in crate::net) fn routes_of(id: InterfaceId, new: &Address, forwards: bool) -> Vec<Route> {
+    let network = new.network();
+    let mut routes = vec![brought(id, Prefix::host(new.address), RouteKind::Local)];
+    if id != InterfaceId::LOOPBACK {
+        routes.push(brought(id, network, RouteKind::Unicast));
+    }
+    let first = network.address();
+    if forwards && new.prefix_length < 127 && !first.is_unspecified() {
+        routes.push(brought(id, Prefix::host(first), RouteKind::Anycast));
+    }
+    routes
+}
+
+/// The route of a link that is up, whatever addresses it has.
+pub(in crate::net) fn routes_of_link(id: InterfaceId) -> Option<Route> {
+    let groups = Prefix::new(IpAddr::from(GROUPS), 8)?;
+    (id != InterfaceId::LOOPBACK).then(|| brought(id, groups, RouteKind::Multicast))
+}
+
+fn brought(id: InterfaceId, to: Prefix, kind: RouteKind) -> Route {
+    Route {
+        kind,
+        table: match kind {
+            RouteKind::Unicast => table::MAIN,
+            _ => table::LOCAL,
+        },
+        metric: match kind {
+            RouteKind::Local | RouteKind::Anycast => 0,
+            _ => METRIC,
+        },
+        interface: Some(id),
+        protocol: RouteProtocol::KERNEL,
+        ..Route::new(to)
+    }
+}
+
+/// Of what the kernel adds by itself.
+const METRIC: u32 = 256;
+
+const GROUPS: Ipv6Addr = Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0);

@@ -1,0 +1,84 @@
+//! Which of several routes to a place a packet of IPv6 takes. Those of the longest prefix with the lowest metric are compared first, then those with
+//! higher ones; where none will do, those of the next shorter prefix.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
+
+use crate::base::InterfaceId;
+use crate::net::lookup::{Key, Tables};
+use crate::net::{Prefix, Route, RouteKind};
+
+impl Tables {
+    /// The route that ends a table's look-up, whatever it does with the packet.
+    #[inline(never)]
+    pub(in crate::net) fn preferred(&self, table: Range<usize>, key: &Key) -> Option<&Route> {
+        let asked = Asked::of(key);
+        let mut best: Option<(&Route, Group, u8)> = None;
+        let mut first: Option<Group> = None;
+        for entry in self.candidates(table, key) {
+            let route = &entry.route;
+            if !route.to.contains(key.destination) {
+                continue;
+            }
+            let lowest = match first {
+                Some((to, metric)) if to == route.to => metric,
+                _ => route.metric,
+            };
+            first = Some((route.to, lowest));
+            let group = (route.to, u32::from(route.metric != lowest));
+            if best.is_some_and(|(_, found, _)| found != group) {
+                break;
+            }
+            if let Some(score) = asked.score(route)
+                && best.is_none_or(|(.., found)| score > found)
+            {
+                best = Some((route, group, score));
+            }
+        }
+        best.map(|(route, ..)| route)
+    }
+}
+
+type Group = (Prefix, u32);
+
+struct Asked {
+    /// The interface that is preferred: of what came in the one it came by.
+    over: Option<InterfaceId>,
+    /// No other will do.
+    is_strict: bool,
+}
+
+impl Asked {
+    fn of(key: &Key) -> Self {
+        let is_own = key.input == InterfaceId::LOOPBACK;
+        let over = if is_own { key.output } else { Some(key.input) };
+        let is_of_link = matches!(key.destination, IpAddr::V6(address) if is_of_one_link(address));
+        Self {
+            over,
+            is_strict: is_of_link || is_own && key.source.is_unspecified(),
+        }
+    }
+
+    /// The more the better; `None` where it will not do.
+    fn score(&self, route: &Route) -> Option<u8> {
+        // What leads nowhere leads there by lo.
+        let leads_nowhere = matches!(
+            route.kind,
+            RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
+        );
+        let interface = match leads_nowhere {
+            true => Some(InterfaceId::LOOPBACK),
+            false => route.interface,
+        };
+        match self.over.is_none_or(|over| interface == Some(over)) {
+            true => Some(1),
+            false if self.is_strict => None,
+            false => Some(0),
+        }
+    }
+}
+
+/// An address that means another host, or none, on another link.
+pub(super) fn is_of_one_link(address: Ipv6Addr) -> bool {
+    address.is_multicast() || address.is_unicast_link_local() || address.is_loopback()
+}

@@ -1,0 +1,21 @@
+//! The groups that an interface is in by itself. Nobody joins others here.
+
+use std::net::Ipv6Addr;
+
+use super::ConfKnob;
+use crate::base::InterfaceId;
+use crate::net::Net;
+
+impl Net {
+    /// Seen in `/proc/net/igmp6`: all nodes, and the routers' where it forwards. On a link where nobody asks for neighbours, as a TUN is, no address
+    /// brings the group of its solicited node.
+    pub(in crate::net) fn has_joined_ipv6(&self, id: InterfaceId, group: Ipv6Addr) -> bool {
+        match group.segments() {
+            [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1] => true,
+            [0xff01 | 0xff02 | 0xff05, 0, 0, 0, 0, 0, 0, 2] => {
+                id != InterfaceId::LOOPBACK && self.conf_ipv6(self.interface(id), ConfKnob::Forwarding) != 0
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The routing decision for the host's own packets.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::base::{Family, InterfaceId};
+use crate::net::lookup::Key;
+use crate::net::{Delivery, Net, OutputKey, OutputRoute, RouteError, RouteKind, Scope};
+
+/// Unlike IPv4's it takes any source, and without a route there is no way, whatever interface is named.
+#[inline(never)]
+pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, RouteError> {
+    if key.interface.is_some_and(|it| !net.interface(it).is_up) {
+        return Err(RouteError::NetworkUnreachable);
+    }
+    // "None" means the host itself.
+    let destination = match key.destination {
+        IpAddr::V6(address) if !address.is_unspecified() => address,
+        _ => Ipv6Addr::LOCALHOST,
+    };
+    let route = net.lookup(&Key {
+        destination: destination.into(),
+        source: key.source.unwrap_or(Family::V6.unspecified()),
+        mark: key.mark,
+        tos: key.tos,
+        input: InterfaceId::LOOPBACK,
+        output: key.interface,
+        scope: Scope::Universe,
+    })?;
+    let output = route.interface.ok_or(RouteError::NetworkUnreachable)?;
+    let chosen = || {
+        route
+            .source
+            .or_else(|| net.select_ipv6_source(Some(output), destination).map(IpAddr::V6))
+    };
+    let source = key.source.or_else(chosen).unwrap_or(Family::V6.unspecified());
+    if matches!(route.kind, RouteKind::Local | RouteKind::Anycast) {
+        return Ok(net.local_route(source, destination.into()));
+    }
+    let has_joined = net.has_joined(output, destination.into());
+    let delivery = match destination.is_multicast() {
+        true => Delivery::Multicast { has_joined },
+        false => Delivery::Unicast,
+    };
+    Ok(OutputRoute {
+        interface: output,
+        source,
+        destination: destination.into(),
+        gateway: route.gateway(),
+        delivery,
+        mtu: route.mtu.unwrap_or(net.interface(output).mtu),
+        loops_back: destination.is_multicast() && has_joined && output != InterfaceId::LOOPBACK,
+    })
+}

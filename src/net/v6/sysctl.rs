@@ -1,0 +1,187 @@
+//! `net.ipv6.*`: keys, defaults and what a write to `all` or `default` does, read from `/proc/sys` of Linux 6.18 in a fresh namespace.
+
+use std::net::Ipv6Addr;
+
+use super::{LEAST_MTU, routes_of_link};
+use crate::base::{Family, InterfaceId};
+use crate::net::{Interface, Net, NewAddress, RouteKind};
+
+macro_rules! conf_knobs {
+    ($($knob:ident $name:literal = $default:literal;)*) => {
+        /// A number of `net.ipv6.conf.IFACE`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::net) enum ConfKnob {
+            $($knob,)*
+        }
+
+        /// Knob, name, and the value in a fresh namespace.
+        const CONF_SPECS: &[(ConfKnob, &str, i32)] = &[$((ConfKnob::$knob, $name, $default),)*];
+    };
+}
+
+conf_knobs! {
+    DisableIpv6 "disable_ipv6" = 0;
+    Forwarding "forwarding" = 0;
+}
+
+/// The numbers of one interface, of `all` or of `default`.
+#[derive(Clone, Debug)]
+pub(in crate::net) struct Conf([i32; CONF_SPECS.len()]);
+
+impl Conf {
+    fn get(&self, knob: ConfKnob) -> i32 {
+        self.0[knob as usize]
+    }
+
+    fn set(&mut self, knob: ConfKnob, value: i32) {
+        self.0[knob as usize] = value;
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::net) struct Sysctls {
+    all: Conf,
+    default: Conf,
+}
+
+impl Sysctls {
+    pub(in crate::net) fn new() -> Self {
+        let conf = Conf(std::array::from_fn(|at| CONF_SPECS[at].2));
+        Self {
+            all: conf.clone(),
+            default: conf,
+        }
+    }
+
+    /// What a new interface starts with.
+    pub(in crate::net) fn default_conf(&self) -> Conf {
+        self.default.clone()
+    }
+}
+
+/// A key, taken apart: `all`, `default` or an interface, and which of its numbers.
+pub(in crate::net) struct Key<'a> {
+    place: &'a str,
+    knob: ConfKnob,
+}
+
+/// Of a path under `/proc/sys`.
+pub(in crate::net) fn parse(path: &str) -> Option<Key<'_>> {
+    let (place, name) = path.strip_prefix("net/ipv6/conf/")?.split_once('/')?;
+    let knob = CONF_SPECS.iter().find(|spec| spec.1 == name)?.0;
+    Some(Key { place, knob })
+}
+
+impl Net {
+    pub(in crate::net) fn get_ipv6(&self, key: &Key<'_>) -> Option<i64> {
+        let conf = match key.place {
+            "all" => &self.sysctls.v6.all,
+            "default" => &self.sysctls.v6.default,
+            name => &self.by_name(name)?.conf6,
+        };
+        Some(conf.get(key.knob).into())
+    }
+
+    /// False where there is no such interface.
+    pub(in crate::net) fn set_ipv6(&mut self, key: &Key<'_>, value: i32) -> bool {
+        let knob = key.knob;
+        match key.place {
+            "all" => {
+                let before = self.sysctls.v6.all.get(knob);
+                self.sysctls.v6.all.set(knob, value);
+                if before != value && matches!(knob, ConfKnob::DisableIpv6 | ConfKnob::Forwarding) {
+                    self.sysctls.v6.default.set(knob, value);
+                    let all: Vec<InterfaceId> = self.interfaces.iter().map(|it| it.id).collect();
+                    all.into_iter().for_each(|id| self.set_ipv6_of(id, knob, value));
+                }
+            }
+            "default" => self.sysctls.v6.default.set(knob, value),
+            name => {
+                let Some(id) = self.by_name(name).map(|it| it.id) else {
+                    return false;
+                };
+                self.set_ipv6_of(id, knob, value);
+            }
+        }
+        true
+    }
+
+    fn set_ipv6_of(&mut self, id: InterfaceId, knob: ConfKnob, value: i32) {
+        let Ok(interface) = self.interface_mut(id) else { return };
+        let before = interface.conf6.get(knob);
+        interface.conf6.set(knob, value);
+        if (before != 0) == (value != 0) {
+            return;
+        }
+        match knob {
+            ConfKnob::Forwarding => self.forwarding_changed(id),
+            ConfKnob::DisableIpv6 if value != 0 => self.end_ipv6(id),
+            ConfKnob::DisableIpv6 => self.begin_ipv6(id),
+        }
+    }
+
+    /// Whether the interface has IPv6 at all.
+    pub(in crate::net) fn has_ipv6(&self, interface: &Interface) -> bool {
+        interface.is_up && interface.mtu >= LEAST_MTU && interface.conf6.get(ConfKnob::DisableIpv6) == 0
+    }
+
+    /// What an interface with IPv6 has by itself.
+    pub(in crate::net) fn begin_ipv6(&mut self, id: InterfaceId) {
+        if !self.has_ipv6(self.interface(id)) {
+            return;
+        }
+        if id == InterfaceId::LOOPBACK {
+            // Where it is there, there is none to add.
+            let _ = self.assign(id, NewAddress::new(Ipv6Addr::LOCALHOST.into(), 128));
+        }
+        if let Some(route) = routes_of_link(id) {
+            let owner = (id, route.to.address(), route.to.length());
+            self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
+        }
+    }
+
+    /// Its addresses go, and every route over it.
+    pub(in crate::net) fn end_ipv6(&mut self, id: InterfaceId) {
+        if let Ok(interface) = self.interface_mut(id) {
+            interface.addresses_mut().retain(|it| it.address.is_ipv4());
+        }
+        let tables = &mut self.ways_mut(Family::V6).tables;
+        tables.retain(|entry| entry.route.interface != Some(id));
+    }
+
+    /// A router is among those that the first address of each of its networks means.
+    fn forwarding_changed(&mut self, id: InterfaceId) {
+        let addresses: Vec<_> = self.interface(id).addresses_of(Family::V6).copied().collect();
+        if self.conf_ipv6(self.interface(id), ConfKnob::Forwarding) == 0 {
+            self.ways_mut(Family::V6).tables.retain(|entry| {
+                let is_own = entry.owner.is_some() && entry.route.interface == Some(id);
+                !(is_own && entry.route.kind == RouteKind::Anycast)
+            });
+        }
+        for address in &addresses {
+            self.put_routes_of(id, address);
+        }
+    }
+
+    /// What holds for an interface.
+    pub(in crate::net) fn conf_ipv6(&self, interface: &Interface, knob: ConfKnob) -> i32 {
+        interface.conf6.get(knob)
+    }
+
+    /// What is said of all.
+    pub(in crate::net) fn conf_ipv6_of_all(&self, knob: ConfKnob) -> i32 {
+        self.sysctls.v6.all.get(knob)
+    }
+
+    /// Every key, with its interfaces'.
+    pub(in crate::net) fn list_ipv6(&self) -> impl Iterator<Item = String> {
+        let names = self.interfaces.iter().map(|it| it.name.as_str());
+        ["all", "default"].into_iter().chain(names).flat_map(|name| {
+            // `sysctl` prints a dot within an interface's name as a slash.
+            let name = name.replace('.', "/");
+            CONF_SPECS
+                .iter()
+                .map(move |spec| format!("net.ipv6.conf.{name}.{}", spec.1))
+        })
+    }
+}
