@@ -199,7 +199,12 @@ impl<'a> Run<'a> {
         loop {
             // Whoever shares the work begins behind the first packet that came in.
             let is_under_way = self.count == 1 && matches!(self.stage, Stage::Running(_));
-            match reader.next_packets(if is_under_way { AT_ONCE } else { 1 }) {
+            let most = match (is_under_way, &self.share) {
+                (true, Some(_)) => self.packets_of_share(),
+                (true, None) => AT_ONCE,
+                (false, _) => 1,
+            };
+            match reader.next_packets(most) {
                 Ok(()) if reader.found().is_empty() => return Ok(()),
                 Ok(()) => {}
                 Err(error) if error.goes_on() && self.was_carried(error.packet) => continue,
@@ -212,11 +217,16 @@ impl<'a> Run<'a> {
                     self.look_round()?;
                 }
             }
-            if let Some(share) = &self.share {
-                share.look_ahead(reader);
-            }
             let mut together = Together::default();
+            if self.own_packets(reader, &mut together)? {
+                self.carry_all(&mut together)?;
+                self.look_round()?;
+                continue;
+            }
             for found in reader.found() {
+                if together.is_full() {
+                    self.carry(&mut together)?;
+                }
                 if self.was_carried(found.number) {
                     continue;
                 }
@@ -572,7 +582,9 @@ impl<'a> Run<'a> {
         let Stage::Running(mut session) = self.stage else {
             return Ok(0);
         };
-        session.replayer.settle();
+        if self.arguments.conntrack.is_some() {
+            session.replayer.settle();
+        }
         session.summary.settle();
         let mut code = 0;
         if let Some(differences) = &session.differences {
@@ -603,6 +615,7 @@ impl<'a> Run<'a> {
             };
             tell!("\n{}", self.screen.pace(session.summary.packets(), &how));
         }
+        stage::leave_to_the_system(session.replayer);
         if let Some(beyond) = self.wanted.explain.as_ref().and_then(|it| it.beyond(self.seen)) {
             return Err(format!("--explain {beyond}: the capture has {} packets", self.seen).into());
         }

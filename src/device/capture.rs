@@ -20,12 +20,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use shared::SharedFile;
+use smallvec::SmallVec;
+
+pub(crate) use shared::{Scout, SharedFile};
 pub use write::{CaptureWriter, Frame};
 
 use self::blocks::Section;
 use self::classic::Classic;
-use self::shared::{Mark, Run, Stretch};
+use self::shared::{FEW, Mark, Run, Seat, Stretch};
 use self::window::Window;
 use super::link::{Content, LinkType};
 use crate::base::Time;
@@ -101,12 +103,22 @@ impl<R: Read> CaptureReader<R> {
         Self::over(Window::new(reader))
     }
 
-    /// One of the readers of a file, by its number from 0; errors name the file so.
-    pub(crate) fn of_shared(file: &Arc<SharedFile<R>>, index: usize, path: &Path) -> Result<Self, CaptureError> {
-        let reader = Self::over(Window::of_shared(file.seat(index)));
+    /// One of the readers of a file, by its number from 0, behind the file's scout; errors name the file so.
+    pub(crate) fn of_shared(
+        (file, scout): (&Arc<SharedFile<R>>, &Arc<Scout<R>>),
+        index: usize,
+        path: &Path,
+    ) -> Result<Self, CaptureError> {
+        let reader = Self::of_seat(file.seat(index, scout));
         let mut reader = reader.map_err(|error| CaptureError::of_file(path, error.problem))?;
         reader.path = Some(path.to_path_buf());
-        reader.mark = Some(file.mark);
+        Ok(reader)
+    }
+
+    fn of_seat(seat: Seat<R>) -> Result<Self, CaptureError> {
+        let mark = seat.mark();
+        let mut reader = Self::over(Window::of_shared(seat))?;
+        reader.mark = Some(mark);
         Ok(reader)
     }
 
@@ -202,7 +214,7 @@ impl<R: Read> CaptureReader<R> {
             }
         };
         let all = stretch.run.get().map_or(&[][..], |run| &run.found);
-        let to = all.len().min(from + most);
+        let to = all.len().min(from.saturating_add(most));
         let Some(last) = all.get(from..to).and_then(<[Found]>::last) else {
             return false;
         };
@@ -217,15 +229,50 @@ impl<R: Read> CaptureReader<R> {
     fn run(&mut self) -> Run {
         let (start, offset) = (self.window.start(), self.window.offset());
         let (packets, record) = (self.packets, self.record.clone());
-        let mut found = Vec::new();
+        let (mut found, mut marks, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        let mut interfaces = Some(SmallVec::<[u32; FEW]>::new());
+        let mut last = Time::ZERO;
         while self.is_next_here()
             && let Ok(Some(link)) = self.read()
         {
-            found.push(self.found_one(link));
+            let one = self.found_one(link);
+            let Record { interface, time, .. } = one.record;
+            let is_one_more = |few: &&mut SmallVec<[u32; FEW]>| !few.contains(&interface);
+            if time < std::mem::replace(&mut last, time) {
+                late.push(found.len() as u32);
+            }
+            if let Some(few) = interfaces.as_mut().filter(is_one_more) {
+                match few.len() < FEW {
+                    true => few.push(interface),
+                    false => interfaces = None,
+                }
+            }
+            marks.push(one.mark.unwrap_or_default());
+            found.push(one);
         }
         self.window.go_back_to(offset);
         (self.packets, self.record) = (packets, record);
-        Run { start, found }
+        Run {
+            start,
+            found,
+            marks,
+            interfaces,
+            late,
+        }
+    }
+
+    /// Goes through the next stretch of a file that others read too; false where there is none.
+    fn finds_a_stretch(&mut self) -> bool {
+        let fills = self.window.fills();
+        while fills == self.window.fills() {
+            match self.next_packets(usize::MAX) {
+                Ok(()) if self.found().is_empty() => return false,
+                Err(error) if !error.goes_on() => return false,
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.next_of_run(usize::MAX);
+        true
     }
 
     #[inline]
@@ -253,6 +300,23 @@ impl<R: Read> CaptureReader<R> {
         }
     }
 
+    /// The same where these are of a file with several readers, lie one behind another, and came in order of time: with the mark of each.
+    pub(crate) fn found_in_order(&self) -> Option<InOrder<'_>> {
+        let Batch::OfRun(stretch, range) = &self.batch else {
+            return None;
+        };
+        let run = stretch.run.get()?;
+        let next_late = run.late.partition_point(|at| *at as usize <= range.start);
+        if run.late.get(next_late).is_some_and(|at| (*at as usize) < range.end) {
+            return None;
+        }
+        Some(InOrder {
+            found: run.found.get(range.clone())?,
+            marks: run.marks.get(range.clone())?,
+            interfaces: run.interfaces.as_deref()?,
+        })
+    }
+
     /// One of them.
     #[inline]
     pub(crate) fn packet(&self, found: &Found) -> CapturedPacket<'_> {
@@ -272,7 +336,13 @@ impl<R: Read> CaptureReader<R> {
     /// The name of its interface, as [`CapturedPacket::interface`].
     #[inline]
     pub(crate) fn interface_of(&self, found: &Found) -> Option<&str> {
-        self.format.interface_name(found.record.interface)
+        self.interface(found.record.interface)
+    }
+
+    /// The name of an interface by its number, as [`InOrder::interfaces`] has it.
+    #[inline]
+    pub(crate) fn interface(&self, number: u32) -> Option<&str> {
+        self.format.interface_name(number)
     }
 
     /// Whether the next record is one of a packet, and can be read without moving the window.
@@ -373,6 +443,15 @@ impl Found {
     pub(crate) fn time(&self) -> Time {
         self.record.time
     }
+}
+
+/// Packets that lie one behind another, none older than the one before it.
+pub(crate) struct InOrder<'a> {
+    pub(crate) found: &'a [Found],
+    /// Of each.
+    pub(crate) marks: &'a [u8],
+    /// Of those that they came by; there may be more of them.
+    pub(crate) interfaces: &'a [u32],
 }
 
 /// What was found last.

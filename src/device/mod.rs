@@ -28,7 +28,7 @@ use std::io;
 #[cfg(target_os = "linux")]
 use crate::base::InterfaceName;
 pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
-pub(crate) use capture::{Found, SharedFile};
+pub(crate) use capture::{Found, InOrder, SharedFile};
 pub use link::Content;
 pub use tun::{TunDevice, TunError};
 pub use undecoded::Undecoded;

@@ -179,6 +179,23 @@ impl Replayer {
         interface.is_some() && self.entrances.ask_the_capture() && self.let_pass_by(&packet)
     }
 
+    /// Whether it is enough to tell it of the last of some packets that others carry, by [`Self::let_all_pass_by`]: of whole ones, between these two, none older than the
+    /// one before it, that came by interfaces which the capture names and it [knows](Self::knows).
+    pub(crate) fn lets_pass_by_between(&self, first: Time, last: Time) -> bool {
+        first >= self.lab.now() && last.since(self.last_tick) < TICK
+    }
+
+    /// Whether packets come in by the interface of this name, without a look at their bytes.
+    pub(crate) fn knows(&mut self, interface: &str) -> bool {
+        let packet = TimedPacket::new(0, Time::ZERO, interface, &[]);
+        self.entrances.ask_the_capture() && self.entrance(&packet).is_ok()
+    }
+
+    /// The last of them.
+    pub(crate) fn let_all_pass_by(&mut self, last: Time) {
+        self.lab.set_clock(last);
+    }
+
     /// From now on others carry packets of the same capture.
     pub(crate) fn take_turns(&mut self, turn: turn::Turn) {
         self.takes_turns = true;

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nflab::base::{Family, InterfaceId, Random, Time};
 use nflab::cli::TOOLBOX;
@@ -100,7 +101,7 @@ fn datagrams(path: &Path, to: [u8; 4], by: impl Fn(u64) -> &'static str) {
         let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
         bytes[10..12].copy_from_slice(&sum.to_be_bytes());
         bytes.extend([1, 2, 3, 4, 0, 8, 0, 0]);
-        let time = Time::from_secs(1_800_000_000) + std::time::Duration::from_millis(number);
+        let time = Time::from_secs(1_800_000_000) + Duration::from_millis(number);
         writer.write(by(number), time, &bytes, None).unwrap();
     }
     writer.finish().unwrap();
@@ -224,8 +225,14 @@ fn capture(draw: &mut Draw, mut lab: Lab, path: &Path) -> u64 {
     let most = if draw.one_in(12) { 9000 } else { 1200 };
     let length = 400 + draw.below(most) as u64;
     let is_shared = !draw.one_in(4);
+    // Workers need not look at each packet of others where many come in order between two ticks.
+    let is_dense = draw.one_in(2);
     while count < length {
-        now = now + draw.pause();
+        let pause = match is_dense && !draw.one_in(300) {
+            true => Duration::from_micros(draw.below(800) as u64),
+            false => draw.pause(),
+        };
+        now = now + pause;
         lab.set_clock(now);
         for (interface, bytes) in packets.draw(draw, &heard) {
             let has_no_source = interface.is_none() && bytes.get(12..16) == Some(&[0; 4]);
@@ -239,7 +246,7 @@ fn capture(draw: &mut Draw, mut lab: Lab, path: &Path) -> u64 {
                 Some(_) => "wan",
                 None => "local",
             };
-            let time = if draw.one_in(40) {
+            let time = if draw.one_in(if is_dense { 300 } else { 40 }) {
                 Time::from_nanos(now.as_nanos() - 300_000_000)
             } else {
                 now

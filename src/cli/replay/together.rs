@@ -23,6 +23,11 @@ impl Together<'_> {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+
+    /// So many wait as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= AT_ONCE
+    }
 }
 
 impl Run<'_> {

@@ -16,11 +16,12 @@ use parking_lot::Mutex;
 
 use super::complaint::Complaints;
 use super::lanes::Batch;
-use super::stage::{Session, Stage};
+use super::stage::{self, Session, Stage};
+use super::together::Together;
 use super::{Run, Stop};
 use crate::base::Time;
 use crate::base::bytes::text_of_path;
-use crate::device::{CaptureReader, CapturedPacket, Content, SharedFile};
+use crate::device::{CaptureReader, CapturedPacket, Content, Found, InOrder, SharedFile};
 use crate::lab::memory::LOCAL;
 use crate::replay::{PARTS, Replayer, TimedPacket, is_fragment, meeting, repair, turn};
 
@@ -180,9 +181,18 @@ impl Share {
     }
 
     /// Asks memory for the packets that are its own, all at once: half of them are in the cache of the processor that read them.
-    pub(super) fn look_ahead(&self, reader: &CaptureReader<impl Read>) {
+    fn look_ahead(&self, reader: &CaptureReader<impl Read>) {
         let own = reader.found().iter().filter(|found| self.is_mine(found.mark));
         std::hint::black_box(own.fold(0, |all, found| all ^ reader.touch(found)));
+    }
+
+    /// Those of some packets that are not another's, or that there is more to say of.
+    fn to_look_at<'f>(&self, all: &InOrder<'f>) -> impl Iterator<Item = &'f Found> + use<'f> {
+        let (index, count) = (self.index, self.count);
+        let both = all.found.iter().zip(all.marks);
+        both.filter_map(move |(found, mark)| {
+            (*mark == TO_LOOK_AT || usize::from(*mark) % count == index).then_some(found)
+        })
     }
 
     /// Of a packet that [`mark`] knows.
@@ -294,12 +304,13 @@ pub(super) fn carry(run: &mut Run<'_>, mut count: usize) -> Result<bool, Stop> {
     }
     let path = &run.arguments.input;
     let file = SharedFile::new(open_again(run)?, count, mark).map_err(|error| error.to_string())?;
+    let scout = file.scout();
     let (written, done) = std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (index, mut worker) in runs.into_iter().enumerate() {
-            let file = Arc::clone(&file);
+            let (file, scout) = (&file, &scout);
             threads.push(scope.spawn(move || {
-                let result = match CaptureReader::of_shared(&file, index, path) {
+                let result = match CaptureReader::of_shared((file, scout), index, path) {
                     Ok(mut reader) => worker.packets(&mut reader),
                     Err(error) => Err(error.to_string().into()),
                 };
@@ -334,6 +345,8 @@ pub(super) fn carry(run: &mut Run<'_>, mut count: usize) -> Result<bool, Stop> {
         if index == 0 {
             (run.complaints, run.seen) = (complaints, seen);
             primary = Some(part.replayer);
+        } else {
+            stage::leave_to_the_system(part.replayer);
         }
     }
     let replayer = match (failed, primary) {
@@ -402,6 +415,50 @@ struct Part<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// Packets that a worker sees up to the next look round.
+    pub(super) fn packets_of_share(&self) -> usize {
+        (STRETCH - self.seen % STRETCH) as usize
+    }
+
+    /// Goes through packets with others who do, and looks at its own alone, where nothing is to be said of others' but that time goes on. False where it has to
+    /// look at each, and nothing was done.
+    pub(super) fn own_packets<'w>(
+        &mut self,
+        reader: &'w CaptureReader<impl Read>,
+        together: &mut Together<'w>,
+    ) -> Result<bool, Stop> {
+        let (Some(share), Stage::Running(session)) = (&self.share, &mut self.stage) else {
+            return Ok(false);
+        };
+        share.look_ahead(reader);
+        let Some(all) = reader.found_in_order() else {
+            return Ok(false);
+        };
+        let (Some(first), Some(last)) = (all.found.first(), all.found.last()) else {
+            return Ok(false);
+        };
+        let mut names = all.interfaces.iter().map(|it| reader.interface(*it));
+        let are_seen_alike = (first.number - 1) / STRETCH == (last.number - 1) / STRETCH
+            && !share.was_carried(first.number)
+            && self.arguments.direction.is_none()
+            && session.replayer.lets_pass_by_between(first.time(), last.time())
+            && names.all(|name| name.is_some_and(|name| session.replayer.knows(name)));
+        if !are_seen_alike {
+            return Ok(false);
+        }
+        for found in share.to_look_at(&all) {
+            self.packet(&reader.packet(found), found.mark, together)?;
+            if together.is_full() {
+                self.carry(together)?;
+            }
+        }
+        if let Stage::Running(session) = &mut self.stage {
+            session.replayer.let_all_pass_by(last.time());
+        }
+        self.seen = last.number;
+        Ok(true)
+    }
+
     fn part(mut self, mut result: Result<(), Stop>) -> Part<'a> {
         let mut session = match std::mem::replace(&mut self.stage, Stage::Between) {
             Stage::Running(session) => Some(session),

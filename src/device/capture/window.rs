@@ -20,6 +20,8 @@ pub(super) struct Window<R> {
     end: usize,
     /// Where `start` is in the file.
     offset: u64,
+    /// How often it was filled with what others read too.
+    fills: u64,
 }
 
 /// What was read to know the format, and the rest.
@@ -45,6 +47,7 @@ impl<R: Read> Window<R> {
             start: 0,
             end: 0,
             offset: 0,
+            fills: 0,
         }
     }
 
@@ -56,6 +59,7 @@ impl<R: Read> Window<R> {
             start: 0,
             end: 0,
             offset: 0,
+            fills: 0,
         }
     }
 
@@ -90,6 +94,11 @@ impl<R: Read> Window<R> {
     /// What it shows a part of; another one once it has been filled anew, where others read the same file.
     pub(super) fn stretch(&self) -> &Arc<Stretch> {
         &self.buffer
+    }
+
+    /// How often another one came in its place.
+    pub(super) fn fills(&self) -> u64 {
+        self.fills
     }
 
     /// Where in that it begins.
@@ -184,6 +193,7 @@ impl<R: Read> Window<R> {
                 return Ok(0);
             }
             (self.start, self.end) = (0, self.buffer.bytes.len());
+            self.fills += 1;
             return Ok(self.end - left);
         }
         let Some(Stretch { bytes: buffer, .. }) = Arc::get_mut(&mut self.buffer) else {
