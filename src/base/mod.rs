@@ -52,6 +52,8 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
     /// The Stream Control Transmission Protocol.
     pub const SCTP: u8 = 132;
+    /// Messages of Mobile IPv6.
+    pub const MOBILITY: u8 = 135;
     /// UDP whose checksum may cover a part of the datagram only.
     pub const UDPLITE: u8 = 136;
     /// Reserved; the kernel has it for raw sockets that take any protocol.

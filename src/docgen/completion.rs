@@ -39,11 +39,7 @@ pub(super) fn bash() -> String {
         }
     }
     let own: Vec<String> = LONG.iter().map(|(name, _)| format!("--{name}")).collect();
-    let protocols: Vec<&str> = MATCHES
-        .iter()
-        .filter(|it| it.protocol.is_some())
-        .map(|it| it.name)
-        .collect();
+    let protocols: Vec<&str> = MATCHES.iter().filter_map(|it| it.protocol_name()).collect();
     let matches: Vec<&str> = MATCHES.iter().map(|it| it.name).collect();
     let targets: Vec<&str> = ["ACCEPT", "DROP", "RETURN", "QUEUE"]
         .into_iter()

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::NOTICE;
+use crate::base::Family;
 use crate::ext::option::{OptionSpec, ValueKind};
 use crate::ext::{MATCHES, TARGETS};
 
@@ -18,8 +19,8 @@ pub(super) fn extensions() -> String {
     let _ = writeln!(out, "target =\n      {targets} ;\n");
     let protocols: Vec<String> = MATCHES
         .iter()
-        .filter(|spec| spec.protocol.is_some())
-        .map(|spec| format!("\"{}\", {{ {} option }}", spec.name, rule_name("match", spec.name)))
+        .filter_map(|spec| Some((spec.protocol_name()?, rule_name("match", spec.name))))
+        .map(|(protocol, rule)| format!("\"{protocol}\", {{ {rule} option }}"))
         .collect();
     let _ = writeln!(
         out,
@@ -28,18 +29,12 @@ pub(super) fn extensions() -> String {
     );
     for spec in MATCHES {
         let spellings = std::iter::once(spec.name).chain(spec.aliases.iter().copied());
-        extension(&mut out, "match", "-m", spec.name, spellings, spec.about, spec.options);
+        let of = (spec.about, spec.families, spec.options);
+        extension(&mut out, "match", "-m", spec.name, spellings, of);
     }
     for spec in TARGETS {
-        extension(
-            &mut out,
-            "target",
-            "-j",
-            spec.name,
-            std::iter::once(spec.name),
-            spec.about,
-            spec.options,
-        );
+        let of = (spec.about, spec.families, spec.options);
+        extension(&mut out, "target", "-j", spec.name, std::iter::once(spec.name), of);
     }
     while out.ends_with("\n\n") {
         out.pop();
@@ -53,8 +48,7 @@ fn extension<'a>(
     flag: &str,
     name: &str,
     spellings: impl Iterator<Item = &'a str>,
-    about: &str,
-    options: &[OptionSpec],
+    (about, families, options): (&str, &[Family], &[OptionSpec]),
 ) {
     let rule = rule_name(kind, name);
     let spelled: Vec<String> = spellings.map(|it| format!("\"{it}\"")).collect();
@@ -72,11 +66,11 @@ fn extension<'a>(
         return;
     }
     let _ = writeln!(out, "{rule} = {spelled}, {{ {rule} option }} ;");
-    let alternatives: Vec<String> = taken.iter().map(|option| alternative(option)).collect();
+    let alternatives: Vec<String> = taken.iter().map(|option| alternative(families, option)).collect();
     let _ = writeln!(out, "{rule} option =\n      {} ;\n", alternatives.join("\n    | "));
 }
 
-fn alternative(option: &OptionSpec) -> String {
+fn alternative(families: &[Family], option: &OptionSpec) -> String {
     let mut parts = Vec::new();
     if option.invert {
         parts.push("[ \"!\" ]".to_owned());
@@ -86,7 +80,10 @@ fn alternative(option: &OptionSpec) -> String {
         [one] => one.clone(),
         several => format!("( {} )", several.join(" | ")),
     });
-    let syntax = option.value.syntax();
+    let mut syntax = option.value.syntax();
+    if families == [Family::V6] {
+        syntax = syntax.replace("ADDRESS", "IPVSIX");
+    }
     parts.extend(syntax.split(' ').filter(|it| !it.is_empty()).map(argument));
     parts.join(", ")
 }

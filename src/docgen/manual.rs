@@ -74,8 +74,8 @@ pub(super) fn extensions() -> String {
         };
         page.subsection(&format!("{}{also}", spec.name));
         page.paragraph(&sentence(spec.about));
-        if spec.protocol.is_some() {
-            page.paragraph(&format!("-p {} brings it in: -m is not needed.", spec.name));
+        if let Some(protocol) = spec.protocol_name() {
+            page.paragraph(&format!("-p {protocol} brings it in: -m is not needed."));
         }
         options(&mut page, spec.options, spec.exclusive);
         example(&mut page, "-m", spec.name, &spec.samples);

@@ -340,11 +340,19 @@ impl Subject {
     }
 }
 
+/// Those that meet the packets of this file.
+fn of_ipv4() -> impl Iterator<Item = &'static MatchSpec> {
+    MATCHES
+        .iter()
+        .copied()
+        .filter(|spec| spec.families.contains(&Family::V4))
+}
+
 /// Every sample's, and some drawn ones.
 fn matches() -> Vec<Subject> {
     let mut subjects = Vec::new();
     let mut random = Random::new(5);
-    for spec in MATCHES {
+    for spec in of_ipv4() {
         let taken = spec.samples.taken.iter().map(|sample| (sample.before, sample.typed));
         let judged = spec.samples.packets.iter().map(|sample| (sample.before, sample.typed));
         for (before, typed) in taken.chain(judged) {
@@ -364,6 +372,7 @@ fn matches() -> Vec<Subject> {
 /// The match once or twice, as rules made up at random have it, or not at all.
 fn drawn_matches(spec: &'static MatchSpec, p: P, number: u64) -> Vec<(String, Arc<dyn Match>)> {
     let place = drawn::Place {
+        family: Family::V4,
         table: Table::Filter,
         hooks: HookSet::of(&[Hook::Forward]),
         protocol: (p.0 != 0).then_some(p.0),
@@ -401,7 +410,7 @@ fn targets() -> Vec<(String, Arc<dyn Target>)> {
 fn rule(random: &mut Random, number: u64) -> (String, Rule) {
     let p = P(random.pick(PROTOCOLS), false);
     let mut matches = Vec::new();
-    for spec in MATCHES {
+    for spec in of_ipv4() {
         // More than in one scenario of so many, and more than in so many of a hundred rules: they shall meet each other.
         for turn in 0..4 {
             let drawn = drawn_matches(spec, p, number * 4 + turn);

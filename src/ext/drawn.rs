@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::option::{OptionSpec, ValueKind};
 use super::{MatchSpec, TargetSpec};
-use crate::base::Random;
+use crate::base::{Family, Random};
 use crate::rule::{Hook, HookSet, Table};
 
 /// How random rules have an extension.
@@ -71,6 +71,8 @@ impl Drawn {
 /// Where a rule stands, and what it asks by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// That of the ruleset: what the other family has is not drawn.
+    pub family: Family,
     /// A rule's table: some targets stand in one only.
     pub table: Table,
     /// Every hook from which it can be reached.
@@ -107,7 +109,8 @@ pub struct Drawing {
 impl MatchSpec {
     /// Its part of the rule of this number of the scenario of this seed: numbers begin with 1.
     pub fn drawn(&self, seed: u64, rule: u64, place: &Place) -> Option<Drawing> {
-        if self.protocol.is_some() && self.protocol != place.protocol {
+        let is_of_another = self.protocol.is_some() && self.protocol != place.protocol;
+        if is_of_another || !self.families.contains(&place.family) {
             return None;
         }
         let loading = format!(" -m {}", self.name);
@@ -137,6 +140,9 @@ impl MatchSpec {
 impl TargetSpec {
     /// As [`MatchSpec::drawn`]: none where the rule has another.
     pub fn drawn(&self, seed: u64, rule: u64, place: &Place) -> Option<Drawing> {
+        if !self.families.contains(&place.family) {
+            return None;
+        }
         let jump = format!(" -j {}", self.name);
         let draw = Draw::of(&self.samples.drawn, &jump, seed, rule, place)?;
         Some(self.written(draw, jump))
@@ -208,6 +214,14 @@ impl<'a> Draw<'a> {
             self.words += " ";
             self.words += value;
         }
+    }
+
+    /// The option as its help spells it, with this value and without a `!`: another option hangs on it.
+    pub fn give_upright(&mut self, option: &OptionSpec, value: &str) {
+        self.words += " --";
+        self.words += option.name;
+        self.words += " ";
+        self.words += value;
     }
 
     /// A flag, in one rule of so many.

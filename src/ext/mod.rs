@@ -78,6 +78,13 @@ impl MatchSpec {
     pub fn help(&self) -> String {
         help::of(self.name, "match", self.about, self.options, self.exclusive)
     }
+
+    /// Of a match that `-p` brings in: what one types behind that, which may be another of its names (`-p icmpv6` brings in `icmp6`).
+    pub fn protocol_name(&self) -> Option<&'static str> {
+        let number = self.protocol?;
+        let mut spelled = std::iter::once(self.name).chain(self.aliases.iter().copied());
+        spelled.find(|name| names::protocol_number(name) == Some(number))
+    }
 }
 
 /// What `-j NAME` is.
@@ -135,15 +142,25 @@ registry! {
     match connlimit
     match connmark
     match conntrack
+    match dst
+    match eui64
+    match frag
+    match hbh
     match helper
+    match hl
     match icmp
+    match icmp6
     match iprange
+    match ipv6header
     match length
     match limit
     match mark
+    match mh
     match multiport
     match owner
     match recent
+    match rt
+    match srh
     match state
     match statistic
     match tcp
@@ -152,6 +169,7 @@ registry! {
     target connmark
     target ct
     target dnat
+    target hl
     target log
     target mark
     target masquerade
@@ -279,7 +297,9 @@ mod tests {
     use super::option::ValueKind;
     use super::*;
     use crate::ext::samples::{Judged, ReadsBack, Refused, Taken};
-    use crate::ext::testing::{P, match_reads_back, read_match, read_target, remarks, target_reads_back};
+    use crate::ext::testing::{
+        P, match_reads_back, match_remarks, read_match, read_target, target_reads_back, target_remarks,
+    };
 
     /// Every extension's name and options.
     fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static [OptionSpec])> {
@@ -358,6 +378,7 @@ mod tests {
     fn finds_by_name_alias_and_protocol() {
         assert_eq!(find_match("state", Family::V4).map(|spec| spec.name), Some("state"));
         assert_eq!(find_match("icmp", Family::V6).map(|spec| spec.name), None);
+        assert_eq!(find_match("icmpv6", Family::V6).map(|spec| spec.name), Some("icmp6"));
         assert_eq!(implicit_match(17, Family::V4).map(|spec| spec.name), Some("udp"));
         assert_eq!(implicit_match(132, Family::V4).map(|spec| spec.name), None);
         assert_eq!(
@@ -423,12 +444,25 @@ mod tests {
 
     #[test]
     fn what_is_taken_with_a_remark() {
-        let matches = MATCHES.iter().map(|spec| (spec.name, spec.options, spec.samples.taken));
-        let targets = TARGETS.iter().map(|spec| (spec.name, spec.options, spec.samples.taken));
-        for (name, options, samples) in matches.chain(targets) {
-            for sample in samples {
-                let said = remarks(name, options, P::of(sample.before), sample.typed);
-                assert_eq!(said.as_deref(), Ok(sample.remark), "{name} {}", sample.typed);
+        let check = |name: &str, sample: &Taken, said: Result<String, UsageError>| {
+            assert_eq!(said.as_deref(), Ok(sample.remark), "{name} {}", sample.typed);
+        };
+        for spec in MATCHES {
+            for sample in spec.samples.taken {
+                check(
+                    spec.name,
+                    sample,
+                    match_remarks(spec, P::of(sample.before), sample.typed),
+                );
+            }
+        }
+        for spec in TARGETS {
+            for sample in spec.samples.taken {
+                check(
+                    spec.name,
+                    sample,
+                    target_remarks(spec, P::of(sample.before), sample.typed),
+                );
             }
         }
     }
@@ -483,7 +517,11 @@ mod tests {
             );
         };
         for spec in MATCHES {
-            assert!(!spec.samples.refused.is_empty(), "-m {}", spec.name);
+            assert!(
+                !spec.samples.refused.is_empty() || spec.options.is_empty(),
+                "-m {}",
+                spec.name
+            );
             for sample in spec.samples.refused {
                 check(
                     spec.name,

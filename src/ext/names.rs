@@ -204,12 +204,18 @@ const PROTOCOLS: &[(u8, &str)] = &[
 ];
 
 /// Names that are taken but never printed.
-const PROTOCOL_ALIASES: &[(u8, &str)] = &[(0, "all"), (protocol::ICMPV6, "icmpv6"), (135, "ipv6-mh"), (135, "mh")];
+const PROTOCOL_ALIASES: &[(u8, &str)] = &[
+    (0, "all"),
+    (0, "hopopt"),
+    (protocol::ICMPV6, "icmpv6"),
+    (protocol::MOBILITY, "ipv6-mh"),
+    (protocol::MOBILITY, "mh"),
+];
 
 /// Names beside the plain one that are not just it in capitals (138 has none); the other protocols have that.
 #[rustfmt::skip]
 const PROTOCOL_CAPITALS: &[(u8, &str)] = &[
-    (4, "IP-ENCAP"), (41, "IPv6"), (43, "IPv6-Route"), (44, "IPv6-Frag"), (50, "IPSEC-ESP"), (51, "IPSEC-AH"), (58, "IPv6-ICMP"),
+    (0, "IP"), (0, "HOPOPT"), (4, "IP-ENCAP"), (41, "IPv6"), (43, "IPv6-Route"), (44, "IPv6-Frag"), (50, "IPSEC-ESP"), (51, "IPSEC-AH"), (58, "IPv6-ICMP"),
     (59, "IPv6-NoNxt"), (60, "IPv6-Opts"), (73, "RSPF"), (73, "CPHB"), (89, "OSPFIGP"), (135, "Mobility-Header"), (136, "UDPLite"),
     (137, "MPLS-in-IP"), (138, "manet"), (140, "Shim6"), (143, "Ethernet"),
 ];

@@ -40,6 +40,8 @@ pub struct OptionSpec {
     pub together_with: Option<NameOf>,
     /// An option that must have been given before it, and what is said where it was not.
     pub behind: Option<(&'static str, &'static str)>,
+    /// What must hold of those given before it, and what is said where it does not.
+    pub only_where: Option<(Holds, &'static str)>,
     /// What the tool says of a value that it takes all the same, in lines.
     pub remark: Option<fn(&str) -> Option<String>>,
     /// One line, without a full stop.
@@ -61,6 +63,9 @@ pub enum Repeat {
         message: &'static str,
     },
 }
+
+/// A question about the options given so far.
+pub type Holds = fn(&Given<'_>) -> bool;
 
 /// The name of another option, by its constant: `|| OTHER.name()`. Two constants can name each other in no other form.
 pub type NameOf = fn() -> &'static str;
@@ -202,6 +207,7 @@ impl<T> Opt<T> {
             required: false,
             together_with: None,
             behind: None,
+            only_where: None,
             remark: None,
             names_known: None,
             help,
@@ -239,6 +245,12 @@ impl<T> Opt<T> {
     /// That one must have been given before it, or the tool says this.
     pub const fn behind<U>(mut self, other: Opt<U>, message: &'static str) -> Self {
         self.spec.behind = Some((other.spec.name, message));
+        self
+    }
+
+    /// That must hold of those given before it, or the tool says this.
+    pub const fn only_where(mut self, holds: Holds, message: &'static str) -> Self {
+        self.spec.only_where = Some((holds, message));
         self
     }
 

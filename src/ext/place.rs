@@ -1,5 +1,6 @@
 //! What the kernel asks of a rule's place: which table, which hooks, which protocol. Its words, as its log has them.
 
+use crate::base::Family;
 use crate::rule::{Errno, Hook, HookSet, Refusal, Scope, Table};
 
 /// A match or target that is for one protocol only.
@@ -8,7 +9,8 @@ pub(super) fn only_protocol(scope: &Scope<'_>, what: &str, protocol: u8) -> Resu
         return Ok(());
     }
     Err(invalid(format!(
-        "x_tables: ip_tables: {what}: only valid for protocol {protocol}"
+        "{}: {what}: only valid for protocol {protocol}",
+        tables(scope)
     )))
 }
 
@@ -17,7 +19,8 @@ pub(super) fn only_table(scope: &Scope<'_>, what: &str, table: Table) -> Result<
         return Ok(());
     }
     Err(invalid(format!(
-        "x_tables: ip_tables: {what}: only valid in {} table, not {}",
+        "{}: {what}: only valid in {} table, not {}",
+        tables(scope),
         table.name(),
         scope.table.name()
     )))
@@ -28,7 +31,8 @@ pub(super) fn only_hooks(scope: &Scope<'_>, what: &str, usable: HookSet) -> Resu
         return Ok(());
     }
     Err(invalid(format!(
-        "x_tables: ip_tables: {what}: used from hooks {}, but only usable from {}",
+        "{}: {what}: used from hooks {}, but only usable from {}",
+        tables(scope),
         names(scope.hooks),
         names(usable)
     )))
@@ -40,10 +44,19 @@ pub(super) fn only_valid_from(scope: &Scope<'_>, what: &str, usable: HookSet) ->
         return Ok(());
     }
     Err(invalid(format!(
-        "x_tables: ip_tables: {what}: used from hooks {}, but only valid from {}",
+        "{}: {what}: used from hooks {}, but only valid from {}",
+        tables(scope),
         names(scope.hooks),
         names(usable)
     )))
+}
+
+/// Who speaks in the kernel's log.
+fn tables(scope: &Scope<'_>) -> &'static str {
+    match scope.selector.family {
+        Family::V4 => "x_tables: ip_tables",
+        Family::V6 => "x_tables: ip6_tables",
+    }
 }
 
 /// The kernel calls it invalid, and its log says why.

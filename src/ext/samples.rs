@@ -80,6 +80,9 @@ pub struct Judged {
 /// The packet of samples to which it does not matter which it is.
 pub const DATAGRAM: &str = "udp 10.0.0.2:1 > 192.0.2.9:2";
 
+/// The same in IPv6.
+pub const DATAGRAM6: &str = "udp [2001:db8::2]:1 > [2001:db8:1::9]:2";
+
 /// Where names and numbers are listed alike.
 pub const fn taken(before: &'static str, typed: &'static str, saved: &'static str, listed: &'static str) -> Taken {
     Taken {

@@ -67,14 +67,29 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// Of whom the options are: its name, its options, and the family of the rule.
+type Of = (&'static str, &'static [OptionSpec], Family);
+
+fn match_of(spec: &'static MatchSpec) -> Of {
+    (spec.name, spec.options, first(spec.families))
+}
+
+fn target_of(spec: &'static TargetSpec) -> Of {
+    (spec.name, spec.options, first(spec.families))
+}
+
+/// What is in both families is asked in IPv4.
+fn first(families: &[Family]) -> Family {
+    families.first().copied().unwrap_or(Family::V4)
+}
+
 /// The options, and what is said of those that are taken.
-fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<(Vec<GivenOption>, String), UsageError> {
-    read_with(name, specs, (p, LabelFile::none()), text)
+fn read(of: Of, p: P, text: &str) -> Result<(Vec<GivenOption>, String), UsageError> {
+    read_with(of, (p, LabelFile::none()), text)
 }
 
 fn read_with(
-    name: &str,
-    specs: &'static [OptionSpec],
+    (name, specs, family): Of,
     (p, labels): (P, &LabelFile),
     text: &str,
 ) -> Result<(Vec<GivenOption>, String), UsageError> {
@@ -101,7 +116,7 @@ fn read_with(
             .collect();
         let given = Given {
             labels,
-            ..given(p, &options)
+            ..given(family, p, &options)
         };
         let value = parse_value(spec, name, &args, inverted, &given)?;
         remarks += &spec.remark_on(&args).unwrap_or_default();
@@ -117,9 +132,9 @@ fn read_with(
     Ok((options, remarks))
 }
 
-fn given(p: P, options: &[GivenOption]) -> Given<'_> {
+fn given(family: Family, p: P, options: &[GivenOption]) -> Given<'_> {
     Given {
-        family: Family::V4,
+        family,
         protocol: p.0,
         protocol_inverted: p.1,
         labels: LabelFile::none(),
@@ -128,13 +143,18 @@ fn given(p: P, options: &[GivenOption]) -> Given<'_> {
 }
 
 /// What is said of options that are taken.
-pub(crate) fn remarks(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<String, UsageError> {
-    Ok(read(name, specs, p, text)?.1)
+pub(crate) fn match_remarks(spec: &'static MatchSpec, p: P, text: &str) -> Result<String, UsageError> {
+    Ok(read(match_of(spec), p, text)?.1)
+}
+
+/// As `match_remarks`.
+pub(crate) fn target_remarks(spec: &'static TargetSpec, p: P, text: &str) -> Result<String, UsageError> {
+    Ok(read(target_of(spec), p, text)?.1)
 }
 
 pub(crate) fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
-    let (options, _) = read(spec.name, spec.options, p, text)?;
-    spec.finish(&given(p, &options))
+    let (options, _) = read(match_of(spec), p, text)?;
+    spec.finish(&given(first(spec.families), p, &options))
 }
 
 /// As [`read_match`], where labels have these names.
@@ -144,13 +164,13 @@ pub(super) fn read_match_with(
     text: &str,
     labels: &LabelFile,
 ) -> Result<Arc<dyn Match>, UsageError> {
-    let (options, _) = read_with(spec.name, spec.options, (p, labels), text)?;
-    spec.finish(&given(p, &options))
+    let (options, _) = read_with(match_of(spec), (p, labels), text)?;
+    spec.finish(&given(first(spec.families), p, &options))
 }
 
 pub(crate) fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
-    let (options, _) = read(spec.name, spec.options, p, text)?;
-    spec.finish(&given(p, &options))
+    let (options, _) = read(target_of(spec), p, text)?;
+    spec.finish(&given(first(spec.families), p, &options))
 }
 
 /// A table, the hooks that lead to the rule, and the kernel's words where it refuses (empty: it does not).
@@ -159,18 +179,23 @@ pub(super) type Place<'a> = (Table, &'a [Hook], &'a str);
 /// Options typed behind a `-p`, at these places.
 pub(super) fn match_places(spec: &'static MatchSpec, p: P, typed: &str, places: &[Place<'_>]) {
     let made = read_match(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
-    assert_places(p, typed, places, |scope| made.check(scope));
+    assert_places((first(spec.families), p), typed, places, |scope| made.check(scope));
 }
 
 /// As [`match_places`].
 pub(super) fn target_places(spec: &'static TargetSpec, p: P, typed: &str, places: &[Place<'_>]) {
     let made = read_target(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
-    assert_places(p, typed, places, |scope| made.check(scope));
+    assert_places((first(spec.families), p), typed, places, |scope| made.check(scope));
 }
 
-fn assert_places(p: P, typed: &str, places: &[Place<'_>], check: impl Fn(&Scope<'_>) -> Result<(), Refusal>) {
+fn assert_places(
+    (family, p): (Family, P),
+    typed: &str,
+    places: &[Place<'_>],
+    check: impl Fn(&Scope<'_>) -> Result<(), Refusal>,
+) {
     for &(table, hooks, said) in places {
-        let found = placed_behind(&[], p, table, hooks, &check);
+        let found = placed(family, &[], p, (table, hooks), &check);
         assert_eq!(
             found.err().unwrap_or_default(),
             said,
@@ -187,7 +212,17 @@ pub(super) fn placed_behind(
     hooks: &[Hook],
     check: impl FnOnce(&Scope<'_>) -> Result<(), Refusal>,
 ) -> Result<(), String> {
-    let mut selector = Selector::any(Family::V4);
+    placed(Family::V4, matches, p, (table, hooks), check)
+}
+
+fn placed(
+    family: Family,
+    matches: &[Arc<dyn Match>],
+    p: P,
+    (table, hooks): (Table, &[Hook]),
+    check: impl FnOnce(&Scope<'_>) -> Result<(), Refusal>,
+) -> Result<(), String> {
+    let mut selector = Selector::any(family);
     selector.protocol = p.0;
     selector.protocol_inverted = p.1;
     check(&Scope {

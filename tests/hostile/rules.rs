@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nflab::base::protocol;
+use nflab::base::{Family, protocol};
 use nflab::ext::drawn::{Drawing, Place};
 use nflab::ext::samples::{Samples, Taken};
 use nflab::ext::{MATCHES, TARGETS};
@@ -32,6 +32,7 @@ pub(crate) fn ruleset(draw: &mut Draw) -> String {
             for _ in 0..count {
                 number += 1;
                 let place = Place {
+                    family: Family::V4,
                     table,
                     hooks,
                     protocol: None,

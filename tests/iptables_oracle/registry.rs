@@ -1,6 +1,6 @@
 //! A walk over the registry: every option of every match and target in every form that a command line can give it.
 
-use nflab::base::Random;
+use nflab::base::{Family, Random};
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
 use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
@@ -63,8 +63,11 @@ struct Extension {
 }
 
 fn extensions() -> impl Iterator<Item = Extension> {
-    let matches = MATCHES.iter().map(|spec| Extension::of_match(spec));
-    matches.chain(TARGETS.iter().map(|spec| Extension::of_target(spec)))
+    let is_ours = |families: &[Family]| families.contains(&Family::V4);
+    let matches = MATCHES.iter().filter(move |spec| is_ours(spec.families));
+    let targets = TARGETS.iter().filter(move |spec| is_ours(spec.families));
+    let matches = matches.map(|spec| Extension::of_match(spec));
+    matches.chain(targets.map(|spec| Extension::of_target(spec)))
 }
 
 type Words = Vec<String>;

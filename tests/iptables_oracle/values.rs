@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use nflab::base::Random;
+use nflab::base::{Family, Random};
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::{ReadsBack, Samples};
 use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
@@ -14,21 +14,23 @@ pub(crate) fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
 /// A match, and randomness for what is said of it. Each draws from a stream of its own, and the lowest is taken: one extension more is itself
 /// taken now and then, and changes nothing else.
 pub(crate) fn any_match(random: &mut Random) -> (&'static MatchSpec, Random) {
-    lowest(random, MATCHES, |it| it.name)
+    lowest(random, MATCHES, |it| (it.name, it.families))
 }
 
 /// As `any_match`.
 pub(crate) fn any_target(random: &mut Random) -> (&'static TargetSpec, Random) {
-    lowest(random, TARGETS, |it| it.name)
+    lowest(random, TARGETS, |it| (it.name, it.families))
 }
 
-fn lowest<T>(random: &mut Random, from: &[&'static T], name: fn(&T) -> &'static str) -> (&'static T, Random) {
+type Named = (&'static str, &'static [Family]);
+
+fn lowest<T>(random: &mut Random, from: &[&'static T], named: fn(&T) -> Named) -> (&'static T, Random) {
     let seed = random.next_u64();
+    let name = |it: &T| named(it).0;
     let draw = |it: &&&'static T| Random::named(seed, name(it), 0).next_u64();
-    let named = from
-        .iter()
-        .filter(|it| wanted().iter().any(|wanted| wanted == name(it)));
-    let lowest = named.min_by_key(draw).or_else(|| from.iter().min_by_key(draw));
+    let all = || from.iter().filter(|it| named(it).1.contains(&Family::V4));
+    let wished = all().filter(|it| wanted().iter().any(|wanted| wanted == name(it)));
+    let lowest = wished.min_by_key(draw).or_else(|| all().min_by_key(draw));
     let lowest = lowest.expect("the registry holds some");
     (lowest, Random::named(seed, name(lowest), 1))
 }

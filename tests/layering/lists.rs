@@ -26,6 +26,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What parts of a packet are called, by whoever writes, asks for or shows one, and then matches too.
+const PARTS_OF_PACKETS: &[&str] = &["ah", "dst", "frag", "hbh", "hl", "rt"];
+
 /// Names for themselves are a list where they follow one another within so many lines, and are not among many other words: everyday words are
 /// names of extensions too (`time`, `length`, `set`).
 const NEAR: usize = 4;
@@ -89,7 +92,10 @@ impl Named {
         let modules: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
         let (tokens, strings) = tokens_and_strings(text);
         // tcp, udp and icmp are protocols first of all.
-        let is_protocol = |text: &str| MATCHES.iter().any(|it| it.protocol.is_some() && it.name == text);
+        let is_protocol = |text: &str| {
+            let is_of_a_packet = PARTS_OF_PACKETS.contains(&text);
+            is_of_a_packet || MATCHES.iter().any(|it| it.protocol.is_some() && it.name == text)
+        };
         named.words = listed(&strings, |text| names.contains(text) && !is_protocol(text));
         // A word in small letters that is the name of a target alone is the name of its module.
         named.modules = listed(&strings, |text| modules.contains(text) && !names.contains(text));

@@ -1,6 +1,7 @@
 //! The packets in the extensions' specs: the kernel and nflab must count alike, and nflab must say the sentence that stands beside the packet.
 
 use nflab::TOOLBOX;
+use nflab::base::Family;
 use nflab::explain::story::Detail;
 use nflab::ext::samples::Judged;
 use nflab::ext::{MATCHES, TARGETS};
@@ -21,8 +22,11 @@ pub(crate) struct Sample {
 }
 
 pub(crate) fn all() -> Vec<Sample> {
-    let matches = MATCHES.iter().map(|spec| ("-m", spec.name, &spec.samples));
-    let targets = TARGETS.iter().map(|spec| ("-j", spec.name, &spec.samples));
+    let is_ours = |families: &[Family]| families.contains(&Family::V4);
+    let matches = MATCHES.iter().filter(|spec| is_ours(spec.families));
+    let matches = matches.map(|spec| ("-m", spec.name, &spec.samples));
+    let targets = TARGETS.iter().filter(|spec| is_ours(spec.families));
+    let targets = targets.map(|spec| ("-j", spec.name, &spec.samples));
     let samples = matches.chain(targets).flat_map(|(letter, name, samples)| {
         // What passes through never sees OUTPUT.
         let place = match samples.place {

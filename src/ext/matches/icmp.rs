@@ -1,19 +1,11 @@
 //! `-m icmp`: type and code of ICMP.
 
-use std::fmt::Write;
-use std::sync::Arc;
-
-use super::header::{Miss, header};
+use super::icmp_type::{self, Kind, Name, Words};
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
-use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::number::strtoul;
-use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
-use crate::ext::place::only_protocol;
+use crate::ext::option::{Opt, Read};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Condition, Context, Effect, Ends, Field, Lowered, Match, Matched, Refusal, Scope};
-use crate::wire::icmpv4::{self, Icmpv4};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "icmp",
@@ -23,82 +15,35 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     options: &[TYPE.spec],
     needs_one: None,
     exclusive: &[],
-    build,
-    unlist,
+    build: icmp_type::build,
+    unlist: |listed| icmp_type::unlist(Family::V4, listed),
     directory: None,
     about: "type and code of ICMP",
     samples: SAMPLES,
 };
 
+pub(super) const WORDS: Words = Words {
+    name: SPEC.name,
+    title: "ICMP",
+    listed: "icmp",
+    protocol: protocol::ICMP,
+    any: Some(255),
+    option: TYPE,
+    names: NAMES,
+};
+
 const TYPE: Opt<Kind> = Opt::own(
     "icmp-type",
     "TYPE[/CODE[:CODE]]|NAME",
-    &Read(|text, _| kind(text)),
+    &Read(|text, _| icmp_type::kind(Family::V4, text)),
     "the message has this type, by number or name, and this code; any of them has `any`",
 )
 .invertible()
 .required()
-.knowing(names);
+.knowing(|| icmp_type::help(Family::V4));
 
-/// What firewalld asks the tool for: below this heading, and at the help's end, it reads which types there are.
-fn names() -> String {
-    let names = NAMES.iter().map(|(name, ..)| format!("  {name}\n"));
-    format!("Valid ICMP Types:\n{}", names.collect::<String>())
-}
-
-fn kind(text: &str) -> Result<Kind, UsageError> {
-    let made = |kind: u8, low: u8, high: u8| Ok(Kind { kind, low, high });
-    let mut named = NAMES.iter().filter(|(name, ..)| starts_with(name, text));
-    match (named.next(), named.next()) {
-        (Some((first, ..)), Some((second, ..))) => {
-            return Err(UsageError::parameter(format!(
-                "Ambiguous ICMP type `{text}': `{first}' or `{second}'?"
-            )));
-        }
-        (Some(&(_, kind, low, high)), None) => return made(kind, low, high),
-        _ => {}
-    }
-    let (kind_text, code_text) = match text.split_once('/') {
-        Some((kind, code)) => (kind, Some(code)),
-        None => (text, None),
-    };
-    let unknown = |what: &str| UsageError::parameter(format!("Unknown ICMP {what} `{text}'"));
-    let (kind, last_kind) = bytes(kind_text, || unknown("type"))?;
-    let (low, high) = match code_text {
-        Some(code_text) => bytes(code_text, || unknown("code"))?,
-        None => (0, 255),
-    };
-    if kind != last_kind {
-        return Err(UsageError::parameter("ICMP type range not supported"));
-    }
-    made(kind, low, high)
-}
-
-/// `number` or `number:number`, which no manual tells of; what follows is complained about by its first character.
-fn bytes(text: &str, unknown: impl Fn() -> UsageError) -> Result<(u8, u8), UsageError> {
-    let byte = |text| {
-        let (number, rest) = strtoul(text, 0).ok_or_else(&unknown)?;
-        Ok((u8::try_from(number).map_err(|_| unknown())?, rest))
-    };
-    let (low, mut rest) = byte(text)?;
-    let mut high = low;
-    if let Some(after) = rest.strip_prefix(':') {
-        (high, rest) = byte(after)?;
-    }
-    match rest.chars().next() {
-        Some(character) => Err(UsageError::parameter(format!("unknown character {character}"))),
-        None => Ok((low, high)),
-    }
-}
-
-fn starts_with(name: &str, text: &str) -> bool {
-    name.get(..text.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(text))
-}
-
-/// In the order the tool prints them when asked for help; the first that fits a type is the one listed.
 #[rustfmt::skip]
-const NAMES: &[(&str, u8, u8, u8)] = &[
+const NAMES: &[Name] = &[
     ("any", 255, 0, 255),
     ("echo-reply", 0, 0, 255),
     ("pong", 0, 0, 255),
@@ -140,150 +85,6 @@ const NAMES: &[(&str, u8, u8, u8)] = &[
     ("address-mask-request", 17, 0, 255),
     ("address-mask-reply", 18, 0, 255),
 ];
-
-fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let asked = given.get(TYPE).unwrap_or_default();
-    Ok(Arc::new(Icmp { asked }))
-}
-
-/// The type that stands for all, whatever the code beside it.
-const ANY: u8 = 255;
-
-/// A type and the codes of it, both ends included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Kind {
-    kind: u8,
-    low: u8,
-    high: u8,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Icmp {
-    asked: Asked<Kind>,
-}
-
-impl Icmp {
-    /// A packet that misses has this type and code.
-    fn check(&self, cx: &Context<'_>) -> Result<(), Miss<(u8, u8)>> {
-        let header = header(cx.packet, |bytes| Icmpv4::new(bytes).ok())?;
-        let (kind, code) = (header.kind(), header.code());
-        let asked = self.asked.value;
-        let fits = asked.kind == ANY || (asked.kind == kind && (asked.low..=asked.high).contains(&code));
-        if !self.asked.fits(fits) {
-            return Err(Miss::Has((kind, code)));
-        }
-        Ok(())
-    }
-}
-
-impl Match for Icmp {
-    fn name(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        self.check(cx).into()
-    }
-
-    fn lower(&self) -> Lowered {
-        let Kind { kind, low, high } = self.asked.value;
-        let field = match kind {
-            ANY => Field::Icmp {
-                kind: None,
-                low: 0,
-                high: u8::MAX,
-            },
-            kind => Field::Icmp {
-                kind: Some(kind),
-                low,
-                high,
-            },
-        };
-        let header = Condition::Header(icmpv4::HEADER as u8);
-        Lowered::exactly(vec![header, Condition::new(field, self.asked.inverted)])
-    }
-
-    fn effect(&self) -> Effect {
-        Effect::PURE.ending(Ends::Perhaps)
-    }
-
-    fn explain(&self, cx: &Context<'_>) -> String {
-        match self.check(cx) {
-            Ok(()) => "icmp: matches".to_owned(),
-            Err(Miss::LaterFragment) => "icmp: packet is a later fragment without an ICMP header".to_owned(),
-            Err(Miss::CutShort) => "icmp: packet's ICMP header is cut short".to_owned(),
-            Err(Miss::Has((kind, code))) => {
-                let mut asked = String::new();
-                self.save(&mut asked);
-                format!("{}: packet has {kind}/{code}", asked.trim_start())
-            }
-        }
-    }
-
-    fn save(&self, out: &mut String) {
-        let _ = write!(out, " {} ", TYPE.spelled(self.asked.inverted));
-        let Kind { kind, low, high } = self.asked.value;
-        let _ = match (kind, low, high) {
-            (ANY, ..) => write!(out, "any"),
-            (kind, 0, 255) => write!(out, "{kind}"),
-            // Of a range of codes the last is lost, as with the tool.
-            (kind, low, _) => write!(out, "{kind}/{low}"),
-        };
-    }
-
-    fn list(&self, out: &mut String, numeric: bool) {
-        let Kind { kind, low, high } = self.asked.value;
-        let bang = if self.asked.inverted { "!" } else { "" };
-        let name = NAMES.iter().find(|&&(_, a, b, c)| (a, b, c) == (kind, low, high));
-        if let Some((name, ..)) = name
-            && !numeric
-        {
-            let _ = write!(out, " icmp {bang}{name}");
-            return;
-        }
-        // Without an inversion the real tool leaves out the space, too.
-        let word = if self.asked.inverted {
-            " icmp !type"
-        } else {
-            " icmptype"
-        };
-        let _ = write!(out, "{word} {kind}");
-        let _ = match (low, high) {
-            (0, 255) => Ok(()),
-            (low, high) if low == high => write!(out, " code {low}"),
-            (low, high) => write!(out, " codes {low}-{high}"),
-        };
-    }
-
-    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        only_protocol(scope, "icmp match", protocol::ICMP)
-    }
-}
-
-/// ` icmptype 8 code 0`, ` icmp !type 3 codes 0-4`, ` icmp echo-request`; old tools printed ` icmp type 8`.
-fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
-    listed.once(|it| {
-        let mut options = Options::default();
-        let mut inverted = false;
-        if it.word("icmptype").is_none() {
-            it.word("icmp")?;
-            let word = it.take()?;
-            if word != "type" && word != "!type" {
-                options.push_unless(word, TYPE.name());
-                return Some(options);
-            }
-            inverted = word == "!type";
-        }
-        let mut kind = it.take()?.to_owned();
-        if it.word("code").is_some() {
-            kind = format!("{kind}/{}", it.take()?);
-        } else if it.word("codes").is_some() {
-            kind = format!("{kind}/{}", it.take()?.replace('-', ":"));
-        }
-        options.push(inverted, TYPE.name(), &kind);
-        Some(options)
-    })
-}
 
 const SAMPLES: Samples = Samples {
     place: ("filter", "FORWARD"),

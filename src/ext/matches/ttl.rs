@@ -1,15 +1,11 @@
 //! `-m ttl`: the time to live in the IPv4 header.
 
-use std::fmt::Write;
-use std::sync::Arc;
-
+use super::hops;
 use crate::base::Family;
 use crate::ext::drawn::{Drawn, drawn};
-use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, Opt, Spelled, UsageError};
+use crate::ext::option::Opt;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
-use crate::rule::{Context, Effect, Match, Matched};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "ttl",
@@ -22,11 +18,19 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
         message: NEEDS_ONE,
     }),
     exclusive: &[&[EQUAL.name(), LESS.name(), GREATER.name()]],
-    build,
-    unlist,
+    build: hops::build,
+    unlist: |listed| hops::unlist(Family::V4, listed),
     directory: None,
     about: "the time to live",
     samples: SAMPLES,
+};
+
+pub(super) const WORDS: hops::Words = hops::Words {
+    name: SPEC.name,
+    listed: "TTL",
+    equal: EQUAL,
+    less: LESS,
+    greater: GREATER,
 };
 
 const LESS: Opt<u64> = Opt::integer("ttl-lt", 0, 255, "the time to live is less than this");
@@ -37,109 +41,6 @@ const EQUAL: Opt<u64> = Opt::integer("ttl-eq", 0, 255, "the time to live is this
 
 /// The tool forgets the last quote.
 const NEEDS_ONE: &str = "TTL match: You must specify one of `--ttl-eq', `--ttl-lt', `--ttl-gt";
-
-fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let asked = RELATIONS.into_iter().find_map(|relation| {
-        let asked = given.get(relation.option())?;
-        (asked.inverted == relation.inverted()).then_some((relation, asked.value as u8))
-    });
-    // The spec asks for one of them.
-    let (relation, ttl) = asked.ok_or_else(|| UsageError::parameter(NEEDS_ONE))?;
-    Ok(Arc::new(Ttl { relation, ttl }))
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Ttl {
-    relation: Relation,
-    ttl: u8,
-}
-
-/// What the packet's time to live is to the rule's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Relation {
-    Equal,
-    Other,
-    Less,
-    Greater,
-}
-
-const RELATIONS: [Relation; 4] = [Relation::Equal, Relation::Other, Relation::Less, Relation::Greater];
-
-impl Relation {
-    fn option(self) -> Opt<u64> {
-        match self {
-            Self::Equal | Self::Other => EQUAL,
-            Self::Less => LESS,
-            Self::Greater => GREATER,
-        }
-    }
-
-    fn inverted(self) -> bool {
-        self == Self::Other
-    }
-
-    fn spelled(self) -> Spelled {
-        self.option().spelled(self.inverted())
-    }
-
-    /// In a listing.
-    fn sign(self) -> &'static str {
-        match self {
-            Self::Equal => "==",
-            Self::Other => "!=",
-            Self::Less => "<",
-            Self::Greater => ">",
-        }
-    }
-}
-
-impl Match for Ttl {
-    fn name(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        let has = cx.packet.ttl();
-        let fits = match self.relation {
-            Relation::Equal => has == self.ttl,
-            Relation::Other => has != self.ttl,
-            Relation::Less => has < self.ttl,
-            Relation::Greater => has > self.ttl,
-        };
-        fits.into()
-    }
-
-    fn effect(&self) -> Effect {
-        Effect::PURE
-    }
-
-    fn explain(&self, cx: &Context<'_>) -> String {
-        let has = cx.packet.ttl();
-        format!("{} {}: packet has {has}", self.relation.spelled(), self.ttl)
-    }
-
-    fn save(&self, out: &mut String) {
-        let _ = write!(out, " {} {}", self.relation.spelled(), self.ttl);
-    }
-
-    fn list(&self, out: &mut String, _numeric: bool) {
-        let _ = write!(out, " TTL match TTL {} {}", self.relation.sign(), self.ttl);
-    }
-}
-
-/// ` TTL match TTL == 64`.
-fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
-    listed.once(|it| {
-        it.word("TTL")?;
-        it.word("match")?;
-        it.word("TTL")?;
-        let sign = it.take()?;
-        let relation = RELATIONS.into_iter().find(|relation| relation.sign() == sign)?;
-        let mut options = Options::default();
-        options.push(relation.inverted(), relation.option().name(), it.take()?);
-        Some(options)
-    })
-}
 
 const SAMPLES: Samples = Samples {
     place: ("filter", "FORWARD"),

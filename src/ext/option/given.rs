@@ -133,5 +133,10 @@ pub fn parse_value(
     {
         return Err(UsageError::parameter(message));
     }
+    if let Some((holds, message)) = spec.only_where
+        && !holds(given)
+    {
+        return Err(UsageError::parameter(message));
+    }
     value::parse(spec, extension, args, given)
 }

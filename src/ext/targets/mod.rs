@@ -3,6 +3,8 @@
 pub(crate) mod connmark;
 pub(crate) mod ct;
 pub(crate) mod dnat;
+pub(crate) mod hl;
+mod hops;
 pub(crate) mod log;
 pub(crate) mod mark;
 mod mark_bits;

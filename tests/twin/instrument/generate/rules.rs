@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nflab::base::protocol;
+use nflab::base::{Family, protocol};
 use nflab::ext::drawn;
 use nflab::rule::{Hook, HookSet, Table};
 
@@ -57,6 +57,7 @@ fn at(table: &str, chains: &[&str], protocol: Option<u8>) -> drawn::Place {
         }
     }
     drawn::Place {
+        family: Family::V4,
         table: Table::from_name(table).expect("one of the five"),
         hooks,
         protocol,

@@ -53,7 +53,8 @@ fn rules() -> Vec<String> {
 #[test]
 fn every_extension_is_drawn_with_every_option() {
     let rules = rules();
-    for spec in MATCHES {
+    let is_ours = |families: &[Family]| families.contains(&Family::V4);
+    for spec in MATCHES.iter().filter(|spec| is_ours(spec.families)) {
         let loads = |rule: &str| {
             let named = |name: String| rule.contains(&format!(" -p {name} "));
             rule.contains(&format!(" -m {} ", spec.name))
@@ -63,7 +64,7 @@ fn every_extension_is_drawn_with_every_option() {
         };
         are_drawn(&rules, loads, "-m", spec.name, spec.options);
     }
-    for spec in TARGETS {
+    for spec in TARGETS.iter().filter(|spec| is_ours(spec.families)) {
         let jumps = |rule: &str| format!("{rule} ").contains(&format!(" -j {} ", spec.name));
         are_drawn(&rules, jumps, "-j", spec.name, spec.options);
     }
