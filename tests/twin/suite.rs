@@ -251,10 +251,10 @@ fn recorded(cases: &[Case], with_samples: bool, batches: &[&Batch], why: &str) -
 impl Case {
     fn run(&self, record: bool) -> Result<(), String> {
         if record {
-            let mut kernel = Kernel::new(self.offload)?;
+            let mut kernel = Kernel::new(self.offload, self.scenario.speaks_ipv6())?;
             let title = format!("What the kernel answers to {}.nflab: {}", self.name, version());
             let mut recorder = Recorder::new(&mut kernel, &title);
-            let mut own = Ours::new(Clock::real())?.wired(self.wiring(1));
+            let mut own = Ours::new(Clock::real(), self.scenario.speaks_ipv6())?.wired(self.wiring(1));
             whole(compare(&self.scenario, &mut recorder, &mut own, Depth::Sums))?;
             let text = recorder.text();
             return std::fs::write(self.record(), text).map_err(|error| error.to_string());
@@ -293,7 +293,7 @@ impl Case {
         })?;
         for workers in [1, 2] {
             let mut record = Record::read(&text).map_err(|why| format!("{}: {why}", path.display()))?;
-            let mut own = Ours::new(Clock::Virtual)?.wired(self.wiring(workers));
+            let mut own = Ours::new(Clock::Virtual, self.scenario.speaks_ipv6())?.wired(self.wiring(workers));
             let outcome = compare(&self.scenario, &mut record, &mut own, Depth::Sums);
             whole(outcome).map_err(|why| format!("against the record, workers {workers}: {why}"))?;
         }

@@ -19,8 +19,8 @@ fn the_same_with_and_without_a_trace() {
         }
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let scenario = Scenario::from_text(&name, &fs::read_to_string(&path).unwrap()).unwrap();
-        let mut silent = Ours::new(Clock::Virtual).unwrap();
-        let mut watched = Ours::new(Clock::Virtual).unwrap();
+        let mut silent = Ours::new(Clock::Virtual, scenario.speaks_ipv6()).unwrap();
+        let mut watched = Ours::new(Clock::Virtual, scenario.speaks_ipv6()).unwrap();
         watched.watched = true;
         for (at, event) in scenario.events.iter().enumerate() {
             let expected = silent.happen(event).unwrap();

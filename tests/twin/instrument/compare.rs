@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::freedom::{Drawn, ICMP, Likeness, announced_apart, announced_by_text_apart, class, identify, named_apart};
+use super::freedom::{Drawn, Likeness, announced_apart, announced_by_text_apart, class, identify, named_apart};
+use super::layout::{ICMP, is_ipv6, piece, protocol, upper};
 use super::ours::{Ours, story, tick};
 use super::scenario::{Event, Scenario, write_event};
 use super::sentence;
-use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, Part, SAVE, Side, ToolAnswer};
+use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, Part, Side, ToolAnswer, is_save};
 use super::tally::Tally;
 
 /// Two sides that gave the same answers.
@@ -162,8 +163,8 @@ pub(crate) fn compare(
         }
     }
     agreement.tally = std::mem::take(&mut own.tally);
-    if let Some(Part { text, .. }) = own_state.iter().find(|part| part.title == SAVE) {
-        agreement.tally.rules(text);
+    for part in own_state.iter().filter(|part| is_save(&part.title)) {
+        agreement.tally.rules(&part.text);
     }
     Ok(agreement)
 }
@@ -217,7 +218,10 @@ impl Mapped {
             key.is_some_and(|key| matches!(key, "src" | "dst" | "sport" | "dport" | "type" | "code" | "id"))
         };
         Some(Self {
-            protocol: words.get(if words[0] == "ipv4" { 3 } else { 1 })?.parse().ok()?,
+            protocol: words
+                .get(if matches!(words[0], "ipv4" | "ipv6") { 3 } else { 1 })?
+                .parse()
+                .ok()?,
             original: original.iter().filter(is_tuple).copied().collect(),
             own: original.iter().filter_map(number).collect(),
             reply: reply.iter().filter_map(number).collect(),
@@ -295,28 +299,34 @@ fn same_but_for_counts(theirs: &str, own: &str) -> bool {
 
 /// "Net unreachable", "host unreachable" or "prohibited" of a route: how many leave in a second is limited, and no namespace can change that.
 fn is_route_error((_, bytes): &(String, Vec<u8>)) -> bool {
-    let at = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
-    bytes.get(9) == Some(&ICMP) && bytes.get(at) == Some(&3) && matches!(bytes.get(at + 1), Some(0 | 1 | 13))
+    let Some(upper) = upper(bytes, 0).filter(|upper| upper.protocol == ICMP) else {
+        return false;
+    };
+    bytes.get(upper.at) == Some(&3) && matches!(bytes.get(upper.at + 1), Some(0 | 1 | 13))
 }
 
 /// What must be the same of a packet whatever is free in it: where it left, its length, which piece of a packet it is.
-fn shape((interface, bytes): &(String, Vec<u8>)) -> (&str, usize, Option<&[u8]>) {
-    (interface, bytes.len(), bytes.get(6..8))
+fn shape((interface, bytes): &(String, Vec<u8>)) -> (&str, usize, Option<[u8; 2]>) {
+    let field = match is_ipv6(bytes, 0) {
+        true => piece(bytes).map(|piece| piece.field),
+        false => bytes.get(6..8).and_then(|field| field.try_into().ok()),
+    };
+    (interface, bytes.len(), field)
 }
 
 /// `joined` takes no more than the payload of a later fragment, so its header is compared here; free is the identification of a message of the
 /// router's own, which `joined` ties to that of the first fragment.
 fn same_later_header(theirs: &[u8], own: &[u8]) -> bool {
-    let header = own.first().map_or(0, |first| usize::from(first & 15) * 4);
-    let is_later = header >= 20 && own.len() > header && u16::from_be_bytes([own[6], own[7]]) & 0x1fff != 0;
-    if !is_later || theirs.len() < header {
+    let Some(later) = piece(own).filter(|piece| piece.offset != 0 && theirs.len() >= piece.at) else {
         return true;
+    };
+    let mut mine = own[..later.at].to_vec();
+    match is_ipv6(own, 0) {
+        true => mine[later.at - 4..].copy_from_slice(&theirs[later.at - 4..later.at]),
+        false if own[9] == ICMP => identify(&mut mine, theirs),
+        false => {}
     }
-    let mut mine = own[..header].to_vec();
-    if own[9] == ICMP {
-        identify(&mut mine, theirs);
-    }
-    mine == theirs[..header]
+    mine == theirs[..later.at]
 }
 
 /// What reached the router, protocol by protocol, where its order between them cannot be told: a socket for each hears it, and they are read by
@@ -327,7 +337,7 @@ fn heard_by_protocols(sent: &mut [(String, Vec<u8>)]) {
         .position(|(there, _)| there == "local")
         .unwrap_or(sent.len());
     let heard = &mut sent[from..];
-    let protocol = |bytes: &[u8]| bytes.get(9).copied();
+    let protocol = |bytes: &[u8]| (is_ipv6(bytes, 0), protocol(bytes, 0));
     let has_several = |at: usize| {
         heard[..at]
             .iter()
@@ -342,13 +352,14 @@ fn heard_by_protocols(sent: &mut [(String, Vec<u8>)]) {
 fn joined(sent: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
     let mut whole: Vec<(String, Vec<u8>)> = Vec::new();
     for (interface, bytes) in sent {
-        let header = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
-        let is_later = bytes.len() > header && header >= 20 && u16::from_be_bytes([bytes[6], bytes[7]]) & 0x1fff != 0;
-        match whole.last_mut() {
-            Some((there, first))
-                if is_later && there == interface && first.len() >= 20 && first[4..6] == bytes[4..6] =>
-            {
-                first.extend(&bytes[header..]);
+        let later = piece(bytes).filter(|piece| piece.offset != 0);
+        let is_of = |first: &[u8], identification: u32| match is_ipv6(bytes, 0) {
+            true => piece(first).is_some_and(|piece| piece.identification == identification),
+            false => first.len() >= 20 && first[4..6] == bytes[4..6],
+        };
+        match (whole.last_mut(), later) {
+            (Some((there, first)), Some(later)) if there == interface && is_of(first, later.identification) => {
+                first.extend(&bytes[later.at..]);
             }
             _ => whole.push((interface.clone(), bytes.clone())),
         }
@@ -767,7 +778,7 @@ mod tests {
         assert!(same_blanks(FLOWS, &two, &wide) && same_blanks(FLOWS, &wide, &two));
         assert!(!same_blanks(FLOWS, &two, &wide.replace("ipv4     ", "ipv4 ")));
         let date = "# Completed on Fri\n";
-        assert_eq!(normal(SAVE, &format!("*filter\n{date}")), "*filter\n");
+        assert_eq!(normal("iptables-save -c", &format!("*filter\n{date}")), "*filter\n");
         assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT", 1));
         // The number of a rule and the value of a knob come first in a line too, and are no times.
         let answer = |out: &str| Answer {

@@ -1,9 +1,11 @@
 //! What the kernel chooses at random, and what is held of it instead of equality. Nothing else may differ.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::generate::packet::seal_sctp;
+use super::layout::{ICMP, ICMPV6, Upper, addresses, is_ipv6, piece, pseudo_header, total_length, upper};
 use super::scenario::{Event, Scenario};
 
 /// A choice that two honest sides make differently.
@@ -40,6 +42,21 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         what: "the IP identification of ICMP messages that the router itself makes, also where one is quoted",
         why: "the kernel counts from a random number for each pair of hosts",
         held: "everything else in the packet, and that the header's checksum follows",
+    },
+    Freedom {
+        what: "the number of an IPv6 packet that the router cuts itself",
+        why: "the kernel draws it",
+        held: "its pieces have one number, another than what came, and everything else in each",
+    },
+    Freedom {
+        what: "the IPv6 header of what reaches the router itself",
+        why: "a raw socket of IPv6 hears only what stands behind all headers, and who sent it",
+        held: "the sender, everything behind the headers, and whom it was for as far as its checksum says that",
+    },
+    Freedom {
+        what: "what the kernel says in IPv6 of its own accord: reports of its multicast groups and questions for routers",
+        why: "it says it when it likes, which is why a policy of IPsec ends each of these before any rule sees it",
+        held: "nothing",
     },
     Freedom {
         what: "the transport checksum of a packet that the router sends to itself, as it is delivered",
@@ -171,8 +188,11 @@ fn words(text: &str) -> Vec<&str> {
 
 /// What a segment or a datagram says, if that is a text.
 fn said(bytes: &[u8]) -> Option<String> {
-    let transport = header(bytes, 0)?;
-    let length = match bytes[9] {
+    let Upper {
+        protocol,
+        at: transport,
+    } = upper(bytes, 0)?;
+    let length = match protocol {
         6 => usize::from(*bytes.get(transport + 12)? >> 4) * 4,
         17 => 8,
         _ => return None,
@@ -182,14 +202,14 @@ fn said(bytes: &[u8]) -> Option<String> {
 
 /// Its source port and what it says.
 fn datagram(bytes: &[u8]) -> Option<(u16, String)> {
-    let udp = header(bytes, 0).filter(|_| bytes[9] == 17)?;
+    let udp = upper(bytes, 0).filter(|upper| upper.protocol == 17)?.at;
     let text = String::from_utf8_lossy(bytes.get(udp + 8..)?).into_owned();
     Some((u16::from_be_bytes([bytes[udp], bytes[udp + 1]]), text))
 }
 
 /// The port in the payload of a packet: FTP's `...,16,65` or `|4161|`, or what stands behind the number of an address in an offer of IRC.
 fn announced(bytes: &[u8]) -> Option<u16> {
-    let transport = header(bytes, 0).filter(|_| bytes[9] == 6)?;
+    let transport = upper(bytes, 0).filter(|upper| upper.protocol == 6)?.at;
     let length = usize::from(*bytes.get(transport + 12)? >> 4) * 4;
     let text = std::str::from_utf8(bytes.get(transport + length..)?).ok()?;
     if let Some((_, offer)) = text.split_once("DCC ") {
@@ -239,7 +259,7 @@ pub(crate) struct Drawn {
 }
 
 /// Protocol, and the other end.
-type Flow = (u8, [u8; 4], u16);
+type Flow = (u8, IpAddr, u16);
 
 /// A port in a packet.
 struct Place {
@@ -315,7 +335,7 @@ impl Drawn {
         }
         let mut mine = own.to_vec();
         // An answer may draw the number of the question.
-        let kind = |bytes: &[u8], at: usize| header(bytes, at).and_then(|header| bytes.get(header).copied());
+        let kind = |bytes: &[u8], at: usize| upper(bytes, at).and_then(|upper| bytes.get(upper.at).copied());
         let is_passed_on = |at: usize| {
             cause.is_some_and(|cause| {
                 cause.len() >= 20
@@ -324,14 +344,18 @@ impl Drawn {
                     && (kind(own, at).is_none() || kind(cause, 0) == kind(own, at))
             })
         };
-        if own[9] == ICMP && !is_passed_on(0) {
+        let is_icmp = |at: usize| !is_ipv6(own, at) && own[at + 9] == ICMP;
+        if is_icmp(0) && !is_passed_on(0) {
             identify(&mut mine, theirs);
         }
         if let Some(at) = quoted(own)
-            && own[at + 9] == ICMP
+            && is_icmp(at)
             && !is_passed_on(at)
         {
             set(&mut mine, at + 4, word(theirs, at + 4), Some(at + 10), Some(at - 6));
+        }
+        if is_ipv6(own, 0) {
+            number(&mut mine, theirs, cause);
         }
         for place in places(own) {
             let (ours, wanted) = (word(&mine, place.at), word(theirs, place.at));
@@ -346,7 +370,7 @@ impl Drawn {
                 other => return other,
             }
         }
-        if own[9] == ICMP && !is_passed_on(0) {
+        if is_icmp(0) && !is_passed_on(0) {
             agree_on_the_time(&mut mine, theirs);
         }
         if is_local {
@@ -382,8 +406,9 @@ impl Drawn {
 
     /// Two numbers of which one met what it should not have: so it goes where there are few to draw from.
     fn by_chance(&self, protocol: u8, ours: u16, theirs: u16) -> Likeness {
-        let is_one_of_few =
-            |port: u16| protocol != ICMP && class(port) != 2 || self.few.iter().any(|range| range.contains(&port));
+        let is_one_of_few = |port: u16| {
+            !is_identifier(protocol) && class(port) != 2 || self.few.iter().any(|range| range.contains(&port))
+        };
         match is_one_of_few(ours) || is_one_of_few(theirs) {
             true => Likeness::Parted,
             false => Likeness::Doubtful,
@@ -410,7 +435,7 @@ impl Drawn {
         if let Some(parting) = self.parting(flow.0, ours, theirs) {
             return parting;
         }
-        if flow.0 != ICMP && class(ours) != class(theirs) {
+        if !is_identifier(flow.0) && class(ours) != class(theirs) {
             return Likeness::Different;
         }
         if !self.theirs.insert((flow, theirs)) {
@@ -443,17 +468,22 @@ pub(crate) fn class(port: u16) -> u8 {
     }
 }
 
-pub(crate) const ICMP: u8 = 1;
 const SCTP: u8 = 132;
 /// A range of so many ports is soon exhausted, so that draws from it meet.
 const NARROW: u16 = 256;
 /// And from one of so many they meet now and then.
 const FEW: u16 = 4096;
 
+/// An ICMP identifier is of no class.
+fn is_identifier(protocol: u8) -> bool {
+    matches!(protocol, ICMP | ICMPV6)
+}
+
 /// Where the packet of one of these protocols begins that an ICMP error quotes, and where its checksum stands, if that is there.
 fn quoted_sum(bytes: &[u8], protocols: &[u8]) -> Option<(usize, usize)> {
-    let at = quoted(bytes).filter(|at| protocols.contains(&bytes[at + 9]))?;
-    let checksum = header(bytes, at)? + if bytes[at + 9] == 6 { 16 } else { 6 };
+    let at = quoted(bytes)?;
+    let upper = upper(bytes, at).filter(|upper| protocols.contains(&upper.protocol))?;
+    let checksum = upper.at + if upper.protocol == 6 { 16 } else { 6 };
     (checksum + 2 <= bytes.len()).then_some((at, checksum))
 }
 
@@ -467,43 +497,34 @@ fn forget_a_quoted_sum(mine: &mut [u8], theirs: &[u8], protocols: &[u8]) {
 }
 
 fn quoted(bytes: &[u8]) -> Option<usize> {
-    let header = header(bytes, 0)?;
-    let is_error = bytes[9] == ICMP
-        && bytes
-            .get(header)
-            .is_some_and(|kind| matches!(kind, 3 | 4 | 5 | 11 | 12));
-    (is_error && bytes.len() >= header + 8 + 20).then_some(header + 8)
+    let upper = upper(bytes, 0)?;
+    let kind = *bytes.get(upper.at)?;
+    let (is_error, header) = match upper.protocol {
+        ICMP => (matches!(kind, 3 | 4 | 5 | 11 | 12), 20),
+        ICMPV6 => (matches!(kind, 1..=4), 40),
+        _ => (false, 0),
+    };
+    (is_error && bytes.len() >= upper.at + 8 + header).then_some(upper.at + 8)
 }
 
 /// Where ports (and ICMP identifiers) stand in a packet, and in the packet that it quotes.
 fn places(bytes: &[u8]) -> Vec<Place> {
     let mut places = Vec::new();
-    let Some(header) = header(bytes, 0) else {
-        return places;
+    let (at, outer) = match quoted(bytes) {
+        None => (0, None),
+        Some(at) => (at, Some(at - 6)),
     };
-    match quoted(bytes) {
-        None => ports(bytes, 0, header, None, &mut places),
-        Some(at) => {
-            if let Some(transport) = self::header(bytes, at) {
-                ports(bytes, at, transport, Some(at - 6), &mut places);
-            }
-        }
+    if let Some(upper) = upper(bytes, at) {
+        ports(bytes, at, upper, outer, &mut places);
     }
     places
 }
 
-/// Where the transport header of the packet at `at` begins, if it is the packet's first part.
-fn header(bytes: &[u8], at: usize) -> Option<usize> {
-    let first = *bytes.get(at)?;
-    let end = at + usize::from(first & 15) * 4;
-    let is_first = u16::from_be_bytes([*bytes.get(at + 6)?, *bytes.get(at + 7)?]) & 0x1fff == 0;
-    (first >> 4 == 4 && is_first && end >= at + 20 && bytes.len() >= end).then_some(end)
-}
-
-fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut Vec<Place>) {
-    let address = |offset: usize| -> [u8; 4] { bytes[ip + offset..ip + offset + 4].try_into().unwrap_or_default() };
-    let (source, destination) = (address(12), address(16));
-    let protocol = bytes[ip + 9];
+fn ports(bytes: &[u8], ip: usize, upper: Upper, outer: Option<usize>, places: &mut Vec<Place>) {
+    let Some((source, destination)) = addresses(bytes, ip) else {
+        return;
+    };
+    let Upper { protocol, at } = upper;
     let checksum = |offset: usize| (bytes.len() >= at + offset + 2).then_some(at + offset);
     match protocol {
         6 | 17 | 33 | SCTP | 136 if bytes.len() >= at + 4 => {
@@ -523,12 +544,16 @@ fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut 
                 });
             }
         }
-        ICMP if bytes.len() >= at + 6 && matches!(bytes[at], 0 | 8 | 13..=18) => {
-            let is_question = matches!(bytes[at], 8 | 13 | 15 | 17);
+        ICMP | ICMPV6 if bytes.len() >= at + 6 => {
+            let is_question = match (protocol, bytes[at]) {
+                (ICMP, 8 | 13 | 15 | 17) | (ICMPV6, 128) => true,
+                (ICMP, 0 | 14 | 16 | 18) | (ICMPV6, 129) => false,
+                _ => return,
+            };
             let other = if is_question { destination } else { source };
             places.push(Place {
                 at: at + 4,
-                flow: (ICMP, other, 0),
+                flow: (protocol, other, 0),
                 checksum: checksum(2),
                 outer,
                 summed_from: None,
@@ -538,36 +563,39 @@ fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut 
     }
 }
 
-/// Where the kernel's checksum is just the sum of the pseudo header, and ours is right, ours becomes that.
-fn unfinish(mine: &mut [u8], theirs: &[u8]) {
-    let Some((header, at)) = header(mine, 0).zip(checksum_place(mine)) else {
+/// Gives a packet that the router has cut itself the number of the other side's, which each draws; not where it has that of the packet that came.
+fn number(mine: &mut [u8], theirs: &[u8], cause: Option<&[u8]>) {
+    let (Some(own), Some(there)) = (piece(mine), piece(theirs)) else {
         return;
     };
-    let pseudo = pseudo_header(mine);
+    let came = cause.and_then(piece).map(|piece| piece.identification);
+    if own.at == there.at && came != Some(own.identification) && came != Some(there.identification) {
+        mine[own.at - 4..own.at].copy_from_slice(&theirs[own.at - 4..own.at]);
+    }
+}
+
+/// Where the kernel's checksum is just the sum of the pseudo header, and ours is right, ours becomes that.
+fn unfinish(mine: &mut [u8], theirs: &[u8]) {
+    let Some((upper, at)) = upper(mine, 0).zip(checksum_place(mine)) else {
+        return;
+    };
+    let pseudo = pseudo_header(mine, upper.protocol, mine.len() - upper.at);
     let partial = sum(&pseudo);
-    if word(theirs, at) == partial && sum(&[&pseudo, &mine[header..]].concat()) == 0xffff {
+    if word(theirs, at) == partial && sum(&[&pseudo, &mine[upper.at..]].concat()) == 0xffff {
         mine[at..at + 2].copy_from_slice(&partial.to_be_bytes());
     }
 }
 
 /// Where the checksum of a transport that sums a pseudo-header stands, if it is in the packet.
 pub(crate) fn checksum_place(bytes: &[u8]) -> Option<usize> {
-    let at = header(bytes, 0)?
-        + match bytes[9] {
+    let upper = upper(bytes, 0)?;
+    let at = upper.at
+        + match upper.protocol {
             6 => 16,
             17 | 136 => 6,
             _ => return None,
         };
     (bytes.len() >= at + 2).then_some(at)
-}
-
-/// What is summed before the transport header of a whole packet.
-pub(crate) fn pseudo_header(bytes: &[u8]) -> Vec<u8> {
-    let length = bytes.len() - usize::from(bytes[0] & 15) * 4;
-    let mut pseudo = vec![0, bytes[9]];
-    pseudo.extend(&bytes[12..20]);
-    pseudo.extend((length as u16).to_be_bytes());
-    pseudo
 }
 
 /// The ones' complement sum (RFC 1071).
@@ -613,7 +641,7 @@ fn sum_up(bytes: &mut [u8], place: &Place, theirs: &[u8]) {
         return;
     };
     let ip = place.outer.map_or(0, |outer| outer + 6);
-    let is_whole = bytes.len() >= ip + usize::from(word(bytes, ip + 2));
+    let is_whole = total_length(bytes, ip).is_some_and(|length| bytes.len() >= ip + length);
     let mut summed = transport.to_vec();
     match is_whole {
         true => seal_sctp(&mut summed),
@@ -630,7 +658,8 @@ fn sum_up(bytes: &mut [u8], place: &Place, theirs: &[u8]) {
 /// Gives an answer to a timestamp request the times of another that was made within a minute, and lets the checksum follow.
 fn agree_on_the_time(mine: &mut [u8], theirs: &[u8]) {
     const DAY: u32 = 24 * 60 * 60 * 1000;
-    let Some(at) = header(mine, 0).filter(|at| mine.len() >= at + 20 && [mine[*at], theirs[*at]] == [14; 2]) else {
+    let at = upper(mine, 0).map(|upper| upper.at);
+    let Some(at) = at.filter(|at| mine.len() >= at + 20 && [mine[*at], theirs[*at]] == [14; 2]) else {
         return;
     };
     for time in [at + 12, at + 16] {

@@ -4,36 +4,35 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nflab::base::{AddressMask, Family};
 use nflab::device::syscall::{Namespaces, unshare};
-use nflab::device::{Device, LARGEST_PACKET, Offloads, Received, TunDevice};
+use nflab::device::{Device, Offloads, Received, TunDevice};
 use nflab::live::netlink::{LinkIndex, Netlink};
-use nflab::packet::{Credentials, Offload};
+use nflab::packet::Offload;
 use rustix::event::{Timespec, epoll};
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
-use rustix::process::{Gid, Uid};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::compare::without_time;
 use super::offload::{as_it_left, handed_over};
 use super::queue::Listener;
 use super::scenario::{Event, QueueWord};
-use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
+use super::side::{
+    Answer, DEFAULT_INTERFACES, Depth, EXPECTATIONS, FLOWS, LINK_LOCAL, PRELUDE, PRELUDE_OF_IPV6, Part, Side,
+    ToolAnswer, commands, is_link_local, saves,
+};
+use super::sockets::{Hearer, Senders};
 
 pub(crate) struct Kernel {
     links: Vec<Link>,
     /// In the order they were made; nothing where one was removed since.
     devices: Vec<Option<Held>>,
     netlink: Netlink,
-    /// Sends what the router itself sends.
-    raw: OwnedFd,
-    /// Each gets a copy of what INPUT lets through of its protocol.
-    delivered: Vec<OwnedFd>,
+    senders: Senders,
+    hearers: Vec<Hearer>,
     /// Programs that listen.
     sockets: Vec<UdpSocket>,
     /// Who listens at queues.
@@ -42,6 +41,8 @@ pub(crate) struct Kernel {
     buffer: Vec<u8>,
     /// Devices have offload, and packets come as cards with offload hand them over.
     offload: bool,
+    /// It has both families.
+    ipv6: bool,
 }
 
 /// A device, by the number that it keeps whatever it is called.
@@ -61,6 +62,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("iptables-legacy", "iptables"),
     ("iptables-legacy-save", "iptables"),
     ("iptables-legacy-restore", "iptables"),
+    ("ip6tables-legacy", "iptables"),
     ("conntrack", "conntrack"),
     ("nfct", "nfct"),
     ("sysctl", "procps"),
@@ -90,57 +92,58 @@ pub(crate) fn version() -> String {
 
 impl Kernel {
     /// In a new namespace, which this thread is in from now on.
-    pub(crate) fn new(offload: bool) -> Result<Self, String> {
+    pub(crate) fn new(offload: bool, ipv6: bool) -> Result<Self, String> {
         let io = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
         unshare(Namespaces::Network).map_err(io("unshare"))?;
-        // No word of its own, such as a router solicitation, may come between.
-        for kind in ["all", "default"] {
-            set(&format!("net.ipv6.conf.{kind}.disable_ipv6"), "1")?;
-        }
-        for (key, value) in PRELUDE {
+        let prelude = match ipv6 {
+            true => {
+                // Before there is a device whose groups are to be told of.
+                keep_silent()?;
+                PRELUDE_OF_IPV6
+            }
+            false => WITHOUT_IPV6,
+        };
+        for (key, value) in prelude.iter().chain(PRELUDE) {
             set(key, value)?;
         }
         let mut netlink = Netlink::open().map_err(io("netlink"))?;
         netlink.set_loopback_up().map_err(|error| error.to_string())?;
-        let socket = |protocol: Protocol| {
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(protocol))
-                .map_err(|error| format!("raw socket: {error}"))
-        };
-        let delivered = [ipproto::ICMP, ipproto::TCP, ipproto::UDP]
-            .into_iter()
-            .map(socket)
-            .collect::<Result<Vec<_>, _>>()?;
+        let hearers = Hearer::all(ipv6)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| error.to_string())?;
-        for (at, socket) in delivered.iter().enumerate() {
-            watch(&epoll, socket, LOCAL | at as u64)?;
+        for (at, hearer) in hearers.iter().enumerate() {
+            watch(&epoll, &hearer.socket, LOCAL | at as u64)?;
         }
-        let root = Credentials {
-            user: 0,
-            group: 0,
-            groups: Vec::new(),
-        };
-        let raw = raw_socket_of(&root).map_err(|error| format!("raw socket: {error}"))?;
         let mut kernel = Self {
             links: Vec::new(),
             devices: Vec::new(),
             netlink,
-            raw,
-            delivered,
+            senders: Senders::new(ipv6)?,
+            hearers,
             sockets: Vec::new(),
             queues: BTreeMap::new(),
             epoll,
             buffer: Vec::new(),
             offload,
+            ipv6,
         };
-        kernel.interface("lan", &[(IpAddr::from([10, 0, 0, 1]), 24)])?;
-        kernel.interface("wan", &[(IpAddr::from([192, 0, 2, 1]), 24)])?;
-        kernel.route(AddressMask::any(Family::V4), Some(IpAddr::from([192, 0, 2, 254])), None)?;
+        let is_spoken = |address: &IpAddr| ipv6 || address.is_ipv4();
+        for (name, addresses, gateways) in DEFAULT_INTERFACES {
+            let addresses: Vec<_> = addresses.iter().copied().filter(|it| is_spoken(&it.0)).collect();
+            kernel.interface(name, &addresses)?;
+            for via in gateways.iter().filter(|it| is_spoken(it)) {
+                kernel.route(AddressMask::any(Family::of(*via)), Some(*via), None)?;
+            }
+        }
         kernel.drain();
         Ok(kernel)
     }
 
     fn interface(&mut self, name: &str, addresses: &[(IpAddr, u8)]) -> Result<(), String> {
+        let mut addresses = addresses.to_vec();
+        let is_new = self.links.iter().all(|link| link.name != name);
+        if is_new && self.ipv6 && name != "lo" && !addresses.iter().any(|(address, _)| is_link_local(*address)) {
+            addresses.push(LINK_LOCAL);
+        }
         let at = match self.links.iter().position(|link| link.name == name) {
             Some(at) => at,
             None => {
@@ -164,7 +167,7 @@ impl Kernel {
             }
         };
         let link = &mut self.links[at];
-        for (address, length) in addresses {
+        for (address, length) in &addresses {
             self.netlink
                 .add_address(link.index, *address, *length)
                 .map_err(|error| error.to_string())?;
@@ -191,7 +194,7 @@ impl Kernel {
     /// What `ip` did to the links: new names, and devices that are gone. One that is gone would be ready for ever, with nothing to read.
     fn look_at_links(&mut self) {
         self.links.retain_mut(|link| {
-            let name = rustix::net::netdevice::index_to_name(&self.raw, link.index.0);
+            let name = rustix::net::netdevice::index_to_name(self.senders.any(), link.index.0);
             if let Ok(name) = &name {
                 link.name.clone_from(name);
             }
@@ -234,13 +237,6 @@ impl Kernel {
         Ok(())
     }
 
-    fn send(&mut self, bytes: &[u8]) {
-        let Some(to) = bytes.get(16..20) else { return };
-        let to = SocketAddrV4::new(Ipv4Addr::new(to[0], to[1], to[2], to[3]), 0);
-        // Refused with EPERM where OUTPUT drops it, which is no error here.
-        let _ = rustix::net::sendto(&self.raw, bytes, SendFlags::empty(), &to);
-    }
-
     fn drain(&mut self) -> Vec<(String, Vec<u8>)> {
         let (mut sent, mut local) = (Vec::new(), Vec::new());
         let mut ready = [epoll::Event {
@@ -256,11 +252,7 @@ impl Kernel {
             for event in &ready[..count] {
                 let token = event.data.u64();
                 if token & LOCAL != 0 {
-                    let socket = &self.delivered[(token & !LOCAL) as usize];
-                    self.buffer.resize(LARGEST_PACKET, 0);
-                    if let Ok((_, length)) = rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
-                        local.push(self.buffer[..length].to_vec());
-                    }
+                    local.extend(self.hearers[(token & !LOCAL) as usize].hear(&mut self.buffer));
                 } else {
                     let Some(held) = &mut self.devices[token as usize] else {
                         continue;
@@ -292,28 +284,6 @@ impl Kernel {
     }
 }
 
-/// A socket to send from, of this user: its file keeps what this thread was as it was opened, and `-m owner` asks the file.
-fn raw_socket_of(sender: &Credentials) -> rustix::io::Result<OwnedFd> {
-    let own_groups = rustix::process::getgroups()?;
-    let (own_user, own_group) = (rustix::process::geteuid(), rustix::process::getegid());
-    let rights = rustix::thread::capabilities(None)?;
-    let groups: Vec<Gid> = sender.groups.iter().map(|it| Gid::from_raw(*it)).collect();
-    set_thread_groups(&groups)?;
-    set_thread_res_gid(None, Gid::from_raw(sender.group), None)?;
-    set_thread_res_uid(None, Uid::from_raw(sender.user), None)?;
-    // Who becomes another keeps what it may have, but has it no more: a raw socket needs one of these rights.
-    let opened = rustix::thread::set_capabilities(None, rights).and_then(|()| {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(ipproto::RAW))
-    });
-    set_thread_res_uid(None, own_user, None)?;
-    set_thread_res_gid(None, own_group, None)?;
-    set_thread_groups(&own_groups)?;
-    let socket = opened?;
-    rustix::net::sockopt::set_socket_broadcast(&socket, true)?;
-    Ok(socket)
-}
-
 /// Marks the token of a socket, beside those of devices.
 const LOCAL: u64 = 1 << 32;
 
@@ -331,19 +301,23 @@ impl Side for Kernel {
                 self.route(to, *via, interface.as_ref().map(nflab::base::InterfaceName::as_str))?;
             }
             Event::Listen { port } => {
-                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, *port));
+                let any: IpAddr = match self.ipv6 {
+                    // And of IPv4.
+                    true => Ipv6Addr::UNSPECIFIED.into(),
+                    false => Ipv4Addr::UNSPECIFIED.into(),
+                };
+                let socket = UdpSocket::bind((any, *port));
                 self.sockets
                     .push(socket.map_err(|error| format!("UDP port {port}: {error}"))?);
             }
             Event::Sender(credentials) => {
-                self.raw =
-                    raw_socket_of(credentials).map_err(|error| format!("raw socket of another user: {error}"))?;
+                self.senders = Senders::of(credentials, self.ipv6)?;
             }
             Event::Packet {
                 interface: Some(name),
                 bytes,
             } => self.receive(name.as_str(), bytes)?,
-            Event::Packet { interface: None, bytes } => self.send(bytes),
+            Event::Packet { interface: None, bytes } => self.senders.send(bytes),
             Event::Tool { name, args, input } => {
                 let mut answer = run(&command(name, args)?, input)?;
                 if *name == "conntrack" && *args == ["-S"] {
@@ -379,15 +353,18 @@ impl Side for Kernel {
     }
 
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String> {
-        let saved = printed(&words("iptables-legacy-save -c"))?;
         let mut parts = vec![
             (FLOWS.to_owned(), read("/proc/thread-self/net/nf_conntrack")?),
             (EXPECTATIONS.to_owned(), expectations()?),
         ];
-        for line in commands(depth, &saved) {
-            parts.push((line.join(" "), printed(&command(&line[0], &line[1..])?)?));
+        for save in saves(self.ipv6) {
+            let saved = words(save);
+            let saved = printed(&command(&saved[0], &saved[1..])?)?;
+            for line in commands(depth, save, &saved) {
+                parts.push((line.join(" "), printed(&command(&line[0], &line[1..])?)?));
+            }
+            parts.push(((*save).to_owned(), saved));
         }
-        parts.push((SAVE.to_owned(), saved));
         Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
     }
 
@@ -416,6 +393,9 @@ fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
         "iptables" | "iptables-legacy" => "iptables-legacy",
         "iptables-save" | "iptables-legacy-save" => "iptables-legacy-save",
         "iptables-restore" | "iptables-legacy-restore" => "iptables-legacy-restore",
+        "ip6tables" | "ip6tables-legacy" => "ip6tables-legacy",
+        "ip6tables-save" | "ip6tables-legacy-save" => "ip6tables-legacy-save",
+        "ip6tables-restore" | "ip6tables-legacy-restore" => "ip6tables-legacy-restore",
         "conntrack" => "conntrack",
         "nfct" => "nfct",
         "sysctl" => "sysctl",
@@ -542,6 +522,24 @@ fn expectations() -> Result<String, String> {
 }
 
 const READINGS: usize = 8;
+
+/// Where nobody speaks IPv6, no word of it comes between.
+const WITHOUT_IPV6: &[(&str, &str)] = &[
+    ("net.ipv6.conf.all.disable_ipv6", "1"),
+    ("net.ipv6.conf.default.disable_ipv6", "1"),
+];
+
+/// What the kernel says of its own accord in IPv6, when links come up and when it likes: reports of the groups that it is in, and questions for routers.
+/// Policies of IPsec end these before any rule sees and counts them; what comes by a device, and what passes through, is of other directions.
+fn keep_silent() -> Result<(), String> {
+    const SPOKEN: [&str; 4] = ["131", "132", "133", "143"];
+    let lines =
+        SPOKEN.map(|kind| format!("xfrm policy add dst ff00::/8 proto ipv6-icmp type {kind} dir out action block\n"));
+    match run(&words("ip -batch -"), &lines.concat())? {
+        ToolAnswer { code: 0, .. } => Ok(()),
+        ToolAnswer { err, .. } => Err(format!("the kernel's own words in IPv6 cannot be ended: {err}")),
+    }
+}
 
 fn set(key: &str, value: &str) -> Result<(), String> {
     let path = format!("/proc/sys/{}", key.replace('.', "/"));

@@ -3,17 +3,24 @@
 
 use nflab::packet::{ChecksumState, Offload, finish};
 
-use super::freedom::{checksum_place, pseudo_header, sum};
+use super::freedom::{checksum_place, sum};
+use super::layout::{IPV6, TCP, UDP, is_ipv6, piece, pseudo_header, total_length, upper};
 
 /// The packet as a card would hand it over, and what is left to do of it. A packet that no card could have (in pieces, cut short, with a wrong
 /// checksum or none), and one of four others, is handed over as it is.
 pub(crate) fn handed_over(bytes: &[u8]) -> (Vec<u8>, Offload) {
     let mut bytes = bytes.to_vec();
     let draws = hash(&bytes);
-    let Some(Summed { at, data }) = Summed::of(&bytes).filter(|_| draws & 3 != 0) else {
+    let Some(Summed {
+        protocol,
+        start,
+        at,
+        data,
+    }) = Summed::of(&bytes).filter(|_| draws & 3 != 0)
+    else {
         return (bytes, Offload::default());
     };
-    let begun = sum(&pseudo_header(&bytes));
+    let begun = sum(&pseudo_header(&bytes, protocol, bytes.len() - start));
     bytes[at..at + 2].copy_from_slice(&begun.to_be_bytes());
     // Seen: what a helper makes so short that it fits into one segment the kernel loses, and nflab does not. So there are at least two to lose.
     let sizes = LEAST.max(data.div_ceil(MOST_DATAGRAMS))..data / 2 + 1;
@@ -36,7 +43,7 @@ pub(crate) fn as_it_left(interface: String, mut bytes: Vec<u8>, offload: Offload
         finish(&mut bytes);
     }
     // Two ways to write nothing. Who finishes writes the one, and who sums up in the first place, of TCP, the other.
-    if let Some(Summed { at, .. }) = Summed::of(&bytes).filter(|_| bytes[9] == TCP)
+    if let Some(Summed { at, .. }) = Summed::of(&bytes).filter(|it| it.protocol == TCP)
         && bytes[at..at + 2] == [0xff, 0xff]
     {
         bytes[at..at + 2].fill(0);
@@ -49,6 +56,8 @@ pub(crate) fn as_it_left(interface: String, mut bytes: Vec<u8>, offload: Offload
 
 /// A whole segment or datagram, its length and its checksum right: where that stands, and how much data there is.
 struct Summed {
+    protocol: u8,
+    start: usize,
     at: usize,
     data: usize,
 }
@@ -57,20 +66,26 @@ impl Summed {
     fn of(bytes: &[u8]) -> Option<Self> {
         let at = checksum_place(bytes)?;
         let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-        let start = usize::from(bytes[0] & 15) * 4;
+        let upper = upper(bytes, 0)?;
+        let (protocol, start) = (upper.protocol, upper.at);
         // The first piece of several is one of several, too.
-        let is_whole = usize::from(word(2)) == bytes.len() && word(6) & 0x3fff == 0;
-        let headers = match bytes[9] {
+        let is_whole = total_length(bytes, 0) == Some(bytes.len()) && piece(bytes).is_none();
+        let headers = match protocol {
             TCP => usize::from(bytes[start + 12] >> 4) * 4,
             UDP => 8,
             _ => return None,
         };
-        let fits = match bytes[9] {
+        let fits = match protocol {
             TCP => headers >= 20 && start + headers <= bytes.len(),
             _ => usize::from(word(start + 4)) == bytes.len() - start && word(at) != 0,
         };
-        let is_right = || sum(&[&pseudo_header(bytes), &bytes[start..]].concat()) == 0xffff;
-        (is_whole && fits && is_right()).then(|| Self {
+        // No card has been seen to look behind other headers.
+        let is_plain = !is_ipv6(bytes, 0) || start == IPV6;
+        let is_right =
+            || sum(&[&pseudo_header(bytes, protocol, bytes.len() - start), &bytes[start..]].concat()) == 0xffff;
+        (is_whole && fits && is_plain && is_right()).then(|| Self {
+            protocol,
+            start,
             at,
             data: bytes.len() - start - headers,
         })
@@ -88,8 +103,6 @@ fn hash(bytes: &[u8]) -> u64 {
 const LEAST: usize = 8;
 /// Nor more datagrams at once.
 const MOST_DATAGRAMS: usize = 128;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 
 #[cfg(test)]
 mod tests {

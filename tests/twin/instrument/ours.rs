@@ -12,11 +12,15 @@ use nflab::lab::memory::Lab;
 use nflab::net::Route;
 use nflab::packet::{Credentials, Sender};
 
+use super::layout::{TCP, UDP, is_ipv6, upper};
 use super::offload::{as_it_left, handed_over};
 use super::place::Wiring;
 use super::queue::queue_name;
 use super::scenario::{Event, QueueWord, Scenario};
-use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
+use super::side::{
+    Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, PRELUDE_OF_IPV6, Part, Side, ToolAnswer, commands, saves,
+};
+use super::sockets::heard;
 use super::tally::Tally;
 use super::transitions::Asked;
 
@@ -26,6 +30,7 @@ pub(crate) struct Ours {
     second: Option<Lab>,
     /// Packets come as cards with offload hand them over, and leave for such.
     offload: bool,
+    ipv6: bool,
     clock: Clock,
     /// In the order in which their packets are compared.
     interfaces: Vec<(InterfaceId, String)>,
@@ -75,12 +80,12 @@ impl Clock {
 }
 
 impl Ours {
-    pub(crate) fn new(clock: Clock) -> Result<Self, String> {
-        Self::drawing(clock, 1)
+    pub(crate) fn new(clock: Clock, ipv6: bool) -> Result<Self, String> {
+        Self::drawing(clock, ipv6, 1)
     }
 
     /// Draws its ports from this seed.
-    pub(crate) fn drawing(clock: Clock, seed: u64) -> Result<Self, String> {
+    pub(crate) fn drawing(clock: Clock, ipv6: bool, seed: u64) -> Result<Self, String> {
         let mut lab = Lab::default_lab(seed, TOOLBOX).map_err(|error| error.to_string())?;
         // As the kernel's side sends.
         lab.sender = Sender::Program(
@@ -97,10 +102,22 @@ impl Ours {
         for (key, value) in PRELUDE {
             lab.machine.set_sysctl(key, value).map_err(|error| error.to_string())?;
         }
+        let of_ipv6 = match ipv6 {
+            true => PRELUDE_OF_IPV6,
+            false => &[
+                ("net.ipv6.conf.all.disable_ipv6", "1"),
+                ("net.ipv6.conf.default.disable_ipv6", "1"),
+            ],
+        };
+        for (key, value) in of_ipv6 {
+            // A knob that is not there yet does nothing, and a lab does not know the half of these.
+            let _ = lab.machine.set_sysctl(key, value);
+        }
         let mut ours = Self {
             lab,
             second: None,
             offload: false,
+            ipv6,
             clock,
             interfaces: Vec::new(),
             tally: Tally::default(),
@@ -185,21 +202,20 @@ impl Ours {
             .filter_map(|emission| {
                 let at = match emission.port {
                     Port::Interface(id) => self.interfaces.iter().position(|(known, _)| *known == id)?,
-                    // What a raw socket for TCP, UDP or ICMP is given.
-                    Port::Local if raw_sockets_hear(&emission.bytes) => self.interfaces.len(),
-                    Port::Local => return None,
+                    Port::Local => self.interfaces.len(),
                 };
-                Some((at, emission))
+                let bytes = match emission.port {
+                    Port::Interface(_) => emission.bytes.clone(),
+                    Port::Local => heard(&emission.bytes)?,
+                };
+                Some((at, bytes, emission.offload))
             })
             .collect();
-        sent.sort_by_key(|(at, _)| *at);
+        sent.sort_by_key(|(at, ..)| *at);
         let name = |at: usize| self.interfaces.get(at).map_or("local", |(_, name)| name).to_owned();
-        let form = |(at, emission): (usize, &Emission)| {
-            let (name, bytes) = (name(at), emission.bytes.clone());
-            match self.offload {
-                true => as_it_left(name, bytes, emission.offload),
-                false => (name, bytes),
-            }
+        let form = |(at, bytes, offload)| match self.offload {
+            true => as_it_left(name(at), bytes, offload),
+            false => (name(at), bytes),
         };
         sent.into_iter().map(form).collect()
     }
@@ -358,29 +374,31 @@ impl Side for Ours {
         self.catch_up();
         // The kernel collects what is over while time passes; a master counts what its helper announced until then.
         self.lab.tick();
-        let saved = self.print(&[SAVE.split(' ').next().unwrap_or(SAVE).to_owned(), "-c".to_owned()]);
         let mut parts: Vec<_> = [FLOWS, EXPECTATIONS]
             .into_iter()
             .map(|path| (path.to_owned(), self.print(&["cat".to_owned(), path.to_owned()])))
             .collect();
-        for line in commands(depth, &saved) {
-            let text = self.print(&line);
-            parts.push((line.join(" "), text));
+        for save in saves(self.ipv6) {
+            let words: Vec<String> = save.split(' ').map(str::to_owned).collect();
+            let saved = self.print(&words);
+            for line in commands(depth, save, &saved) {
+                let text = self.print(&line);
+                parts.push((line.join(" "), text));
+            }
+            parts.push(((*save).to_owned(), saved));
         }
-        parts.push((SAVE.to_owned(), saved));
         Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
     }
 }
 
 /// Both directions of a flow come to the same worker, until NAT makes them differ.
 fn comes_to_the_second(bytes: &[u8]) -> bool {
-    let header = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
-    let ports = match bytes.get(9) {
-        Some(6 | 17) => bytes.get(header..header + 4),
-        _ => None,
-    };
-    let addresses = bytes.get(12..20).unwrap_or_default();
-    let sum: u32 = addresses
+    let ports = upper(bytes, 0).filter(|upper| matches!(upper.protocol, TCP | UDP));
+    let ports = ports.and_then(|upper| bytes.get(upper.at..upper.at + 4));
+    let addresses = if is_ipv6(bytes, 0) { 8..40 } else { 12..20 };
+    let sum: u32 = bytes
+        .get(addresses)
+        .unwrap_or_default()
         .iter()
         .chain(ports.unwrap_or_default())
         .map(|&it| u32::from(it))
@@ -388,19 +406,9 @@ fn comes_to_the_second(bytes: &[u8]) -> bool {
     sum % 2 == 1
 }
 
-/// The kernel's side listens to these protocols, and a raw socket gets no ICMP message that is shorter than a header.
-fn raw_sockets_hear(bytes: &[u8]) -> bool {
-    let header = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
-    match bytes.get(9) {
-        Some(6 | 17) => true,
-        Some(1) => bytes.len() >= header + 8,
-        _ => false,
-    }
-}
-
 /// What became of the packet at `at`, hook by hook: the scenario again, on nflab alone.
 pub(crate) fn story(scenario: &Scenario, at: usize) -> Result<String, String> {
-    let mut ours = Ours::new(Clock::Virtual)?;
+    let mut ours = Ours::new(Clock::Virtual, scenario.speaks_ipv6())?;
     for event in &scenario.events[..at] {
         ours.happen(event)?;
     }

@@ -41,11 +41,12 @@ impl Wiring {
 /// Runs a scenario beside a kernel of its own; once more where the sides parted by a chance that does not come twice at the same event. The calling
 /// thread is in another network namespace afterwards.
 pub(crate) fn beside_a_kernel(wiring: Wiring, scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
+    let ipv6 = scenario.speaks_ipv6();
     believe(|seed| {
         // What ends in a panic is to be shrunk and kept like any other difference.
         catch_unwind(|| {
-            let mut kernel = Kernel::new(wiring.offload)?;
-            let mut own = Ours::drawing(Clock::real(), seed)?.wired(wiring);
+            let mut kernel = Kernel::new(wiring.offload, ipv6)?;
+            let mut own = Ours::drawing(Clock::real(), ipv6, seed)?.wired(wiring);
             compare(scenario, &mut kernel, &mut own, depth)
         })
         .unwrap_or_else(|panic| {

@@ -155,7 +155,7 @@ mod tests {
                 .collect();
             (answers, side.state(Depth::Texts).unwrap())
         };
-        let mut ours = Ours::new(Clock::Virtual).unwrap();
+        let mut ours = Ours::new(Clock::Virtual, false).unwrap();
         let mut recorder = Recorder::new(&mut ours, "test");
         let (answers, parts) = run(&mut recorder);
         let (again, parts_again) = run(&mut Record::read(&recorder.text()).unwrap());

@@ -1,6 +1,6 @@
 //! A scenario is data: what the router is made of, and what happens to it, in order.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,11 @@ use nflab::lab::send::{self, Surroundings};
 use nflab::net::Prefix;
 use nflab::packet::{Credentials, Sender};
 
+use super::layout::{is_ipv6, total_length};
 use super::sentence;
 
-/// Begins as every lab of nflab's does: `lan` 10.0.0.1/24, `wan` 192.0.2.1/24, a default route via 192.0.2.254, forwarding.
+/// Begins as every lab of nflab's does: `lan` 10.0.0.1/24 and 2001:db8::1/64, `wan` 192.0.2.1/24 and 2001:db8:1::1/64, default routes via 192.0.2.254
+/// and 2001:db8:1::fe, forwarding; without IPv6 where nothing in it is of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scenario {
     pub name: String,
@@ -130,9 +132,32 @@ impl Scenario {
         self.events.push(Event::Packet { interface: None, bytes });
     }
 
+    /// Whether anything in it is of IPv6. Otherwise the family is off on both sides.
+    pub(crate) fn speaks_ipv6(&self) -> bool {
+        self.events.iter().any(is_of_ipv6)
+    }
+
     pub(crate) fn packets(&self) -> usize {
         let is_packet = |event: &&Event| matches!(event, Event::Packet { .. });
         self.events.iter().filter(is_packet).count()
+    }
+}
+
+fn is_of_ipv6(event: &Event) -> bool {
+    match event {
+        Event::Interface { addresses, .. } => addresses.iter().any(|(address, _)| address.is_ipv6()),
+        Event::Route { to, via, .. } => to.address().is_ipv6() || via.is_some_and(|via| via.is_ipv6()),
+        // A whole one: of IPv4's the hostile have any version.
+        Event::Packet { bytes, .. } => is_ipv6(bytes, 0) && total_length(bytes, 0) == Some(bytes.len()),
+        Event::Tool { name, args, .. } => {
+            let is_asked = |word: &String| word == "-6" || word == "ipv6" || word.starts_with("net.ipv6.");
+            let has_address = |word: &String| {
+                let mut parts = word.split(|letter: char| !letter.is_ascii_hexdigit() && !":.".contains(letter));
+                parts.any(|part| part.len() > 2 && part.parse::<Ipv6Addr>().is_ok())
+            };
+            name.starts_with("ip6tables") || args.iter().any(|word| is_asked(word) || has_address(word))
+        }
+        Event::Listen { .. } | Event::Sender(_) | Event::Wait(_) | Event::Queue(_) => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a side is: something that a scenario happens to, and that can be asked afterwards.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::scenario::Event;
 
 /// One that answers to events: the kernel, nflab, or a record of what the kernel said.
@@ -46,27 +48,90 @@ pub(crate) enum Depth {
     Texts,
 }
 
-pub(crate) const SAVE: &str = "iptables-save -c";
+const SAVES: [&str; 2] = ["iptables-save -c", "ip6tables-save -c"];
+
+/// The commands that print all rules with their counters, of each family that is spoken.
+pub(crate) fn saves(ipv6: bool) -> &'static [&'static str] {
+    if ipv6 { &SAVES } else { &SAVES[..1] }
+}
+
+pub(crate) fn is_save(title: &str) -> bool {
+    SAVES.contains(&title)
+}
+
 pub(crate) const FLOWS: &str = "/proc/net/nf_conntrack";
 pub(crate) const EXPECTATIONS: &str = "/proc/net/nf_conntrack_expect";
 
-/// The commands whose output is compared at the end; of the tables that `iptables-save` names.
-pub(crate) fn commands(depth: Depth, saved: &str) -> Vec<Vec<String>> {
+/// The commands whose output is compared at the end; of the tables that `save` has named.
+pub(crate) fn commands(depth: Depth, save: &str, saved: &str) -> Vec<Vec<String>> {
     let mut commands = Vec::new();
     if depth == Depth::Sums {
         return commands;
     }
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let (tool, family) = match save == SAVES[0] {
+        true => ("iptables", "ipv4"),
+        false => ("ip6tables", "ipv6"),
+    };
     for table in saved.lines().filter_map(|line| line.strip_prefix('*')) {
-        commands.push(words(&format!("iptables -t {table} -S")));
-        commands.push(words(&format!("iptables -t {table} -L -n -v -x --line-numbers")));
+        commands.push(words(&format!("{tool} -t {table} -S")));
+        commands.push(words(&format!("{tool} -t {table} -L -n -v -x --line-numbers")));
     }
     if depth == Depth::Texts {
-        commands.push(words("conntrack -L -o extended"));
-        commands.push(words("conntrack -L expect"));
+        match family {
+            "ipv4" => commands.extend(["conntrack -L -o extended", "conntrack -L expect"].map(words)),
+            _ => commands.push(words("conntrack -L -f ipv6")),
+        }
     }
     commands
 }
+
+/// Name, addresses, and what default routes lead to.
+type DefaultInterface = (&'static str, [(IpAddr, u8); 2], &'static [IpAddr]);
+
+/// As every lab has them.
+pub(crate) const DEFAULT_INTERFACES: [DefaultInterface; 2] = [
+    (
+        "lan",
+        [
+            (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 24),
+            (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 64),
+        ],
+        &[],
+    ),
+    (
+        "wan",
+        [
+            (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 24),
+            (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1)), 64),
+        ],
+        &[
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
+            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0xfe)),
+        ],
+    ),
+];
+
+/// Each interface's, unless it is given one: the kernel would draw it.
+pub(crate) const LINK_LOCAL: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)), 64);
+
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// And before these where IPv6 is spoken.
+pub(crate) const PRELUDE_OF_IPV6: &[(&str, &str)] = &[
+    // A link-local address is drawn at random otherwise, and none is usable at once.
+    ("net.ipv6.conf.default.addr_gen_mode", "1"),
+    ("net.ipv6.conf.default.accept_dad", "0"),
+    ("net.ipv6.conf.all.accept_dad", "0"),
+    ("net.ipv6.conf.default.router_solicitations", "0"),
+    ("net.ipv6.conf.all.forwarding", "1"),
+    ("net.ipv6.conf.default.forwarding", "1"),
+    ("net.ipv6.icmp.ratelimit", "0"),
+    // Of what the router itself sends they are drawn by a secret.
+    ("net.ipv6.auto_flowlabels", "0"),
+];
 
 /// What holds on both sides before the first event. Each of these would make an answer depend on milliseconds, or is what a lab has unless
 /// it says otherwise; a scenario may set any of them anew.
