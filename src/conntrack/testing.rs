@@ -29,9 +29,16 @@ pub(crate) fn packet(protocol: u8, source: [u8; 4], destination: [u8; 4], transp
 
 /// From one host of the family to another, without extension headers.
 pub(crate) fn packet_of(family: Family, protocol: u8, transport: &[u8]) -> Packet {
-    let mut bytes = match family {
-        Family::V4 => return packet(protocol, A, B, transport),
-        Family::V6 => datagram((host(family, 2), 1), (host(family, 9), 2), b"").into_bytes(),
+    packet_between((host(family, 2), host(family, 9)), protocol, transport)
+}
+
+/// The same between these.
+pub(crate) fn packet_between(ends: (IpAddr, IpAddr), protocol: u8, transport: &[u8]) -> Packet {
+    let mut bytes = match ends {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            return packet(protocol, source.octets(), destination.octets(), transport);
+        }
+        (source, destination) => datagram((source, 1), (destination, 2), b"").into_bytes(),
     };
     bytes.truncate(ipv6::HEADER);
     put16(&mut bytes, 4, transport.len() as u16);

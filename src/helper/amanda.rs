@@ -20,7 +20,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
     helpers: &[Helper {
         conntrack: ConntrackHelper {
             name: "amanda",
-            families: &[Family::V4],
+            families: &[Family::V4, Family::V6],
             protocol: protocol::UDP,
             ports: &[10080],
             policies: &[ExpectPolicy {

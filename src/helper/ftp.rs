@@ -3,7 +3,7 @@
 //! Lines are read only where one is known to begin: after data that ended in a line feed. A command whose text ends before it is whole is dropped,
 //! so that the sender repeats it in one piece; malformed ones fare the same, since the reader cannot tell. All seen on Linux 6.18.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::announce::{Reading, Wish};
 use super::parameter::{self, Parameter};
 use super::{Announces, DropReason, HeardWhat, Helper, HelperSpec, Sample};
 use crate::base::{Family, protocol};
+use crate::conntrack::text::in_kernel;
 use crate::conntrack::{ConntrackHelper, CtState, Direction, Endpoint, ExpectPolicy, HelperData};
 
 pub(super) static SPEC: HelperSpec = HelperSpec {
@@ -21,7 +22,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
     helpers: &[Helper {
         conntrack: ConntrackHelper {
             name: "ftp",
-            families: &[Family::V4],
+            families: &[Family::V4, Family::V6],
             protocol: protocol::TCP,
             ports: &[21],
             policies: &[ExpectPolicy {
@@ -80,6 +81,27 @@ const SAMPLES: &[Sample] = &[
             written: b"229 Extended (|||1025|)\r\n",
         },
     },
+    Sample {
+        said: &[b"> USER a\r\n", b"> EPRT |2|2001:db8::2|1025|\r\n"],
+        announces: Announces::Flows {
+            plain: &["tcp 192.0.2.9 > 10.0.0.2:1025"],
+            under_nat: &["tcp 192.0.2.9 > 192.0.2.1:1025"],
+            written: b"EPRT |2|2001:0db8:0001:0000:0000:0000:0000:0001|1025|\r\n",
+        },
+    },
+    // The first numbers of the sender's address, in IPv6.
+    Sample {
+        said: &[b"< 220 2001:\r\n", b"< 227 Passive (32,1,13,184,4,1)\r\n"],
+        announces: Announces::Flows {
+            plain: &["tcp 10.0.0.2 > 192.0.2.9:1025"],
+            under_nat: &["tcp 10.0.0.2 > 192.0.2.9:1025"],
+            written: b"227 Passive (32,1,13,184,4,1)\r\n",
+        },
+    },
+    Sample {
+        said: &[b"> USER a\r\n", b"> EPRT |2|2001:db8::3|1025|\r\n"],
+        announces: Announces::Nothing,
+    },
     // In the middle of a line, for another host, and no command at all.
     Sample {
         said: &[b"> PORT 10,0,0,2,4,1\r\n"],
@@ -136,9 +158,10 @@ fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
 fn announce(command: &Command, reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
     let ends = reading.ends();
     let mut address = ends.answer.destination.address;
+    let own = ends.sender.source.address;
     // Whoever names another host than itself would open the firewall for that one.
-    if let Some(named) = command.address
-        && named != ends.sender.source.address
+    if let Some(named) = command.address.map(|it| within(it, own))
+        && named != own
     {
         if !reading.is_set(&LOOSE) {
             return Ok(HeardWhat::NamesAnother(named));
@@ -152,6 +175,18 @@ fn announce(command: &Command, reading: &mut Reading<'_, '_>) -> Result<HeardWha
     let wish = Wish::new(protocol::TCP, Some(ends.answer.source.address), to);
     let announced = reading.announce(&wish, command.text.clone(), |outside| command.form.write(outside))?;
     Ok(HeardWhat::Announced(vec![announced]))
+}
+
+/// Seen: four numbers of PORT in a flow of IPv6 stand for the first of its sender's address, and the rest is the sender's.
+fn within(named: IpAddr, own: IpAddr) -> IpAddr {
+    match (named, own) {
+        (IpAddr::V4(named), IpAddr::V6(own)) => {
+            let mut octets = own.octets();
+            octets[..4].copy_from_slice(&named.octets());
+            octets.into()
+        }
+        _ => named,
+    }
 }
 
 /// Where lines begin, each way: the last two places, as sequence numbers of the sender.
@@ -321,8 +356,7 @@ fn read_extended(data: &[u8], start: usize, family: Family) -> Option<Command> {
         }
         Family::V6 => {
             let end = position_from(text, 3, |byte| byte == delimiter)?;
-            let address: Ipv6Addr = std::str::from_utf8(&text[3..end]).ok()?.parse().ok()?;
-            (address.into(), end)
+            (super::address::ipv6(&text[3..end])?.into(), end)
         }
     };
     let (port, stop) = read_port(text, end + 1, delimiter)?;
@@ -375,13 +409,16 @@ impl Form {
     fn write(self, outside: Endpoint) -> String {
         let port = outside.id;
         match (self, outside.address) {
-            (Self::Commas, IpAddr::V4(v4)) => {
-                let [a, b, c, d] = v4.octets();
+            (Self::Commas, address) => {
+                let [a, b, c, d] = match address {
+                    IpAddr::V4(v4) => v4.octets(),
+                    IpAddr::V6(v6) => [0, 1, 2, 3].map(|at| v6.octets()[at]),
+                };
                 format!("{a},{b},{c},{d},{},{}", port >> 8, port & 0xff)
             }
             (Self::PortOnly, _) => format!("|||{port}|"),
             (_, IpAddr::V4(v4)) => format!("|1|{v4}|{port}|"),
-            (_, IpAddr::V6(v6)) => format!("|2|{v6}|{port}|"),
+            (_, v6) => format!("|2|{}|{port}|", in_kernel(v6)),
         }
     }
 }

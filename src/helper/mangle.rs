@@ -13,7 +13,9 @@ use crate::wire::{be16, be32, checksum, put16, udp};
 pub(super) fn header_length(packet: &Packet) -> Option<usize> {
     match packet.protocol() {
         protocol::TCP => packet.tcp().map(|segment| segment.header_length()),
-        protocol::UDP | protocol::ICMP => (packet.transport().len() >= udp::HEADER).then_some(udp::HEADER),
+        protocol::UDP | protocol::ICMP | protocol::ICMPV6 => {
+            (packet.transport().len() >= udp::HEADER).then_some(udp::HEADER)
+        }
         _ => None,
     }
 }
@@ -104,7 +106,7 @@ pub(super) fn deliver_at(packet: &mut Packet, port: u16) {
 /// Seen: the sum is left to the device, which never leaves it zero. Of an ICMP error what stands where a datagram has its sum is taken for one; its own
 /// stays as it was.
 fn leave_sum_to_device(packet: &mut Packet, transport: &mut [u8]) {
-    if packet.protocol() == protocol::ICMP {
+    if packet.is_icmp() {
         return sum_as_datagram(packet, transport);
     }
     let pseudo = checksum::pseudo_header(

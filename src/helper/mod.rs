@@ -5,6 +5,7 @@
 //! looked for, the payload is rewritten, and what cannot be done is taken back. Both sides are modules of their own, with parameters: which are
 //! loaded (`Loaded`) is a part of a router's configuration, and a helper whose NAT side is missing leaves payloads as they are.
 
+mod address;
 mod amanda;
 mod announce;
 mod broadcast;

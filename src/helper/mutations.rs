@@ -6,12 +6,10 @@
 //!     NFLAB_HELPER_MUTATIONS=10000000 cargo test --release --lib helper::mutations -- --nocapture
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use super::samples::{Conversation, OUTSIDE};
+use super::samples::{Conversation, hosts, in_families};
 use super::{HeardWhat, Helper, registry};
-use crate::base::Random;
-use crate::conntrack::testing::{A, B, address};
+use crate::base::{Family, Random};
 
 /// Payloads for each helper, half of them under NAT.
 const PAYLOADS: u64 = 600;
@@ -57,7 +55,9 @@ impl Trial {
         while said < payloads {
             let sample = &self.helper.samples[self.below(self.helper.samples.len())];
             let (_, before) = sample.said.split_last().unwrap();
-            let mut conversation = Conversation::new(self.helper, said / OF_ONE % 2 == 1);
+            let families: Vec<Family> = in_families(self.helper, sample).map(|(_, family)| family).collect();
+            let family = families[self.below(families.len())];
+            let mut conversation = Conversation::of(self.helper, said / OF_ONE % 2 == 1, family);
             // Several changes of length at once shift numbers otherwise than the other end has seen them, as in the kernel.
             conversation
                 .bench
@@ -105,8 +105,8 @@ impl Trial {
     fn hold(&mut self, conversation: &Conversation, announced: bool, line: &[u8]) {
         self.announced += u64::from(announced);
         let helper = &self.helper.conntrack;
-        let ends = [A, B, OUTSIDE].map(address);
-        let any = IpAddr::from([0; 4]);
+        let ends = hosts(conversation.family);
+        let any = conversation.family.unspecified();
         let now = conversation.bench.now;
         let mut of_class = BTreeMap::<(u64, usize), u32>::new();
         for expected in conversation.bench.table.expectations(now) {

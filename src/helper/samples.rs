@@ -3,16 +3,31 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Announces, Broadcast, DropReason, HeardWhat, Helper, HelperContext, Loaded, Ways, registry, run};
-use crate::base::{AddressRange, Random, protocol};
-use crate::conntrack::testing::{A, B, Bench, address, packet};
+use super::{Announces, Broadcast, DropReason, HeardWhat, Helper, HelperContext, Loaded, Sample, Ways, registry, run};
+use crate::base::{AddressRange, Family, Random, protocol};
+use crate::conntrack::testing::{A, B, Bench, address, packet_between};
 use crate::conntrack::{Direction, Template, Tracked, Tracking, Tuple, proto};
 use crate::nat::{self, Manip, NatContext, NatHook, NatRange};
 use crate::packet::Packet;
 use crate::wire::tcp::{MIN_HEADER, flags};
 use crate::wire::{put16, put32, udp};
 
-pub(super) const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
+const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
+
+/// The client, the server and the router's address outside.
+pub(super) fn hosts(family: Family) -> [IpAddr; 3] {
+    match family {
+        Family::V4 => [A, B, OUTSIDE].map(address),
+        Family::V6 => OF_IPV6.map(|(_, it)| it.parse().unwrap()),
+    }
+}
+
+/// Hosts as samples name them, and what they are called where a sample is played in IPv6.
+const OF_IPV6: [(&str, &str); 3] = [
+    ("10.0.0.2", "2001:db8::2"),
+    ("192.0.2.9", "2001:db8:1::9"),
+    ("192.0.2.1", "2001:db8:1::1"),
+];
 const CLIENT_PORT: u16 = 4000;
 
 #[test]
@@ -29,13 +44,13 @@ fn helpers_read_and_write_what_their_samples_say() {
                 "{} has no sample that announces a flow, or is written over",
                 helper.conntrack.name
             );
-            for sample in helper.samples {
+            for (sample, family) in helper.samples.iter().flat_map(|it| in_families(helper, it)) {
                 for masquerades in [false, true] {
                     let said = sample.said.iter().map(|it| it.escape_ascii().to_string());
                     let said: Vec<String> = said.collect();
                     let name = helper.conntrack.name;
-                    let place = format!("{name} {said:?}, masquerading: {masquerades}");
-                    let (said, payload) = Conversation::new(helper, masquerades).play(sample.said);
+                    let place = format!("{name} in {family:?} {said:?}, masquerading: {masquerades}");
+                    let (said, payload) = Conversation::of(helper, masquerades, family).play(sample.said);
                     match (&sample.announces, said) {
                         (
                             Announces::Flows {
@@ -50,7 +65,8 @@ fn helpers_read_and_write_what_their_samples_say() {
                                 false => (plain, &sample.said[sample.said.len() - 1][2..]),
                             };
                             let told = announced.iter().map(|it| text_of(&it.expected, it.from_mask));
-                            assert_eq!(told.collect::<Vec<_>>(), **flows, "{place}");
+                            let flows = flows.iter().map(|it| in_family(it, family));
+                            assert_eq!(told.collect::<Vec<_>>(), flows.collect::<Vec<_>>(), "{place}");
                             assert_eq!(
                                 payload.escape_ascii().to_string(),
                                 text.escape_ascii().to_string(),
@@ -78,6 +94,41 @@ fn helpers_read_and_write_what_their_samples_say() {
                 }
             }
         }
+    }
+}
+
+/// In which families a sample can be played: what names an address of one in that, what names none in all that its helper reads.
+pub(super) fn in_families<'s>(
+    helper: &Helper,
+    sample: &'s Sample,
+) -> impl Iterator<Item = (&'s Sample, Family)> + use<'s> {
+    let written = match sample.announces {
+        Announces::Flows { written, .. } => written,
+        Announces::Written(written) => written.unwrap_or_default(),
+        Announces::Nothing | Announces::Incomplete => b"",
+    };
+    let names = |word: &[u8]| {
+        let mut texts = sample.said.iter().copied().chain([written]);
+        texts.any(|text| text.windows(word.len()).any(|it| it == word))
+    };
+    let is_of = |family: Family| match family {
+        Family::V4 => !names(b"2001:"),
+        Family::V6 => !names(b".0.") && !names(b",0,"),
+    };
+    let families = helper.conntrack.families.iter().copied().filter(|it| is_of(*it));
+    families
+        .map(move |family| (sample, family))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// The text of a sample as it is in a family.
+fn in_family(text: &str, family: Family) -> String {
+    match family {
+        Family::V4 => text.to_owned(),
+        Family::V6 => OF_IPV6
+            .iter()
+            .fold(text.to_owned(), |text, (of, is)| text.replace(of, is)),
     }
 }
 
@@ -124,6 +175,7 @@ pub(super) struct Conversation {
     random: Random,
     helper: &'static Helper,
     masquerades: bool,
+    pub family: Family,
     /// The sequence number that comes next, of each side by its own count.
     next: [u32; 2],
     /// The same as the other side has seen it.
@@ -132,7 +184,12 @@ pub(super) struct Conversation {
 
 impl Conversation {
     pub(super) fn new(helper: &'static Helper, masquerades: bool) -> Self {
+        Self::of(helper, masquerades, Family::V4)
+    }
+
+    pub(super) fn of(helper: &'static Helper, masquerades: bool, family: Family) -> Self {
         Self {
+            family,
             bench: Bench::new(),
             delivered_at: 0,
             loaded: Loaded::all(),
@@ -197,7 +254,7 @@ impl Conversation {
             random: &mut self.random,
         };
         let outside = NatRange {
-            addresses: Some(AddressRange::single(address(OUTSIDE))),
+            addresses: Some(AddressRange::single(hosts(self.family)[2])),
             ..NatRange::default()
         };
         nat::null_binding(&self.bench.table, &mut nat_cx, &flow, Manip::Destination);
@@ -238,11 +295,12 @@ impl Conversation {
     /// As its sender makes it.
     fn packet(&mut self, from: Direction, flags: u8, payload: &[u8]) -> Packet {
         let helper = &self.helper.conntrack;
+        let [own, server, outside] = hosts(self.family);
         let client = match (from, self.masquerades) {
-            (Direction::Reply, true) => (OUTSIDE, CLIENT_PORT),
-            _ => (A, CLIENT_PORT),
+            (Direction::Reply, true) => (outside, CLIENT_PORT),
+            _ => (own, CLIENT_PORT),
         };
-        let server = (B, helper.ports.first().copied().unwrap_or(5000));
+        let server = (server, helper.ports.first().copied().unwrap_or(5000));
         let (source, destination) = match from {
             Direction::Original => (client, server),
             Direction::Reply => (server, client),
@@ -268,6 +326,6 @@ impl Conversation {
         put16(&mut bytes, 0, source.1);
         put16(&mut bytes, 2, destination.1);
         bytes.extend_from_slice(payload);
-        packet(helper.protocol, source.0, destination.0, &bytes)
+        packet_between((source.0, destination.0), helper.protocol, &bytes)
     }
 }

@@ -20,7 +20,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
     helpers: &[Helper {
         conntrack: ConntrackHelper {
             name: "sane",
-            families: &[Family::V4],
+            families: &[Family::V4, Family::V6],
             protocol: protocol::TCP,
             ports: &[6566],
             policies: &[ExpectPolicy {

@@ -19,7 +19,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
     helpers: &[Helper {
         conntrack: ConntrackHelper {
             name: "tftp",
-            families: &[Family::V4],
+            families: &[Family::V4, Family::V6],
             protocol: protocol::UDP,
             ports: &[69],
             policies: &[ExpectPolicy {
