@@ -1,6 +1,6 @@
 //! The routing decision for the host's own packets.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::is_limited_broadcast;
 use super::lookup::Key;
@@ -113,13 +113,16 @@ impl Net {
         }
     }
 
-    /// The address that REDIRECT takes for a packet to there that came by `interface`: the first it lists, of IPv6 one that is known as far as the
-    /// destination.
+    /// The address that REDIRECT takes for a packet to there that came by `interface`: the first it lists. Seen: where a destination of IPv6 is known no
+    /// farther than its link, site or host, one that is known as far.
     pub fn redirect_address(&self, interface: InterfaceId, destination: IpAddr) -> Option<IpAddr> {
         let mut own = self.interface(interface).addresses_of(Family::of(destination));
         let first = match destination {
             IpAddr::V4(_) => own.next(),
-            IpAddr::V6(destination) => own.find(|it| it.scope == v6::scope_of(destination)),
+            IpAddr::V6(destination) => own.find(|it| match bound_of(destination) {
+                None => true,
+                bound => bound_of_own(it.address) == bound,
+            }),
         };
         first.map(|it| it.address)
     }
@@ -263,10 +266,66 @@ impl Net {
     }
 }
 
+/// How far a destination is known, where that is not everywhere; of groups three kinds have such a bound.
+fn bound_of(destination: Ipv6Addr) -> Option<Scope> {
+    match destination.octets() {
+        [0xff, flags, ..] => match flags & 0xf {
+            1 => Some(Scope::Host),
+            2 => Some(Scope::Link),
+            5 => Some(Scope::Site),
+            _ => None,
+        },
+        _ => Some(v6::scope_of(destination)).filter(|it| *it != Scope::Universe),
+    }
+}
+
+fn bound_of_own(address: IpAddr) -> Option<Scope> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => bound_of(address),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::InterfaceName;
+
+    /// Where a rule of REDIRECT led packets that came by interfaces with such addresses, in the order in which they were added.
+    #[test]
+    fn redirected_to_an_address_that_is_known_as_far() {
+        const LINK: &str = "fe80::1";
+        for (addresses, destination, expected) in [
+            (&["2001:db8::1", LINK][..], "2001:db8:1::9", Some("2001:db8::1")),
+            (&["2001:db8::1", LINK], "fd00::9", Some("2001:db8::1")),
+            (&["2001:db8::1", LINK], "fe80::9", Some(LINK)),
+            (&["2001:db8::1", LINK], "ff02::1", Some(LINK)),
+            (&["2001:db8::1", LINK], "ff0e::1", Some("2001:db8::1")),
+            (&["2001:db8::1", LINK], "::1", None),
+            (&[LINK], "2001:db8:1::9", Some(LINK)),
+            (&[LINK], "ff0e::1", Some(LINK)),
+            (&[LINK, "2001:db8::1"], "2001:db8:1::9", Some("2001:db8::1")),
+            (
+                &["2001:db8:3::1", "2001:db8:33::1", LINK],
+                "2001:db8:1::9",
+                Some("2001:db8:33::1"),
+            ),
+            (
+                &["fd00:5::1", "2001:db8:5::1", LINK],
+                "fd00:5::9",
+                Some("2001:db8:5::1"),
+            ),
+        ] {
+            let mut net = Net::new();
+            net.add_interface(InterfaceName::new("lan").unwrap(), 1500).unwrap();
+            for address in addresses {
+                net.add_address(InterfaceId(1), address.parse().unwrap(), 64).unwrap();
+            }
+            let found = net.redirect_address(InterfaceId(1), destination.parse().unwrap());
+            let expected = expected.map(|it| it.parse().unwrap());
+            assert_eq!(found, expected, "{addresses:?} {destination}");
+        }
+    }
 
     /// `ip route get DESTINATION [from SOURCE] [oif INTERFACE]`, and the interface, source, gateway it named.
     #[test]

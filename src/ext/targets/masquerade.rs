@@ -41,14 +41,14 @@ static MASQUERADE: Way = Way {
 };
 
 fn outgoing_address(cx: &mut TargetContext<'_>) -> Address {
-    // A host that asks for an address of its own (DHCP) has none to map.
-    if cx.packet.source().is_unspecified() {
+    // A host that asks for an address of its own (DHCP) has none to map; in IPv6 the kernel does not ask.
+    if cx.packet.source() == Family::V4.unspecified() {
         return Address::NeedsNone;
     }
     let Some(interface) = cx.packet.output else {
         return Address::None;
     };
-    let Some(address) = cx.net.masquerade_source(interface, next_hop(cx)) else {
+    let Some(address) = cx.net.masquerade_source(interface, towards(cx)) else {
         return Address::None;
     };
     if let Some(flow) = &cx.tracking.flow {
@@ -60,9 +60,11 @@ fn outgoing_address(cx: &mut TargetContext<'_>) -> Address {
     Address::Is(address)
 }
 
-/// The gateway if there is one: of several addresses of the interface the one in its network is taken.
-fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
+/// The gateway if there is one: of several addresses of the interface the one in its network is taken. Seen: in IPv6 the destination counts, whatever is
+/// between.
+fn towards(cx: &TargetContext<'_>) -> IpAddr {
     let gateway = cx.way.and_then(|way| way.gateway);
+    let gateway = gateway.filter(|_| cx.packet.family() == Family::V4);
     gateway.unwrap_or(cx.packet.destination())
 }
 

@@ -1,6 +1,6 @@
 //! `-j REDIRECT`: gives the flow this host as its destination.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::nat_range::{self, Shift};
 use super::to_ports::{Address, Way};
@@ -51,7 +51,10 @@ static REDIRECT: Way = Way {
 
 fn own_address(cx: &mut TargetContext<'_>) -> Address {
     let address = match (cx.hook, cx.packet.input) {
-        (Hook::Output, _) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        (Hook::Output, _) => Some(match cx.packet.family() {
+            Family::V4 => Ipv4Addr::LOCALHOST.into(),
+            Family::V6 => Ipv6Addr::LOCALHOST.into(),
+        }),
         (_, Some(interface)) => cx.net.redirect_address(interface, cx.packet.destination()),
         (_, None) => None,
     };
