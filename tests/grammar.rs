@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nflab::TOOLBOX;
 use nflab::base::{Family, Random};
-use nflab::explain::describe::{ICMP_KINDS, UNREACHABLE_CODES};
+use nflab::explain::describe::icmp;
 use nflab::ext::{MATCHES, TARGETS};
 use nflab::lab::script::{OWN_WORDS, parse_text};
 use nflab::lab::send::PACKET_OPTIONS;
@@ -56,7 +56,7 @@ fn every_option_and_every_word_stands_in_it() {
         assert!(*letter == '0' || literals.contains(&short), "{short}");
     }
     // What packets are written with, and the tools.
-    let kinds = ICMP_KINDS.iter().chain(UNREACHABLE_CODES).map(|(name, _)| *name);
+    let kinds = Family::ALL.into_iter().flat_map(icmp::words);
     for word in PACKET_OPTIONS
         .iter()
         .copied()

@@ -60,10 +60,11 @@ pub mod protocol {
     pub const RAW: u8 = 255;
 
     /// What people call those that they ask for by name.
-    pub const NAMES: [(&str, u8); 11] = [
+    pub const NAMES: [(&str, u8); 12] = [
         ("tcp", TCP),
         ("udp", UDP),
         ("icmp", ICMP),
+        ("icmpv6", ICMPV6),
         ("igmp", IGMP),
         ("ipip", IPIP),
         ("dccp", DCCP),

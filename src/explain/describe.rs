@@ -1,12 +1,17 @@
 //! A packet as a line, in the words that `send` reads.
 
-use std::fmt::Write;
-use std::net::IpAddr;
+mod extension;
+pub mod icmp;
 
-use crate::base::{protocol, write_address, write_number};
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use crate::base::{Family, protocol, write_address, write_number};
 use crate::packet::Packet;
-use crate::wire::icmpv4::{Icmpv4, kind, unreachable};
+use crate::wire::be32;
+use crate::wire::icmpv4::Icmpv4;
 use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::{Tcp, TcpOption, flags, option};
 use crate::wire::udp::Udp;
 
@@ -17,18 +22,65 @@ pub fn line(bytes: &[u8]) -> String {
     line
 }
 
+/// What a line is made of, of a packet of either family.
+struct Head<'a> {
+    family: Family,
+    source: IpAddr,
+    destination: IpAddr,
+    /// Of the transport.
+    protocol: u8,
+    /// Not the first fragment: there is no transport header.
+    is_later: bool,
+    /// What stands behind the network header.
+    payload: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        if Family::of_packet(bytes) == Some(Family::V6) {
+            return Self::of_ipv6(bytes);
+        }
+        let ip = Ipv4::new(bytes).ok()?;
+        Some(Self {
+            family: Family::V4,
+            source: ip.source().into(),
+            destination: ip.destination().into(),
+            protocol: ip.protocol(),
+            is_later: ip.fragment_offset() != 0,
+            payload: &bytes[ip.header_length()..],
+        })
+    }
+
+    #[cold]
+    fn of_ipv6(bytes: &'a [u8]) -> Option<Self> {
+        let ip = Ipv6::new(bytes).ok()?;
+        let upper = ip.upper();
+        Some(Self {
+            family: Family::V6,
+            source: ip.source().into(),
+            destination: ip.destination().into(),
+            protocol: upper.protocol,
+            is_later: upper.fragment_offset != 0,
+            payload: bytes[..bytes.len().min(ip.total_length())].get(upper.offset..)?,
+        })
+    }
+
+    fn is_icmp(&self) -> bool {
+        self.protocol == icmp::protocol(self.family)
+    }
+}
+
 /// The same at the end of a text. Where many packets are told of, this is most of what is written: hence numbers without `fmt`.
 pub(crate) fn write_line(line: &mut String, bytes: &[u8]) {
-    let Ok(ip) = Ipv4::new(bytes) else {
+    let Some(head) = Head::of(bytes) else {
         let _ = write!(line, "hex {}", hex(&bytes[..bytes.len().min(40)]));
         return;
     };
-    write_brief(line, bytes);
-    let payload = ip.payload();
-    let is_later = ip.fragment_offset() != 0;
-    match ip.protocol() {
-        protocol::TCP if !is_later => {
-            if let Ok(tcp) = Tcp::new(payload) {
+    write_head(line, &head);
+    match head.protocol {
+        _ if head.is_later => data(line, head.payload),
+        protocol::TCP => {
+            if let Ok(tcp) = Tcp::new(head.payload) {
                 line.push_str(" seq ");
                 write_number(line, tcp.sequence());
                 if tcp.has(flags::ACK) {
@@ -42,27 +94,27 @@ pub(crate) fn write_line(line: &mut String, bytes: &[u8]) {
                 data(line, tcp.payload());
             }
         }
-        protocol::UDP if !is_later => {
-            if let Ok(udp) = Udp::new(payload) {
+        protocol::UDP => {
+            if let Ok(udp) = Udp::new(head.payload) {
                 data(line, udp.payload());
             }
         }
-        protocol::ICMP if !is_later => {
-            if let Ok(icmp) = Icmpv4::new(payload) {
-                if kind::is_error(icmp.kind()) {
-                    if Ipv4::new(icmp.payload()).is_ok() {
-                        line.push_str(" quoting (");
-                        write_brief(line, icmp.payload());
-                        line.push(')');
-                    }
-                } else {
-                    let _ = write!(line, " id {} seq {}", icmp.identifier(), icmp.sequence());
-                    data(line, icmp.payload());
-                }
+        _ if head.is_icmp() => {
+            if let Ok(message) = Icmpv4::new(head.payload) {
+                write_message(line, head.family, message);
             }
         }
-        _ => data(line, payload),
+        _ => data(line, head.payload),
     }
+    match head.family {
+        Family::V4 => write_ipv4(line, bytes),
+        Family::V6 => write_ipv6(line, bytes),
+    }
+}
+
+/// What only IPv4's header says.
+fn write_ipv4(line: &mut String, bytes: &[u8]) {
+    let Ok(ip) = Ipv4::new(bytes) else { return };
     line.push_str(" ttl ");
     write_number(line, ip.ttl());
     if ip.tos() != 0 {
@@ -79,6 +131,86 @@ pub(crate) fn write_line(line: &mut String, bytes: &[u8]) {
     }
 }
 
+/// What only IPv6's header says, and the headers behind it.
+#[cold]
+fn write_ipv6(line: &mut String, bytes: &[u8]) {
+    let Ok(ip) = Ipv6::new(bytes) else { return };
+    let first = be32(bytes, 0);
+    let _ = write!(line, " hl {}", bytes[7]);
+    if first >> 20 & 0xff != 0 {
+        let _ = write!(line, " tos {:#x}", first >> 20 & 0xff);
+    }
+    if first & 0xf_ffff != 0 {
+        let _ = write!(line, " flow {:#x}", first & 0xf_ffff);
+    }
+    extension::write(line, &bytes[..bytes.len().min(ip.total_length())]);
+}
+
+/// What stands in a message of ICMP behind its kind. The first eight bytes of either family's are alike.
+fn write_message(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
+    if icmp::is_error(family, message.kind()) {
+        if family == Family::V6 {
+            write_rest_of_error(line, message);
+        }
+        if Head::of(message.payload()).is_some_and(|head| head.family == family) {
+            line.push_str(" quoting (");
+            write_brief(line, message.payload());
+            line.push(')');
+        }
+    } else if family == Family::V6 && !matches!(message.kind(), 128 | 129) {
+        write_addresses(line, message);
+    } else {
+        let _ = write!(line, " id {} seq {}", message.identifier(), message.sequence());
+        data(line, message.payload());
+    }
+}
+
+/// Of ICMPv6: the MTU that a packet was too big for, or the place of what was wrong.
+#[cold]
+fn write_rest_of_error(line: &mut String, message: Icmpv4<&[u8]>) {
+    let rest = rest_of(message);
+    match message.kind() {
+        2 => drop(write!(line, " mtu {rest}")),
+        4 => drop(write!(line, " pointer {rest}")),
+        _ if rest != 0 => drop(write!(line, " rest {rest:#x}")),
+        _ => {}
+    }
+}
+
+/// Of what ICMPv6 says between neighbours, of groups and to all: the addresses, those of the link, and the rest as it is.
+#[cold]
+fn write_addresses(line: &mut String, message: Icmpv4<&[u8]>) {
+    match rest_of(message) {
+        0 => {}
+        rest => drop(write!(line, " rest {rest:#x}")),
+    }
+    let names: &[&str] = match message.kind() {
+        130..=132 => &["group"],
+        135 | 136 => &["target"],
+        137 => &["target", "for"],
+        _ => &[],
+    };
+    let mut payload = message.payload();
+    for name in names {
+        let Some((address, behind)) = payload.split_first_chunk::<16>() else {
+            return data(line, payload);
+        };
+        let _ = write!(line, " {name} {}", Ipv6Addr::from(*address));
+        payload = behind;
+    }
+    while let (false, [kind @ 1..=2, 1, a, b, c, d, e, f, behind @ ..]) = (names.is_empty(), payload) {
+        let whose = if *kind == 1 { "source" } else { "target" };
+        let _ = write!(line, " {whose}-link {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        payload = behind;
+    }
+    data(line, payload);
+}
+
+/// The four bytes behind the checksum.
+fn rest_of(message: Icmpv4<&[u8]>) -> u32 {
+    u32::from(message.identifier()) << 16 | u32::from(message.sequence())
+}
+
 /// Protocol, ends and flags only.
 pub fn brief(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(LINE);
@@ -87,33 +219,35 @@ pub fn brief(bytes: &[u8]) -> String {
 }
 
 fn write_brief(text: &mut String, bytes: &[u8]) {
-    let Ok(ip) = Ipv4::new(bytes) else {
-        let _ = write!(text, "{} bytes that are no IPv4 packet", bytes.len());
-        return;
-    };
-    let payload = ip.payload();
-    let is_later = ip.fragment_offset() != 0;
-    let (number, name) = (ip.protocol(), protocol_word(ip.protocol()));
-    let with_ports = matches!(number, protocol::TCP | protocol::UDP) && !is_later && payload.len() >= 4;
+    match Head::of(bytes) {
+        Some(head) => write_head(text, &head),
+        None => drop(write!(text, "{} bytes that are no IP packet", bytes.len())),
+    }
+}
+
+fn write_head(text: &mut String, head: &Head<'_>) {
+    let (number, payload) = (head.protocol, head.payload);
+    let name = protocol_word(number);
+    let with_ports = matches!(number, protocol::TCP | protocol::UDP) && !head.is_later && payload.len() >= 4;
     let [from, to] = match with_ports {
         true => ports(payload).map(Some),
         false => [None; 2],
     };
-    let of_icmp = (number == protocol::ICMP && !is_later && payload.len() >= 2).then(|| (payload[0], payload[1]));
+    let of_icmp = (head.is_icmp() && !head.is_later && payload.len() >= 2).then(|| (payload[0], payload[1]));
     text.push_str(match (with_ports, of_icmp, name) {
         (true, _, Some(name)) | (_, Some(_), Some(name)) => name,
         _ => "ip",
     });
     text.push(' ');
-    write_end(text, ip.source().into(), from);
+    write_end(text, head.source, from);
     text.push_str(" > ");
-    write_end(text, ip.destination().into(), to);
+    write_end(text, head.destination, to);
     if with_ports && number == protocol::TCP && payload.len() >= 14 {
         text.push(' ');
         write_flag_letters(text, payload[13]);
     } else if let Some((kind, code)) = of_icmp {
         text.push(' ');
-        text.push_str(&icmp_kind(kind, code));
+        text.push_str(&icmp::text(head.family, kind, code));
     } else if !with_ports {
         text.push_str(" proto ");
         write_number(text, number);
@@ -121,18 +255,37 @@ fn write_brief(text: &mut String, bytes: &[u8]) {
 }
 
 fn write_end(text: &mut String, address: IpAddr, port: Option<u16>) {
-    write_address(text, address);
-    if let Some(port) = port {
-        text.push(':');
-        write_number(text, port);
+    match (address, port) {
+        (IpAddr::V6(_), Some(port)) => drop(write!(text, "{}", SocketAddr::new(address, port))),
+        (_, None) => write_address(text, address),
+        (_, Some(port)) => {
+            write_address(text, address);
+            text.push(':');
+            write_number(text, port);
+        }
     }
 }
 
 /// The two ends of a packet, with ports where it has them.
 pub fn ends(packet: &Packet) -> String {
     match packet.ports() {
-        Some((from, to)) => format!("{}:{from} > {}:{to}", packet.source(), packet.destination()),
+        Some((from, to)) => {
+            let (source, destination) = (packet.source(), packet.destination());
+            format!(
+                "{} > {}",
+                SocketAddr::new(source, from),
+                SocketAddr::new(destination, to)
+            )
+        }
         None => format!("{} > {}", packet.source(), packet.destination()),
+    }
+}
+
+/// That of an IPv4 packet, or in a fragment header of IPv6; `None` where there is none.
+pub(crate) fn identification(bytes: &[u8]) -> Option<u32> {
+    match Family::of_packet(bytes)? {
+        Family::V4 => Some(Ipv4::new(bytes).ok()?.identification().into()),
+        Family::V6 => extension::identification(bytes),
     }
 }
 
@@ -182,24 +335,6 @@ fn write_flag_letters(text: &mut String, bits: u8) {
     }
 }
 
-pub(crate) fn icmp_kind(number: u8, code: u8) -> String {
-    let name = ICMP_KINDS
-        .iter()
-        .find(|(_, known)| *known == number)
-        .map(|(name, _)| *name);
-    match name {
-        None => format!("type {number} code {code}"),
-        Some(name) if number == kind::DESTINATION_UNREACHABLE => {
-            match UNREACHABLE_CODES.iter().find(|(_, known)| *known == code) {
-                Some((code, _)) => format!("{name} {code}"),
-                None => format!("{name} {code}"),
-            }
-        }
-        Some(name) if code == 0 => name.to_owned(),
-        Some(name) => format!("{name} {code}"),
-    }
-}
-
 pub(crate) fn protocol_name(number: u8) -> String {
     protocol_word(number).map_or_else(|| number.to_string(), str::to_owned)
 }
@@ -207,6 +342,7 @@ pub(crate) fn protocol_name(number: u8) -> String {
 fn protocol_word(number: u8) -> Option<&'static str> {
     match number {
         protocol::ICMP => Some("icmp"),
+        protocol::ICMPV6 => Some("icmpv6"),
         protocol::TCP => Some("tcp"),
         protocol::UDP => Some("udp"),
         _ => None,
@@ -283,36 +419,6 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Most lines are no longer.
 const LINE: usize = 128;
 
-/// The words for ICMP types.
-pub const ICMP_KINDS: [(&str, u8); 13] = [
-    ("echo-reply", kind::ECHO_REPLY),
-    ("unreachable", kind::DESTINATION_UNREACHABLE),
-    ("source-quench", kind::SOURCE_QUENCH),
-    ("redirect", kind::REDIRECT),
-    ("echo-request", kind::ECHO_REQUEST),
-    ("time-exceeded", kind::TIME_EXCEEDED),
-    ("parameter-problem", kind::PARAMETER_PROBLEM),
-    ("timestamp-request", kind::TIMESTAMP_REQUEST),
-    ("timestamp-reply", kind::TIMESTAMP_REPLY),
-    ("information-request", kind::INFORMATION_REQUEST),
-    ("information-reply", kind::INFORMATION_REPLY),
-    ("address-mask-request", kind::ADDRESS_MASK_REQUEST),
-    ("address-mask-reply", kind::ADDRESS_MASK_REPLY),
-];
-
-/// The words for the codes of unreachable messages.
-pub const UNREACHABLE_CODES: &[(&str, u8)] = &[
-    ("net", unreachable::NET),
-    ("host", unreachable::HOST),
-    ("protocol", unreachable::PROTOCOL),
-    ("port", unreachable::PORT),
-    ("fragmentation-needed", unreachable::FRAGMENTATION_NEEDED),
-    ("source-route-failed", 5),
-    ("net-prohibited", unreachable::NET_PROHIBITED),
-    ("host-prohibited", unreachable::HOST_PROHIBITED),
-    ("admin-prohibited", unreachable::ADMIN_PROHIBITED),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,7 +455,7 @@ mod tests {
             (ping.bytes().to_vec(), "icmp 10.0.0.2 > 10.0.0.9 echo-request"),
             (cut(&ping, 2), "icmp 10.0.0.2 > 10.0.0.9 echo-request"),
             (cut(&ping, 1), "ip 10.0.0.2 > 10.0.0.9 proto 1"),
-            (vec![0x45, 0, 0], "3 bytes that are no IPv4 packet"),
+            (vec![0x45, 0, 0], "3 bytes that are no IP packet"),
         ] {
             assert_eq!(brief(&bytes), expected, "{bytes:02x?}");
         }
@@ -399,18 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_of_icmp_has_its_words() {
-        for (number, code, expected) in [
-            (8, 0, "echo-request"),
-            (8, 1, "echo-request 1"),
-            (3, 3, "unreachable port"),
-            (3, 0, "unreachable net"),
-            (3, 15, "unreachable 15"),
-            (11, 1, "time-exceeded 1"),
-            (99, 0, "type 99 code 0"),
-        ] {
-            assert_eq!(icmp_kind(number, code), expected);
-        }
+    fn flags_have_their_letters() {
         for (bits, expected) in [(0, "none"), (0xff, "SFRPAUEW"), (flags::SYN | flags::ACK, "SA")] {
             assert_eq!(flag_letters(bits), expected);
         }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! FILTER = TERM { or TERM }                TERM = FACTOR { [and] FACTOR }         FACTOR = not FACTOR | ( FILTER ) | TEST
-//! TEST   = tcp | udp | icmp | ... | proto NAME|NUMBER                             the protocol
+//! TEST   = tcp | udp | icmp | ... | proto NAME|NUMBER                             the protocol; icmp is that of the packet's own family
+//!        | ip | ip6                                                               the family
 //!        | [src|dst] [host|net] ADDRESS[/LENGTH]                                  either end, or one of them
 //!        | sport PORTS | dport PORTS | [src|dst] port PORTS                       80, 1024-65535, 80,443
 //!        | mss SIZES                                                               of TCP's option: 536, 0-1399
@@ -17,10 +18,12 @@ mod parse;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::base::{AddressMask, InterfaceMask, InterfaceName, PortRange, protocol};
+use crate::base::{AddressMask, Family, InterfaceMask, InterfaceName, PortRange, protocol};
 use crate::conntrack::CtState;
+use crate::explain::describe;
 use crate::syntax::problem::SourceError;
 use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::{Tcp, option};
 
 /// A filter, read.
@@ -112,6 +115,9 @@ enum Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Test {
     Protocol(u8),
+    /// ICMP of the packet's own family.
+    OwnIcmp,
+    Family(Family),
     Address(End, AddressMask),
     Ports(End, Vec<PortRange>),
     Mss(Vec<PortRange>),
@@ -137,35 +143,75 @@ enum Way {
 
 /// The fields that filters ask for.
 struct Headers {
-    ends: Option<(Ipv4Addr, Ipv4Addr)>,
+    family: Option<Family>,
+    ends: Option<(IpAddr, IpAddr)>,
     protocol: Option<u8>,
     ports: Option<(u16, u16)>,
 }
 
 impl Headers {
     fn of(bytes: &[u8]) -> Self {
-        let Ok(ip) = Ipv4::new(bytes) else {
+        let Some(whole) = Whole::of(bytes) else {
             return Self {
+                family: None,
                 ends: None,
                 protocol: None,
                 ports: None,
             };
         };
-        let payload = ip.payload();
-        let has_ports = ip.fragment_offset() == 0
-            && matches!(
-                ip.protocol(),
-                protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP
-            );
-        let ports = match payload {
+        let has_ports = matches!(
+            whole.protocol,
+            protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP
+        );
+        let ports = match whole.transport {
             [a, b, c, d, ..] if has_ports => Some((u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))),
             _ => None,
         };
         Self {
-            ends: Some((ip.source(), ip.destination())),
-            protocol: Some(ip.protocol()),
+            family: Some(Family::of(whole.ends.0)),
+            ends: Some(whole.ends),
+            protocol: Some(whole.protocol),
             ports,
         }
+    }
+}
+
+/// A packet of either family, as far as its header goes: the rest may be cut short.
+struct Whole<'a> {
+    ends: (IpAddr, IpAddr),
+    protocol: u8,
+    /// Empty in later fragments.
+    transport: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        if Family::of_packet(bytes) == Some(Family::V6) {
+            return Self::of_ipv6(bytes);
+        }
+        let ip = Ipv4::new(bytes).ok()?;
+        Some(Self {
+            ends: (ip.source().into(), ip.destination().into()),
+            protocol: ip.protocol(),
+            transport: match ip.fragment_offset() {
+                0 => &bytes[ip.header_length()..],
+                _ => &[],
+            },
+        })
+    }
+
+    #[cold]
+    fn of_ipv6(bytes: &'a [u8]) -> Option<Self> {
+        let ip = Ipv6::new(bytes).ok()?;
+        let upper = ip.upper();
+        Some(Self {
+            ends: (ip.source().into(), ip.destination().into()),
+            protocol: upper.protocol,
+            transport: match upper.fragment_offset {
+                0 => bytes.get(upper.offset..).unwrap_or_default(),
+                _ => &[],
+            },
+        })
     }
 }
 
@@ -203,9 +249,13 @@ impl Test {
         };
         Some(match self {
             Self::Protocol(number) => headers.protocol == Some(*number),
-            Self::Address(end, mask) => headers.ends.is_some_and(|(source, destination)| {
-                at_end(end, mask.contains(source.into()), mask.contains(destination.into()))
-            }),
+            Self::OwnIcmp => headers
+                .family
+                .is_some_and(|family| headers.protocol == Some(describe::icmp::protocol(family))),
+            Self::Family(family) => headers.family == Some(*family),
+            Self::Address(end, mask) => headers
+                .ends
+                .is_some_and(|(source, destination)| at_end(end, mask.contains(source), mask.contains(destination))),
             Self::Ports(end, ranges) => headers.ports.is_some_and(|(source, destination)| {
                 let within = |port: u16| ranges.iter().any(|range| range.contains(port));
                 at_end(end, within(source), within(destination))
@@ -234,11 +284,8 @@ impl Test {
 
 /// The largest segment that a TCP packet asks for.
 fn mss(bytes: &[u8]) -> Option<u16> {
-    let ip = Ipv4::new(bytes).ok()?;
-    if ip.protocol() != protocol::TCP || ip.fragment_offset() != 0 {
-        return None;
-    }
-    let tcp = Tcp::new(ip.payload()).ok()?;
+    let whole = Whole::of(bytes).filter(|it| it.protocol == protocol::TCP)?;
+    let tcp = Tcp::new(whole.transport).ok()?;
     let option = tcp.options().find(|it| it.kind == option::MSS)?;
     Some(u16::from_be_bytes(option.data.try_into().ok()?))
 }
@@ -415,7 +462,8 @@ mod tests {
             "dport 70000",
             "dport 9-3",
             "src 10.0.0.0/33",
-            "src 2001:db8::1",
+            "src 2001:db8::1/129",
+            "src [2001:db8::1]:80",
             "in",
             "proto 256",
             "in averyveryverylongname",

@@ -16,6 +16,7 @@ use crate::lab::machine::Toolbox;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::lab::proc_files::FILES;
 use crate::lab::script::{CAN_FAIL, FATES, OWN_WORDS, SUBJECTS, lex};
+use crate::lab::send::PACKETS;
 use crate::learn::LIBRARY;
 use crate::rule::{Hook, Table};
 
@@ -98,12 +99,12 @@ impl Assistant {
             "nfct" => strings(OF_NFCT),
             "send" => match words.len() {
                 1 => self.ways_in(),
-                2 => strings(PACKETS),
+                2 => strings(&PACKETS),
                 _ => strings(OF_PACKETS),
             },
             "trace" => match words.len() {
                 1 => both(self.ways_in(), &["--short", "--json", "--svg", "--why"]),
-                2 => strings(PACKETS),
+                2 => strings(&PACKETS),
                 _ => Vec::new(),
             },
             "why" => self.chain_names().collect(),
@@ -360,7 +361,7 @@ fn of_queue(words: &[&str], previous: &str) -> Vec<String> {
         ([_], _) => strings(&["0"]),
         ([_, _], _) => strings(&["open", "close", "accept", "drop", "repeat"]),
         (_, "maximum" | "mark") => Vec::new(),
-        (_, "as") => strings(PACKETS),
+        (_, "as") => strings(&PACKETS),
         ([_, _, "open", ..], "fail-open") => Vec::new(),
         ([_, _, "open"], _) => strings(&["maximum", "fail-open"]),
         ([_, _, "open", ..], _) => free(&["fail-open"]),
@@ -388,8 +389,6 @@ fn both(mut known: Vec<String>, more: &[&str]) -> Vec<String> {
     known
 }
 
-/// How a packet begins.
-const PACKETS: &[&str] = &["tcp", "udp", "icmp", "ip", "hex"];
 /// What a packet may have behind its ends.
 const OF_PACKETS: &[&str] = &[
     "seq",
@@ -411,6 +410,12 @@ const OF_PACKETS: &[&str] = &[
     "zeros",
     "badsum",
     "badipsum",
+    "hl",
+    "flow",
+    "hbh",
+    "dstopt",
+    "rt",
+    "ah",
     "echo-request",
     "echo-reply",
     "unreachable",
@@ -552,7 +557,7 @@ mod tests {
             ("conntrack --reply-s", &["--reply-src"]),
             ("send w", &["wan"]),
             ("send loc", &["local"]),
-            ("send lan ic", &["icmp"]),
+            ("send lan ic", &["icmp", "icmpv6"]),
             ("send lan tcp 10.0.0.2:1 > 192.0.2.9:2 S w", &["win", "wscale"]),
             ("trace --s", &["--short", "--svg"]),
             ("trace w", &["wan"]),
@@ -584,7 +589,7 @@ mod tests {
             ("queue 1 open fail-open ", &[]),
             ("queue 1 accept ", &["as", "mark"]),
             ("queue 1 accept mark 5 ", &["as"]),
-            ("queue 1 accept as ", &["hex", "icmp", "ip", "tcp", "udp"]),
+            ("queue 1 accept as ", &["hex", "icmp", "icmpv6", "ip", "tcp", "udp"]),
             ("queue 1 close ", &[]),
             ("sender un", &["unsaid"]),
             ("listen t", &["tcp"]),

@@ -9,7 +9,7 @@ use nom::character::complete::{anychar, char, digit1, hex_digit1, one_of};
 use nom::combinator::{all_consuming, map, map_opt, map_res, opt, recognize, rest, value};
 use nom::error::ParseError;
 use nom::multi::{fold_many0, many0, many1, separated_list1};
-use nom::sequence::{preceded, separated_pair, terminated};
+use nom::sequence::{delimited, preceded, separated_pair, terminated};
 use nom::{IResult, Parser};
 
 use super::problem::Position;
@@ -103,10 +103,27 @@ pub fn is_ipv6(text: &str) -> bool {
     bracketed.map_or(text, |it| it.0).parse::<Ipv6Addr>().is_ok()
 }
 
-/// `10.0.0.2` or `10.0.0.2:40000`.
-pub fn endpoint(text: &str) -> Option<(Ipv4Addr, Option<u16>)> {
-    let port = preceded(char(':'), map_res(digit1, str::parse));
-    whole((ipv4, opt(port)), text)
+fn ipv6_in_brackets(input: &str) -> IResult<&str, Ipv6Addr> {
+    let inside = map_res(take_till(|letter| letter == ']'), str::parse);
+    delimited(char('['), inside, char(']')).parse(input)
+}
+
+fn port(input: &str) -> IResult<&str, u16> {
+    preceded(char(':'), map_res(digit1, str::parse)).parse(input)
+}
+
+/// An address of either family, with or without a port: `10.0.0.2:40000`, `[2001:db8::2]:40000`. Without brackets an IPv6 address takes all that it can
+/// be read with: `2001:db8::2:80` is one, and `2001:db8::2:40000`, which none can be, is one with a port.
+pub fn endpoint(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    let address = alt((map(ipv4, IpAddr::V4), map(ipv6_in_brackets, IpAddr::V6)));
+    let without_brackets = || {
+        let (before, behind) = text.rsplit_once(':')?;
+        let port = whole(map_res(digit1, str::parse), behind)?;
+        Some((IpAddr::V6(before.parse().ok()?), Some(port)))
+    };
+    whole((address, opt(port)), text)
+        .or_else(|| Some((IpAddr::V6(text.parse().ok()?), None)))
+        .or_else(without_brackets)
 }
 
 /// Whether a text has the form of a [`duration`], and is one of more nanoseconds than are counted.
@@ -216,15 +233,36 @@ mod tests {
         for bad in ["", "1x", "0x", "-1", "99999999999999999999999"] {
             assert_eq!(number(bad), None, "{bad}");
         }
-        assert_eq!(endpoint("10.0.0.2:80"), Some((Ipv4Addr::new(10, 0, 0, 2), Some(80))));
-        assert_eq!(endpoint("10.0.0.2"), Some((Ipv4Addr::new(10, 0, 0, 2), None)));
+        for (text, address, port) in [
+            ("10.0.0.2:80", "10.0.0.2", Some(80)),
+            ("10.0.0.2", "10.0.0.2", None),
+            ("[2001:db8::2]:80", "2001:db8::2", Some(80)),
+            ("[2001:db8::2]", "2001:db8::2", None),
+            ("2001:db8::2", "2001:db8::2", None),
+            ("::1", "::1", None),
+            ("2001:db8::2:80", "2001:db8::2:80", None),
+            ("2001:db8::2:40000", "2001:db8::2", Some(40_000)),
+            ("1:2:3:4:5:6:7:8:80", "1:2:3:4:5:6:7:8", Some(80)),
+            ("::ffff:10.0.0.2", "::ffff:10.0.0.2", None),
+        ] {
+            assert_eq!(endpoint(text), Some((address.parse().unwrap(), port)), "{text}");
+        }
         for bad in [
             "10.0.0",
             "10.0.0.256",
             "10.0.0.2:",
             "10.0.0.2:99999",
             "10.0.0.2:80x",
-            "::1",
+            "[10.0.0.2]:80",
+            "[::1",
+            "[::1]80",
+            "[::1]:",
+            "[::1]:99999",
+            "::1:99999",
+            "1:2:3:4:5:6:7:8:80:80",
+            "lan:80",
+            ":80",
+            "",
         ] {
             assert_eq!(endpoint(bad), None, "{bad}");
         }

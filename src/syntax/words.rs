@@ -11,7 +11,6 @@ use nom::{Err, IResult, Input, Needed, Parser};
 
 use super::atom;
 use super::problem::{Position, Problem};
-use crate::base::absent::NO_IPV6;
 
 /// One word, without its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,9 +234,6 @@ pub fn end<'a>(expected: &str) -> impl Parser<Words<'a>, Output = (), Error = Pr
 
 /// What is wrong with a word that cannot stand where it does.
 pub fn unexpected(word: &Word, expected: &str, remedy: &str) -> Problem {
-    if atom::is_ipv6(&word.text) {
-        return Problem::new(word.position, format!("{NO_IPV6}: `{}`", word.text), expected, remedy);
-    }
     let text = word.typed.as_deref().unwrap_or(&word.text);
     if let (true, Some((before, behind))) = (is_stuck_together(word), text.split_once('>')) {
         return Problem::new(

@@ -59,7 +59,7 @@ fn what_cannot_be_read_is_exit_code_2_and_nothing_is_done() {
         ),
         (
             "echo first\nsend lan tcp 10.0.0.2:1 > 192.0.2.9:99999 S\n",
-            &["2:27", "expected an IPv4 address with its port"],
+            &["2:27", "expected an address with its port"],
         ),
         ("echo first\n'", &["2:1", "this quote is never closed"]),
     ] {

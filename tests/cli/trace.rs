@@ -167,7 +167,11 @@ fn what_cannot_be_read_is_said_where_and_does_nothing() {
             2,
             " --> packet:1:36\n",
         ),
-        (trace(&["lan"]), 2, "expected a packet: tcp, udp, icmp, ip or hex"),
+        (
+            trace(&["lan"]),
+            2,
+            "expected a packet: tcp, udp, icmp, icmpv6, ip or hex",
+        ),
         (
             trace(&["dmz udp 10.0.0.2:1 > 10.0.0.1:80"]),
             2,
@@ -237,7 +241,7 @@ fn the_words_of_scripts_do_the_same() {
     for (line, expected) in [
         ("trace --shrot", "expected --short, --json, --svg FILE or --why RULE"),
         ("trace --svg", "expected a file for the picture"),
-        ("trace lan tcp", "expected an IPv4 address with its port"),
+        ("trace lan tcp", "expected an address with its port"),
     ] {
         let ran = bench.nflab_with(line, &["run", "-"]);
         assert_eq!(ran.code, 2, "{line}");

@@ -11,8 +11,7 @@ use nom::sequence::preceded;
 use nom::{Err, IResult, Parser};
 
 use super::{End, LOCAL, Names, Node, Test, Way};
-use crate::base::absent::NO_IPV6;
-use crate::base::{AddressMask, InterfaceMask, PortRange, protocol};
+use crate::base::{AddressMask, Family, InterfaceMask, PortRange, protocol};
 use crate::conntrack::CtState;
 use crate::syntax::atom;
 use crate::syntax::problem::{Position, Problem, Source, SourceError};
@@ -124,8 +123,13 @@ fn in_parentheses<'a>(names: &Names<'_>, depth: usize, words: Words<'a>) -> Read
 /// `TEST`.
 fn test<'a>(names: &Names<'_>, words: Words<'a>) -> Read<'a, Test> {
     let (rest, word) = words::word(A_TEST).parse(words)?;
-    if let Some(number) = protocol_named(&word.text) {
-        return Ok((rest, Test::Protocol(number)));
+    if let Some(test) = match word.text.as_str() {
+        "icmp" => Some(Test::OwnIcmp),
+        "ip" => Some(Test::Family(Family::V4)),
+        "ip6" => Some(Test::Family(Family::V6)),
+        text => protocol_named(text).map(Test::Protocol),
+    } {
+        return Ok((rest, test));
     }
     if let Some(verdict) = verdict(&word.text) {
         return Ok((rest, Test::Verdict(vec![verdict])));
@@ -175,29 +179,31 @@ fn protocol(word: &Word) -> Result<u8, Problem> {
 }
 
 fn address<'a>(names: &Names<'_>, end: End) -> impl Parser<Words<'a>, Output = Test, Error = Problem> {
-    let what = "an address, such as 10.0.0.2 or 10.0.0.0/8, or a host of the lab";
+    let what = "an address, such as 10.0.0.2, 10.0.0.0/8 or 2001:db8::/32, or a host of the lab";
     words::meant(what, move |word| {
         let (address, length) = match word.text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (word.text.as_str(), None),
         };
-        let expected = "expected an IPv4 address or network, or a host of the lab";
         let host = (names.host_of)(address).filter(|_| length.is_none());
-        let address = match host.map_or_else(|| address.parse::<IpAddr>(), Ok) {
-            Ok(IpAddr::V6(_)) => {
-                let message = format!("{NO_IPV6}: `{}` cannot be asked for", word.text);
-                return Err(Problem::new(word.position, message, expected, "ask for IPv4"));
-            }
-            Ok(address) => address,
-            Err(_) => return Err(wrong(word, expected, "write it like 10.0.0.2 or 10.0.0.0/8")),
+        let Ok(address) = host.map_or_else(|| address.parse::<IpAddr>(), Ok) else {
+            return Err(wrong(
+                word,
+                "expected an address or network, or a host of the lab",
+                "write it like 10.0.0.2, 10.0.0.0/8 or 2001:db8::/32",
+            ));
         };
-        let length = length.map_or(Some(32), |text| text.parse().ok());
+        let most = Family::of(address).bits();
+        let length = length.map_or(Some(most), |text| text.parse().ok());
         match length.and_then(|length| AddressMask::prefix(address, length)) {
             Some(mask) => Ok(Test::Address(end, mask)),
             None => Err(wrong(
                 word,
-                "expected a prefix length of 0 to 32",
-                "write it like 10.0.0.0/8",
+                &format!("expected a prefix length of 0 to {most}"),
+                match Family::of(address) {
+                    Family::V4 => "write it like 10.0.0.0/8",
+                    Family::V6 => "write it like 2001:db8::/32",
+                },
             )),
         }
     })
@@ -354,9 +360,9 @@ const STATES: &str = "NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED, none";
 const VERDICTS: [&str; 5] = ["ACCEPT", "DROP", "REJECT", "STOLEN", "QUEUE"];
 const VERDICTS_TEXT: &str = "ACCEPT, DROP, REJECT, STOLEN, QUEUE";
 const A_TEST: &str = "a test, such as `tcp`, `dport 80` or `src 10.0.0.0/8`";
-const TESTS: [&str; 21] = [
-    "tcp", "udp", "icmp", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "mss", "in", "out", "state",
-    "verdict", "accept", "drop", "reject", "stolen", "queue",
+const TESTS: [&str; 24] = [
+    "tcp", "udp", "icmp", "icmpv6", "ip", "ip6", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "mss",
+    "in", "out", "state", "verdict", "accept", "drop", "reject", "stolen", "queue",
 ];
 
 #[cfg(test)]

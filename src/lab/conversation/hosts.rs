@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Party;
+use crate::base::absent::NO_IPV6;
 use crate::base::{InterfaceName, protocol};
 use crate::ext::names;
 use crate::lab::file::LabFile;
 use crate::lab::memory::LOCAL;
+use crate::lab::send::PACKETS;
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
 use crate::syntax::words::{self, Word, unexpected};
@@ -106,7 +108,11 @@ impl Hosts {
 
     /// `client`, `client:40000`, `10.0.0.2:80`, `router:http`. Services are those of the protocol.
     pub(crate) fn party(&self, word: &Word, of: u8) -> Result<Party, Problem> {
-        if atom::is_ipv6(&word.text) || words::is_stuck_together(word) {
+        if atom::is_ipv6(&word.text) {
+            let message = format!("{NO_IPV6}: `{}`", word.text);
+            return Err(Problem::new(word.position, message, A_PARTY, "use IPv4 addresses"));
+        }
+        if words::is_stuck_together(word) {
             return Err(unexpected(word, A_PARTY, "use IPv4 addresses"));
         }
         let (name, service) = match word.text.split_once(':') {
@@ -181,7 +187,7 @@ impl Hosts {
             };
             let length = rest.find([':', ')']).unwrap_or(rest.len());
             let (name, after) = rest.split_at(length);
-            if word.quoted || !is_name(name) || atom::is_ipv6(rest.trim_end_matches(')')) {
+            if word.quoted || !is_name(name) || atom::endpoint(rest.trim_end_matches(')')).is_some() {
                 continue;
             }
             let Some(host) = self.get(name) else {
@@ -237,7 +243,7 @@ pub(crate) fn means_something_else(name: &str) -> Option<&'static str> {
         "local" => Some("it is what the router itself sends and gets"),
         "lo" => Some("it is the router's loopback interface"),
         "localhost" => Some("every machine calls itself so"),
-        "tcp" | "udp" | "icmp" | "ip" | "hex" => Some("a packet begins with it"),
+        _ if PACKETS.contains(&name) => Some("a packet begins with it"),
         // As iptables and a shell's programs read addresses: `80` is 0.0.0.80.
         _ if name.split('.').all(is_number) => Some("it is read as an address"),
         _ => None,

@@ -388,19 +388,11 @@ fn key(destination: impl Into<IpAddr>) -> OutputKey {
 
 /// A packet's bytes.
 fn packet(source: Ipv4Addr, destination: Ipv4Addr, transport: Transport, data: &[u8]) -> Result<Vec<u8>, String> {
+    let dont_fragment = matches!(transport, Transport::Tcp(_));
     let draft = Draft::Ip(Box::new(IpDraft {
-        source,
-        destination,
-        dont_fragment: matches!(transport, Transport::Tcp(_)),
-        transport,
         data: data.to_vec(),
-        ttl: 64,
-        tos: 0,
-        id: 0,
-        more_fragments: false,
-        piece: None,
-        bad_checksum: false,
-        bad_header_checksum: false,
+        dont_fragment,
+        ..IpDraft::new(source.into(), destination.into(), transport)
     }));
     send::build(&draft, &Nowhere).map_err(|error| error.to_string())
 }

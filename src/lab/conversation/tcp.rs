@@ -107,7 +107,7 @@ impl Connection {
             seat,
             own,
             peer: target,
-            next: first_sequence(own.0, own.1),
+            next: first_sequence(own.0.into(), own.1),
             expected: 0,
         };
         // A program on the router that connects has its port open.
@@ -134,7 +134,7 @@ impl Connection {
             seat: arrival.seat,
             own: to,
             peer: from,
-            next: first_sequence(to.0, to.1),
+            next: first_sequence(to.0.into(), to.1),
             expected: sequence.wrapping_add(1),
         };
         let mut connection = Self { initiator, responder };

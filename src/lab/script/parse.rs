@@ -14,7 +14,7 @@ use crate::explain::story::Detail;
 use crate::lab::conversation::{self, Host, Hosts, ROUTER};
 use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::LOCAL;
-use crate::lab::send::packet;
+use crate::lab::send::{PACKETS, packet};
 use crate::net::Prefix;
 use crate::packet::{Credentials, Sender};
 use crate::syntax::atom;
@@ -434,9 +434,7 @@ fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
             .skip(1)
             .position(|word| !matches!(word.text.as_str(), "-v" | "-q")),
         ["trace", ..] => {
-            let packet = texts
-                .iter()
-                .position(|text| matches!(*text, "tcp" | "udp" | "icmp" | "ip" | "hex"));
+            let packet = texts.iter().position(|text| PACKETS.contains(text));
             packet.and_then(|at| at.checked_sub(2))
         }
         ["queue", _, _, "as", ..] | ["queue", _, _, "mark", _, "as", ..] => None,
@@ -571,7 +569,7 @@ mod tests {
             ),
             (
                 "send lan tcp 10.0.0.2 > 192.0.2.9:80 S",
-                "error: `10.0.0.2` is not understood here\n --> t:1:14\n  |\n1 | send lan tcp 10.0.0.2 > 192.0.2.9:80 S\n  |              ^^^^^^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000\n  |\n  = help: add a port: `10.0.0.2:40000`",
+                "error: `10.0.0.2` is not understood here\n --> t:1:14\n  |\n1 | send lan tcp 10.0.0.2 > 192.0.2.9:80 S\n  |              ^^^^^^^^ expected an address with its port, such as 10.0.0.2:40000 or [2001:db8::2]:40000\n  |\n  = help: add a port: `10.0.0.2:40000`",
             ),
             (
                 "send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S tll 3",
@@ -579,7 +577,7 @@ mod tests {
             ),
             (
                 "send lan",
-                "error: the line ends too early\n --> t:1:9\n  |\n1 | send lan\n  |         ^ expected a packet: tcp, udp, icmp, ip or hex\n  |\n  = help: write a packet: tcp, udp, icmp, ip or hex here",
+                "error: the line ends too early\n --> t:1:9\n  |\n1 | send lan\n  |         ^ expected a packet: tcp, udp, icmp, icmpv6, ip or hex\n  |\n  = help: write a packet: tcp, udp, icmp, icmpv6, ip or hex here",
             ),
             (
                 "advance 300000d",
@@ -591,7 +589,7 @@ mod tests {
             ),
             (
                 "host web 10.0.0.2 lan\nsend lan tcp web > web:80 S",
-                "error: `web` is not understood here\n --> t:2:14\n  |\n2 | send lan tcp web > web:80 S\n  |              ^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000\n  |\n  = help: add a port: `web:40000`",
+                "error: `web` is not understood here\n --> t:2:14\n  |\n2 | send lan tcp web > web:80 S\n  |              ^^^ expected an address with its port, such as 10.0.0.2:40000 or [2001:db8::2]:40000\n  |\n  = help: add a port: `web:40000`",
             ),
             (
                 "advance soon",

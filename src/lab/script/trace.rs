@@ -11,7 +11,7 @@ use crate::explain::picture;
 use crate::explain::story::Detail;
 use crate::explain::why::{RuleName, Why};
 use crate::lab::memory::{Lab, Passage};
-use crate::lab::send::{Draft, packet, split_parentheses};
+use crate::lab::send::{A_PACKET, Draft, PACKETS, packet, split_parentheses};
 use crate::rule::TableRules;
 use crate::syntax::problem::Problem;
 use crate::syntax::words::{self, Word, Words, unexpected};
@@ -115,7 +115,7 @@ pub(crate) fn interface_and_packet(rest: &mut Words<'_>) -> Result<(Option<Inter
     let words = split_parentheses(rest.read_all());
     if words.is_empty() {
         // The outer rest knows where the line ends.
-        rest.read(words::word("a packet: tcp, udp, icmp, ip or hex"))?;
+        rest.read(words::word(A_PACKET))?;
     }
     let mut inner = Words::new(&words);
     let draft = packet(&mut inner)?;
@@ -125,7 +125,6 @@ pub(crate) fn interface_and_packet(rest: &mut Words<'_>) -> Result<(Option<Inter
 
 /// A packet that begins where its interface should stand would be read as that one's name.
 fn interface_stands(rest: &Words<'_>) -> Result<(), Problem> {
-    const PACKETS: [&str; 5] = ["tcp", "udp", "icmp", "ip", "hex"];
     let mut ahead = *rest;
     let first = ahead.read(opt(words::anything))?;
     let Some(first) = first.filter(|word| PACKETS.contains(&word.text.as_str())) else {

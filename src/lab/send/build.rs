@@ -1,14 +1,15 @@
 //! From a draft to bytes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use etherparse::{IpFragOffset, TcpHeader, UdpHeader};
+use etherparse::{IpFragOffset, Ipv6FlowLabel, Ipv6FragmentHeader, Ipv6Header, TcpHeader, UdpHeader};
 
-use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport};
-use crate::base::protocol;
-use crate::wire::icmpv4;
+use super::{Draft, Extension, IcmpDraft, IpDraft, Quote, TcpDraft, Transport};
+use crate::base::{Family, protocol};
+use crate::explain::describe::icmp;
 use crate::wire::ipv4::{self, MIN_HEADER};
 use crate::wire::tcp::flags;
+use crate::wire::{checksum, icmpv4, ipv6, put16};
 
 /// What a packet may go by: what has passed before it.
 pub trait Surroundings {
@@ -29,6 +30,9 @@ pub trait Surroundings {
 /// Why a packet can't be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
+    /// Its addresses are of two families.
+    #[error("the two ends of a packet are of one family; write two IPv4 addresses, or two of IPv6")]
+    TwoFamilies,
     /// `quoting last`, and nothing has left.
     #[error(
         "there is nothing to quote: no packet has left by this interface yet; send one first, or write `quoting (PACKET)`"
@@ -59,52 +63,37 @@ pub fn build(draft: &Draft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, 
 }
 
 fn ip(draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, BuildError> {
-    let (source, destination) = (draft.source, draft.destination);
+    let family = draft.family();
     let (number, mut payload) = match &draft.transport {
         Transport::Tcp(tcp) => (protocol::TCP, tcp_segment(tcp, draft, surroundings)?),
-        Transport::Udp {
-            source: from,
-            destination: to,
-        } => {
-            let length = UdpHeader::LEN + draft.data.len();
-            let mut header = UdpHeader {
-                source_port: *from,
-                destination_port: *to,
-                length: length as u16,
-                checksum: 0,
-            };
-            header.checksum = header
-                .calc_checksum_ipv4_raw(source.octets(), destination.octets(), &draft.data)
-                .map_err(|_| BuildError::TooLong(MIN_HEADER + length))?;
-            let bytes = [&header.to_bytes(), &draft.data[..]].concat();
-            (protocol::UDP, bytes)
-        }
-        Transport::Icmp(message) => (protocol::ICMP, icmp_message(message, draft, surroundings)?),
+        Transport::Udp { source, destination } => (protocol::UDP, datagram((*source, *destination), draft)?),
+        Transport::Icmp(message) => (icmp::protocol(family), icmp_message(message, draft, surroundings)?),
         Transport::Other(number) => (*number, draft.data.clone()),
     };
     if draft.bad_checksum {
         spoil(number, &mut payload);
     }
+    match (draft.source, draft.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => ipv4(draft, (source, destination), number, payload),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => ipv6(draft, (source, destination), number, payload),
+        _ => Err(BuildError::TwoFamilies),
+    }
+}
+
+fn ipv4(
+    draft: &IpDraft,
+    (source, destination): (Ipv4Addr, Ipv4Addr),
+    number: u8,
+    mut payload: Vec<u8>,
+) -> Result<Vec<u8>, BuildError> {
     let total = MIN_HEADER + payload.len();
     if total > usize::from(u16::MAX) {
         return Err(BuildError::TooLong(total));
     }
-    let (offset, more) = match draft.piece {
-        None => (0, false),
-        Some((offset, length)) => {
-            let offset = usize::from(offset);
-            let whole = payload.len();
-            if offset >= whole {
-                return Err(BuildError::PieceBeyondEnd { length: whole, offset });
-            }
-            let end = length.map_or(whole, |length| (offset + usize::from(length)).min(whole));
-            payload = payload[offset..end].to_vec();
-            (offset, end < whole)
-        }
-    };
+    let (offset, more) = piece(draft, &mut payload)?;
     let repr = ipv4::Repr {
         tos: draft.tos,
-        identification: draft.id,
+        identification: draft.id as u16,
         dont_fragment: draft.dont_fragment,
         ttl: draft.ttl,
         protocol: number,
@@ -113,8 +102,8 @@ fn ip(draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, Build
     };
     let too_long = BuildError::TooLong(total);
     let mut header = repr.header(&[]).ok_or(too_long)?;
-    header.more_fragments = more || draft.more_fragments;
-    header.fragment_offset = IpFragOffset::try_new((offset / 8) as u16).map_err(|_| too_long)?;
+    header.more_fragments = more;
+    header.fragment_offset = IpFragOffset::try_new(offset / 8).map_err(|_| too_long)?;
     let mut bytes = ipv4::whole(header, &payload).ok_or(too_long)?;
     if draft.bad_header_checksum {
         bytes[10] ^= 1;
@@ -123,9 +112,94 @@ fn ip(draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, Build
     Ok(bytes)
 }
 
+/// The chain is made from its end, where each header's number is known to the one before it.
+fn ipv6(
+    draft: &IpDraft,
+    (source, destination): (Ipv6Addr, Ipv6Addr),
+    number: u8,
+    payload: Vec<u8>,
+) -> Result<Vec<u8>, BuildError> {
+    let (mut next, mut behind) = (number, payload);
+    for header in draft.extensions.iter().rev() {
+        behind = match header {
+            Extension::Plain { body, .. } => [&[next], &body[..], &behind].concat(),
+            Extension::Fragment => {
+                let (offset, more) = piece(draft, &mut behind)?;
+                let offset = IpFragOffset::try_new(offset / 8).map_err(|_| BuildError::TooLong(behind.len()))?;
+                let fragment = Ipv6FragmentHeader::new(next.into(), offset, more, draft.id);
+                [&fragment.to_bytes()[..], &behind].concat()
+            }
+        };
+        next = header.number();
+    }
+    let length = u16::try_from(behind.len()).map_err(|_| BuildError::TooLong(ipv6::HEADER + behind.len()))?;
+    let header = Ipv6Header {
+        traffic_class: draft.tos,
+        flow_label: Ipv6FlowLabel::try_new(draft.flow_label).unwrap_or_default(),
+        payload_length: draft.payload_length.unwrap_or(length),
+        next_header: next.into(),
+        hop_limit: draft.ttl,
+        source: source.octets(),
+        destination: destination.octets(),
+    };
+    Ok([&header.to_bytes()[..], &behind].concat())
+}
+
+/// Cuts what a fragment does not have of what could be cut; where the rest begins, and whether more follow.
+fn piece(draft: &IpDraft, payload: &mut Vec<u8>) -> Result<(u16, bool), BuildError> {
+    let Some((offset, length)) = draft.piece else {
+        return Ok((0, draft.more_fragments));
+    };
+    let (start, whole) = (usize::from(offset), payload.len());
+    // A fragment header of IPv6 may stand before nothing at all.
+    if start >= whole && offset != 0 {
+        return Err(BuildError::PieceBeyondEnd {
+            length: whole,
+            offset: start,
+        });
+    }
+    let end = length.map_or(whole, |length| (start + usize::from(length)).min(whole));
+    *payload = payload[start..end].to_vec();
+    Ok((offset, end < whole || draft.more_fragments))
+}
+
+fn datagram((from, to): (u16, u16), draft: &IpDraft) -> Result<Vec<u8>, BuildError> {
+    let length = UdpHeader::LEN + draft.data.len();
+    let header = UdpHeader {
+        source_port: from,
+        destination_port: to,
+        length: u16::try_from(length).map_err(|_| too_long(draft, length))?,
+        checksum: 0,
+    };
+    let mut bytes = [&header.to_bytes(), &draft.data[..]].concat();
+    // No checksum at all is written as zero, so one that is zero is written as its other form.
+    let checksum = match checksum(draft, protocol::UDP, &bytes) {
+        0 => 0xffff,
+        other => other,
+    };
+    put16(&mut bytes, 6, checksum);
+    Ok(bytes)
+}
+
+/// As the receiver sums it: a packet that a routing header leads on goes to the last of its segments.
+fn checksum(draft: &IpDraft, number: u8, segment: &[u8]) -> u16 {
+    let led_on = draft.extensions.iter().find_map(Extension::last_destination);
+    let destination = led_on.map_or(draft.destination, IpAddr::V6);
+    checksum::transport(draft.source, destination, number, segment)
+}
+
+/// Of a packet with a transport header and data of this length.
+fn too_long(draft: &IpDraft, length: usize) -> BuildError {
+    let header = match draft.family() {
+        Family::V4 => MIN_HEADER,
+        Family::V6 => ipv6::HEADER,
+    };
+    BuildError::TooLong(header + length)
+}
+
 fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, BuildError> {
-    let from = (IpAddr::V4(draft.source), tcp.source);
-    let to = (IpAddr::V4(draft.destination), tcp.destination);
+    let from = (draft.source, tcp.source);
+    let to = (draft.destination, tcp.destination);
     let sequence = tcp.sequence.unwrap_or_else(|| {
         surroundings
             .next_sequence(from, to)
@@ -163,33 +237,53 @@ fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings)
     header
         .set_options_raw(&options)
         .map_err(|_| BuildError::OptionsTooLong(options.len()))?;
-    header.checksum = header
-        .calc_checksum_ipv4_raw(draft.source.octets(), draft.destination.octets(), &draft.data)
-        .map_err(|_| BuildError::TooLong(MIN_HEADER + header.header_len() + draft.data.len()))?;
-    Ok([&header.to_bytes(), &draft.data[..]].concat())
+    let mut bytes = [&header.to_bytes(), &draft.data[..]].concat();
+    if bytes.len() > usize::from(u16::MAX) {
+        return Err(too_long(draft, bytes.len()));
+    }
+    let checksum = checksum(draft, protocol::TCP, &bytes);
+    put16(&mut bytes, 16, checksum);
+    Ok(bytes)
 }
 
 /// The window of who says none: what Linux begins with.
 pub(super) const USUAL_WINDOW: u16 = 64_240;
 
 /// Where a conversation begins when nobody says so: the same for the same end, and different for two ends.
-pub(crate) fn first_sequence(address: Ipv4Addr, port: u16) -> u32 {
-    (address.to_bits() & 0xff) * 1_000_000 + u32::from(port) * 10
+pub(crate) fn first_sequence(address: IpAddr, port: u16) -> u32 {
+    let last = match address {
+        IpAddr::V4(address) => address.to_bits() & 0xff,
+        IpAddr::V6(address) => (address.to_bits() & 0xff) as u32,
+    };
+    last * 1_000_000 + u32::from(port) * 10
 }
 
 fn icmp_message(message: &IcmpDraft, draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, BuildError> {
+    let family = draft.family();
     let mut payload = match &message.quote {
         None => Vec::new(),
-        Some(Quote::Last) => quoted(surroundings.departed().ok_or(BuildError::NothingToQuote)?),
-        Some(Quote::Packet(packet)) => quoted(build(packet, surroundings)?),
+        Some(Quote::Last) => quoted(family, surroundings.departed().ok_or(BuildError::NothingToQuote)?),
+        Some(Quote::Packet(packet)) => quoted(family, build(packet, surroundings)?),
     };
     payload.extend(&draft.data);
-    Ok(icmpv4::emit(message.kind, message.code, message.rest, &payload))
+    match family {
+        Family::V4 => Ok(icmpv4::emit(message.kind, message.code, message.rest, &payload)),
+        Family::V6 => {
+            let start = [message.kind, message.code, 0, 0];
+            let mut bytes = [&start, &message.rest.to_be_bytes(), &payload[..]].concat();
+            let checksum = checksum(draft, protocol::ICMPV6, &bytes);
+            put16(&mut bytes, 2, checksum);
+            Ok(bytes)
+        }
+    }
 }
 
-/// As much of a packet as an error quotes: RFC 1812 wants as much as fits into 576 bytes.
-fn quoted(mut packet: Vec<u8>) -> Vec<u8> {
-    packet.truncate(576 - MIN_HEADER - icmpv4::HEADER);
+/// As much of a packet as an error quotes: RFC 1812 wants as much as fits into 576 bytes, and RFC 4443 into 1280.
+fn quoted(family: Family, mut packet: Vec<u8>) -> Vec<u8> {
+    packet.truncate(match family {
+        Family::V4 => 576 - MIN_HEADER - icmpv4::HEADER,
+        Family::V6 => 1280 - ipv6::HEADER - icmpv4::HEADER,
+    });
     packet
 }
 
@@ -198,7 +292,7 @@ fn spoil(number: u8, payload: &mut [u8]) {
     let at = match number {
         protocol::TCP => 16,
         protocol::UDP => 6,
-        protocol::ICMP => 2,
+        protocol::ICMP | protocol::ICMPV6 => 2,
         _ => return,
     };
     if let Some(byte) = payload.get_mut(at) {

@@ -1,20 +1,16 @@
 //! From the words of a packet line to a draft.
 
-use std::net::Ipv4Addr;
-
-use nom::Parser;
 use nom::combinator::opt;
 use nom::multi::many0;
 
+use super::ends::{ends, ends_with_ports};
+use super::extension::extension;
 use super::tcp_option::tcp_option;
-use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport};
-use crate::base::absent::NO_IPV6;
-use crate::base::protocol;
-use crate::explain::describe::{ICMP_KINDS, UNREACHABLE_CODES};
+use super::{Draft, Extension, IpDraft, TcpDraft, Transport, icmp};
+use crate::base::{Family, protocol};
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
 use crate::syntax::words::{self, Word, Words, unexpected};
-use crate::wire::icmpv4::kind;
 use crate::wire::tcp::flags;
 
 /// Reads a packet; stops before a closing parenthesis, or at the end of the line.
@@ -23,12 +19,12 @@ pub fn packet(rest: &mut Words<'_>) -> Result<Draft, Problem> {
 }
 
 /// One that so many others quote.
-fn packet_within(depth: usize, rest: &mut Words<'_>) -> Result<Draft, Problem> {
-    let word = rest.read(words::word("a packet: tcp, udp, icmp, ip or hex"))?;
+pub(super) fn packet_within(depth: usize, rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    let word = rest.read(words::word(A_PACKET))?;
     match word.text.as_str() {
         "tcp" => tcp(rest),
         "udp" => udp(rest),
-        "icmp" => icmp(depth, rest),
+        "icmp" | "icmpv6" => icmp::message(word, depth, rest),
         "ip" => ip(rest),
         "hex" => {
             let first = rest.read(words::word("bytes in hexadecimal digits"))?;
@@ -45,20 +41,25 @@ fn packet_within(depth: usize, rest: &mut Words<'_>) -> Result<Draft, Problem> {
                 )
             })
         }
-        "icmpv6" | "tcp6" | "udp6" | "ip6" => Err(Problem::new(
-            word.position,
-            format!("{NO_IPV6}: `{}`", word.text),
-            "expected tcp, udp, icmp, ip or hex",
-            "use IPv4 addresses",
-        )),
         other => Err(unexpected(
             word,
-            "expected a packet: tcp, udp, icmp, ip or hex",
-            &match suggestion(other, ["tcp", "udp", "icmp", "ip", "hex"]) {
+            &format!("expected {A_PACKET}"),
+            &match suggestion(other, PACKETS).or(of_either_family(other)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "write it like `tcp 10.0.0.2:40000 > 192.0.2.9:80 S`".to_owned(),
             },
         )),
+    }
+}
+
+/// What stands for packets of IPv6 elsewhere: here the addresses say it.
+fn of_either_family(text: &str) -> Option<&'static str> {
+    match text {
+        "tcp6" => Some("tcp"),
+        "udp6" => Some("udp"),
+        "ip6" => Some("ip"),
+        "icmp6" | "ipv6-icmp" => Some("icmpv6"),
+        _ => None,
     }
 }
 
@@ -140,7 +141,7 @@ fn tcp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
         }
     }
     draft.transport = Transport::Tcp(tcp);
-    Ok(Draft::Ip(Box::new(draft)))
+    draft.done(rest)
 }
 
 fn udp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
@@ -153,7 +154,7 @@ fn udp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
     while let Some(word) = option_word(rest)? {
         draft.option(word, rest, &[])?;
     }
-    Ok(Draft::Ip(Box::new(draft)))
+    draft.done(rest)
 }
 
 fn ip(rest: &mut Words<'_>) -> Result<Draft, Problem> {
@@ -168,203 +169,50 @@ fn ip(rest: &mut Words<'_>) -> Result<Draft, Problem> {
     while let Some(word) = option_word(rest)? {
         draft.option(word, rest, &[])?;
     }
-    Ok(Draft::Ip(Box::new(draft)))
-}
-
-fn icmp(depth: usize, rest: &mut Words<'_>) -> Result<Draft, Problem> {
-    let (source, destination) = ends(rest)?;
-    let mut message = icmp_kind(rest)?;
-    let mut draft = IpDraft::new(source, destination, Transport::Other(protocol::ICMP));
-    while let Some(word) = option_word(rest)? {
-        match word.text.as_str() {
-            "id" if !kind::is_error(message.kind) => {
-                let id = rest.read(words::number("an identifier", 0..=65_535))? as u32;
-                message.rest = message.rest & 0xffff | id << 16;
-            }
-            "seq" => {
-                let sequence = rest.read(words::number("a sequence number", 0..=65_535))? as u32;
-                message.rest = message.rest & 0xffff_0000 | sequence;
-            }
-            "mtu" => message.rest = rest.read(words::number("an MTU", 0..=65_535))? as u32,
-            "gateway" => message.rest = rest.read(words::one("an IPv4 address", atom::address))?.to_bits(),
-            "pointer" => message.rest = (rest.read(words::number("an octet's position", 0..=255))? as u32) << 24,
-            "quoting" => message.quote = Some(quote(depth, rest)?),
-            _ => draft.option(word, rest, ICMP_OPTIONS)?,
-        }
-    }
-    if kind::is_error(message.kind) && message.quote.is_none() && draft.data.is_empty() {
-        return Err(Problem::new(
-            rest.position(),
-            "an ICMP error quotes the packet that it is about",
-            "expected `quoting last` or `quoting (PACKET)`",
-            "add `quoting last`, or `data` with the bytes that shall stand there",
-        ));
-    }
-    draft.transport = Transport::Icmp(message);
-    Ok(Draft::Ip(Box::new(draft)))
-}
-
-fn icmp_kind(rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {
-    let word = rest.read(words::word("a kind of ICMP message, such as echo-request"))?;
-    let mut message = IcmpDraft {
-        kind: 0,
-        code: 0,
-        rest: 0,
-        quote: None,
-    };
-    if word.text == "type" {
-        message.kind = rest.read(words::number("an ICMP type", 0..=255))? as u8;
-        if rest.read(words::has("code"))? {
-            message.code = rest.read(words::number("an ICMP code", 0..=255))? as u8;
-        }
-        return Ok(message);
-    }
-    let Some((_, number)) = ICMP_KINDS.iter().find(|(name, _)| *name == word.text) else {
-        let names = ICMP_KINDS.map(|(name, _)| name);
-        let near = match word.text.as_str() {
-            "ping" | "echo" | "request" => Some("echo-request"),
-            "pong" | "reply" => Some("echo-reply"),
-            other => suggestion(other, names),
-        };
-        let remedy = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}, or `type N code N`", names.join(", ")),
-        };
-        return Err(unexpected(word, "expected a kind of ICMP message", &remedy));
-    };
-    message.kind = *number;
-    let codes: &[(&str, u8)] = match *number {
-        kind::DESTINATION_UNREACHABLE => UNREACHABLE_CODES,
-        kind::TIME_EXCEEDED => &[("transit", 0), ("reassembly", 1)],
-        kind::REDIRECT => &[("net", 0), ("host", 1), ("tos-net", 2), ("tos-host", 3)],
-        _ => &[],
-    };
-    let code = words::made(|text| match codes.iter().find(|(name, _)| *name == text) {
-        Some((_, code)) => Some(*code),
-        None => atom::number(text).and_then(|number| u8::try_from(number).ok()),
-    });
-    if let Some(code) = rest.read(opt(code))? {
-        message.code = code;
-    }
-    Ok(message)
-}
-
-fn quote(depth: usize, rest: &mut Words<'_>) -> Result<Quote, Problem> {
-    let word = rest.read(words::word("`last` or `(PACKET)`"))?;
-    match word.text.as_str() {
-        "last" => Ok(Quote::Last),
-        "(" if depth == DEEPEST => Err(Problem::new(
-            word.position,
-            format!("{DEEPEST} packets quote one another here already"),
-            "what an error quotes ends after 548 bytes, and of a further one there would be nothing",
-            "end with `quoting last`, or with `data` and the bytes that shall stand there",
-        )),
-        "(" => {
-            let quoted = packet_within(depth + 1, rest)?;
-            rest.read(words::expect(")"))?;
-            Ok(Quote::Packet(quoted))
-        }
-        _ => Err(unexpected(
-            word,
-            "expected `last` or `(PACKET)`",
-            "write it like `quoting (udp 10.0.0.2:5000 > 192.0.2.9:53)`",
-        )),
-    }
+    draft.done(rest)
 }
 
 /// The word of an option: up to the parenthesis that ends a quoted packet.
-fn option_word<'a>(rest: &mut Words<'a>) -> Result<Option<&'a Word>, Problem> {
+pub(super) fn option_word<'a>(rest: &mut Words<'a>) -> Result<Option<&'a Word>, Problem> {
     rest.read(opt(words::fitting(|word| word.text != ")" || word.quoted)))
 }
 
-fn ends(rest: &mut Words<'_>) -> Result<(Ipv4Addr, Ipv4Addr), Problem> {
-    arrow_stands(rest)?;
-    let source = rest.read(words::one("an IPv4 address such as 10.0.0.2", atom::address))?;
-    rest.read(words::expect(">"))?;
-    let destination = rest.read(words::one("an IPv4 address such as 192.0.2.9", atom::address))?;
-    Ok((source, destination))
-}
-
-type End = (Ipv4Addr, u16);
-
-fn ends_with_ports(rest: &mut Words<'_>) -> Result<(End, End), Problem> {
-    arrow_stands(rest)?;
-    let source = rest.read(end_with_port("10.0.0.2:40000"))?;
-    rest.read(words::expect(">"))?;
-    let destination = rest.read(end_with_port("192.0.2.9:80"))?;
-    Ok((source, destination))
-}
-
-/// An address and its port; `example` is how one is written.
-fn end_with_port<'a>(example: &'static str) -> impl Parser<Words<'a>, Output = End, Error = Problem> {
-    move |words: Words<'a>| {
-        let expected = format!("an IPv4 address with its port, such as {example}");
-        let read = |word: &Word| match atom::endpoint(&word.text) {
-            Some((address, Some(port))) => Ok((address, port)),
-            Some((_, None)) => {
-                let (name, (_, port)) = (
-                    word.typed.as_deref().unwrap_or(&word.text),
-                    example.split_once(':').unwrap_or_default(),
-                );
-                let remedy = format!("add a port: `{name}:{port}`");
-                Err(unexpected(word, &format!("expected {expected}"), &remedy))
-            }
-            None => Err(unexpected(word, &format!("expected {expected}"), "")),
-        };
-        words::meant(&expected, read).parse(words)
-    }
-}
-
-/// Names of hosts are only known beside a `>`, so what else stands in its place is told before they are read.
-fn arrow_stands(rest: &Words<'_>) -> Result<(), Problem> {
-    let mut ahead = *rest;
-    let first = ahead.read(opt(words::anything))?;
-    match (first, ahead.peek()) {
-        (Some(first), Some(second)) if first.arrow.is_none() && second.arrow != Some(0) => {
-            let like = first.typed.as_deref().unwrap_or(&first.text);
-            Err(unexpected(
-                second,
-                "expected `>` between the two ends",
-                &format!("write it like `{like} > 192.0.2.9:80`"),
-            ))
-        }
-        (_, Some(second)) if second.text != ">" && second.arrow == Some(0) => Err(unexpected(
-            second,
-            "expected `>` between the two ends",
-            "write `>`, with blanks around it",
-        )),
-        _ => Ok(()),
-    }
-}
-
 impl IpDraft {
-    fn new(source: Ipv4Addr, destination: Ipv4Addr, transport: Transport) -> Self {
-        Self {
-            source,
-            destination,
-            transport,
-            data: Vec::new(),
-            ttl: 64,
-            tos: 0,
-            id: 0,
-            dont_fragment: false,
-            more_fragments: false,
-            piece: None,
-            bad_checksum: false,
-            bad_header_checksum: false,
-        }
-    }
-
-    /// The options that every packet has.
-    fn option(&mut self, word: &Word, rest: &mut Words<'_>, others: &[&str]) -> Result<(), Problem> {
+    /// The options that every packet has, and those of its family.
+    pub(super) fn option(&mut self, word: &Word, rest: &mut Words<'_>, others: &[&str]) -> Result<(), Problem> {
+        let family = self.family();
         match word.text.as_str() {
             "ttl" => self.ttl = rest.read(words::number("a time to live", 0..=255))? as u8,
+            "hl" if family == Family::V6 => self.ttl = rest.read(words::number("a hop limit", 0..=255))? as u8,
             "tos" => self.tos = rest.read(words::number("a type of service", 0..=255))? as u8,
-            "id" | "ipid" => self.id = rest.read(words::number("an identification", 0..=65_535))? as u16,
+            "id" | "ipid" => {
+                let largest = match family {
+                    Family::V4 => u64::from(u16::MAX),
+                    Family::V6 => u64::from(u32::MAX),
+                };
+                self.id = rest.read(words::number("an identification", 0..=largest))? as u32;
+            }
+            "df" | "badipsum" if family == Family::V6 => {
+                return Err(Problem::new(
+                    word.position,
+                    format!("an IPv6 header has no room for `{}`", word.text),
+                    "that is IPv4's",
+                    match word.text.as_str() {
+                        "df" => "leave it out: no router cuts a packet of IPv6",
+                        _ => "leave it out: there is no checksum; `badsum` spoils that of the transport",
+                    },
+                ));
+            }
             "df" => self.dont_fragment = true,
             "mf" => self.more_fragments = true,
             "badsum" => self.bad_checksum = true,
             "badipsum" => self.bad_header_checksum = true,
+            "flow" if family == Family::V6 => {
+                self.flow_label = rest.read(words::number("a flow label", 0..=0xf_ffff))? as u32;
+            }
+            "plen" if family == Family::V6 => {
+                self.payload_length = Some(rest.read(words::number("a payload's length", 0..=65_535))? as u16);
+            }
             "data" => {
                 let given = rest.read(words::word("a text in quotes, or 0x and hexadecimal digits"))?;
                 let bytes = if !given.quoted && given.text.starts_with("0x") {
@@ -393,6 +241,17 @@ impl IpDraft {
                     Some(_) => Some(rest.read(words::number("a length in bytes", 0..=65_515))? as u16),
                     None => None,
                 };
+                if family == Family::V6 {
+                    if self.piece.is_some() {
+                        return Err(Problem::new(
+                            word.position,
+                            "this packet has a fragment header already",
+                            "expected one `frag`",
+                            "write another one as `ext 44 0x` and its bytes",
+                        ));
+                    }
+                    self.extensions.push(Extension::Fragment);
+                }
                 self.piece = Some((offset as u16, length));
             }
             "mark" => {
@@ -405,7 +264,24 @@ impl IpDraft {
                 ));
             }
             other => {
-                let known: Vec<&str> = IP_OPTIONS.iter().chain(others).copied().collect();
+                if family == Family::V6
+                    && let Some(header) = extension(word, rest)?
+                {
+                    self.extensions.push(header);
+                    return Ok(());
+                }
+                if family == Family::V4 && IPV6_OPTIONS.contains(&other) {
+                    return Err(unexpected(
+                        word,
+                        "that is of IPv6, and these are IPv4 addresses",
+                        "leave it out, or write addresses such as 2001:db8::2",
+                    ));
+                }
+                let own: &[&str] = match family {
+                    Family::V4 => &[],
+                    Family::V6 => IPV6_OPTIONS,
+                };
+                let known: Vec<&str> = IP_OPTIONS.iter().chain(own).chain(others).copied().collect();
                 let capitals = flags_in_full(other).unwrap_or_else(|| other.to_uppercase());
                 let is_flags = others == TCP_OPTIONS && atom::tcp_flags(&capitals).is_some();
                 let remedy = match suggestion(other, known.iter().copied()) {
@@ -419,6 +295,19 @@ impl IpDraft {
             }
         }
         Ok(())
+    }
+
+    /// The packet, once all of its line is read.
+    pub(super) fn done(self, rest: &Words<'_>) -> Result<Draft, Problem> {
+        if self.family() == Family::V6 && self.piece.is_none() && (self.more_fragments || self.id != 0) {
+            return Err(Problem::new(
+                rest.position(),
+                "only a fragment header of IPv6 has an identification and `mf`",
+                "expected `frag OFFSET` beside them",
+                "add `frag 0`: a fragment header in front of all that is left",
+            ));
+        }
+        Ok(Draft::Ip(Box::new(self)))
     }
 }
 
@@ -448,19 +337,39 @@ fn protocol_number(name: &str) -> Option<u8> {
         "gre" => protocol::GRE,
         "esp" => protocol::ESP,
         "ah" => protocol::AH,
+        "icmpv6" => protocol::ICMPV6,
+        "none" => NO_NEXT_HEADER,
         "sctp" => protocol::SCTP,
         "udplite" => protocol::UDPLITE,
         _ => return None,
     })
 }
 
-/// Packets that quote one another: each begins 28 bytes into the one around it, and of the first one that is quoted 548 bytes are left.
-const DEEPEST: usize = 20;
+/// What begins a packet.
+pub(crate) const PACKETS: [&str; 6] = ["tcp", "udp", "icmp", "icmpv6", "ip", "hex"];
+/// The same for who asks for one.
+pub(crate) const A_PACKET: &str = "a packet: tcp, udp, icmp, icmpv6, ip or hex";
+
 /// The words of a packet's options, for who holds the grammar against them.
 #[doc(hidden)]
-pub const PACKET_OPTIONS: [&[&str]; 3] = [IP_OPTIONS, TCP_OPTIONS, ICMP_OPTIONS];
+pub const PACKET_OPTIONS: [&[&str]; 4] = [IP_OPTIONS, IPV6_OPTIONS, TCP_OPTIONS, ICMP_OPTIONS];
 const IP_OPTIONS: &[&str] = &[
     "ttl", "tos", "id", "ipid", "df", "mf", "frag", "badsum", "badipsum", "data", "zeros",
 ];
+const IPV6_OPTIONS: &[&str] = &["hl", "flow", "plen", "hbh", "dstopt", "rt", "ah", "ext"];
 const TCP_OPTIONS: &[&str] = &["seq", "ack", "win", "urg", "mss", "wscale", "sackok", "sack", "ts"];
-const ICMP_OPTIONS: &[&str] = &["seq", "mtu", "gateway", "pointer", "quoting"];
+pub(super) const ICMP_OPTIONS: &[&str] = &[
+    "seq",
+    "rest",
+    "mtu",
+    "gateway",
+    "pointer",
+    "target",
+    "group",
+    "for",
+    "source-link",
+    "target-link",
+    "quoting",
+];
+/// Of IPv6: nothing stands behind this header.
+const NO_NEXT_HEADER: u8 = 59;

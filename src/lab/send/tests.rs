@@ -48,12 +48,39 @@ fn what_is_described_can_be_sent_again() {
         "icmp 10.0.0.2 > 192.0.2.9 timestamp-reply id 7 seq 1 ttl 64",
         "icmp 192.0.2.9 > 10.0.0.2 unreachable port quoting (udp 10.0.0.2:5000 > 192.0.2.9:53) ttl 64",
         "ip 10.0.0.2 > 192.0.2.9 proto 47 data 0x00000800 ttl 64",
+        "tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S seq 7 mss 1440 sackok hl 64",
+        "tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 PA seq 7 ack 9 data \"GET / HTTP/1.0\\r\\n\" hl 63 tos 0x10 flow 0x12345",
+        "udp [fe80::2]:5000 > [ff02::fb]:5353 data 0x0001ff hl 255",
+        "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 zeros 30 hl 64 hbh ra 0 dstopt opt 201 0x00112233 ah 256 7",
+        "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 hl 64 rt 0 0 2001:db8::5 2001:db8::6 frag 0 ipid 4000000000",
+        "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 hl 64 rt 4 0 2001:db8::5 dstopt",
+        "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 zeros 8 hl 64 rt 2 1 2001:db8::5",
+        "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 hl 64 hbh 0x010000010001 dstopt jumbo 70000 opt 5 0x01",
+        "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 hl 64 rt 4 0 0x01000000 ext 51 0x04000000000001000000020a0b0c0d0e0f101112131415",
+        "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 zeros 40 hl 64 frag 0 mf ipid 7",
+        "icmpv6 2001:db8::2 > 2001:db8:1::9 echo-request id 7 seq 1 data \"ping\" hl 64",
+        "icmpv6 2001:db8:1::9 > 2001:db8::2 unreachable port quoting (udp [2001:db8::2]:5000 > [2001:db8:1::9]:53) hl 64",
+        "icmpv6 2001:db8:1::9 > 2001:db8::2 packet-too-big mtu 1280 quoting (tcp [2001:db8::2]:5000 > [2001:db8:1::9]:53 A) hl 64",
+        "icmpv6 2001:db8:1::9 > 2001:db8::2 parameter-problem next-header pointer 40 quoting (ip 2001:db8::2 > 2001:db8:1::9 proto 200) hl 64",
+        "icmpv6 fe80::2 > ff02::1:ff00:1 neighbour-solicitation target fe80::1 source-link 02:00:00:00:00:01 hl 255",
+        "icmpv6 fe80::2 > fe80::1 neighbour-advertisement rest 0x60000000 target fe80::2 target-link 02:00:00:00:00:02 hl 255",
+        "icmpv6 fe80::2 > fe80::1 redirect target fe80::3 for 2001:db8:1::9 hl 255",
+        "icmpv6 fe80::2 > ff02::2 router-solicitation hl 255",
+        "icmpv6 fe80::2 > ff02::16 multicast-report-v2 rest 0x1 data 0x04000000ff0200000000000000000001ff000002 hl 1 hbh ra 0",
+        "icmpv6 2001:db8::2 > 2001:db8:1::9 type 200 code 3 rest 0x1020304 hl 64",
+        "ip 2001:db8::2 > 2001:db8:1::9 proto 59 hl 64",
+        "ip 2001:db8::2 > 2001:db8:1::9 proto 1 data 0x08000000 hl 64",
+        "ip 10.0.0.2 > 192.0.2.9 proto 58 data 0x80000000 ttl 64",
     ] {
         let bytes = made(line, &Before::default()).unwrap();
         assert_eq!(describe::line(&bytes), line);
         let packet = Packet::parse(bytes.clone()).unwrap();
-        assert!(packet.ipv4().unwrap().checksum_is_right(), "{line}");
-        if packet.tcp().is_some() || packet.udp().is_some() {
+        assert!(packet.ipv4().is_none_or(|ip| ip.checksum_is_right()), "{line}");
+        // A routing header that is not at its end has the sum of where it leads to.
+        let has_sum = !packet.is_fragment() && !line.contains("rt 2 1");
+        if has_sum
+            && (packet.tcp().is_some() || packet.udp().is_some() || (packet.is_icmp() && packet.ipv4().is_none()))
+        {
             let sum = crate::wire::checksum::transport(
                 packet.source(),
                 packet.destination(),
@@ -122,6 +149,145 @@ fn options_checksums_and_pieces() {
         ),
     ] {
         assert_eq!(made(line, &plain), Err(error), "{line}");
+    }
+}
+
+#[test]
+fn icmp_is_that_of_the_addresses() {
+    let plain = Before::default();
+    for (family_of_its_own, named) in [
+        (
+            "icmp 2001:db8::2 > 2001:db8:1::9 echo-request id 7",
+            "icmpv6 2001:db8::2 > 2001:db8:1::9 echo-request id 7",
+        ),
+        (
+            "icmp fe80::2 > fe80::1 neighbor-solicitation target fe80::1",
+            "icmpv6 fe80::2 > fe80::1 type 135 target fe80::1",
+        ),
+        (
+            "udp 2001:db8::2:40000 > [2001:db8:1::9]:53",
+            "udp [2001:db8::2]:40000 > [2001:db8:1::9]:53",
+        ),
+        (
+            "udp [2001:db8::2]:1 > [2001:db8:1::9]:53 ttl 3 id 9 frag 0",
+            "udp [2001:db8::2]:1 > [2001:db8:1::9]:53 frag 0 ipid 9 hl 3",
+        ),
+    ] {
+        assert_eq!(made(family_of_its_own, &plain), made(named, &plain), "{named}");
+    }
+}
+
+/// What a chain of headers is put together from, byte by byte.
+#[test]
+fn extension_headers_stand_in_their_order() {
+    let plain = Before::default();
+    let bytes = made(
+        "ip 2001:db8::2 > 2001:db8:1::9 proto 17 data 0x01020304 dstopt hbh ra 1 plen 9 hl 2 tos 0xb8",
+        &plain,
+    )
+    .unwrap();
+    assert_eq!(bytes[..8], [0x6b, 0x80, 0, 0, 0, 9, 60, 2]);
+    assert_eq!(
+        bytes[40..],
+        [0, 0, 1, 4, 0, 0, 0, 0, 17, 0, 5, 2, 0, 1, 1, 0, 1, 2, 3, 4]
+    );
+    // What stands behind the fragment header is cut, also of further headers.
+    let line = |piece: &str| {
+        format!("ip 2001:db8::2 > 2001:db8:1::9 proto 17 data 0x0102030405060708 hbh {piece} ipid 9 dstopt")
+    };
+    let first = made(&line("frag 0 8"), &plain).unwrap();
+    assert_eq!(first[48..], [60, 0, 0, 1, 0, 0, 0, 9, 17, 0, 1, 4, 0, 0, 0, 0]);
+    let last = made(&line("frag 8"), &plain).unwrap();
+    assert_eq!(last[48..], [60, 0, 0, 8, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]);
+    let beyond = BuildError::PieceBeyondEnd { length: 16, offset: 16 };
+    assert_eq!(made(&line("frag 16"), &plain), Err(beyond));
+    assert_eq!(
+        made("udp [2001:db8::2]:1 > [2001:db8:1::9]:2 zeros 65515 hbh dstopt", &plain),
+        Err(BuildError::TooLong(40 + 8 + 16 + 65_515))
+    );
+    // The sum is that of the last destination: as if the packet were there already.
+    let sum = |line: &str| made(line, &plain).unwrap().last_chunk::<2>().copied();
+    let there = sum("udp [2001:db8::2]:1 > [2001:db8::7]:2");
+    for way in ["rt 0 1 2001:db8::5 2001:db8::7", "rt 4 1 2001:db8::7 2001:db8::5"] {
+        assert_eq!(
+            sum(&format!("udp [2001:db8::2]:1 > [2001:db8:1::9]:2 {way}")),
+            there,
+            "{way}"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_packet_of_ipv6_is_said() {
+    for (line, message, remedy) in [
+        (
+            "tcp 2001:db8::2 > [2001:db8:1::9]:80",
+            "`2001:db8::2` is not understood here",
+            "add a port: `[2001:db8::2]:40000`",
+        ),
+        (
+            "tcp 2001:db8::2:80 > [2001:db8:1::9]:80",
+            "`2001:db8::2:80` is not understood here",
+            "that is an address without a port: write it in brackets, `[2001:db8::2]:80`",
+        ),
+        (
+            "tcp [2001:db8::2]:40000 > 192.0.2.9:80",
+            "2001:db8::2 and 192.0.2.9 are of two families",
+            "write two IPv4 addresses, or two of IPv6",
+        ),
+        (
+            "icmpv6 10.0.0.2 > 10.0.0.3 echo-request",
+            "ICMPv6 is spoken between IPv6 addresses",
+            "write `icmp`, which is that of the addresses' family",
+        ),
+        (
+            "tcp6 [::1]:1 > [::1]:2",
+            "`tcp6` is not understood here",
+            "did you mean `tcp`?",
+        ),
+        (
+            "udp [::1]:1 > [::1]:2 df",
+            "an IPv6 header has no room for `df`",
+            "leave it out: no router cuts a packet of IPv6",
+        ),
+        (
+            "udp [::1]:1 > [::1]:2 badipsum",
+            "an IPv6 header has no room for `badipsum`",
+            "leave it out: there is no checksum; `badsum` spoils that of the transport",
+        ),
+        (
+            "udp [::1]:1 > [::1]:2 id 7",
+            "only a fragment header of IPv6 has an identification and `mf`",
+            "add `frag 0`: a fragment header in front of all that is left",
+        ),
+        (
+            "udp [::1]:1 > [::1]:2 frag 0 frag 8",
+            "this packet has a fragment header already",
+            "write another one as `ext 44 0x` and its bytes",
+        ),
+        (
+            "udp 10.0.0.2:1 > 10.0.0.3:2 hbh",
+            "`hbh` is not understood here",
+            "leave it out, or write addresses such as 2001:db8::2",
+        ),
+        (
+            "icmp ::1 > ::2 echo-requst",
+            "`echo-requst` is not understood here",
+            "did you mean `echo-request`?",
+        ),
+        (
+            "udp [::1]:1 > [::1]:2 rt 0 1 ::5 0x00",
+            "`0x00` is not understood here",
+            "leave one of them out",
+        ),
+    ] {
+        let words = split_parentheses(&lex(line).unwrap().remove(0).words);
+        let problem = packet(&mut Words::new(&words)).unwrap_err();
+        assert_eq!(
+            (problem.message.as_str(), problem.remedy.as_str()),
+            (message, remedy),
+            "{line}"
+        );
     }
 }
 

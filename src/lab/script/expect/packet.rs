@@ -1,13 +1,13 @@
 //! What is expected of a packet: its fate, its state, and what left because of it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use nom::combinator::opt;
 
 use super::{hold, listed};
-use crate::base::{InterfaceName, protocol};
+use crate::base::{Family, InterfaceName, protocol};
 use crate::engine::{Emission, Fate};
-use crate::explain::describe;
+use crate::explain::describe::{self, icmp};
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::proc_files::NOTHING_IS_TRACKED;
 use crate::lab::send::tcp_option;
@@ -15,14 +15,18 @@ use crate::packet::Packet;
 use crate::syntax::atom;
 use crate::syntax::problem::Problem;
 use crate::syntax::words::{self, Words, unexpected};
+use crate::wire::be32;
+use crate::wire::icmpv4::Icmpv4;
 use crate::wire::tcp::{TcpOption, option};
 
 /// One thing that an emission has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
     Protocol(u8),
-    Source(Ipv4Addr),
-    Destination(Ipv4Addr),
+    /// ICMP of its own family.
+    OwnIcmp,
+    Source(IpAddr),
+    Destination(IpAddr),
     SourcePort(u16),
     DestinationPort(u16),
     Flags(u8),
@@ -117,9 +121,10 @@ impl Field {
     /// What a packet has instead; `None` where it is right.
     fn miss(&self, bytes: &[u8]) -> Option<String> {
         let parsed = Packet::parse(bytes.to_vec()).ok();
-        let Some((packet, ip)) = parsed.as_ref().and_then(|packet| Some((packet, packet.ipv4()?))) else {
-            return Some("it is no IPv4 packet".to_owned());
+        let Some(packet) = parsed.as_ref() else {
+            return Some("it is no IP packet".to_owned());
         };
+        let message = icmp::message(packet);
         let differs = |name: &str, is: String, right: bool| (!right).then(|| format!("{name} is {is}"));
         let ports = packet.ports();
         let port = |name: &str, is: Option<u16>, wanted: u16| {
@@ -132,16 +137,15 @@ impl Field {
                 describe::protocol_name(packet.protocol()),
                 packet.protocol() == *wanted,
             ),
-            Self::Source(wanted) => differs(
-                "src",
-                packet.source().to_string(),
-                packet.source() == IpAddr::V4(*wanted),
+            Self::OwnIcmp => differs(
+                "the protocol",
+                describe::protocol_name(packet.protocol()),
+                packet.is_icmp(),
             ),
-            Self::Destination(wanted) => differs(
-                "dst",
-                packet.destination().to_string(),
-                packet.destination() == IpAddr::V4(*wanted),
-            ),
+            Self::Source(wanted) => differs("src", packet.source().to_string(), packet.source() == *wanted),
+            Self::Destination(wanted) => {
+                differs("dst", packet.destination().to_string(), packet.destination() == *wanted)
+            }
             Self::SourcePort(wanted) => port("sport", ports.map(|it| it.0), *wanted),
             Self::DestinationPort(wanted) => port("dport", ports.map(|it| it.1), *wanted),
             Self::Flags(wanted) => {
@@ -150,18 +154,19 @@ impl Field {
                 differs("its flags are", text, is == Some(*wanted))
             }
             Self::Icmp(wanted) => {
-                let is = packet
-                    .icmpv4()
-                    .map(|icmp| describe::icmp_kind(icmp.kind(), icmp.code()));
-                let right = is.as_ref().is_some_and(|is| is == wanted);
+                let is = message.map(|it| icmp::text(packet.family(), it.kind(), it.code()));
+                let right = message.is_some_and(|it| icmp::fits(packet.family(), (it.kind(), it.code()), wanted));
                 differs("the ICMP message", is.unwrap_or_else(|| "none".to_owned()), right)
             }
-            Self::DontFragment => differs("df", "not set".to_owned(), ip.dont_fragment()),
+            Self::DontFragment => {
+                let set = packet.ipv4().is_some_and(|ip| ip.dont_fragment());
+                differs("df", "not set".to_owned(), set)
+            }
             Self::Data(wanted) => {
-                let payload = match (packet.tcp(), packet.udp(), packet.icmpv4()) {
+                let payload = match (packet.tcp(), packet.udp(), message) {
                     (Some(tcp), ..) => tcp.payload().to_vec(),
                     (_, Some(udp), _) => udp.payload().to_vec(),
-                    (.., Some(icmp)) => icmp.payload().to_vec(),
+                    (.., Some(message)) => message.payload().to_vec(),
                     _ => packet.transport().to_vec(),
                 };
                 let found = wanted.is_empty() || payload.windows(wanted.len()).any(|part| part == wanted);
@@ -183,18 +188,20 @@ impl Field {
             }
             Self::Number(name, wanted) => {
                 let is = match *name {
-                    "ttl" => Some(u64::from(ip.ttl())),
-                    "tos" => Some(u64::from(ip.tos())),
-                    "ipid" => Some(u64::from(ip.identification())),
-                    "length" => Some(u64::from(ip.total_length())),
-                    "frag" => Some(ip.fragment_offset() as u64),
+                    "ttl" | "hl" => Some(u64::from(packet.ttl())),
+                    "tos" => Some(u64::from(packet.tos())),
+                    "ipid" => describe::identification(packet.bytes()).map(u64::from),
+                    "length" => Some(packet.len() as u64),
+                    "frag" => Some(packet.fragment_offset() as u64),
+                    "flow" => (packet.family() == Family::V6).then(|| u64::from(be32(packet.bytes(), 0) & 0xf_ffff)),
                     "seq" => packet
                         .tcp()
                         .map(|tcp| u64::from(tcp.sequence()))
-                        .or_else(|| packet.icmpv4().map(|icmp| u64::from(icmp.sequence()))),
+                        .or_else(|| message.map(|icmp| u64::from(icmp.sequence()))),
+                    "mtu" | "pointer" => message.map(|it| of_error(packet.family(), name, it)),
                     "ack" => packet.tcp().map(|tcp| u64::from(tcp.acknowledgement())),
                     "win" => packet.tcp().map(|tcp| u64::from(tcp.window())),
-                    _ => packet.icmpv4().map(|icmp| u64::from(icmp.identifier())),
+                    _ => message.map(|icmp| u64::from(icmp.identifier())),
                 };
                 let text = is.map_or("none".to_owned(), |is| is.to_string());
                 differs(name, text, is == Some(*wanted))
@@ -203,19 +210,29 @@ impl Field {
     }
 }
 
+/// What an error says of the packet that it quotes.
+fn of_error(family: Family, name: &str, message: Icmpv4<&[u8]>) -> u64 {
+    match (family, name) {
+        (Family::V6, _) => u64::from(message.identifier()) << 16 | u64::from(message.sequence()),
+        (Family::V4, "mtu") => message.sequence().into(),
+        (Family::V4, _) => u64::from(message.identifier() >> 8),
+    }
+}
+
 /// `[PROTOCOL] [A > B] [FLAGS|ICMP KIND] [src A] [dst A] ...`
 pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
     let mut fields = Vec::new();
-    let mut of = 0;
+    let mut of = None;
     let named = words::made(|text| match text {
-        "tcp" => Some(protocol::TCP),
-        "udp" => Some(protocol::UDP),
-        "icmp" => Some(protocol::ICMP),
+        "tcp" => Some(Field::Protocol(protocol::TCP)),
+        "udp" => Some(Field::Protocol(protocol::UDP)),
+        "icmp" => Some(Field::OwnIcmp),
+        "icmpv6" => Some(Field::Protocol(protocol::ICMPV6)),
         _ => None,
     });
-    if let Some(number) = rest.read(opt(named))? {
-        of = number;
-        fields.push(Field::Protocol(number));
+    if let Some(field) = rest.read(opt(named))? {
+        fields.push(field.clone());
+        of = Some(field);
     }
     if let Some((address, port)) = rest.read(opt(words::made(atom::endpoint)))? {
         fields.push(Field::Source(address));
@@ -257,9 +274,19 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                     ));
                 } else if let Some(option) = tcp_option(word, rest)? {
                     fields.push(Field::TcpOption(option));
-                } else if let Some(flags) = atom::tcp_flags(text).filter(|_| of == protocol::TCP) {
+                } else if let Some(flags) = atom::tcp_flags(text).filter(|_| of == Some(Field::Protocol(protocol::TCP)))
+                {
                     fields.push(Field::Flags(flags));
-                } else if of == protocol::ICMP {
+                } else if matches!(of, Some(Field::OwnIcmp | Field::Protocol(protocol::ICMPV6))) {
+                    if text == "type" {
+                        let number = rest.read(words::number("an ICMP type", 0..=255))?;
+                        let code = match rest.read(words::has("code"))? {
+                            true => format!(" code {}", rest.read(words::number("an ICMP code", 0..=255))?),
+                            false => String::new(),
+                        };
+                        fields.push(Field::Icmp(format!("type {number}{code}")));
+                        continue;
+                    }
                     let mut kind = text.to_owned();
                     let takes_code = matches!(text, "unreachable" | "redirect" | "time-exceeded" | "parameter-problem");
                     let code = words::fitting(|code| takes_code && !NUMBERS.contains(&code.text.as_str()));
@@ -271,7 +298,7 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                     return Err(unexpected(
                         word,
                         "expected a field of the packet",
-                        "known are: A > B, src, dst, sport, dport, proto, flags, df, data, ttl, tos, id, ipid, length, frag, seq, ack, win, mss, wscale, sackok, sack, ts",
+                        "known are: A > B, src, dst, sport, dport, proto, flags, df, data, ttl, hl, tos, flow, id, ipid, length, frag, seq, ack, win, mtu, pointer, mss, wscale, sackok, sack, ts",
                     ));
                 }
             }
@@ -280,4 +307,6 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
     Ok(fields)
 }
 
-const NUMBERS: &[&str] = &["ttl", "tos", "ipid", "length", "frag", "seq", "ack", "win", "id"];
+const NUMBERS: &[&str] = &[
+    "ttl", "hl", "tos", "flow", "ipid", "length", "frag", "seq", "ack", "win", "mtu", "pointer", "id",
+];

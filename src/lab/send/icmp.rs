@@ -1,0 +1,150 @@
+//! The words of an ICMP message, of either family.
+
+use std::net::Ipv6Addr;
+
+use nom::combinator::opt;
+
+use super::ends::ends;
+use super::parse::{ICMP_OPTIONS, option_word, packet_within};
+use super::{Draft, IcmpDraft, IpDraft, Quote, Transport};
+use crate::base::Family;
+use crate::explain::describe::icmp;
+use crate::syntax::atom;
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::{self, Word, Words, unexpected};
+
+/// What follows `icmp` or `icmpv6`, which is the `word`; so many packets quote this one.
+pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends(rest)?;
+    let family = Family::of(source);
+    if word.text != "icmp" && family == Family::V4 {
+        return Err(Problem::new(
+            word.position,
+            "ICMPv6 is spoken between IPv6 addresses",
+            "expected `icmp`",
+            "write `icmp`, which is that of the addresses' family",
+        ));
+    }
+    let mut message = kind(family, rest)?;
+    let mut draft = IpDraft::new(source, destination, Transport::Other(icmp::protocol(family)));
+    while let Some(word) = option_word(rest)? {
+        match (word.text.as_str(), family) {
+            ("id", _) if !icmp::is_error(family, message.kind) => {
+                let id = rest.read(words::number("an identifier", 0..=65_535))? as u32;
+                message.rest = message.rest & 0xffff | id << 16;
+            }
+            ("seq", _) => {
+                let sequence = rest.read(words::number("a sequence number", 0..=65_535))? as u32;
+                message.rest = message.rest & 0xffff_0000 | sequence;
+            }
+            ("rest", _) => {
+                message.rest = rest.read(words::number("the four bytes behind the checksum", 0..=LARGEST))? as u32;
+            }
+            ("mtu", Family::V4) => message.rest = rest.read(words::number("an MTU", 0..=65_535))? as u32,
+            ("mtu", Family::V6) => message.rest = rest.read(words::number("an MTU", 0..=LARGEST))? as u32,
+            ("pointer", Family::V4) => {
+                message.rest = (rest.read(words::number("an octet's position", 0..=255))? as u32) << 24;
+            }
+            ("pointer", Family::V6) => {
+                message.rest = rest.read(words::number("an octet's position", 0..=LARGEST))? as u32;
+            }
+            ("gateway", Family::V4) => {
+                message.rest = rest.read(words::one("an IPv4 address", atom::address))?.to_bits();
+            }
+            ("target" | "group" | "for", Family::V6) => {
+                let address: Ipv6Addr = rest.read(words::one("an IPv6 address", |text| text.parse().ok()))?;
+                draft.data.extend(address.octets());
+            }
+            ("source-link" | "target-link", Family::V6) => {
+                let address = rest.read(words::helped(
+                    "a link-layer address",
+                    "write it like 02:00:00:00:00:01",
+                    link_address,
+                ))?;
+                draft.data.extend([1 + u8::from(word.text == "target-link"), 1]);
+                draft.data.extend(address);
+            }
+            ("quoting", _) => message.quote = Some(quote(depth, rest)?),
+            _ => draft.option(word, rest, ICMP_OPTIONS)?,
+        }
+    }
+    if icmp::is_error(family, message.kind) && message.quote.is_none() && draft.data.is_empty() {
+        return Err(Problem::new(
+            rest.position(),
+            "an ICMP error quotes the packet that it is about",
+            "expected `quoting last` or `quoting (PACKET)`",
+            "add `quoting last`, or `data` with the bytes that shall stand there",
+        ));
+    }
+    draft.transport = Transport::Icmp(message);
+    draft.done(rest)
+}
+
+fn kind(family: Family, rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {
+    let word = rest.read(words::word("a kind of ICMP message, such as echo-request"))?;
+    let mut message = IcmpDraft {
+        kind: 0,
+        code: 0,
+        rest: 0,
+        quote: None,
+    };
+    if word.text == "type" {
+        message.kind = rest.read(words::number("an ICMP type", 0..=255))? as u8;
+        if rest.read(words::has("code"))? {
+            message.code = rest.read(words::number("an ICMP code", 0..=255))? as u8;
+        }
+        return Ok(message);
+    }
+    let Some(number) = icmp::kind_named(family, &word.text) else {
+        let names = icmp::names(family);
+        let near = match word.text.as_str() {
+            "ping" | "echo" | "request" => Some("echo-request"),
+            "pong" | "reply" => Some("echo-reply"),
+            other => suggestion(other, names.clone()),
+        };
+        let remedy = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}, or `type N code N`", names.collect::<Vec<_>>().join(", ")),
+        };
+        return Err(unexpected(word, "expected a kind of ICMP message", &remedy));
+    };
+    message.kind = number;
+    let code = words::made(|text| icmp::code_named(family, number, text));
+    if let Some(code) = rest.read(opt(code))? {
+        message.code = code;
+    }
+    Ok(message)
+}
+
+fn quote(depth: usize, rest: &mut Words<'_>) -> Result<Quote, Problem> {
+    let word = rest.read(words::word("`last` or `(PACKET)`"))?;
+    match word.text.as_str() {
+        "last" => Ok(Quote::Last),
+        "(" if depth == DEEPEST => Err(Problem::new(
+            word.position,
+            format!("{DEEPEST} packets quote one another here already"),
+            "what an error quotes ends, and of a further one there would be nothing",
+            "end with `quoting last`, or with `data` and the bytes that shall stand there",
+        )),
+        "(" => {
+            let quoted = packet_within(depth + 1, rest)?;
+            rest.read(words::expect(")"))?;
+            Ok(Quote::Packet(quoted))
+        }
+        _ => Err(unexpected(
+            word,
+            "expected `last` or `(PACKET)`",
+            "write it like `quoting (udp 10.0.0.2:5000 > 192.0.2.9:53)`",
+        )),
+    }
+}
+
+fn link_address(text: &str) -> Option<Vec<u8>> {
+    let octets = text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok());
+    octets.collect::<Option<Vec<u8>>>().filter(|octets| octets.len() == 6)
+}
+
+/// Packets that quote one another: of IPv4 each begins 28 bytes into the one around it, and of the first one that is quoted 548 bytes are left; of
+/// IPv6 it is 48 of 1232.
+const DEEPEST: usize = 20;
+const LARGEST: u64 = u32::MAX as u64;
