@@ -20,6 +20,8 @@ mod made;
 mod options;
 mod output;
 mod request;
+#[cfg(test)]
+mod tests;
 
 pub(super) fn run(machine: &mut Machine, args: &[String], stdin: &str, files: &Files) -> ToolOutput {
     if let Some(name) = load::file(args) {

@@ -112,7 +112,10 @@ const OWN: &[Spec<Meaning>] = &[
     }),
     set('p', &["protonum", "proto"], |wanted, _, value| {
         let text = value.unwrap_or("");
-        wanted.protocol = Some(protocol_number(text).ok_or_else(|| bad(&format!("`{text}' unsupported protocol")))?);
+        let (number, is_tools) =
+            protocol_number(text).ok_or_else(|| bad(&format!("`{text}' unsupported protocol")))?;
+        wanted.protocol = Some(number);
+        wanted.options_of = is_tools.then_some(number);
         Ok(())
     }),
     set('t', &["timeout"], |wanted, _, value| {
@@ -243,17 +246,19 @@ pub(super) fn each(
     }
 }
 
-/// Those that the tool knows itself in any case, the others as `/etc/protocols` has them, numbers in any base.
-fn protocol_number(text: &str) -> Option<u8> {
+/// Those that the tool knows itself in any case, the others as `/etc/protocols` has them, numbers in any base; and whether it is one that brings options.
+/// Seen: `ipv6-icmp` brings none, which the tool calls `icmpv6`.
+fn protocol_number(text: &str) -> Option<(u8, bool)> {
     let lowered = text.to_ascii_lowercase();
     let known = TRACKERS.iter().filter(|tracker| tracker.protocol != protocol::RAW);
     if let Some(tracker) = known.into_iter().find(|tracker| tracker.name == lowered) {
-        return Some(tracker.protocol);
+        return Some((tracker.protocol, true));
     }
     let named = || names::protocol_number_as_typed(text).filter(|_| !matches!(text, "all" | "mh" | "ipv6-mh"));
-    whole_number(text)
-        .and_then(|number| u8::try_from(number).ok())
-        .or_else(named)
+    let typed = whole_number(text).and_then(|number| u8::try_from(number).ok());
+    typed
+        .map(|number| (number, true))
+        .or_else(|| named().map(|number| (number, false)))
 }
 
 /// As `atoi` and `strtoul`: what a text begins with, modulo whatever it is put into.

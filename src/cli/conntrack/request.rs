@@ -112,6 +112,8 @@ pub(super) struct Request {
 pub(super) struct Wanted {
     pub family: Option<Family>,
     pub protocol: Option<u8>,
+    /// The same where its options are known by that.
+    pub options_of: Option<u8>,
     /// Source and destination, as in all of these.
     pub original: [Option<IpAddr>; 2],
     pub masks: [Option<IpAddr>; 2],
@@ -260,7 +262,7 @@ impl Request {
                 }
                 Meaning::Set(set) => {
                     set(&mut request.wanted, name, value)?;
-                    reader.protocols.extend(request.wanted.protocol);
+                    reader.protocols.extend(request.wanted.options_of);
                     // A mask after the slash is one of its own.
                     let masks = request.wanted.masks.iter().zip(["mask-src", "mask-dst"]);
                     given.extend(masks.filter(|(mask, _)| mask.is_some()).map(|(_, name)| name));
@@ -276,7 +278,7 @@ impl Request {
             Some("expect") => What::Expectations,
             Some(_) => What::Passing,
         };
-        legal::check(request.command, request.what, request.wanted.protocol, &given)?;
+        legal::check(request.command, request.what, request.wanted.options_of, &given)?;
         request.compares = COMPARED.iter().any(|name| given.contains(name));
         if request.zero && request.compares && request.what == What::Flows {
             return Err(bad("Can't use -z with filtering parameters"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::TIMEOUT;
 use super::message::Message;
 use super::text::{Found, Header, header, number};
+use crate::base::Family;
 use crate::conntrack::CtState;
 use crate::helper::announce::Reading;
 use crate::helper::{DropReason, HeardWhat};
@@ -64,7 +65,7 @@ fn live_on(reading: &mut Reading<'_, '_>) {
 
 /// A message that says how long its body is. Its header ends with the first empty line behind that number.
 fn length_of_message(text: &[u8]) -> Option<usize> {
-    let Found::At(range) = header(text, 0, Header::ContentLength) else {
+    let Found::At(range) = header(Family::V4, text, 0, Header::ContentLength) else {
         return None;
     };
     let (body, end) = number(text, range.start);

@@ -19,16 +19,16 @@ const MOST_MEDIA: usize = 3;
 impl Message<'_, '_, '_> {
     /// Expects the media of a description, and says where they are outside.
     pub(super) fn agree_on_media(&mut self) -> Result<(), DropReason> {
-        let Found::At(version) = sdp::line(self.text(), 0, Line::Version, false) else {
+        let Found::At(version) = sdp::line(self.family(), self.text(), 0, Line::Version, false) else {
             return Ok(());
         };
         let description = version.start;
-        let of_session = connection(self.text(), description);
+        let of_session = connection(self.family(), self.text(), description);
         let mut named = of_session;
         let mut at = description;
         let mut media = 0;
         while media < MOST_MEDIA {
-            let Found::At(line) = sdp::line(self.text(), at, Line::Media, false) else {
+            let Found::At(line) = sdp::line(self.family(), self.text(), at, Line::Media, false) else {
                 break;
             };
             let kind = KINDS
@@ -46,7 +46,7 @@ impl Message<'_, '_, '_> {
             }
             let port = u16::try_from(port).ok().filter(|&port| port >= LEAST_PORT);
             let port = port.ok_or(DropReason::CannotRead("the port of a line of media"))?;
-            let own = connection(self.text(), at);
+            let own = connection(self.family(), self.text(), at);
             let address = own.or(of_session);
             let address = address.ok_or(DropReason::CannotRead("the address of a line of media"))?;
             let address = self.expect_media(address, port, class, at..line.end)?;
@@ -205,7 +205,7 @@ impl Message<'_, '_, '_> {
 
     /// Writes the first address of such a line over; that there is none is right for a connection.
     fn say_address(&mut self, from: usize, which: Line, address: IpAddr, may_lack: bool) -> Result<(), DropReason> {
-        match sdp::line(self.text(), from, which, true) {
+        match sdp::line(self.family(), self.text(), from, which, true) {
             Found::At(range) => self.write(range, &address.to_string()),
             Found::Nothing if may_lack => Ok(()),
             _ => Err(DropReason::Mangle),

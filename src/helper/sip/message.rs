@@ -8,7 +8,7 @@ use super::SIGNALLING;
 use super::framing::SHORTEST;
 use super::memory::Memory;
 use super::text::{self, Found, Header, header, is_letter, number, starts_with};
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 use crate::conntrack::{Endpoint, Tuple};
 use crate::helper::announce::{Ends, Reading};
 use crate::helper::{Announced, DropReason, HeardWhat};
@@ -63,6 +63,11 @@ impl<'r, 'a, 'b> Message<'r, 'a, 'b> {
     /// Where it ends by now.
     pub(super) fn end(&self) -> usize {
         self.at + self.length
+    }
+
+    /// Of the flow: addresses of the other are not read.
+    pub(super) fn family(&self) -> Family {
+        self.ends.sender.family()
     }
 
     pub(super) fn text(&self) -> &[u8] {
@@ -151,7 +156,7 @@ impl<'r, 'a, 'b> Message<'r, 'a, 'b> {
     /// The number of CSeq, and where it ends.
     fn sequence(&self) -> Result<(u32, usize), DropReason> {
         let text = self.text();
-        let Found::At(range) = header(text, 0, Header::Sequence) else {
+        let Found::At(range) = header(self.family(), text, 0, Header::Sequence) else {
             return Err(DropReason::CannotRead("CSeq"));
         };
         let (number, _) = number(text, range.start);
@@ -164,7 +169,7 @@ impl<'r, 'a, 'b> Message<'r, 'a, 'b> {
     /// Telephones there are that send from one port and name another in Via, where they wait for answers.
     fn learn_where_answers_go(&mut self) {
         let own = self.ends.sender.source;
-        if let Some(via) = text::named(self.text(), Header::ViaUdp)
+        if let Some(via) = text::named(self.family(), self.text(), Header::ViaUdp)
             && via.end.address == own.address
             && via.end.id != own.id
         {

@@ -71,7 +71,7 @@ const EXTERNAL_MEDIA: Parameter = Parameter::flag(
 const fn conntrack(protocol: u8) -> ConntrackHelper {
     ConntrackHelper {
         name: "sip",
-        families: &[Family::V4],
+        families: &[Family::V4, Family::V6],
         protocol,
         ports: &[PORT],
         policies: POLICIES,

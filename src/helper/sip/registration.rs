@@ -18,7 +18,7 @@ impl Message<'_, '_, '_> {
         if self.reading.flow.lock().status.has(Status::EXPECTED) {
             return Ok(());
         }
-        let Some(contact) = text::named(self.text(), Header::Contact) else {
+        let Some(contact) = text::named(self.family(), self.text(), Header::Contact) else {
             return Ok(());
         };
         if contact.end.address != self.ends.sender.source.address {
@@ -73,7 +73,7 @@ impl Message<'_, '_, '_> {
         let expected = self.reading.enter_near(&near)?;
         let end = expected.destination;
         if end != contact.end
-            && let Err(reason) = self.write(contact.range.clone(), &format!("{}:{}", end.address, end.id))
+            && let Err(reason) = self.write(contact.range.clone(), &text::spelled(end))
         {
             self.reading.take_back(&expected);
             return Err(reason);
@@ -103,7 +103,7 @@ impl Message<'_, '_, '_> {
         let of_all = number_of(self.text(), Header::Expires).unwrap_or(0);
         let mut contacts = Walk::default();
         loop {
-            let Some(contact) = contacts.next(self.text(), Header::Contact) else {
+            let Some(contact) = contacts.next(self.family(), self.text(), Header::Contact) else {
                 return Ok(false);
             };
             if contact.end.address != self.ends.sender.destination.address {

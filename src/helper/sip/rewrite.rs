@@ -3,29 +3,29 @@
 use super::memory::Memory;
 use super::message::Message;
 use super::sdp::{self, Line};
-use super::text::{self, Found, Header, Named, Walk, address_of, digits_of, header, starts_with};
+use super::text::{self, Brackets, Found, Header, Named, Walk, address_of, digits_of, header, starts_with};
 use crate::conntrack::Direction;
 use crate::helper::DropReason;
 
 impl Message<'_, '_, '_> {
     pub(super) fn rewrite(&mut self) -> Result<(), DropReason> {
         let is_request = !starts_with(self.text(), 0, b"SIP/2.0");
-        if is_request && let Some(named) = text::of_request(self.text()) {
+        if is_request && let Some(named) = text::of_request(self.family(), self.text()) {
             self.rename(&named)?;
         }
         let via = match self.is_tcp() {
             true => Header::ViaTcp,
             false => Header::ViaUdp,
         };
-        if let Some(named) = text::named(self.text(), via) {
+        if let Some(named) = text::named(self.family(), self.text(), via) {
             self.rewrite_via(&named, is_request)?;
         }
         let mut contacts = Walk::default();
-        while let Some(named) = contacts.next(self.text(), Header::Contact) {
+        while let Some(named) = contacts.next(self.family(), self.text(), Header::Contact) {
             self.rename(&named)?;
         }
         for kind in [Header::From, Header::To] {
-            if let Some(named) = text::named(self.text(), kind) {
+            if let Some(named) = text::named(self.family(), self.text(), kind) {
                 self.rename(&named)?;
             }
         }
@@ -54,17 +54,20 @@ impl Message<'_, '_, '_> {
         let before = self.text().len();
         self.rename(via)?;
         let end = via.range.end + self.text().len() - before;
-        if let Some((address, range)) = address_of(self.text(), end, b"maddr=")
+        if let Some((address, range)) = address_of(self.family(), self.text(), end, (b"maddr=", Brackets::Needed))
             && address == sender.source.address
             && address != answer.destination.address
         {
-            self.write(range, &answer.destination.address.to_string())?;
+            self.write(
+                range,
+                &text::spelled_address(answer.destination.address, Brackets::Needed),
+            )?;
         }
-        if let Some((address, range)) = address_of(self.text(), end, b"received=")
+        if let Some((address, range)) = address_of(self.family(), self.text(), end, (b"received=", Brackets::Free))
             && address == sender.destination.address
             && address != answer.source.address
         {
-            self.write(range, &answer.source.address.to_string())?;
+            self.write(range, &text::spelled_address(answer.source.address, Brackets::Free))?;
         }
         if let Ok(Some((port, range))) = digits_of(self.text(), end, b"rport=")
             && port as u16 == sender.destination.id
@@ -77,18 +80,18 @@ impl Message<'_, '_, '_> {
 
     fn rename(&mut self, named: &Named) -> Result<(), DropReason> {
         match self.as_called_there(named.end) {
-            Some(end) => self.write(named.range.clone(), &format!("{}:{}", end.address, end.id)),
+            Some(end) => self.write(named.range.clone(), &text::spelled(end)),
             None => Ok(()),
         }
     }
 
     /// The description has changed its length.
     pub(super) fn say_length(&mut self) -> Result<(), DropReason> {
-        let Found::At(version) = sdp::line(self.text(), 0, Line::Version, false) else {
+        let Found::At(version) = sdp::line(self.family(), self.text(), 0, Line::Version, false) else {
             return Err(DropReason::Mangle);
         };
         let length = self.text().len() - version.start + b"v=".len();
-        let Found::At(range) = header(self.text(), 0, Header::ContentLength) else {
+        let Found::At(range) = header(self.family(), self.text(), 0, Header::ContentLength) else {
             return Err(DropReason::Mangle);
         };
         self.write(range, &length.to_string())

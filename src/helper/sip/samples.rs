@@ -40,6 +40,35 @@ c=IN IP4 192.0.2.9\r\n",
             written: b"REGISTER sip:192.0.2.9 SIP/2.0\r\nCSeq: 1 REGISTER\r\nContact: <sip:amy@192.0.2.1:4000>\r\nExpires: 60\r\n\r\n",
         },
     },
+    // The same in IPv6; where an address has no brackets only the description is read.
+    Sample {
+        said: &[b"> INVITE sip:bob@[2001:db8:1::9] SIP/2.0\r\nVia: SIP/2.0/UDP [2001:db8::2]:4000\r\nCSeq: 1 INVITE\r\nContact: <sip:amy@[2001:db8::2]:4000>\r\n\
+Content-Length: 79\r\n\r\nv=0\r\no=- 1 1 IN IP6 2001:db8::2\r\nc=IN IP6 2001:db8::2\r\nm=audio 5004 RTP/AVP 0\r\n"],
+        announces: Announces::Flows {
+            plain: &["udp 192.0.2.9 > 10.0.0.2:5004", "udp 192.0.2.9 > 10.0.0.2:5005"],
+            under_nat: &["udp 192.0.2.9 > 192.0.2.1:5004", "udp 192.0.2.9 > 192.0.2.1:5005"],
+            written: b"INVITE sip:bob@[2001:db8:1::9] SIP/2.0\r\nVia: SIP/2.0/UDP [2001:db8:1::1]:4000\r\nCSeq: 1 INVITE\r\nContact: <sip:amy@[2001:db8:1::1]:4000>\r\n\
+Content-Length: 83\r\n\r\nv=0\r\no=- 1 1 IN IP6 2001:db8:1::1\r\nc=IN IP6 2001:db8:1::1\r\nm=audio 5004 RTP/AVP 0\r\n",
+        },
+    },
+    Sample {
+        said: &[b"> INVITE sip:bob@[2001:db8:1::9] SIP/2.0\r\nVia: SIP/2.0/UDP 2001:db8::2:4000\r\nCSeq: 1 INVITE\r\nContact: <sip:amy@2001:db8::2:4000>\r\n\
+Content-Length: 79\r\n\r\nv=0\r\no=- 1 1 IN IP6 2001:db8::2\r\nc=IN IP6 2001:db8::2\r\nm=audio 5004 RTP/AVP 0\r\n"],
+        announces: Announces::Flows {
+            plain: &["udp 192.0.2.9 > 10.0.0.2:5004", "udp 192.0.2.9 > 10.0.0.2:5005"],
+            under_nat: &["udp 192.0.2.9 > 192.0.2.1:5004", "udp 192.0.2.9 > 192.0.2.1:5005"],
+            written: b"INVITE sip:bob@[2001:db8:1::9] SIP/2.0\r\nVia: SIP/2.0/UDP 2001:db8::2:4000\r\nCSeq: 1 INVITE\r\nContact: <sip:amy@2001:db8::2:4000>\r\n\
+Content-Length: 83\r\n\r\nv=0\r\no=- 1 1 IN IP6 2001:db8:1::1\r\nc=IN IP6 2001:db8:1::1\r\nm=audio 5004 RTP/AVP 0\r\n",
+        },
+    },
+    Sample {
+        said: &[b"> REGISTER sip:[2001:db8:1::9] SIP/2.0\r\nCSeq: 1 REGISTER\r\nContact: <sip:amy@[2001:db8::2]:4000>\r\nExpires: 60\r\n\r\n"],
+        announces: Announces::Flows {
+            plain: &["udp 192.0.2.9 > 10.0.0.2:4000"],
+            under_nat: &["udp 192.0.2.9 > 192.0.2.1:4000"],
+            written: b"REGISTER sip:[2001:db8:1::9] SIP/2.0\r\nCSeq: 1 REGISTER\r\nContact: <sip:amy@[2001:db8:1::1]:4000>\r\nExpires: 60\r\n\r\n",
+        },
+    },
     // Short names, a fax in the middle of a call, and a port of its own for what is answered.
     Sample {
         said: &[

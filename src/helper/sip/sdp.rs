@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use super::text::{Found, LineStarts, address, digits, is_line_end, letters, starts_with};
+use super::text::{Brackets, Found, LineStarts, address, digits, is_line_end, letters, starts_with};
+use crate::base::Family;
 
 /// The lines that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +25,12 @@ impl Line {
         }
     }
 
-    fn value(self, text: &[u8], at: usize) -> Option<Range<usize>> {
+    fn value(self, family: Family, text: &[u8], at: usize) -> Option<Range<usize>> {
         let end = match self {
             Self::Version => at + digits(text, at),
             Self::Owner | Self::Connection => {
-                let start = behind_address_type(text, at)?;
-                return Some(start..address(text, start)?.1);
+                let start = behind_address_type(family, text, at)?;
+                return Some(start..address(family, text, start, Brackets::Free)?.1);
             }
             Self::Media => {
                 let kind = at + letters(text, at);
@@ -42,14 +43,14 @@ impl Line {
 }
 
 /// The first such line behind `from`; with `until_media`, before the next line of media.
-pub(super) fn line(text: &[u8], from: usize, which: Line, until_media: bool) -> Found {
+pub(super) fn line(family: Family, text: &[u8], from: usize, which: Line, until_media: bool) -> Found {
     for start in LineStarts::new(text, from) {
         if until_media && starts_with(text, start, Line::Media.name()) {
             break;
         }
         if starts_with(text, start, which.name()) {
             let at = start + which.name().len();
-            return match which.value(text, at) {
+            return match which.value(family, text, at) {
                 Some(range) => Found::At(range),
                 None => Found::Unreadable(at),
             };
@@ -59,22 +60,24 @@ pub(super) fn line(text: &[u8], from: usize, which: Line, until_media: bool) -> 
 }
 
 /// Where media of the session, or of a kind, are wanted.
-pub(super) fn connection(text: &[u8], from: usize) -> Option<IpAddr> {
-    match line(text, from, Line::Connection, true) {
-        Found::At(range) => address(text, range.start).map(|(address, _)| address),
+pub(super) fn connection(family: Family, text: &[u8], from: usize) -> Option<IpAddr> {
+    match line(family, text, from, Line::Connection, true) {
+        Found::At(range) => address(family, text, range.start, Brackets::Free).map(|(address, _)| address),
         _ => None,
     }
 }
 
-fn behind_address_type(text: &[u8], at: usize) -> Option<usize> {
-    let limit = text.len().checked_sub(ADDRESS_TYPE.len())?;
+fn behind_address_type(family: Family, text: &[u8], at: usize) -> Option<usize> {
+    let address_type: &[u8] = match family {
+        Family::V4 => b"IN IP4 ",
+        Family::V6 => b"IN IP6 ",
+    };
+    let limit = text.len().checked_sub(address_type.len())?;
     let line = text
         .get(at..limit)?
         .iter()
         .take_while(|&&byte| !is_line_end(byte))
         .count();
-    let found = (at..at + line).find(|&at| text[at..].starts_with(ADDRESS_TYPE))?;
-    Some(found + ADDRESS_TYPE.len())
+    let found = (at..at + line).find(|&at| text[at..].starts_with(address_type))?;
+    Some(found + address_type.len())
 }
-
-const ADDRESS_TYPE: &[u8] = b"IN IP4 ";

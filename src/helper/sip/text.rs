@@ -4,10 +4,12 @@
 //! stands behind an empty line counts as well. A value goes on in lines that begin with a blank, whose first letter nobody looks at. Only addresses
 //! are read, never names of hosts.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
+use crate::base::Family;
 use crate::conntrack::Endpoint;
+use crate::helper::address::ipv6;
 
 /// A header that the helper reads, or its side of NAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,13 +98,13 @@ impl Form {
 }
 
 impl Value {
-    fn at(self, text: &[u8], at: usize) -> Option<Range<usize>> {
+    fn at(self, family: Family, text: &[u8], at: usize) -> Option<Range<usize>> {
         match self {
             Self::Digits => {
                 let end = at + digits(text, at);
                 (end > at).then_some(at..end)
             }
-            Self::Address => endpoint(text, at).map(|(_, end)| at..end),
+            Self::Address => endpoint(family, text, at).map(|(_, end)| at..end),
             Self::UserAtAddress => {
                 let line = text.get(at..)?.iter().take_while(|&&byte| !is_line_end(byte));
                 let user = line.take_while(|&&byte| byte != b'@').count();
@@ -110,7 +112,7 @@ impl Value {
                     Some(b'@') => at + user + 1,
                     _ => at,
                 };
-                Self::Address.at(text, start)
+                Self::Address.at(family, text, start)
             }
         }
     }
@@ -141,13 +143,13 @@ impl Iterator for LineStarts<'_> {
 }
 
 /// The first header of this name behind `from`.
-pub(super) fn header(text: &[u8], from: usize, header: Header) -> Found {
+pub(super) fn header(family: Family, text: &[u8], from: usize, header: Header) -> Found {
     let form = header.form();
     let mut named = LineStarts::new(text, from).filter_map(|start| Some(start + form.name_at(text, start)?));
     let Some(value) = named.next().and_then(|end| value_behind_colon(text, end)) else {
         return Found::Nothing;
     };
-    value_at(text, value, &form)
+    value_at(family, text, value, &form)
 }
 
 fn value_behind_colon(text: &[u8], name_end: usize) -> Option<usize> {
@@ -156,12 +158,12 @@ fn value_behind_colon(text: &[u8], name_end: usize) -> Option<usize> {
     is_colon.then(|| skip_blanks(text, colon + 1)).flatten()
 }
 
-fn value_at(text: &[u8], value: usize, form: &Form) -> Found {
+fn value_at(family: Family, text: &[u8], value: usize, form: &Form) -> Found {
     let at = match form.behind {
         b"" => Some(value),
         behind => search(text, value, behind).map(|at| at + behind.len()),
     };
-    match at.and_then(|at| form.value.at(text, at)) {
+    match at.and_then(|at| form.value.at(family, text, at)) {
         Some(range) => Found::At(range),
         None => Found::Unreadable(value),
     }
@@ -169,15 +171,16 @@ fn value_at(text: &[u8], value: usize, form: &Form) -> Found {
 
 /// The number that stands in the first header of this name.
 pub(super) fn number_of(text: &[u8], kind: Header) -> Option<u32> {
-    match header(text, 0, kind) {
+    // Where numbers stand, no address is read.
+    match header(Family::V4, text, 0, kind) {
         Found::At(range) => Some(number(text, range.start).0),
         _ => None,
     }
 }
 
 /// The first address that stands in a header of this name.
-pub(super) fn named(text: &[u8], header: Header) -> Option<Named> {
-    Walk::default().next(text, header)
+pub(super) fn named(family: Family, text: &[u8], header: Header) -> Option<Named> {
+    Walk::default().next(family, text, header)
 }
 
 /// Goes through all addresses of headers of one name.
@@ -188,18 +191,18 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn next(&mut self, text: &[u8], header: Header) -> Option<Named> {
-        let range = self.value(text, header)?;
-        let (end, next) = endpoint(text, range.start)?;
+    pub(super) fn next(&mut self, family: Family, text: &[u8], header: Header) -> Option<Named> {
+        let range = self.value(family, text, header)?;
+        let (end, next) = endpoint(family, text, range.start)?;
         self.from = next;
         Some(Named { range, end })
     }
 
-    fn value(&mut self, text: &[u8], kind: Header) -> Option<Range<usize>> {
+    fn value(&mut self, family: Family, text: &[u8], kind: Header) -> Option<Range<usize>> {
         let mut from = self.from;
         if self.is_within {
             loop {
-                match next_in_header(text, from, kind) {
+                match next_in_header(family, text, from, kind) {
                     Found::At(range) => return Some(range),
                     Found::Unreadable(at) => from = at,
                     Found::Nothing => break,
@@ -208,7 +211,7 @@ impl Walk {
             self.is_within = false;
         }
         loop {
-            match header(text, from, kind) {
+            match header(family, text, from, kind) {
                 Found::At(range) => {
                     self.is_within = true;
                     return Some(range);
@@ -221,20 +224,20 @@ impl Walk {
 }
 
 /// The next value of the same header, behind a comma.
-fn next_in_header(text: &[u8], from: usize, kind: Header) -> Found {
+fn next_in_header(family: Family, text: &[u8], from: usize, kind: Header) -> Found {
     let form = kind.form();
     let behind = form.behind;
     let Some(at) = search(text, from, b",").and_then(|at| search(text, at, behind)) else {
         return Found::Nothing;
     };
-    match form.value.at(text, at + behind.len()) {
+    match form.value.at(family, text, at + behind.len()) {
         Some(range) => Found::At(range),
         None => Found::Unreadable(at + behind.len()),
     }
 }
 
 /// The address in a request's first line.
-pub(super) fn of_request(text: &[u8]) -> Option<Named> {
+pub(super) fn of_request(family: Family, text: &[u8]) -> Option<Named> {
     let method = letters(text, 0);
     let from = method + 1;
     if method == 0 || from >= text.len() {
@@ -242,8 +245,8 @@ pub(super) fn of_request(text: &[u8]) -> Option<Named> {
     }
     let line = text[from..].iter().take_while(|&&byte| !is_line_end(byte)).count() + from;
     let uri = (from..line).find(|&at| at + 4 < text.len() && starts_with(text, at, b"sip:"))? + 4;
-    let range = Value::UserAtAddress.at(text, uri)?;
-    let (end, _) = endpoint(text, range.start)?;
+    let range = Value::UserAtAddress.at(family, text, uri)?;
+    let (end, _) = endpoint(family, text, range.start)?;
     Some(Named { range, end })
 }
 
@@ -261,9 +264,14 @@ pub(super) fn word_of(text: &[u8], from: usize, name: &[u8]) -> Option<Range<usi
     Some(start..end)
 }
 
-pub(super) fn address_of(text: &[u8], from: usize, name: &[u8]) -> Option<(IpAddr, Range<usize>)> {
+pub(super) fn address_of(
+    family: Family,
+    text: &[u8],
+    from: usize,
+    (name, brackets): (&[u8], Brackets),
+) -> Option<(IpAddr, Range<usize>)> {
     let (start, limit) = parameter(text, from, name)?;
-    let (address, end) = address(&text[..limit], start)?;
+    let (address, end) = address(family, &text[..limit], start, brackets)?;
     Some((address, start..end))
 }
 
@@ -276,8 +284,8 @@ pub(super) fn digits_of(text: &[u8], from: usize, name: &[u8]) -> Result<Option<
 }
 
 /// An address, and `:PORT` of five digits at most with something behind it, or nothing, which means the usual one.
-fn endpoint(text: &[u8], at: usize) -> Option<(Endpoint, usize)> {
-    let (address, end) = address(text, at)?;
+fn endpoint(family: Family, text: &[u8], at: usize) -> Option<(Endpoint, usize)> {
+    let (address, end) = address(family, text, at, Brackets::Needed)?;
     if text.get(end) != Some(&b':') {
         let id = super::PORT;
         return Some((Endpoint { address, id }, end));
@@ -290,8 +298,50 @@ fn endpoint(text: &[u8], at: usize) -> Option<(Endpoint, usize)> {
 /// What no port of a message may be below.
 pub(super) const LEAST_PORT: u16 = 1024;
 
+/// Whether an address of IPv6 stands in brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Brackets {
+    Needed,
+    /// Each of them may be there.
+    Free,
+}
+
+/// As an address stands in a message: `10.0.0.2`, `[2001:db8::2]`.
+pub(super) fn spelled_address(address: IpAddr, brackets: Brackets) -> String {
+    match (address, brackets) {
+        (IpAddr::V6(address), Brackets::Needed) => format!("[{address}]"),
+        (address, _) => address.to_string(),
+    }
+}
+
+/// The same with a port.
+pub(super) fn spelled(end: Endpoint) -> String {
+    SocketAddr::new(end.address, end.id).to_string()
+}
+
+/// An address of the flow's family.
+pub(super) fn address(family: Family, text: &[u8], at: usize, brackets: Brackets) -> Option<(IpAddr, usize)> {
+    match family {
+        Family::V4 => address_of_ipv4(text, at),
+        Family::V6 => address_of_ipv6(text, at, brackets),
+    }
+}
+
+fn address_of_ipv6(text: &[u8], at: usize, brackets: Brackets) -> Option<(IpAddr, usize)> {
+    let bracket = |at: usize, bracket: u8| match text.get(at) == Some(&bracket) {
+        true => Some(at + 1),
+        false => (brackets == Brackets::Free).then_some(at),
+    };
+    let start = bracket(at, b'[')?;
+    let rest = text.get(start..)?;
+    let is_part = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let length = rest.iter().take_while(is_part).count();
+    let address = ipv6(&rest[..length])?;
+    Some((address.into(), bracket(start + length, b']')?))
+}
+
 /// Four numbers with points between. What follows is no letter of a hexadecimal number.
-pub(super) fn address(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
+fn address_of_ipv4(text: &[u8], at: usize) -> Option<(IpAddr, usize)> {
     let mut octets = [0u8; 4];
     let mut end = at;
     for (index, octet) in octets.iter_mut().enumerate() {
