@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::file::{DEFAULT_MTU, LabFile};
 use super::files::Files;
 use super::machine::{Call, Machine, Profile, Toolbox};
-use super::memory::{Lab, apply_sysctls};
+use super::memory::{LEAST_IPV6_MTU, LINK_ADDRESS, Lab, apply_sysctls};
 use crate::base::{Family, InterfaceId, InterfaceName, MarkMask};
 use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
@@ -34,6 +34,9 @@ pub struct LabCopy {
     /// Addresses that are told otherwise than a lab file would have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<AddressRecord>,
+    /// Links that are up and have no address of the link, which a lab file gives to each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_link_address: Vec<String>,
     /// Links that are down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub down: Vec<String>,
@@ -154,6 +157,7 @@ impl LabCopy {
             live: machine.live,
             file: String::new(),
             addresses: addresses(&config.net),
+            without_link_address: without_link_address(&config.net),
             down: down(&config.net),
             missing: missing(&config.net),
             routes,
@@ -258,6 +262,11 @@ impl LabCopy {
             net.describe_address(id, &told)
                 .map_err(|error| part("addresses", error))?;
         }
+        for name in &self.without_link_address {
+            let id = interface(net, name)?;
+            net.remove_address(id, LINK_ADDRESS.into(), 64)
+                .map_err(|error| part("addresses", error))?;
+        }
         for name in &self.down {
             let id = interface(net, name)?;
             net.set_link_up(id, false).map_err(|error| part("links", error))?;
@@ -350,7 +359,14 @@ fn described(machine: &Machine, net: &Net, routes: &[Route]) -> String {
     let mut text = String::new();
     for interface in net.interfaces().iter().skip(1) {
         // Of IPv6 the newest stands first.
-        let of_ipv6: Vec<&Address> = interface.addresses_of(Family::V6).collect();
+        let is_drawn = |it: &&Address| it.address == LINK_ADDRESS && it.prefix_length == 64;
+        let mut of_link = interface
+            .addresses
+            .iter()
+            .filter(|it| it.scope == Scope::Link && it.address.is_ipv6());
+        let only_drawn = of_link.all(|it| is_drawn(&it));
+        let of_ipv6 = interface.addresses_of(Family::V6);
+        let of_ipv6: Vec<&Address> = of_ipv6.filter(|it| !(only_drawn && is_drawn(it))).collect();
         let own = interface.addresses_of(Family::V4).chain(of_ipv6.into_iter().rev());
         let addresses: Vec<String> = own
             .map(|it| quoted(&format!("{}/{}", it.address, it.prefix_length)))
@@ -460,6 +476,15 @@ fn addresses(net: &Net) -> Vec<AddressRecord> {
         }
     }
     records
+}
+
+fn without_link_address(net: &Net) -> Vec<String> {
+    let of_link = |it: &&Address| it.scope == Scope::Link;
+    let links = net.interfaces().iter().skip(1);
+    links
+        .filter(|it| it.is_up && it.mtu >= LEAST_IPV6_MTU && it.addresses_of(Family::V6).find(of_link).is_none())
+        .map(|it| it.name.to_string())
+        .collect()
 }
 
 fn down(net: &Net) -> Vec<String> {

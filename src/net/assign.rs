@@ -68,7 +68,11 @@ impl Net {
             self.interface_mut(id)?;
             // Whatever the length.
             let interface = self.interface(id);
-            if interface.mtu < v6::LEAST_MTU || self.conf_ipv6(interface, v6::ConfKnob::DisableIpv6) != 0 {
+            v6::check_address(address, id)?;
+            if interface.mtu < v6::LEAST_MTU {
+                return Err(ConfigError::TooNarrowForIpv6(interface.name));
+            }
+            if !self.may_have_ipv6(interface) {
                 return Err(ConfigError::NoIpv6Here(interface.name));
             }
             if interface.addresses.iter().any(|it| it.address == address) {
@@ -125,6 +129,7 @@ impl Net {
         if address.is_ipv6() {
             let left = list.clone();
             self.hand_over(id, std::iter::once(&gone), &left);
+            self.forget_ipv6_source(address);
             return Ok(());
         }
         let dependent = |it: &Address| !gone.secondary && it.secondary && it.is_beside(&gone);

@@ -105,11 +105,53 @@ pub enum ConfigError {
     /// The interface does not have it with this prefix length.
     #[error("address {0}/{1} not found")]
     NoAddress(IpAddr, u8),
-    /// `net.ipv6.conf.IFACE.disable_ipv6`, or an MTU below 1280.
-    #[error(
-        "IPv6 is disabled on this device: {0} (see disable_ipv6, and its MTU, which IPv6 wants to be 1280 at least)"
-    )]
+    /// `net.ipv6.conf.IFACE.disable_ipv6`.
+    #[error("IPv6 is disabled on this device: {0} (net.ipv6.conf.{0}.disable_ipv6)")]
     NoIpv6Here(InterfaceName),
+    /// Its MTU is below 1280.
+    #[error("interface {0} has no IPv6, since its MTU is below 1280")]
+    TooNarrowForIpv6(InterfaceName),
+    /// `::`.
+    #[error("{0} is no host's address")]
+    NoHostAddress(IpAddr),
+    /// A group is nobody's own.
+    #[error("{0} is a group's address: an interface has those of hosts")]
+    AddressOfGroup(IpAddr),
+    /// `::1` is that of `lo`.
+    #[error("{0} is an address of lo and of no other interface")]
+    AddressOfLoopback(IpAddr),
+    /// The route was to lead over an interface without IPv6.
+    #[error("IPv6 is disabled on the nexthop's device: {0} (net.ipv6.conf.{0}.disable_ipv6)")]
+    NoIpv6AtNexthop(InterfaceName),
+    /// The route was to lead over an interface that is down, in the words that IPv6 has for it.
+    #[error("the nexthop's device is not up: {0} (ip link set {0} up)")]
+    NexthopDown(InterfaceName),
+    /// `onlink` says nothing without an interface.
+    #[error("onlink needs an interface: say dev")]
+    OnlinkNeedsInterface,
+    /// Another route says where the gateway is.
+    #[error("{0} is said to be a neighbour (onlink), and a route leads to it over another interface")]
+    OnlinkElsewhere(IpAddr),
+    /// A router's way does not lead back to itself.
+    #[error("the gateway {0} is an address of this host: name a neighbour's")]
+    GatewayIsOwn(IpAddr),
+    /// It is no other host's address.
+    #[error("{0} can be no gateway")]
+    NoGateway(IpAddr),
+    /// An address of the link may be on any.
+    #[error("the gateway {0} is of a link, and it is not said of which: say dev")]
+    GatewayNeedsInterface(IpAddr),
+    /// Nobody is behind `lo`.
+    #[error("no gateway is behind lo")]
+    GatewayByLoopback,
+    /// No route leads to the gateway itself.
+    #[error("no route leads to the gateway {0} on a link (add an address or a route to it first)")]
+    GatewayUnreachable(IpAddr),
+    /// Routes that share packets are not there yet.
+    #[error(
+        "{0} would be reached by two gateways that share its packets, which is not there yet: give one route another metric"
+    )]
+    SharedRoute(Prefix),
     /// It has more bits than the family's addresses.
     #[error("prefix length {1} is too long for {0}")]
     BadPrefixLength(IpAddr, u8),
@@ -157,7 +199,8 @@ pub enum ConfigError {
 }
 
 impl Net {
-    /// A new network namespace with `lo` up.
+    /// A new network namespace with `lo` up. Other than in the kernel's, interfaces have no address of the link by themselves, unless somebody sets
+    /// `net.ipv6.conf.default.addr_gen_mode` to 0 before they are made: then each has fe80::1/64, which the kernel would draw.
     pub fn new() -> Self {
         let sysctls = Sysctls::new();
         let mut net = Self {

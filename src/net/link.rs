@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::Interface;
 use super::networks::Networks;
-use super::{ConfigError, Net, NewAddress, Scope};
+use super::{ConfigError, Net, NewAddress, Scope, v6};
 use crate::base::{Family, InterfaceId, InterfaceName};
 
 impl Net {
@@ -102,10 +102,16 @@ impl Net {
         Ok(())
     }
 
-    /// Packets from now on are held to it. Routes with an `mtu` of their own keep that, as far as the link takes it.
+    /// Packets from now on are held to it. Routes with an `mtu` of their own keep that, as far as the link takes it. Below 1280 the interface has no IPv6.
     pub fn set_mtu(&mut self, id: InterfaceId, mtu: u32) -> Result<(), ConfigError> {
         check_mtu(mtu)?;
-        self.interface_mut(id)?.mtu = mtu;
+        let interface = self.interface_mut(id)?;
+        let before = std::mem::replace(&mut interface.mtu, mtu);
+        match (before < v6::LEAST_MTU, mtu < v6::LEAST_MTU) {
+            (false, true) => self.end_ipv6(id),
+            (true, false) => self.begin_ipv6(id),
+            _ => {}
+        }
         Ok(())
     }
 

@@ -291,6 +291,11 @@ impl Tables {
         judge(self.deciding(table, key))
     }
 
+    /// The same, for who asks one table alone.
+    pub(super) fn ending(&self, table: u32, key: &Key) -> Option<&Route> {
+        self.deciding(table, key)
+    }
+
     /// The route that ends a table's look-up, whatever it does with the packet.
     fn deciding(&self, table: u32, key: &Key) -> Option<&Route> {
         let range = self.table(table);

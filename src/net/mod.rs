@@ -49,7 +49,9 @@ pub(crate) use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
 pub(crate) use reassembly::{DefragUser, Expired, Pushed, Reassembly};
-pub use route::{BadPrefix, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
+pub use route::{
+    BadPrefix, Preference, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table,
+};
 pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
 pub(crate) use seen::RoutesSeen;

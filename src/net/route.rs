@@ -74,10 +74,24 @@ pub struct Route {
     pub mtu: Option<u32>,
     /// Who added it. Packets don't care.
     pub protocol: RouteProtocol,
+    /// `pref`, of IPv6: of routes that are alike else.
+    pub preference: Preference,
     /// The gateway is taken to be a neighbour, whatever routes say (`onlink`).
     pub onlink: bool,
     /// The gateway was an address of the host's own when the route was added, which `Net` finds out: packets are sent as if there were none.
     pub through_itself: bool,
+}
+
+/// Which of several routers is preferred (RFC 4191).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Preference {
+    /// `low`.
+    Low,
+    /// `medium`: what is meant where none is said.
+    #[default]
+    Medium,
+    /// `high`.
+    High,
 }
 
 /// Who added a route, as `ip route` tells it.
@@ -259,6 +273,7 @@ impl Route {
             scope: Scope::Universe,
             mtu: None,
             protocol: RouteProtocol::BOOT,
+            preference: Preference::Medium,
             onlink: false,
             through_itself: false,
         }

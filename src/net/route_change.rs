@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
+use super::lookup::Entry;
+use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table, v6};
 use crate::base::{Family, InterfaceId};
 
 /// What becomes of routes to the same place with the same metric.
@@ -100,13 +101,17 @@ impl Net {
         if family == Family::V6 && route.metric == 0 {
             route.metric = IPV6_METRIC;
         }
-        self.check_nexthop(&mut route)?;
+        match family {
+            Family::V4 => self.check_ipv4_nexthop(&mut route)?,
+            Family::V6 => self.check_ipv6_nexthop(&mut route)?,
+        }
         // What leads nowhere may name any.
         let leads_on = !matches!(
             route.kind,
             RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
         );
         if let Some(source) = route.source
+            && family == Family::V4
             && leads_on
             && !(route.kind == RouteKind::Local && route.to == Prefix::host(source))
             && self.address_kind(source, None) != AddressKind::Local
@@ -115,7 +120,13 @@ impl Net {
         }
         let tables = &mut self.ways_mut(family).tables;
         let siblings = tables.siblings(&route);
-        let twin = tables.range(siblings.clone()).position(|it| it.route == route);
+        let is_twin = |it: &Route| match family {
+            Family::V4 => *it == route,
+            Family::V6 => v6::lead_alike(it, &route),
+        };
+        let twin = tables.range(siblings.clone()).position(|it| is_twin(&it.route));
+        let shares = family == Family::V6 && route.via.is_some() && twin.is_none();
+        let shares = shares && tables.range(siblings.clone()).any(|it| it.route.via.is_some());
         let exists = ConfigError::RouteExists(route.to, route.table, route.metric);
         match placing {
             Placing::Add if !siblings.is_empty() => return Err(exists),
@@ -123,16 +134,20 @@ impl Net {
                 return Err(ConfigError::NoRouteToChange(route.to, route.table));
             }
             Placing::Change | Placing::Replace if !siblings.is_empty() => {
-                if twin == Some(0) {
+                let is_there = |it: &Entry| it.route == route;
+                if tables.range(siblings.clone()).next().is_some_and(is_there) {
                     return Ok(());
                 }
-                if twin.is_some() {
+                // Of IPv6 the first gives way, whatever comes behind it.
+                if family == Family::V4 && twin.is_some_and(|at| at > 0) {
                     return Err(exists);
                 }
                 tables.replace_at(siblings.start, route);
             }
             _ if twin.is_some() => return Err(exists),
-            Placing::Prepend => tables.insert_at(siblings.start, route, None),
+            _ if shares => return Err(ConfigError::SharedRoute(route.to)),
+            // Of IPv6 it stands behind the others all the same.
+            Placing::Prepend if family == Family::V4 => tables.insert_at(siblings.start, route, None),
             _ => tables.insert_at(siblings.end, route, None),
         }
         Ok(())
@@ -181,7 +196,7 @@ impl Net {
         self.ways(family).tables.table_exists(table)
     }
 
-    fn check_nexthop(&self, route: &mut Route) -> Result<(), ConfigError> {
+    fn check_ipv4_nexthop(&self, route: &mut Route) -> Result<(), ConfigError> {
         let missing = |id: InterfaceId| match self.position(id) {
             Some(_) => Ok(()),
             None => Err(ConfigError::NoInterface(id)),

@@ -198,35 +198,9 @@ fn hosts_know_each_other_by_name() {
 #[test]
 fn what_is_not_there_is_refused_with_a_remedy() {
     let bench = crate::bench::Bench::new();
-    for (args, expected) in [
-        (
-            &["nflab", "trace", "--follow"][..],
-            "is for one that `nflab up` started",
-        ),
-        (
-            &[
-                "conntrack",
-                "-I",
-                "-t",
-                "5",
-                "-s",
-                "::1",
-                "-d",
-                "::2",
-                "-p",
-                "udp",
-                "--sport",
-                "1",
-                "--dport",
-                "2",
-            ],
-            "IPv6 is not there yet in nflab",
-        ),
-    ] {
-        let ran = bench.nflab(&[&["sh", "--"], args].concat());
-        assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
-        assert!(ran.err.contains(expected), "{args:?}: {ran:?}");
-    }
+    let ran = bench.nflab(&["sh", "--", "nflab", "trace", "--follow"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("is for one that `nflab up` started"), "{ran:?}");
     bench.write("a.toml", crate::bench::LAB);
     let mut up = bench.command(std::path::Path::new("unshare"));
     up.args([

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::route::device_of;
 use super::words::{Refused, Typed, abbreviates, address, prefix, scope, scope_name};
 use super::{Call, Style};
-use crate::base::{InterfaceId, InterfaceName};
+use crate::base::{Family, InterfaceId, InterfaceName};
 use crate::net::{Address, ConfigError, Interface, NewAddress, Prefix, Scope};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
@@ -33,6 +33,8 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
 #[derive(Debug, Default)]
 struct Told<'a> {
     local: Option<Typed>,
+    /// Of the call, or of the first address that says it.
+    family: Option<Family>,
     device: Option<&'a str>,
     scope: Option<Scope>,
     broadcast: Option<&'a str>,
@@ -40,7 +42,10 @@ struct Told<'a> {
 }
 
 fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
-    let mut told = Told::default();
+    let mut told = Told {
+        family: call.style.family,
+        ..Told::default()
+    };
     while let Some(word) = call.words.take() {
         match word {
             "peer" | "remote" => return Err(Refused::not_there("an address with a `peer`")),
@@ -50,7 +55,7 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
                     return Err(Refused::duplicate("broadcast", value));
                 }
                 if !matches!(value, "+" | "-") {
-                    address(value)?;
+                    address(value, told.family)?;
                 }
                 told.broadcast = Some(value);
             }
@@ -66,7 +71,9 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
                 if told.local.is_some() {
                     return Err(Refused::duplicate("local", value));
                 }
-                told.local = Some(prefix(value, if call.style.only_v4 { "inet" } else { "any valid" })?);
+                let typed = prefix(value, told.family)?;
+                told.family = told.family.or(typed.family());
+                told.local = Some(typed);
             }
         }
     }
@@ -84,11 +91,15 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
     let device = told.device.unwrap_or_default();
     let id = device_of(call, device)?;
     let Some(local) = told.local else {
-        return Err(Refused::by_kernel("Operation not supported"));
+        return Err(nothing_said(told.family));
+    };
+    let own = local.address(told.family);
+    let IpAddr::V4(of_ipv4) = own else {
+        return add_ipv6(call, &told, (id, own, local.length), may_exist);
     };
     let last = |ones: bool| -> IpAddr {
         let host = u32::MAX.checked_shr(local.length.into()).unwrap_or(0);
-        let bits = local.address.to_bits();
+        let bits = of_ipv4.to_bits();
         Ipv4Addr::from_bits(if ones { bits | host } else { bits & !host }).into()
     };
     let broadcast = match told.broadcast {
@@ -96,7 +107,7 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
         Some("+" | "-") if local.length > 30 => None,
         Some("+") => Some(last(true)),
         Some("-") => Some(last(false)),
-        Some(word) => Some(address(word)?),
+        Some(word) => Some(address(word, Some(Family::V4))?),
     };
     let label = match told.label {
         None => None,
@@ -108,7 +119,7 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
         scope: told.scope,
         broadcast,
         label: label.filter(|label| label.as_str() != device),
-        ..NewAddress::new(local.address.into(), local.length)
+        ..NewAddress::new(own, local.length)
     };
     match call.machine.change_net(|net| net.assign(id, new)) {
         Err(ConfigError::AddressExists(..)) if may_exist => Ok(()),
@@ -116,27 +127,56 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
     }
 }
 
+/// What the kernel says where no address is.
+fn nothing_said(family: Option<Family>) -> Refused {
+    Refused::by_kernel(match family {
+        Some(Family::V6) => "Invalid argument",
+        _ => "Operation not supported",
+    })
+}
+
+/// Its scope is told by the address, and a label is nobody's.
+fn add_ipv6(
+    call: &mut Call<'_>,
+    told: &Told<'_>,
+    (id, own, length): (InterfaceId, IpAddr, u8),
+    may_exist: bool,
+) -> Result<(), Refused> {
+    if told.broadcast.is_some() {
+        return Err(Refused::new(1, "Broadcast can be set only for IPv4 addresses\n"));
+    }
+    match call
+        .machine
+        .change_net(|net| net.assign(id, NewAddress::new(own, length)))
+    {
+        Err(ConfigError::AddressExists(..)) if may_exist => Ok(()),
+        other => Ok(other?),
+    }
+}
+
 fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = told(call)?;
-    if let Some(local) = told.local.filter(|it| !it.is_prefix) {
+    let own = told.local.map(|it| it.address(told.family));
+    if let Some(IpAddr::V4(own)) = own
+        && told.local.is_some_and(|it| !it.is_prefix)
+    {
         call.warning += &format!(
             "Warning: Executing wildcard deletion to stay compatible with old scripts.\n         Explicitly specify the prefix length \
-             ({}/32) to avoid this warning.\n         This special behaviour is likely to disappear in further releases,\n         fix your \
-             scripts!\n",
-            local.address
+             ({own}/32) to avoid this warning.\n         This special behaviour is likely to disappear in further releases,\n         fix your \
+             scripts!\n"
         );
     }
     let id = device_of(call, told.device.unwrap_or_default())?;
-    let Some(local) = told.local else {
-        return Err(Refused::by_kernel("Operation not supported"));
+    let (Some(local), Some(own)) = (told.local, own) else {
+        return Err(nothing_said(told.family));
     };
-    let own = IpAddr::from(local.address);
+    let any_length = !local.is_prefix && own.is_ipv4();
     let is_it = |it: &&Address| {
         it.address == own
-            && (!local.is_prefix || it.prefix_length == local.length)
+            && (any_length || it.prefix_length == local.length)
             && told
                 .label
-                .is_none_or(|label| it.label.is_some_and(|has| has.as_str() == label))
+                .is_none_or(|label| own.is_ipv6() || it.label.is_some_and(|has| has.as_str() == label))
     };
     call.machine.router().configure(|config| {
         let found = config.net.interface(id).addresses.iter().find(is_it).copied();
@@ -185,6 +225,7 @@ struct Filter {
     within: Option<Prefix>,
     scope: Option<Scope>,
     secondary: Option<bool>,
+    family: Option<Family>,
 }
 
 impl Filter {
@@ -196,17 +237,22 @@ impl Filter {
         self.within.is_none_or(|within| within.contains(it.address))
             && self.scope.is_none_or(|scope| scope == it.scope)
             && self.secondary.is_none_or(|secondary| secondary == it.secondary)
+            && self.family.is_none_or(|family| family == Family::of(it.address))
     }
 }
 
 fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
-    let mut filter = Filter::default();
+    let mut filter = Filter {
+        family: call.style.family,
+        ..Filter::default()
+    };
     let mut device = None;
     while let Some(word) = call.words.take() {
         match word {
             "to" => {
-                filter.within = Some(prefix(call.words.need()?, "any valid")?.network());
-                call.style.only_v4 = true;
+                let typed = prefix(call.words.need()?, filter.family)?;
+                filter.family = filter.family.or(typed.family());
+                filter.within = Some(typed.network(filter.family));
             }
             "scope" => match call.words.need()? {
                 "all" => {}
@@ -251,13 +297,18 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
 
 pub(super) fn list(call: &mut Call<'_>, what: What) -> Result<(), Refused> {
     let filter = filter(call)?;
-    let style = call.style;
+    let mut style = call.style;
+    // The kernel's list of links with IPv6 says less of them.
+    let is_short = style.family == Some(Family::V6) && filter.device.is_none();
+    if what == What::Addresses && style.family.is_none() && filter.within.is_some() {
+        style.family = filter.family;
+    }
     let config = call.machine.router().config();
     for interface in config.net.interfaces().iter().filter(|it| filter.takes(it)) {
         let meant = interface.addresses.iter().filter(|it| filter.means(it));
-        let meant: Vec<&Address> = meant.filter(|it| !style.only_v4 || it.address.is_ipv4()).collect();
+        let meant: Vec<&Address> = meant.collect();
         // A link without any address is told of where any family would do.
-        let is_bare = interface.addresses.is_empty() && !style.only_v4;
+        let is_bare = interface.addresses.is_empty() && style.family.is_none();
         if what == What::Addresses && meant.is_empty() && !is_bare {
             continue;
         }
@@ -266,7 +317,7 @@ pub(super) fn list(call: &mut Call<'_>, what: What) -> Result<(), Refused> {
             continue;
         }
         if what == What::Links || !style.one_line {
-            link(&mut call.out, interface, what, style);
+            link(&mut call.out, interface, what, (style, is_short));
         }
         if what == What::Addresses {
             for it in meant {
@@ -277,21 +328,26 @@ pub(super) fn list(call: &mut Call<'_>, what: What) -> Result<(), Refused> {
     Ok(())
 }
 
-fn link(out: &mut String, interface: &Interface, what: What, style: Style) {
+fn link(out: &mut String, interface: &Interface, what: What, (style, is_short): (Style, bool)) {
     let is_lo = interface.id == InterfaceId::LOOPBACK;
+    let is_short = is_short && what == What::Addresses;
     let mode = if what == What::Links { " mode DEFAULT" } else { "" };
+    let (qdisc, group) = match is_short {
+        true => ("", ""),
+        false if is_lo => (" qdisc noqueue", " group default"),
+        false => (" qdisc pfifo_fast", " group default"),
+    };
     let _ = write!(
         out,
-        "{}: {}: <{}> mtu {} qdisc {} state {}{mode} group default qlen {}",
+        "{}: {}: <{}> mtu {}{qdisc} state {}{mode}{group} qlen {}",
         index(interface),
         interface.name,
         flags(interface),
         interface.mtu,
-        if is_lo { "noqueue" } else { "pfifo_fast" },
         state(interface),
         interface.queue_length
     );
-    if what == What::Links || !style.only_v4 {
+    if what == What::Links || style.family.is_none() {
         out.push_str(style.line_end());
         out.push_str(match is_lo {
             true => "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00",

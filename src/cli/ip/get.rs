@@ -3,23 +3,24 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::Call;
 use super::route::{device_of, write_whole};
 use super::words::{Refused, abbreviates, number, prefix, table_name};
+use super::{Call, get6};
 use crate::base::{Family, InterfaceId};
 use crate::net::{Delivery, DropReason, InputRoute, Net, OutputKey, Route, RouteError, table};
 use crate::packet::Packet;
 use crate::wire::checksum;
 
 #[derive(Debug, Default)]
-struct Asked {
+pub(super) struct Asked {
+    family: Option<Family>,
     to: Option<IpAddr>,
-    from: Option<IpAddr>,
-    input: Option<InterfaceId>,
-    output: Option<InterfaceId>,
-    mark: u32,
-    tos: u8,
-    fibmatch: bool,
+    pub from: Option<IpAddr>,
+    pub input: Option<InterfaceId>,
+    pub output: Option<InterfaceId>,
+    pub mark: u32,
+    pub tos: u8,
+    pub fibmatch: bool,
 }
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
@@ -28,6 +29,9 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         return Err(Refused::new(1, "need at least a destination address\n"));
     };
     let config = call.machine.router().config();
+    if let IpAddr::V6(to) = to {
+        return get6::write(&mut call.out, &config.net, &asked, to);
+    }
     match asked.input {
         Some(input) => arriving(&mut call.out, &config.net, &asked, to, input),
         None => own(&mut call.out, &config.net, &asked, to),
@@ -35,11 +39,18 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
 }
 
 fn asked(call: &mut Call<'_>) -> Result<Asked, Refused> {
-    let mut asked = Asked::default();
+    let mut asked = Asked {
+        family: call.style.family,
+        ..Asked::default()
+    };
     let (mut input, mut output) = (None, None);
     while let Some(word) = call.words.take() {
         match word {
-            "from" => asked.from = Some(prefix(call.words.need()?, "any valid")?.address.into()),
+            "from" => {
+                let typed = prefix(call.words.need()?, asked.family)?;
+                asked.family = asked.family.or(typed.family());
+                asked.from = Some(typed.address(asked.family));
+            }
             "iif" => input = Some(call.words.need()?),
             "oif" | "dev" => output = Some(call.words.need()?),
             "mark" => {
@@ -66,15 +77,17 @@ fn asked(call: &mut Call<'_>) -> Result<Asked, Refused> {
                         "Usage: ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif DEVICE ] [ oif DEVICE ] [ tos TOS ] [ mark NUMBER ]\n",
                     ));
                 }
-                let is_known = call.style.only_v4 || asked.to.is_some();
-                let typed = prefix(value, if is_known { "inet" } else { "any valid" })?;
-                if typed.is_prefix && typed.length != 32 {
+                let typed = prefix(value, asked.family)?;
+                asked.family = asked.family.or(typed.family()).or(Some(Family::V4));
+                let to = typed.address(asked.family);
+                let bits = Family::of(to).bits();
+                if typed.is_prefix && typed.length != bits {
                     call.warning += &format!(
-                        "Warning: /{} as prefix is invalid, only /32 (or none) is supported.\n",
+                        "Warning: /{} as prefix is invalid, only /{bits} (or none) is supported.\n",
                         typed.length
                     );
                 }
-                asked.to = Some(typed.address.into());
+                asked.to = Some(to);
             }
         }
     }

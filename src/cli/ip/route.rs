@@ -1,15 +1,16 @@
 //! `ip route`: show, add, append, prepend, change, replace, delete and flush; `get` has a file of its own.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::words::{
-    self, Refused, abbreviates, address, number, prefix, protocol, protocol_name, route_kind, route_kind_name, scope,
-    scope_name, table_name,
+    self, Refused, Typed, abbreviates, address, number, preference_name, prefix, protocol, protocol_name, route_kind,
+    route_kind_name, scope, scope_name, table_name,
 };
 use super::{Call, get};
 use crate::base::{Family, InterfaceId};
-use crate::net::{Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table};
+use crate::net::{Net, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
@@ -33,7 +34,8 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         it => return Err(Refused::unknown_command(it, "route")),
     };
     let told = told(call)?;
-    let to = told.to.ok_or_else(invalid_prefix)?;
+    let to = told.place()?;
+    let is_ipv6 = to.family() == Family::V6;
     let kind = told.kind.unwrap_or(RouteKind::Unicast);
     let route = Route {
         kind,
@@ -42,7 +44,8 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         source: told.source,
         metric: told.metric.unwrap_or(0),
         table: told.table_or_kinds(kind),
-        scope: told.scope.unwrap_or(match kind {
+        scope: told.scope.filter(|_| !is_ipv6).unwrap_or(match kind {
+            _ if is_ipv6 => Scope::Universe,
             RouteKind::Local => Scope::Host,
             RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast => Scope::Link,
             RouteKind::Unicast if told.via.is_none() => Scope::Link,
@@ -51,6 +54,7 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         mtu: told.mtu,
         protocol: told.protocol.unwrap_or(RouteProtocol::BOOT),
         onlink: told.onlink,
+        preference: told.preference.unwrap_or_default(),
         ..Route::new(to)
     };
     call.machine.change_net(|net| net.put_route(route, placing))?;
@@ -60,8 +64,9 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
 /// What a route is described by.
 #[derive(Debug, Default)]
 struct Told {
-    /// `None`: with bits beyond its length.
-    to: Option<Prefix>,
+    to: Option<Typed>,
+    /// Of the call, or of the first address that says it.
+    family: Option<Family>,
     kind: Option<RouteKind>,
     via: Option<IpAddr>,
     interface: Option<InterfaceId>,
@@ -71,10 +76,26 @@ struct Told {
     scope: Option<Scope>,
     mtu: Option<u32>,
     protocol: Option<RouteProtocol>,
+    preference: Option<Preference>,
     onlink: bool,
 }
 
 impl Told {
+    /// IPv4 has no place with bits beyond its length; those of IPv6 do not count.
+    fn place(&self) -> Result<Prefix, Refused> {
+        let typed = self.to.ok_or_else(|| Refused::usage(USAGE))?;
+        match self.family {
+            Some(Family::V6) => Ok(typed.network(self.family)),
+            _ => typed.prefix(self.family).ok_or_else(invalid_prefix),
+        }
+    }
+
+    fn address(&mut self, word: &str) -> Result<IpAddr, Refused> {
+        let address = address(word, self.family)?;
+        self.family = Some(Family::of(address));
+        Ok(address)
+    }
+
     fn table_or_kinds(&self, kind: RouteKind) -> u32 {
         self.table.unwrap_or(match kind {
             RouteKind::Local | RouteKind::Broadcast | RouteKind::Anycast => table::LOCAL,
@@ -84,18 +105,24 @@ impl Told {
 }
 
 fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
-    let mut told = Told::default();
-    let (mut has_to, mut device) = (false, None);
+    let mut told = Told {
+        family: call.style.family,
+        ..Told::default()
+    };
+    let mut device = None;
     while let Some(word) = call.words.take() {
         match word {
-            "src" => told.source = Some(address(call.words.need()?)?),
+            "src" => told.source = Some(told.address(call.words.need()?)?),
             "via" => {
-                let value = match call.words.need()? {
-                    "inet" => call.words.need()?,
-                    "inet6" => return Err(Refused::not_there("a gateway of another family")),
-                    value => value,
+                let (family, value) = match call.words.need()? {
+                    "inet" => (Some(Family::V4), call.words.need()?),
+                    "inet6" => (Some(Family::V6), call.words.need()?),
+                    value => (None, value),
                 };
-                told.via = Some(address(value)?);
+                told.via = Some(match family {
+                    Some(_) => address(value, family)?,
+                    None => told.address(value)?,
+                });
             }
             it if it == "metric" || abbreviates(it, "priority") || it == "preference" => {
                 let value = call.words.need()?;
@@ -118,6 +145,11 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
                 let wrong = || Refused::wrong(value, "\"protocol\" value is invalid\n");
                 told.protocol = Some(protocol(value).ok_or_else(wrong)?);
             }
+            "pref" => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "\"pref\" value is invalid\n");
+                told.preference = Some(words::preference(value).ok_or_else(wrong)?);
+            }
             it if abbreviates(it, "table") => told.table = Some(table_of(call.words.need()?)?),
             "dev" | "oif" => device = Some(call.words.need()?),
             it if OTHERS.contains(&it) || abbreviates(it, "dsfield") || abbreviates(it, "realms") => {
@@ -134,16 +166,22 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
                 if abbreviates(value, "help") {
                     return Err(Refused::usage(USAGE));
                 }
-                if has_to {
+                if told.to.is_some() {
                     return Err(Refused::duplicate("to", value));
                 }
-                has_to = true;
-                told.to = prefix(value, if call.style.only_v4 { "inet" } else { "any valid" })?.prefix();
+                let typed = prefix(value, told.family)?;
+                told.family = told.family.or(typed.family());
+                told.to = Some(typed);
             }
         }
     }
-    if !has_to {
+    if told.to.is_none() {
         return Err(Refused::usage(USAGE));
+    }
+    if let (Some(via), Some(family)) = (told.via, told.family)
+        && Family::of(via) != family
+    {
+        return Err(Refused::not_there("a gateway of another family"));
     }
     told.interface = device.map(|name| device_of(call, name)).transpose()?;
     Ok(told)
@@ -151,8 +189,18 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
 
 fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = told(call)?;
-    let to = told.to.ok_or_else(invalid_prefix)?;
+    let to = told.place()?;
     let kind = told.kind;
+    // What else is said of a route of IPv6 is not looked at.
+    let of_ipv6 = RouteSelector {
+        to: Some(to),
+        table: Some(told.table_or_kinds(kind.unwrap_or(RouteKind::Unicast))),
+        via: told.via,
+        interface: told.interface,
+        metric: told.metric.filter(|it| *it != 0),
+        protocol: told.protocol,
+        ..RouteSelector::default()
+    };
     let selector = RouteSelector {
         to: Some(to),
         table: Some(told.table_or_kinds(kind.unwrap_or(RouteKind::Unicast))),
@@ -169,6 +217,10 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
         protocol: told.protocol,
         mtu: told.mtu,
     };
+    let selector = match to.family() {
+        Family::V4 => selector,
+        Family::V6 => of_ipv6,
+    };
     call.machine
         .change_net(|net| net.remove_first_route(&selector).map(drop))?;
     Ok(())
@@ -177,6 +229,8 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
 /// Which routes are listed or flushed. What was asked for by name is not told of each route again.
 #[derive(Debug)]
 struct Filter {
+    /// `None`: both.
+    family: Option<Family>,
     /// `None`: all tables.
     table: Option<u32>,
     is_table_named: bool,
@@ -191,7 +245,8 @@ impl Filter {
     fn means(&self, route: &Route) -> bool {
         let within =
             |outer: &Prefix, inner: &Prefix| outer.length() <= inner.length() && outer.contains(inner.address());
-        self.table.is_none_or(|table| table == route.table)
+        self.family.is_none_or(|family| family == route.to.family())
+            && self.table.is_none_or(|table| table == route.table)
             && self.root.is_none_or(|root| within(&root, &route.to))
             && self.holds.is_none_or(|holds| within(&route.to, &holds))
             && self.selector.means(route)
@@ -200,6 +255,7 @@ impl Filter {
 
 fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
     let mut filter = Filter {
+        family: call.style.family,
         table: Some(table::MAIN),
         is_table_named: false,
         root: None,
@@ -236,8 +292,8 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
                 filter.selector.kind = Some(route_kind(value).ok_or_else(wrong)?);
             }
             "dev" | "oif" | "iif" => device = Some(call.words.need()?),
-            "via" => filter.selector.via = Some(prefix(call.words.need()?, "any valid")?.address.into()),
-            "src" => filter.selector.source = Some(prefix(call.words.need()?, "any valid")?.address.into()),
+            "via" => filter.selector.via = Some(prefix(call.words.need()?, filter.family)?.address(filter.family)),
+            "src" => filter.selector.source = Some(prefix(call.words.need()?, filter.family)?.address(filter.family)),
             "tos" | "dsfield" | "mark" | "vrf" | "from" => {
                 return Err(Refused::not_there(&format!("the selector `{word}`")));
             }
@@ -254,7 +310,8 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
                 if abbreviates(value, "help") {
                     return Err(Refused::usage(USAGE));
                 }
-                let typed = prefix(value, if call.style.only_v4 { "inet" } else { "any valid" })?.network();
+                let typed = prefix(value, filter.family)?;
+                let typed = typed.network(filter.family);
                 if root {
                     filter.root = Some(typed);
                 }
@@ -265,19 +322,20 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
         }
     }
     filter.selector.interface = device.map(|name| device_of(call, name)).transpose()?;
+    // Only all tables are those of both families.
+    if filter.table.is_some() {
+        filter.family = filter.family.or(Some(Family::V4));
+    }
     Ok(filter)
 }
 
 fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     let filter = filter(call)?;
     let config = call.machine.router().config();
-    if let Some(table) = filter.table
-        && !config.net.table_exists(Family::V4, table)
+    if let (Some(family), Some(table)) = (filter.family, filter.table)
+        && !config.net.table_exists(family, table)
     {
-        return Err(Refused::new(
-            2,
-            "Error: ipv4: FIB table does not exist.\nDump terminated\n",
-        ));
+        return Err(no_table(family, "Dump"));
     }
     for route in in_order(&config.net).into_iter().filter(|route| filter.means(route)) {
         write_route(&mut call.out, &config.net, route, &filter);
@@ -292,11 +350,13 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     let filter = filter(call)?;
     call.machine.router().configure(|config| {
         let net = &mut config.net;
-        let meant: Vec<Route> = net
-            .routes(Family::V4)
-            .filter(|route| filter.means(route))
-            .cloned()
-            .collect();
+        if let (Some(Family::V6), Some(table)) = (filter.family, filter.table)
+            && !net.table_exists(Family::V6, table)
+        {
+            return Err(no_table(Family::V6, "Flush"));
+        }
+        let all = Family::ALL.into_iter().flat_map(|family| net.routes(family));
+        let meant: Vec<Route> = all.filter(|route| filter.means(route)).cloned().collect();
         for route in &meant {
             net.remove_first_route(&RouteSelector::only(route))?;
         }
@@ -304,17 +364,28 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     })
 }
 
-/// As the kernel lists them: tables by the lowest byte of their numbers, places by their addresses, the longest prefix of a place first.
+fn no_table(family: Family, what: &str) -> Refused {
+    let family = match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    };
+    let text = format!("Error: {family}: FIB table does not exist.\n{what} terminated\n");
+    Refused::new(2, text)
+}
+
+/// As the kernel lists them: IPv4 first, tables by the lowest byte of their numbers. Places of IPv4 stand by their addresses, the longest prefix of
+/// one first; of IPv6 each stands behind all that lie in it.
 fn in_order(net: &Net) -> Vec<&Route> {
-    let mut routes: Vec<&Route> = net.routes(Family::V4).collect();
-    routes.sort_by_key(|it| {
-        (
-            it.table & 255,
-            it.table,
-            it.to.address(),
-            32 - it.to.length(),
-            it.metric,
-        )
+    let mut routes: Vec<&Route> = Family::ALL.into_iter().flat_map(|family| net.routes(family)).collect();
+    let key = |it: &Route| (it.to.family(), it.table & 255, it.table);
+    let holds = |a: &Route, b: &Route| a.to.length() < b.to.length() && a.to.contains(b.to.address());
+    routes.sort_by(|a, b| {
+        let by_place = || match a.to.family() {
+            Family::V6 if holds(a, b) => Ordering::Greater,
+            Family::V6 if holds(b, a) => Ordering::Less,
+            _ => (a.to.address(), b.to.length(), a.metric).cmp(&(b.to.address(), a.to.length(), b.metric)),
+        };
+        key(a).cmp(&key(b)).then_with(by_place)
     });
     routes
 }
@@ -326,7 +397,7 @@ fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
     }
     match route.to.length() {
         0 => out.push_str("default "),
-        length if length == Family::V4.bits() => {
+        length if length == route.to.family().bits() => {
             let _ = write!(out, "{} ", route.to.address());
         }
         _ => {
@@ -336,7 +407,10 @@ fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
     if let Some(via) = route.via.filter(|_| asked.via.is_none()) {
         let _ = write!(out, "via {via} ");
     }
-    if let Some(id) = route.interface.filter(|_| asked.interface.is_none()) {
+    let is_ipv6 = route.to.family() == Family::V6;
+    // What refuses packets of IPv6 is told to lead to lo.
+    let interface = route.interface.or(is_ipv6.then_some(InterfaceId::LOOPBACK));
+    if let Some(id) = interface.filter(|_| asked.interface.is_none()) {
         let _ = write!(out, "dev {} ", net.interface(id).name);
     }
     if route.table != table::MAIN && !filter.is_table_named {
@@ -351,7 +425,7 @@ fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
     if let Some(source) = route.source.filter(|_| asked.source.is_none()) {
         let _ = write!(out, "src {source} ");
     }
-    if route.metric != 0 {
+    if route.metric != 0 || is_ipv6 {
         let _ = write!(out, "metric {} ", route.metric);
     }
     if route.onlink {
@@ -360,12 +434,16 @@ fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
     if let Some(mtu) = route.mtu {
         let _ = write!(out, "mtu {mtu} ");
     }
+    if is_ipv6 {
+        let _ = write!(out, "pref {}", preference_name(route.preference));
+    }
     out.push('\n');
 }
 
 /// A route alone, with nothing left out: what `get fibmatch` prints.
 pub(super) fn write_whole(out: &mut String, net: &Net, route: &Route) {
     let filter = Filter {
+        family: None,
         table: None,
         is_table_named: false,
         root: None,
@@ -411,7 +489,6 @@ const OTHERS: &[&str] = &[
     "ssthresh",
     "nexthop",
     "vrf",
-    "pref",
     "encap",
     "ttl-propagate",
     "fastopen_no_cookie",

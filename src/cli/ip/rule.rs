@@ -38,11 +38,12 @@ struct Described {
 
 fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused> {
     let mut rule = Described::default();
+    let asked = call.style.family;
     while let Some(word) = call.words.take() {
         match word {
             "not" => rule.inverted = true,
-            "from" => rule.from = Some(prefix(call.words.need()?, "any valid")?.network()),
-            "to" => rule.to = Some(prefix(call.words.need()?, "any valid")?.network()),
+            "from" => rule.from = Some(prefix(call.words.need()?, asked)?.network(asked)),
+            "to" => rule.to = Some(prefix(call.words.need()?, asked)?.network(asked)),
             it if ["preference", "order", "priority"]
                 .iter()
                 .any(|name| abbreviates(it, name)) =>
@@ -88,7 +89,8 @@ fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused
                 if abbreviates(it, "help") {
                     return Err(Refused::usage(USAGE));
                 }
-                rule.to = Some(prefix(it, "inet")?.network());
+                let family = Some(family_of(call));
+                rule.to = Some(prefix(it, family)?.network(family));
             }
             it => {
                 if abbreviates(it, "help") {
@@ -111,6 +113,20 @@ fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused
 }
 
 impl Described {
+    /// Who lists or flushes asks for places within a prefix.
+    fn is_listed(&self, rule: &RoutingRule) -> bool {
+        let within = |asked: &Option<Prefix>, has: &Option<Prefix>| match asked {
+            Some(asked) if asked.length() > 0 => has.is_some_and(|has| asked.contains(has.address())),
+            _ => true,
+        };
+        let any_place = Self {
+            from: None,
+            to: None,
+            ..self.clone()
+        };
+        within(&self.from, &rule.from) && within(&self.to, &rule.to) && any_place.means(rule)
+    }
+
     fn means(&self, rule: &RoutingRule) -> bool {
         fn is<T: PartialEq>(wanted: Option<T>, has: Option<T>) -> bool {
             wanted.is_none() || wanted == has
@@ -129,17 +145,28 @@ impl Described {
     }
 }
 
+/// Rules are IPv4's unless the call says otherwise.
+fn family_of(call: &Call<'_>) -> Family {
+    call.style.family.unwrap_or(Family::V4)
+}
+
 fn add(call: &mut Call<'_>) -> Result<(), Refused> {
     if call.words.peek().is_none() {
         return Err(Refused::new(1, "\"ip rule add\" requires arguments.\n"));
     }
     let told = described(call, false)?;
+    let family = family_of(call);
+    for (prefix, what) in [(told.from, "source"), (told.to, "destination")] {
+        if prefix.is_some_and(|it| it.length() > 0 && it.family() != family) {
+            return Err(Refused::new(2, format!("Error: Invalid {what} address.\n")));
+        }
+    }
     let link = |name| RuleLink { name, id: None };
     let some = |it: Option<Prefix>| it.filter(|it| it.length() > 0);
     call.machine.router().configure(|config| {
         let net = &mut config.net;
         let rule = RoutingRule {
-            priority: told.priority.unwrap_or(net.next_priority(Family::V4)),
+            priority: told.priority.unwrap_or(net.next_priority(family)),
             inverted: told.inverted,
             mark: match told.mark {
                 None | Some((0, None)) => MarkMask { value: 0, mask: 0 },
@@ -155,7 +182,7 @@ fn add(call: &mut Call<'_>) -> Result<(), Refused> {
             tos: told.tos.unwrap_or(0),
             action: told.action.unwrap_or(RuleAction::Table(number_of::MAIN)),
         };
-        net.add_rule(Family::V4, rule)
+        net.add_rule(family, rule)
     })?;
     Ok(())
 }
@@ -165,19 +192,21 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
         return Err(Refused::new(1, "\"ip rule del\" requires arguments.\n"));
     }
     let told = described(call, false)?;
+    let family = family_of(call);
     call.machine
         .router()
-        .configure(|config| config.net.remove_first_rule(Family::V4, |rule| told.means(rule)))?;
+        .configure(|config| config.net.remove_first_rule(family, |rule| told.means(rule)))?;
     Ok(())
 }
 
 /// All but those of priority 0.
 fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = described(call, true)?;
+    let family = family_of(call);
     call.machine.router().configure(|config| {
         let net = &mut config.net;
         while net
-            .remove_first_rule(Family::V4, |rule| rule.priority != 0 && told.means(rule))
+            .remove_first_rule(family, |rule| rule.priority != 0 && told.is_listed(rule))
             .is_ok()
         {}
         Ok::<(), Refused>(())
@@ -187,7 +216,12 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
 fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = described(call, true)?;
     let config = call.machine.router().config();
-    for rule in config.net.rules(Family::V4).iter().filter(|rule| told.means(rule)) {
+    for rule in config
+        .net
+        .rules(family_of(call))
+        .iter()
+        .filter(|rule| told.is_listed(rule))
+    {
         // As explanations have it, but for the tabulator.
         call.out += &config.net.rule_text(rule).replacen(": ", ":\t", 1);
         call.out.push('\n');

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::base::absent::NO_IPV6;
-use crate::net::{ConfigError, Prefix, RouteKind, RouteProtocol, Scope, table};
+use crate::base::Family;
+use crate::net::{ConfigError, Preference, Prefix, RouteKind, RouteProtocol, Scope, table};
 
 /// What is left of the command line.
 #[derive(Clone, Copy, Debug)]
@@ -53,10 +53,6 @@ impl Refused {
         Self::new(2, format!("ip: {what} is not there in nflab; nothing was changed\n"))
     }
 
-    pub(super) fn no_ipv6(word: &str) -> Self {
-        Self::new(2, format!("ip: {NO_IPV6}: {word}; nothing was changed\n"))
-    }
-
     pub(super) fn wrong(word: &str, why: &str) -> Self {
         Self::new(255, format!("Error: argument \"{word}\" is wrong: {why}\n"))
     }
@@ -92,6 +88,30 @@ impl Refused {
 impl From<ConfigError> for Refused {
     fn from(error: ConfigError) -> Self {
         match error {
+            ConfigError::NoRouteToChange(to, _) if to.family() == Family::V6 => {
+                Self::explained("Can not replace route - no match found.")
+            }
+            ConfigError::InvalidSource(source) if source.is_ipv6() => Self::explained("Invalid source address."),
+            ConfigError::NoAddress(address, _) if address.is_ipv6() => Self::explained("ipv6: address not found."),
+            ConfigError::TooNarrowForIpv6(_) => Self::by_kernel("Invalid argument"),
+            ConfigError::NoHostAddress(_) => Self::explained("ipv6: Invalid address."),
+            ConfigError::AddressOfGroup(_) => {
+                Self::explained("ipv6: Cannot assign multicast address without \"IFA_F_MCAUTOJOIN\" flag.")
+            }
+            ConfigError::AddressOfLoopback(_) => {
+                Self::explained("ipv6: Cannot assign loopback address on this device.")
+            }
+            ConfigError::NoIpv6AtNexthop(_) => Self::explained("IPv6 is disabled on nexthop device."),
+            ConfigError::NexthopDown(_) => Self::explained("Nexthop device is not up."),
+            ConfigError::OnlinkNeedsInterface => Self::explained("Nexthop device required for onlink."),
+            ConfigError::OnlinkElsewhere(_) => Self::explained("Nexthop has invalid gateway or device mismatch."),
+            ConfigError::GatewayIsOwn(_) => Self::explained("Gateway can not be a local address."),
+            ConfigError::NoGateway(_) => Self::explained("Invalid gateway address."),
+            ConfigError::GatewayNeedsInterface(_) => Self::explained("Egress device not specified."),
+            ConfigError::GatewayByLoopback => {
+                Self::explained("Egress device can not be loopback device for this route.")
+            }
+            ConfigError::GatewayUnreachable(_) => Self::by_kernel("No route to host"),
             ConfigError::RouteExists(..) | ConfigError::RuleExists | ConfigError::InterfaceExists(_) => {
                 Self::by_kernel("File exists")
             }
@@ -118,9 +138,9 @@ impl From<ConfigError> for Refused {
             ConfigError::BadMtu(_) => Self::explained("mtu greater than device maximum."),
             ConfigError::LoopbackStays => Self::by_kernel("Operation not supported"),
             ConfigError::BadName(_) => Self::by_kernel("Invalid argument"),
-            other @ (ConfigError::BadPrefixLength(..) | ConfigError::TooManyInterfaces) => {
-                Self::new(2, format!("ip: {other}; nothing was changed\n"))
-            }
+            other @ (ConfigError::BadPrefixLength(..)
+            | ConfigError::TooManyInterfaces
+            | ConfigError::SharedRoute(_)) => Self::new(2, format!("ip: {other}; nothing was changed\n")),
         }
     }
 }
@@ -130,33 +150,56 @@ pub(super) fn abbreviates(word: &str, name: &str) -> bool {
     !word.is_empty() && name.starts_with(word)
 }
 
-/// An address with a prefix length, as typed: `10/8` is 10.0.0.0/8, `default` is everything. What is expected is said as `what`.
+/// An address with a prefix length, as typed: `10/8` is 10.0.0.0/8, `default` is everything.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Typed {
-    pub address: Ipv4Addr,
+    /// `None`: everything of a family that is not said.
+    address: Option<IpAddr>,
     pub length: u8,
     /// A length was given.
     pub is_prefix: bool,
 }
 
 impl Typed {
+    /// Of what was typed, where that says it.
+    pub(super) fn family(self) -> Option<Family> {
+        self.address.map(Family::of)
+    }
+
+    /// Of everything it is 0.0.0.0, unless this family is meant.
+    pub(super) fn address(self, family: Option<Family>) -> IpAddr {
+        self.address
+            .unwrap_or_else(|| family.unwrap_or(Family::V4).unspecified())
+    }
+
     /// `None` where it has bits beyond its length.
-    pub(super) fn prefix(self) -> Option<Prefix> {
-        Prefix::new(self.address.into(), self.length)
+    pub(super) fn prefix(self, family: Option<Family>) -> Option<Prefix> {
+        Prefix::new(self.address(family), self.length)
     }
 
     /// Without those bits.
-    pub(super) fn network(self) -> Prefix {
-        Prefix::containing(self.address.into(), self.length).unwrap_or(Prefix::host(self.address.into()))
+    pub(super) fn network(self, family: Option<Family>) -> Prefix {
+        let address = self.address(family);
+        Prefix::containing(address, self.length).unwrap_or(Prefix::host(address))
     }
 }
 
-/// `what` is the family that is expected: `any valid`, or `inet` where the family is known already.
-pub(super) fn prefix(word: &str, what: &str) -> Result<Typed, Refused> {
+/// How the tool calls what it expects.
+fn family_name(family: Option<Family>) -> &'static str {
+    match family {
+        Some(Family::V4) => "inet",
+        Some(Family::V6) => "inet6",
+        None => "any valid",
+    }
+}
+
+/// Of a family, where it is known already.
+pub(super) fn prefix(word: &str, family: Option<Family>) -> Result<Typed, Refused> {
+    let what = family_name(family);
     let bad = || Refused::new(1, format!("Error: {what} prefix is expected rather than \"{word}\".\n"));
     if matches!(word, "default" | "any" | "all") {
         return Ok(Typed {
-            address: Ipv4Addr::UNSPECIFIED,
+            address: family.map(Family::unspecified),
             length: 0,
             is_prefix: true,
         });
@@ -165,22 +208,35 @@ pub(super) fn prefix(word: &str, what: &str) -> Result<Typed, Refused> {
         Some((address, length)) => (address, Some(length)),
         None => (word, None),
     };
-    if address.contains(':') && address.parse::<std::net::Ipv6Addr>().is_ok() && what != "inet" {
-        return Err(Refused::no_ipv6(word));
-    }
+    let address = any_address(address, family).ok_or_else(bad)?;
     Ok(Typed {
-        address: dotted(address).ok_or_else(bad)?,
-        length: match length {
-            None => 32,
-            Some(length) => prefix_length(length).ok_or_else(bad)?,
+        address: Some(address),
+        length: match (length, Family::of(address)) {
+            (None, family) => family.bits(),
+            (Some(length), Family::V4) => prefix_length(length).ok_or_else(bad)?,
+            (Some(length), Family::V6) => length.parse().ok().filter(|it| *it <= 128).ok_or_else(bad)?,
         },
         is_prefix: length.is_some(),
     })
 }
 
-pub(super) fn address(word: &str) -> Result<IpAddr, Refused> {
-    let bad = || Refused::new(1, format!("Error: inet address is expected rather than \"{word}\".\n"));
-    Ok(dotted(word).ok_or_else(bad)?.into())
+pub(super) fn address(word: &str, family: Option<Family>) -> Result<IpAddr, Refused> {
+    let what = family_name(family);
+    let bad = || {
+        Refused::new(
+            1,
+            format!("Error: {what} address is expected rather than \"{word}\".\n"),
+        )
+    };
+    any_address(word, family).ok_or_else(bad)
+}
+
+fn any_address(word: &str, family: Option<Family>) -> Option<IpAddr> {
+    let found = match word.contains(':') {
+        true => IpAddr::V6(word.parse().ok()?),
+        false => dotted(word)?.into(),
+    };
+    Some(found).filter(|found| family.is_none_or(|family| family == Family::of(*found)))
 }
 
 /// `10.1` is 10.1.0.0.
@@ -230,6 +286,29 @@ pub(super) fn table_name(number: u32) -> String {
         table::MAIN => "main".to_owned(),
         table::LOCAL => "local".to_owned(),
         number => number.to_string(),
+    }
+}
+
+/// By name or number.
+pub(super) fn preference(word: &str) -> Option<Preference> {
+    match word {
+        "low" => Some(Preference::Low),
+        "medium" => Some(Preference::Medium),
+        "high" => Some(Preference::High),
+        word => match number(word)? {
+            0 => Some(Preference::Medium),
+            1 => Some(Preference::High),
+            3 => Some(Preference::Low),
+            _ => None,
+        },
+    }
+}
+
+pub(super) fn preference_name(preference: Preference) -> &'static str {
+    match preference {
+        Preference::Low => "low",
+        Preference::Medium => "medium",
+        Preference::High => "high",
     }
 }
 

@@ -17,6 +17,8 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
         }
     };
     let mut net = Net::new();
+    // This key exists; a test holds that it does.
+    let _ = net.sysctl_set("net.ipv6.conf.default.addr_gen_mode", "0");
     for interface in &file.interfaces {
         let id = match net.by_name(interface.name.as_str()) {
             Some(there) => there.id,
@@ -24,14 +26,14 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
                 .add_interface(interface.name, interface.mtu)
                 .map_err(at(interface.position))?,
         };
+        let of_link = |it: &InterfaceAddress| matches!(it.address, IpAddr::V6(own) if own.is_unicast_link_local());
+        if interface.addresses.iter().any(of_link) {
+            // Then it has that instead.
+            let _ = net.remove_address(id, LINK_ADDRESS.into(), 64);
+        }
         for address in &interface.addresses {
             net.assign(id, NewAddress::with_broadcast(address.address, address.prefix_length))
                 .map_err(at(address.position))?;
-        }
-        let of_link = |it: &InterfaceAddress| matches!(it.address, IpAddr::V6(own) if own.is_unicast_link_local());
-        if interface.mtu >= LEAST_IPV6_MTU && !interface.addresses.iter().any(of_link) {
-            net.add_address(id, OF_LINK.into(), 64)
-                .map_err(at(interface.position))?;
         }
     }
     for route in &file.routes {
@@ -48,9 +50,10 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
     Ok(net)
 }
 
-const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// What an interface has by itself.
+pub(crate) const LINK_ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 /// A link that takes less has no IPv6.
-const LEAST_IPV6_MTU: u32 = 1280;
+pub(crate) const LEAST_IPV6_MTU: u32 = 1280;
 
 /// What a lab has unless its file says otherwise, then what its file says.
 pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceError> {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::base::InterfaceId;
-use crate::net::{Address, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
+use crate::net::{Address, ConfigError, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
 
 /// A link that takes less has no IPv6.
 pub(in crate::net) const LEAST_MTU: u32 = 1280;
@@ -15,6 +15,20 @@ pub(crate) fn scope_of(address: Ipv6Addr) -> Scope {
         0xfe80..=0xfebf => Scope::Link,
         0xfec0..=0xfeff => Scope::Site,
         _ => Scope::Universe,
+    }
+}
+
+/// Whether an interface may have it.
+pub(in crate::net) fn check_address(address: IpAddr, id: InterfaceId) -> Result<(), ConfigError> {
+    if address.is_unspecified() {
+        return Err(ConfigError::NoHostAddress(address));
+    }
+    if address.is_multicast() {
+        return Err(ConfigError::AddressOfGroup(address));
+    }
+    match address.is_loopback() && id != InterfaceId::LOOPBACK {
+        true => Err(ConfigError::AddressOfLoopback(address)),
+        false => Ok(()),
     }
 }
 

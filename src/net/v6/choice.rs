@@ -4,12 +4,13 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 
+use super::leads_nowhere;
 use crate::base::InterfaceId;
 use crate::net::lookup::{Key, Tables};
-use crate::net::{Prefix, Route, RouteKind};
+use crate::net::{Preference, Prefix, Route};
 
 impl Tables {
-    /// The route that ends a table's look-up, whatever it does with the packet.
+    /// The route that ends the look-up of these entries, whatever it does with the packet.
     #[inline(never)]
     pub(in crate::net) fn preferred(&self, table: Range<usize>, key: &Key) -> Option<&Route> {
         let asked = Asked::of(key);
@@ -62,18 +63,19 @@ impl Asked {
     /// The more the better; `None` where it will not do.
     fn score(&self, route: &Route) -> Option<u8> {
         // What leads nowhere leads there by lo.
-        let leads_nowhere = matches!(
-            route.kind,
-            RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
-        );
-        let interface = match leads_nowhere {
+        let interface = match leads_nowhere(route) {
             true => Some(InterfaceId::LOOPBACK),
             false => route.interface,
         };
-        match self.over.is_none_or(|over| interface == Some(over)) {
-            true => Some(1),
+        let is_over = self.over.is_none_or(|over| interface == Some(over));
+        let preference = match route.preference {
+            Preference::Low => 0,
+            Preference::Medium => 2,
+            Preference::High => 4,
+        };
+        match is_over {
             false if self.is_strict => None,
-            false => Some(0),
+            _ => Some(preference + u8::from(is_over)),
         }
     }
 }

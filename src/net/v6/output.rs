@@ -27,12 +27,8 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
         scope: Scope::Universe,
     })?;
     let output = route.interface.ok_or(RouteError::NetworkUnreachable)?;
-    let chosen = || {
-        route
-            .source
-            .or_else(|| net.select_ipv6_source(Some(output), destination).map(IpAddr::V6))
-    };
-    let source = key.source.or_else(chosen).unwrap_or(Family::V6.unspecified());
+    let source = key.source.or_else(|| net.source_over(route, destination));
+    let source = source.unwrap_or(Family::V6.unspecified());
     if matches!(route.kind, RouteKind::Local | RouteKind::Anycast) {
         return Ok(net.local_route(source, destination.into()));
     }

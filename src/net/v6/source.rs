@@ -5,9 +5,15 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::scope_of;
 use crate::base::{Family, InterfaceId};
-use crate::net::{Address, Net, Scope};
+use crate::net::{Address, Net, Route, Scope};
 
 impl Net {
+    /// The source of the host's own packets to there over this route: the one that it names, else the one that suits.
+    pub fn source_over(&self, route: &Route, to: Ipv6Addr) -> Option<IpAddr> {
+        let suits = || self.select_ipv6_source(route.interface, to).map(IpAddr::V6);
+        route.source.or_else(suits)
+    }
+
     /// The source for a destination that is reached over this interface. To a group, or to the link itself, only an address of the interface will do.
     pub(in crate::net) fn select_ipv6_source(&self, output: Option<InterfaceId>, to: Ipv6Addr) -> Option<Ipv6Addr> {
         let scope = destination_scope(to);

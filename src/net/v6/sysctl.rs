@@ -2,9 +2,9 @@
 
 use std::net::Ipv6Addr;
 
-use super::{LEAST_MTU, routes_of_link};
+use super::{LEAST_MTU, leads_nowhere, routes_of_link};
 use crate::base::{Family, InterfaceId};
-use crate::net::{Interface, Net, NewAddress, RouteKind};
+use crate::net::{Interface, Net, NewAddress, Route, RouteKind};
 
 macro_rules! conf_knobs {
     ($($knob:ident $name:literal = $default:literal;)*) => {
@@ -20,9 +20,17 @@ macro_rules! conf_knobs {
 }
 
 conf_knobs! {
+    AddrGenMode "addr_gen_mode" = 0;
     DisableIpv6 "disable_ipv6" = 0;
     Forwarding "forwarding" = 0;
 }
+
+/// Of `addr_gen_mode`.
+const NONE: i32 = 1;
+
+/// What an interface has where the kernel draws an address of the link for it, as for any that has no link-layer address: always this one, so that what
+/// was seen is seen again.
+const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// The numbers of one interface, of `all` or of `default`.
 #[derive(Clone, Debug)]
@@ -47,10 +55,10 @@ pub(in crate::net) struct Sysctls {
 impl Sysctls {
     pub(in crate::net) fn new() -> Self {
         let conf = Conf(std::array::from_fn(|at| CONF_SPECS[at].2));
-        Self {
-            all: conf.clone(),
-            default: conf,
-        }
+        let mut default = conf.clone();
+        // Who wants an address of the link by itself says so.
+        default.set(ConfKnob::AddrGenMode, NONE);
+        Self { all: conf, default }
     }
 
     /// What a new interface starts with.
@@ -89,7 +97,7 @@ impl Net {
             "all" => {
                 let before = self.sysctls.v6.all.get(knob);
                 self.sysctls.v6.all.set(knob, value);
-                if before != value && matches!(knob, ConfKnob::DisableIpv6 | ConfKnob::Forwarding) {
+                if before != value || knob == ConfKnob::AddrGenMode {
                     self.sysctls.v6.default.set(knob, value);
                     let all: Vec<InterfaceId> = self.interfaces.iter().map(|it| it.id).collect();
                     all.into_iter().for_each(|id| self.set_ipv6_of(id, knob, value));
@@ -115,6 +123,7 @@ impl Net {
         }
         match knob {
             ConfKnob::Forwarding => self.forwarding_changed(id),
+            ConfKnob::AddrGenMode => self.begin_ipv6(id),
             ConfKnob::DisableIpv6 if value != 0 => self.end_ipv6(id),
             ConfKnob::DisableIpv6 => self.begin_ipv6(id),
         }
@@ -122,7 +131,12 @@ impl Net {
 
     /// Whether the interface has IPv6 at all.
     pub(in crate::net) fn has_ipv6(&self, interface: &Interface) -> bool {
-        interface.is_up && interface.mtu >= LEAST_MTU && interface.conf6.get(ConfKnob::DisableIpv6) == 0
+        interface.is_up && self.may_have_ipv6(interface)
+    }
+
+    /// Whether it has once it is up.
+    pub(in crate::net) fn may_have_ipv6(&self, interface: &Interface) -> bool {
+        interface.mtu >= LEAST_MTU && interface.conf6.get(ConfKnob::DisableIpv6) == 0
     }
 
     /// What an interface with IPv6 has by itself.
@@ -130,9 +144,14 @@ impl Net {
         if !self.has_ipv6(self.interface(id)) {
             return;
         }
-        if id == InterfaceId::LOOPBACK {
+        let draws = self.conf_ipv6(self.interface(id), ConfKnob::AddrGenMode) != NONE;
+        let own = match id {
+            InterfaceId::LOOPBACK => Some((Ipv6Addr::LOCALHOST, 128)),
+            _ => draws.then_some((OF_LINK, 64)),
+        };
+        if let Some((own, length)) = own {
             // Where it is there, there is none to add.
-            let _ = self.assign(id, NewAddress::new(Ipv6Addr::LOCALHOST.into(), 128));
+            let _ = self.assign(id, NewAddress::new(own.into(), length));
         }
         if let Some(route) = routes_of_link(id) {
             let owner = (id, route.to.address(), route.to.length());
@@ -142,11 +161,21 @@ impl Net {
 
     /// Its addresses go, and every route over it.
     pub(in crate::net) fn end_ipv6(&mut self, id: InterfaceId) {
-        if let Ok(interface) = self.interface_mut(id) {
-            interface.addresses_mut().retain(|it| it.address.is_ipv4());
+        let Ok(interface) = self.interface_mut(id) else { return };
+        let gone: Vec<_> = interface
+            .addresses_mut()
+            .extract_if(.., |it| it.address.is_ipv6())
+            .collect();
+        for gone in gone {
+            self.forget_ipv6_source(gone.address);
         }
         let tables = &mut self.ways_mut(Family::V6).tables;
-        tables.retain(|entry| entry.route.interface != Some(id));
+        // What refuses packets is told to lead to lo, and goes with it.
+        let interface = |route: &Route| match leads_nowhere(route) {
+            true => Some(InterfaceId::LOOPBACK),
+            false => route.interface,
+        };
+        tables.retain(|entry| interface(&entry.route) != Some(id));
     }
 
     /// A router is among those that the first address of each of its networks means.

@@ -1,0 +1,98 @@
+//! `ip -6 route get`: the route that a packet of IPv6 would take, told as a route with what was asked of it.
+
+use std::fmt::Write;
+use std::net::Ipv6Addr;
+
+use super::get::Asked;
+use super::route::write_whole;
+use super::words::{Refused, preference_name, protocol_name, route_kind_name, table_name};
+use crate::base::{Family, InterfaceId};
+use crate::net::{LookedUp, Net, OutputKey, Route, RouteKind, RouteProtocol, RuleAction, table};
+use crate::packet::Packet;
+use crate::wire::ipv6::HEADER;
+
+pub(super) fn write(out: &mut String, net: &Net, asked: &Asked, to: Ipv6Addr) -> Result<(), Refused> {
+    let found = match asked.input {
+        Some(input) => arriving(net, asked, to, input)?,
+        None => net.looked_up_output(&OutputKey {
+            destination: to.into(),
+            source: asked.from,
+            mark: asked.mark,
+            interface: asked.output,
+            tos: asked.tos,
+        }),
+    };
+    let route = leading(&found)?;
+    if asked.fibmatch {
+        write_whole(out, net, route);
+        return Ok(());
+    }
+    // Seen: that of a group has no room in the answer.
+    if asked.input.is_some() && route.kind == RouteKind::Multicast {
+        return Err(Refused::by_kernel("Message too long"));
+    }
+    if route.kind != RouteKind::Unicast {
+        let _ = write!(out, "{} ", route_kind_name(route.kind));
+    }
+    let from = asked.from.unwrap_or(Family::V6.unspecified());
+    let _ = write!(out, "{to} from {from} ");
+    if let Some(via) = route.via {
+        let _ = write!(out, "via {via} ");
+    }
+    let is_own = matches!(route.kind, RouteKind::Local | RouteKind::Anycast);
+    let interface = route.interface.filter(|_| !is_own).unwrap_or(InterfaceId::LOOPBACK);
+    let _ = write!(out, "dev {} ", net.interface(interface).name);
+    if route.table != table::MAIN {
+        let _ = write!(out, "table {} ", table_name(route.table));
+    }
+    if route.protocol != RouteProtocol::BOOT {
+        let _ = write!(out, "proto {} ", protocol_name(route.protocol));
+    }
+    if asked.input.is_none()
+        && let Some(source) = net.source_over(route, to)
+    {
+        let _ = write!(out, "src {source} ");
+    }
+    let _ = write!(out, "metric {} ", route.metric);
+    if let Some(mtu) = route.mtu {
+        let _ = write!(out, "mtu {mtu} ");
+    }
+    if let Some(input) = asked.input {
+        let _ = write!(out, "iif {} ", net.interface(input).name);
+    }
+    let _ = writeln!(out, "pref {}", preference_name(route.preference));
+    Ok(())
+}
+
+/// A packet that comes in.
+fn arriving<'a>(net: &'a Net, asked: &Asked, to: Ipv6Addr, input: InterfaceId) -> Result<LookedUp<'a>, Refused> {
+    let Some(std::net::IpAddr::V6(from)) = asked.from.or(Some(Family::V6.unspecified())) else {
+        return Err(Refused::by_kernel("Invalid argument"));
+    };
+    let mut bytes = vec![0; HEADER];
+    bytes[..8].copy_from_slice(&[0x60 | asked.tos >> 4, asked.tos << 4, 0, 0, 0, 0, 59, 64]);
+    bytes[8..24].copy_from_slice(&from.octets());
+    bytes[24..].copy_from_slice(&to.octets());
+    let Ok(mut packet) = Packet::parse(bytes) else {
+        return Err(Refused::by_kernel("Invalid argument"));
+    };
+    packet.input = Some(input);
+    packet.mark = asked.mark;
+    Ok(net.looked_up_input(&packet, to.into()))
+}
+
+fn leading<'a>(found: &LookedUp<'a>) -> Result<&'a Route, Refused> {
+    let why = match (found.route.map(|route| (route, route.kind)), &found.rule) {
+        (Some((_, RouteKind::Blackhole)), _) => "Invalid argument",
+        (Some((_, RouteKind::Unreachable)), _) => "No route to host",
+        (Some((_, RouteKind::Prohibit)), _) => "Permission denied",
+        (Some((route, _)), _) => return Ok(route),
+        (None, Some(rule)) => match rule.action {
+            RuleAction::Blackhole => "Invalid argument",
+            RuleAction::Prohibit => "Permission denied",
+            RuleAction::Unreachable | RuleAction::Table(_) => "Network is unreachable",
+        },
+        (None, None) => "Network is unreachable",
+    };
+    Err(Refused::by_kernel(why))
+}

@@ -1,0 +1,134 @@
+//! Where a route of IPv6 may lead, and which routes are taken for one. Each refusal was seen on Linux 6.18.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::base::{Family, InterfaceId};
+use crate::net::lookup::Key;
+use crate::net::{ConfigError, Net, Prefix, Route, RouteKind, table};
+
+impl Net {
+    /// Finds the interface of a route that is to be added, and refuses what leads nowhere without saying so.
+    pub(in crate::net) fn check_ipv6_nexthop(&self, route: &mut Route) -> Result<(), ConfigError> {
+        if leads_nowhere(route) {
+            // Whatever way it names.
+            (route.via, route.interface, route.onlink) = (None, None, false);
+            return self.check_ipv6_source(route);
+        }
+        if let Some(id) = route.interface {
+            self.position(id).ok_or(ConfigError::NoInterface(id))?;
+        }
+        if route.onlink {
+            let id = route.interface.ok_or(ConfigError::OnlinkNeedsInterface)?;
+            self.check_is_up(id)?;
+        }
+        if let Some(IpAddr::V6(via)) = route.via {
+            route.interface = Some(self.ipv6_gateway(route, via)?);
+        }
+        let id = route.interface.ok_or(ConfigError::NoNexthop(route.to))?;
+        let link = self.interface(id);
+        if !self.may_have_ipv6(link) {
+            return Err(ConfigError::NoIpv6AtNexthop(link.name));
+        }
+        self.check_is_up(id)?;
+        self.check_ipv6_source(route)
+    }
+
+    fn check_is_up(&self, id: InterfaceId) -> Result<(), ConfigError> {
+        let link = self.interface(id);
+        match link.is_up {
+            true => Ok(()),
+            false => Err(ConfigError::NexthopDown(link.name)),
+        }
+    }
+
+    fn check_ipv6_source(&self, route: &Route) -> Result<(), ConfigError> {
+        match route.source.filter(|source| !self.is_own_address(*source)) {
+            Some(source) => Err(ConfigError::InvalidSource(source)),
+            None => Ok(()),
+        }
+    }
+
+    /// Routes that named an address which is gone stay, and name none.
+    pub(in crate::net) fn forget_ipv6_source(&mut self, gone: IpAddr) {
+        if self.is_own_address(gone) {
+            return;
+        }
+        self.ways_mut(Family::V6).tables.retain(|entry| {
+            entry.route.source = entry.route.source.filter(|source| *source != gone);
+            true
+        });
+    }
+
+    fn ipv6_gateway(&self, route: &Route, via: Ipv6Addr) -> Result<InterfaceId, ConfigError> {
+        let gateway = IpAddr::V6(via);
+        let is_of_link = via.is_unicast_link_local();
+        // An address of the link may be another host's on another one.
+        let is_own_of = |id: InterfaceId| match is_of_link {
+            true => self.interface(id).addresses.iter().any(|it| it.address == gateway),
+            false => self.is_own_address(gateway),
+        };
+        if route.interface.is_some_and(is_own_of) {
+            return Err(ConfigError::GatewayIsOwn(gateway));
+        }
+        if via.is_unspecified() || via.is_multicast() || via.is_loopback() {
+            return Err(ConfigError::NoGateway(gateway));
+        }
+        let found = match (is_of_link, route.onlink) {
+            (true, _) => route.interface,
+            (false, true) => Some(self.ipv6_gateway_onlink(route, gateway)?),
+            (false, false) => Some(self.ipv6_gateway_on_link(route, gateway)?),
+        };
+        let id = found.ok_or(ConfigError::GatewayNeedsInterface(gateway))?;
+        match id {
+            InterfaceId::LOOPBACK => Err(ConfigError::GatewayByLoopback),
+            _ if is_own_of(id) => Err(ConfigError::GatewayIsOwn(gateway)),
+            _ => Ok(id),
+        }
+    }
+
+    /// The new route's own table is asked before all rules.
+    fn ipv6_gateway_on_link(&self, route: &Route, gateway: IpAddr) -> Result<InterfaceId, ConfigError> {
+        let key = Key {
+            output: route.interface,
+            ..Key::to(gateway)
+        };
+        let leads = |found: &&Route| {
+            !leads_nowhere(found)
+                && found.via.is_none()
+                && route.interface.is_none_or(|asked| found.interface == Some(asked))
+        };
+        let own_table = self.ways(Family::V6).tables.ending(route.table, &key).filter(leads);
+        let found = own_table.or_else(|| self.lookup(&key).ok().filter(leads));
+        found
+            .and_then(|found| found.interface)
+            .ok_or(ConfigError::GatewayUnreachable(gateway))
+    }
+
+    /// What is said to be a neighbour must not be known to be elsewhere, but by a default route.
+    fn ipv6_gateway_onlink(&self, route: &Route, gateway: IpAddr) -> Result<InterfaceId, ConfigError> {
+        let id = route.interface.ok_or(ConfigError::OnlinkNeedsInterface)?;
+        let known = self.ways(Family::V6).tables.ending(table::MAIN, &Key::to(gateway));
+        let is_elsewhere = |found: &&Route| {
+            !leads_nowhere(found)
+                && found.to != Prefix::default_of(Family::V6)
+                && (found.kind != RouteKind::Unicast || found.interface != Some(id))
+        };
+        match known.filter(is_elsewhere) {
+            Some(_) => Err(ConfigError::OnlinkElsewhere(gateway)),
+            None => Ok(id),
+        }
+    }
+}
+
+/// It refuses packets, or sends them to the next table.
+pub(in crate::net) fn leads_nowhere(route: &Route) -> bool {
+    matches!(
+        route.kind,
+        RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
+    )
+}
+
+/// Of two routes to one place with one metric: whether they lead the same way, whatever else is said of them.
+pub(in crate::net) fn lead_alike(a: &Route, b: &Route) -> bool {
+    leads_nowhere(a) == leads_nowhere(b) && (a.via, a.interface) == (b.via, b.interface)
+}
