@@ -12,7 +12,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, HostMask, Opt, OptionSpec, UsageError};
 use crate::ext::samples::{DATAGRAM6, Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Effect, Match, Matched};
-use crate::wire::{be16, ipv6};
+use crate::wire::ipv6;
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "srh",
@@ -47,7 +47,13 @@ const OPTIONS: &[OptionSpec] = &[
 ];
 
 const NEXT: Opt<u64> = Opt::integer("srh-next-hdr", 0, 255, "the number of the header behind it").invertible();
-const TAG: Opt<u64> = Opt::integer("srh-tag", 0, 65_535, "the header's tag").invertible();
+const TAG: Opt<u64> = Opt::integer(
+    "srh-tag",
+    0,
+    65_535,
+    "the header's tag, its two bytes the other way round: the kernel compares them so",
+)
+.invertible();
 /// In the order of the way: where the packet was sent before, where it will be sent next, and last.
 const SIDS: [Opt<HostMask>; 3] = [
     Opt::host("srh-psid", "the segment before the one that the packet goes to now").invertible(),
@@ -188,7 +194,8 @@ impl Srh {
                 return Err(Miss::Has(Failed::Byte { field, relation, has }));
             }
         }
-        let tag = be16(header, 6);
+        // Seen: the kernel compares it as it lies there to a number of its own, lowest byte first.
+        let tag = u16::from_le_bytes([header[6], header[7]]);
         if is_not(self.tag, tag) {
             return Err(Miss::Has(Failed::Tag(tag)));
         }
@@ -611,7 +618,7 @@ const SAMPLES: Samples = Samples {
         passes(
             "",
             "--srh-tag 5",
-            "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 rt 4 0 0x0000000520010db8000000000000000000000005",
+            "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 rt 4 0 0x0000050020010db8000000000000000000000005",
         ),
         passes(
             "",
@@ -710,7 +717,7 @@ const SAMPLES: Samples = Samples {
         fails(
             "",
             "--srh-tag 6",
-            "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 rt 4 0 0x0000000520010db8000000000000000000000005",
+            "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 rt 4 0 0x0000050020010db8000000000000000000000005",
             "--srh-tag 6: packet has 5",
         ),
         fails(
