@@ -1,6 +1,7 @@
 # Completion of nflab and its tools for bash. Made from the specs in the sources; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.
 
 _nflab_match_addrtype="--src-type --dst-type --limit-iface-in --limit-iface-out"
+_nflab_match_ah="--ahspi --ahlen --ahres"
 _nflab_match_comment="--comment"
 _nflab_match_connlabel="--label --set"
 _nflab_match_connlimit="--connlimit-upto --connlimit-above --connlimit-mask --connlimit-saddr --connlimit-daddr"
@@ -68,9 +69,9 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype comment connlabel connlimit connmark conntrack dst eui64 frag hbh helper hl icmp icmp6 iprange ipv6header length limit mark mh multiport owner recent rt srh state statistic tcp ttl udp"
+_nflab_matches="addrtype ah comment connlabel connlimit connmark conntrack dst eui64 frag hbh helper hl icmp icmp6 iprange ipv6header length limit mark mh multiport owner recent rt srh state statistic tcp ttl udp"
 _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT HL LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE TTL"
-_nflab_protocols="icmp icmpv6 mh tcp udp"
+_nflab_protocols="ah icmp icmpv6 mh tcp udp"
 _nflab_helpers="ftp irc tftp amanda RAS Q.931 H.245 talk ntalk icq sane netbios-ns snmp snmp_trap pptp sip sip"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
 _nflab_commands="repl run test learn demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe nfct ip"

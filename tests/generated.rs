@@ -52,7 +52,8 @@ const END: &str = "<!-- /extensions -->";
 
 /// In lines as long as the README's are.
 fn names_of_extensions() -> String {
-    let matches: Vec<&str> = MATCHES.iter().map(|it| it.name).collect();
+    let mut matches: Vec<&str> = MATCHES.iter().map(|it| it.name).collect();
+    matches.dedup();
     let targets: Vec<&str> = TARGETS.iter().map(|it| it.name).collect();
     let text = format!("matches {}; targets {}", matches.join(", "), targets.join(", "));
     // The first line is that of the text before.

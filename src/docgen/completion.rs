@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::NOTICE;
+use super::{NOTICE, matches_by_name};
 use crate::cli::{self, BY_WORD, SHIMS};
 use crate::ext::option::{OptionSpec, ValueKind};
 use crate::ext::{MATCHES, TARGETS};
@@ -12,9 +12,9 @@ use crate::text::options::LONG;
 
 pub(super) fn bash() -> String {
     let mut out = format!("# Completion of nflab and its tools for bash. {NOTICE}\n\n");
-    for spec in MATCHES {
+    for (spec, options) in &matches_by_name() {
         for name in std::iter::once(spec.name).chain(spec.aliases.iter().copied()) {
-            list(&mut out, &format!("_nflab_match_{name}"), spec.options);
+            list(&mut out, &format!("_nflab_match_{name}"), options);
         }
     }
     for spec in TARGETS {
@@ -39,8 +39,9 @@ pub(super) fn bash() -> String {
         }
     }
     let own: Vec<String> = LONG.iter().map(|(name, _)| format!("--{name}")).collect();
-    let protocols: Vec<&str> = MATCHES.iter().filter_map(|it| it.protocol_name()).collect();
-    let matches: Vec<&str> = MATCHES.iter().map(|it| it.name).collect();
+    let by_name = matches_by_name();
+    let protocols: Vec<&str> = by_name.iter().filter_map(|(it, _)| it.protocol_name()).collect();
+    let matches: Vec<&str> = by_name.iter().map(|(it, _)| it.name).collect();
     let targets: Vec<&str> = ["ACCEPT", "DROP", "RETURN", "QUEUE"]
         .into_iter()
         .chain(TARGETS.iter().map(|it| it.name))

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::NOTICE;
+use super::{NOTICE, matches_by_name};
 use crate::base::Family;
+use crate::ext::TARGETS;
 use crate::ext::option::{OptionSpec, ValueKind};
-use crate::ext::{MATCHES, TARGETS};
 
 pub(super) fn extensions() -> String {
     let mut out = format!("(* {NOTICE} *)\n\n");
@@ -13,13 +13,14 @@ pub(super) fn extensions() -> String {
         let all: Vec<String> = names.iter().map(|name| rule_name(kind, name)).collect();
         all.join("\n    | ")
     };
-    let matches = names("match", MATCHES.iter().map(|spec| spec.name).collect());
+    let by_name = matches_by_name();
+    let matches = names("match", by_name.iter().map(|(spec, _)| spec.name).collect());
     let _ = writeln!(out, "match =\n      {matches} ;\n");
     let targets = names("target", TARGETS.iter().map(|spec| spec.name).collect());
     let _ = writeln!(out, "target =\n      {targets} ;\n");
-    let protocols: Vec<String> = MATCHES
+    let protocols: Vec<String> = by_name
         .iter()
-        .filter_map(|spec| Some((spec.protocol_name()?, rule_name("match", spec.name))))
+        .filter_map(|(spec, _)| Some((spec.protocol_name()?, rule_name("match", spec.name))))
         .map(|(protocol, rule)| format!("\"{protocol}\", {{ {rule} option }}"))
         .collect();
     let _ = writeln!(
@@ -27,9 +28,9 @@ pub(super) fn extensions() -> String {
         "(* Protocols whose match -p brings in without -m. *)\nprotocol =\n      {} ;\n",
         protocols.join("\n    | ")
     );
-    for spec in MATCHES {
+    for (spec, options) in &by_name {
         let spellings = std::iter::once(spec.name).chain(spec.aliases.iter().copied());
-        let of = (spec.about, spec.families, spec.options);
+        let of = (spec.about, spec.families, &options[..]);
         extension(&mut out, "match", "-m", spec.name, spellings, of);
     }
     for spec in TARGETS {

@@ -8,7 +8,7 @@ use crate::engine::HOOKS;
 use crate::ext::missing::{self, Kind};
 use crate::ext::option::{OptionSpec, ValueKind, excluded_by};
 use crate::ext::samples::Samples;
-use crate::ext::{Exclusive, MATCHES, TARGETS};
+use crate::ext::{Exclusive, MATCHES, MatchSpec, TARGETS};
 use crate::helper::{self, Parameter, Takes};
 use crate::rule::Table;
 use crate::text::help::SECTIONS;
@@ -57,6 +57,15 @@ pub(super) fn iptables() -> String {
     page.finish()
 }
 
+/// Behind a name that each family has for a match of its own.
+fn of_a_family(spec: &MatchSpec) -> &'static str {
+    match spec.families {
+        _ if MATCHES.iter().filter(|other| other.name == spec.name).count() < 2 => "",
+        [Family::V6] => " (IPv6)",
+        _ => " (IPv4)",
+    }
+}
+
 /// nflab-extensions(7): every match, target and helper there is.
 pub(super) fn extensions() -> String {
     let mut page = Page::new("nflab-extensions", 7, "matches, targets and helpers of a lab's router");
@@ -72,7 +81,7 @@ pub(super) fn extensions() -> String {
         } else {
             format!(" (also {})", spec.aliases.join(", "))
         };
-        page.subsection(&format!("{}{also}", spec.name));
+        page.subsection(&format!("{}{}{also}", spec.name, of_a_family(spec)));
         page.paragraph(&sentence(spec.about));
         if let Some(protocol) = spec.protocol_name() {
             page.paragraph(&format!("-p {protocol} brings it in: -m is not needed."));

@@ -6,6 +6,9 @@ mod grammar;
 mod manual;
 mod roff;
 
+use crate::ext::option::OptionSpec;
+use crate::ext::{MATCHES, MatchSpec};
+
 /// One file that is made, and committed too: what is read in the project is what the code says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generated {
@@ -26,6 +29,25 @@ pub fn all() -> Vec<Generated> {
     ]
     .map(|(path, text)| Generated { path, text })
     .into()
+}
+
+/// Matches as one types them: those of one name, of which each family has its own, are one with the options of both.
+fn matches_by_name() -> Vec<(&'static MatchSpec, Vec<OptionSpec>)> {
+    let mut found: Vec<(&MatchSpec, Vec<OptionSpec>)> = Vec::new();
+    for spec in MATCHES {
+        match found.iter_mut().find(|(other, _)| other.name == spec.name) {
+            Some((_, options)) => {
+                let more = spec
+                    .options
+                    .iter()
+                    .filter(|it| !options.iter().any(|other| other.name == it.name));
+                let more: Vec<OptionSpec> = more.copied().collect();
+                options.extend(more);
+            }
+            None => found.push((spec, spec.options.to_vec())),
+        }
+    }
+    found
 }
 
 /// What stands at the head of a generated file, after its comment sign.

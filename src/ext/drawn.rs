@@ -19,6 +19,8 @@ pub struct Drawn {
     pub percent: fn(&Place) -> u32,
     /// Writes its options, of values that packets meet.
     pub options: fn(&mut Draw<'_>),
+    /// Of a match that a `-p` brings in: it stands in rules without that, too.
+    pub without_protocol: bool,
     /// A match that must stand in its rule.
     pub behind: &'static str,
     /// A target that leaves little of a packet to look at: a rule that asks nothing has it seldom.
@@ -33,6 +35,7 @@ pub const fn drawn(percent: fn(&Place) -> u32, options: fn(&mut Draw<'_>)) -> Dr
         scenarios: 1,
         percent,
         options,
+        without_protocol: false,
         behind: "",
         is_blunt: false,
         left_out: &[],
@@ -46,6 +49,12 @@ impl Drawn {
     /// See [`Drawn::scenarios`].
     pub const fn in_one_scenario_of(mut self, scenarios: u32) -> Self {
         self.scenarios = scenarios;
+        self
+    }
+
+    /// See [`Drawn::without_protocol`].
+    pub const fn without_protocol(mut self) -> Self {
+        self.without_protocol = true;
         self
     }
 
@@ -109,15 +118,16 @@ pub struct Drawing {
 impl MatchSpec {
     /// Its part of the rule of this number of the scenario of this seed: numbers begin with 1.
     pub fn drawn(&self, seed: u64, rule: u64, place: &Place) -> Option<Drawing> {
-        let is_of_another = self.protocol.is_some() && self.protocol != place.protocol;
-        if is_of_another || !self.families.contains(&place.family) {
+        let is_its = self.protocol == place.protocol;
+        let may_stand = self.protocol.is_none() || is_its || self.samples.drawn.without_protocol;
+        if !may_stand || !self.families.contains(&place.family) {
             return None;
         }
         let loading = format!(" -m {}", self.name);
         let mut draw = Draw::of(&self.samples.drawn, &loading, seed, rule, place)?;
         let mut key = draw.below(u32::MAX).max(1);
         // What `-p` brings in stands behind it: the options of others are longer (`--dports`), and would be taken for cut short.
-        let is_brought = self.protocol.is_some() && !draw.one_in(3);
+        let is_brought = self.protocol.is_some() && is_its && !draw.one_in(3);
         let mut words = String::new();
         if is_brought {
             key = 0;

@@ -137,6 +137,8 @@ macro_rules! registry {
 
 registry! {
     match addrtype
+    match ah
+    match ah_ipv6
     match comment
     match connlabel
     match connlimit

@@ -1,7 +1,10 @@
 //! One match a file.
 
 pub(crate) mod addrtype;
+pub(crate) mod ah;
+pub(crate) mod ah_ipv6;
 mod asked_mark;
+mod authentication;
 pub(crate) mod comment;
 pub(crate) mod connlabel;
 pub(crate) mod connlimit;

@@ -61,7 +61,7 @@ impl Numbers {
     }
 }
 
-fn is_all(range: IntegerRange) -> bool {
+pub(super) fn is_all(range: IntegerRange) -> bool {
     (range.low, range.high) == (0, MAX)
 }
 

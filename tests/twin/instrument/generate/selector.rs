@@ -63,6 +63,6 @@ const PROTOCOLS: &[(&str, u8)] = &[
     ("dccp", 33),
     ("udplite", 136),
     ("igmp", 2),
-    ("all", 0),
+    ("ah", 51),
     ("0", 0),
 ];
