@@ -47,7 +47,8 @@ fn names(kind: Kind) -> BTreeSet<String> {
         };
         let files = files.flatten().filter_map(|file| file.file_name().into_string().ok());
         names.extend(files.filter_map(|file| {
-            let name = file.strip_prefix("libxt_").or_else(|| file.strip_prefix("libipt_"))?;
+            let mut of = ["libxt_", "libipt_", "libip6t_"].iter();
+            let name = of.find_map(|start| file.strip_prefix(start))?;
             Some(name.strip_suffix(".so")?.to_owned())
         }));
     }
