@@ -194,7 +194,8 @@ impl<R: Read> Seat<R> {
         let number = {
             let mut state = file.state.lock();
             let number = state.next[self.index];
-            while number >= state.first + MOST {
+            // The scout is never far ahead of whoever takes it along, and who holds it must not wait for somebody who waits for it.
+            while self.scout.is_some() && number >= state.first + MOST {
                 file.moved.wait(&mut state);
             }
             number
@@ -290,7 +291,7 @@ fn again(problem: &CaptureProblem) -> CaptureProblem {
 }
 
 /// Stretches that one reader may be ahead of another.
-const MOST: u64 = 64;
+pub(super) const MOST: u64 = 64;
 /// Stretches that are read and found before somebody comes to them: no more than stay in a cache.
 const AHEAD: u64 = 3;
 /// Interfaces of a run that are kept in mind.

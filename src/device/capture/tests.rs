@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pcap_file::DataLink;
 use pcap_file::pcapng::PcapNgWriter;
@@ -11,6 +11,7 @@ use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
 };
 
+use super::shared::MOST;
 use super::*;
 use crate::base::Random;
 
@@ -629,4 +630,40 @@ fn readers_of_one_file_see_all_of_it() {
         let (in_order, out_of_order) = (in_order.into_inner(), out_of_order.into_inner());
         assert!(in_order > 1000 && out_of_order > 1000, "{in_order} and {out_of_order}");
     }
+}
+
+/// Who has come as far as one may waits for the others, who may need the scout to get on.
+#[test]
+fn who_waits_for_readers_keeps_nothing_that_they_wait_for() {
+    let mut writer = CaptureWriter::new(Vec::new()).unwrap();
+    for number in 0..25_000u32 {
+        writer
+            .write("lan", Time::from_secs(number.into()), &[1; 1000], None)
+            .unwrap();
+    }
+    let whole = writer.finish().unwrap();
+    let file = SharedFile::new(&whole[..], 2, |packet| packet.frame.bytes[0]).unwrap();
+    let scout = file.scout();
+    let reader = |index| CaptureReader::of_shared((&file, &scout), index, Path::new("file")).unwrap();
+    let mut last = reader(1);
+    let seen = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let mut first = reader(0);
+        let seen = &seen;
+        scope.spawn(move || {
+            while first.next_packet().unwrap().is_some() {
+                seen.fetch_add(1, Relaxed);
+            }
+        });
+        // Whoever reads alone goes as far as it may, and the scout further: had it waited, whom it waits for would wait for it.
+        let patience = Instant::now() + Duration::from_secs(20);
+        while file.waiting() <= MOST as usize && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        let waiting = file.waiting();
+        while last.next_packet().unwrap().is_some() {}
+        assert!(waiting > MOST as usize, "{waiting}");
+    });
+    assert_eq!(seen.into_inner(), 25_000);
+    assert_eq!(file.waiting(), 0);
 }
