@@ -1,5 +1,6 @@
 //! Address families, and addresses under a mask that need not be contiguous (`-s 10.0.0.1/255.0.255.255`).
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The two families that netfilter's tables exist for. Families are values, not code.
@@ -71,10 +72,28 @@ impl Family {
     }
 }
 
-/// Appends an address as `Display` shows it; five times as fast, for who writes a hundred of them about a packet.
+impl fmt::Display for Family {
+    /// `IPv4` or `IPv6`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// Appends an address as the C library writes it (`inet_ntop`), which is as `Display` shows it but for addresses of IPv6 that end in one of IPv4
+/// (`::192.0.2.1`); five times as fast, for who writes a hundred of them about a packet.
 pub(crate) fn write_address(out: &mut String, address: IpAddr) {
-    let IpAddr::V4(address) = address else {
-        return out.push_str(&address.to_string());
+    let address = match address {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(address) => match address.segments() {
+            [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
+                out.push_str("::");
+                Ipv4Addr::from_bits(address.to_bits() as u32)
+            }
+            _ => return out.push_str(&address.to_string()),
+        },
     };
     for (at, octet) in address.octets().into_iter().enumerate() {
         if at > 0 {
@@ -208,6 +227,28 @@ mod tests {
             let mut text = String::new();
             write_address(&mut text, address.parse().unwrap());
             assert_eq!(text, address);
+        }
+    }
+
+    /// As ip6tables-save prints what was typed.
+    #[test]
+    fn addresses_are_written_as_the_c_library_writes_them() {
+        for (typed, printed) in [
+            ("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
+            ("1:0:2:0:3:0:4:5", "1:0:2:0:3:0:4:5"),
+            ("::1.2.3.4", "::1.2.3.4"),
+            ("::0.0.1.0", "::100"),
+            ("::1:0:0", "::1:0:0"),
+            ("::ffff:1.2.3.4", "::ffff:1.2.3.4"),
+            ("0:0:0:0:0:ffff:1:2", "::ffff:0.1.0.2"),
+            ("::ffff:0:1.2.3.4", "::ffff:0:102:304"),
+            ("64:ff9b::1.2.3.4", "64:ff9b::102:304"),
+            ("::", "::"),
+        ] {
+            let mut text = String::new();
+            write_address(&mut text, typed.parse().unwrap());
+            assert_eq!(text, printed);
         }
     }
 

@@ -1,4 +1,4 @@
-//! `iptables`: one command on one table.
+//! `iptables` and `ip6tables`: one command on one table.
 
 use super::{Outcome, World};
 use crate::base::Family;
@@ -7,13 +7,13 @@ use crate::lab::files::{Input, Needs};
 use crate::text::command::{self, Context};
 use crate::text::{Program, apply};
 
-/// Runs the tool; the first argument is the name it was called by.
-pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
+/// Runs the family's tool; the first argument is the name it was called by.
+pub fn run(family: Family, arguments: &[String], world: &mut World<'_>) -> Outcome {
+    let program = Program::Iptables(family);
     let parsed = command::parse(
         arguments,
         Context {
-            program: Program::Iptables,
-            family: Family::V4,
+            program,
             hosts: world.hosts,
             restoring: None,
         },
@@ -29,7 +29,7 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
         result
     });
     if let Err(failure) = result {
-        outcome.err += &failure.text(Program::Iptables, None);
+        outcome.err += &failure.text(program, None);
         outcome.code = match failure.is_overtaken() {
             // Seen; iptables-restore exits with 1 all the same.
             true => 4,
@@ -106,12 +106,12 @@ mod tests {
             read: &mut read,
         };
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let outcome = run(&words("iptables -A INPUT -j ACCEPT"), &mut world);
+        let outcome = run(Family::V4, &words("iptables -A INPUT -j ACCEPT"), &mut world);
         assert_eq!(
             (outcome.code, outcome.err.as_str()),
             (4, "iptables: Resource temporarily unavailable.\n")
         );
-        let outcome = iptables_restore::run(&words("iptables-restore"), &mut world);
+        let outcome = iptables_restore::run(Family::V4, &words("iptables-restore"), &mut world);
         assert_eq!(
             (outcome.code, outcome.err.as_str()),
             (1, "iptables-restore: line 3 failed\n")

@@ -1,4 +1,4 @@
-//! `iptables-restore`: a file of tables into force.
+//! `iptables-restore` and `ip6tables-restore`: a file of tables into force.
 
 use super::{Outcome, World};
 use crate::base::Family;
@@ -8,13 +8,13 @@ use crate::text::own_options::{self, Given, Reader};
 use crate::text::restore::{self, Options};
 use crate::text::{Failure, Program};
 
-/// Runs the tool; the first argument is the name it was called by.
-pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
+/// Runs the family's tool; the first argument is the name it was called by.
+pub fn run(family: Family, arguments: &[String], world: &mut World<'_>) -> Outcome {
     let Asked {
         mut outcome,
         options,
         file,
-    } = match Asked::read(arguments) {
+    } = match Asked::read(family, arguments) {
         Ok(asked) => asked,
         Err(outcome) => return *outcome,
     };
@@ -29,7 +29,7 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
     outcome.out += &printed.out;
     outcome.err += &printed.warnings;
     if let Err(failure) = result {
-        outcome.err += &failure.text(Program::Restore, failure.place.line);
+        outcome.err += &failure.text(Program::Restore(family), failure.place.line);
         outcome.code = failure.exit_code();
         outcome.failure = Some(failure);
     }
@@ -38,7 +38,7 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
 
 /// The file it is given, else its standard input; nothing where it ends before it reads.
 pub fn needs(arguments: &[String]) -> Needs {
-    let reads = Asked::read(arguments).map(|asked| {
+    let reads = Asked::read(Family::V4, arguments).map(|asked| {
         let labels = Input::File(LabelFile::PATH.to_owned());
         vec![asked.file.map_or(Input::Stdin, Input::File), labels]
     });
@@ -57,9 +57,10 @@ struct Asked {
 
 impl Asked {
     /// The error is what the tool says instead.
-    fn read(arguments: &[String]) -> Result<Self, Box<Outcome>> {
+    fn read(family: Family, arguments: &[String]) -> Result<Self, Box<Outcome>> {
         let mut outcome = Outcome::default();
-        let mut options = Options::of(Family::V4);
+        let mut options = Options::of(family);
+        let program = Program::Restore(family);
         let mut files = Vec::new();
         let mut wait = false;
         let mut wait_interval = false;
@@ -69,7 +70,7 @@ impl Asked {
                 Err(complaint) => {
                     return Err(refused(
                         outcome,
-                        &format!("{complaint}\nTry `iptables-restore -h' for more information.\n"),
+                        &format!("{complaint}\nTry `{} -h' for more information.\n", program.name()),
                     )
                     .into());
                 }
@@ -81,17 +82,18 @@ impl Asked {
                 Ok(Given::Option('T', name)) => options.only = name,
                 Ok(Given::Option('b', _)) => outcome.err += "-b/--binary option is not implemented\n",
                 Ok(Given::Option('V', _)) => {
-                    outcome.out = Program::Restore.version() + "\n";
+                    outcome.out = program.version() + "\n";
                     return Err(outcome.into());
                 }
                 Ok(Given::Option('h', _)) => {
+                    outcome.err += program.name();
                     outcome.err += HELP;
                     return Err(outcome.into());
                 }
                 Ok(Given::Option('w', value)) => {
                     wait = true;
                     if let Err(failure) = own_options::wait_seconds(value.or_else(|| reader.plain()).as_deref()) {
-                        return Err(failed(outcome, failure).into());
+                        return Err(failed(program, outcome, failure).into());
                     }
                 }
                 Ok(Given::Option('W', value)) => {
@@ -100,7 +102,7 @@ impl Asked {
                             outcome.err += warning;
                             wait_interval = true;
                         }
-                        Err(failure) => return Err(failed(outcome, failure).into()),
+                        Err(failure) => return Err(failed(program, outcome, failure).into()),
                     }
                 }
                 Ok(Given::Option(..)) => {}
@@ -127,8 +129,8 @@ fn refused(mut outcome: Outcome, words: &str) -> Outcome {
 }
 
 /// The tool counts lines from 0 while it still reads its own options.
-fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
-    outcome.err += &failure.text(Program::Restore, Some(0));
+fn failed(program: Program, mut outcome: Outcome, failure: Failure) -> Outcome {
+    outcome.err += &failure.text(program, Some(0));
     outcome.code = failure.exit_code();
     outcome.failure = Some(failure);
     outcome
@@ -148,8 +150,8 @@ const OPTIONS: &[own_options::Spec] = &[
     own_options::maybe('W', "wait-interval"),
 ];
 
-const HELP: &str = "\
-iptables-restore reads tables from a file, or from standard input, and puts each into force at its COMMIT.
+/// Behind the tool's name.
+const HELP: &str = " reads tables from a file, or from standard input, and puts each into force at its COMMIT.
 
   -c, --counters         take counters from the file
   -n, --noflush          leave what is there
@@ -182,7 +184,7 @@ mod tests {
             now: Time::ZERO,
             read: &mut |_| Ok(text.to_owned()),
         };
-        let outcome = run(&["iptables-restore".to_owned()], &mut world);
+        let outcome = run(Family::V4, &["iptables-restore".to_owned()], &mut world);
         assert_eq!(outcome.code, 2);
         assert_eq!(
             outcome.err,

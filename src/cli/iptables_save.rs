@@ -1,4 +1,4 @@
-//! `iptables-save`: the tables as a file that `iptables-restore` takes.
+//! `iptables-save` and `ip6tables-save`: the tables as a file that the family's restore takes.
 
 use super::{Outcome, World};
 use crate::base::Family;
@@ -6,9 +6,10 @@ use crate::lab::files::{Needs, Output};
 use crate::rule::Table;
 use crate::text::{Program, apply, own_options, save};
 
-/// Runs the tool; the first argument is the name it was called by. Where its words go is its caller's to see to.
-pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
-    let asked = match Asked::read(arguments, &mut Needs::default()) {
+/// Runs the family's tool; the first argument is the name it was called by. Where its words go is its caller's to see to.
+pub fn run(family: Family, arguments: &[String], world: &mut World<'_>) -> Outcome {
+    let program = Program::Save(family);
+    let asked = match Asked::read(program, arguments, &mut Needs::default()) {
         Ok(asked) => asked,
         Err(outcome) => return *outcome,
     };
@@ -18,7 +19,7 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
         Some(name) => match Table::from_name(&name) {
             Some(table) => Some(table),
             None => {
-                let version = Program::Save.version();
+                let version = program.version();
                 outcome.err = format!("{version}: Cannot initialize: {}\n", apply::why_no_table(&name));
                 outcome.code = 1;
                 return outcome;
@@ -28,7 +29,7 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
     save::write_tables(
         &mut outcome.out,
         world.tables,
-        Family::V4,
+        family,
         table,
         asked.with_counters,
         world.now,
@@ -39,7 +40,8 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
 /// The files of `-f`. Each is opened when the tool comes to it, whatever it finds wrong later.
 pub fn needs(arguments: &[String]) -> Needs {
     let mut needs = Needs::default();
-    let _ = Asked::read(arguments, &mut needs);
+    // What it says of what it cannot read is nobody's to hear.
+    let _ = Asked::read(Program::Save(Family::V4), arguments, &mut needs);
     needs
 }
 
@@ -51,14 +53,17 @@ struct Asked {
 
 impl Asked {
     /// The error is what the tool says instead.
-    fn read(arguments: &[String], needs: &mut Needs) -> Result<Self, Box<Outcome>> {
+    fn read(program: Program, arguments: &[String], needs: &mut Needs) -> Result<Self, Box<Outcome>> {
         let mut outcome = Outcome::default();
         let mut asked = Self::default();
         let mut words = 0;
         for step in own_options::Reader::new(arguments, OPTIONS) {
             match step {
                 Err(complaint) => {
-                    outcome.err = format!("{complaint}\nLook at manual page `iptables-save.8' for more information.\n");
+                    outcome.err = format!(
+                        "{complaint}\nLook at manual page `{}.8' for more information.\n",
+                        program.name()
+                    );
                     outcome.code = 1;
                     return Err(outcome.into());
                 }
@@ -70,7 +75,7 @@ impl Asked {
                     complaint: "Failed to open file, error: ",
                 })),
                 Ok(own_options::Given::Option('V', _)) => {
-                    outcome.out = Program::Save.version() + "\n";
+                    outcome.out = program.version() + "\n";
                     return Err(outcome.into());
                 }
                 // `-d` prints as ever, `-M` has nothing to load.

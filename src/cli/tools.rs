@@ -2,7 +2,7 @@
 
 use super::{Outcome, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
 use super::{lsmod, modprobe, nfct, status, sysctl, trace};
-use crate::base::absent::NO_IPV6_RULES;
+use crate::base::Family;
 use crate::ext::LabelFile;
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
@@ -101,14 +101,14 @@ impl Applet {
 /// The applet that a name means.
 fn applet(name: &str) -> Applet {
     match name {
-        "iptables" | "iptables-legacy" => {
+        "iptables" | "iptables-legacy" | "ip6tables" | "ip6tables-legacy" => {
             Applet::of_rules(|machine, call| rules(machine, call, iptables::run)).needing(iptables::needs)
         }
-        "iptables-save" | "iptables-legacy-save" => {
+        "iptables-save" | "iptables-legacy-save" | "ip6tables-save" | "ip6tables-legacy-save" => {
             Applet::of_rules(|machine, call| rules(machine, call, iptables_save::run))
                 .needing(|args| iptables_save::needs(&with_name(args)))
         }
-        "iptables-restore" | "iptables-legacy-restore" => {
+        "iptables-restore" | "iptables-legacy-restore" | "ip6tables-restore" | "ip6tables-legacy-restore" => {
             Applet::of_rules(|machine, call| rules(machine, call, iptables_restore::run))
                 .needing(|args| iptables_restore::needs(&with_name(args)))
         }
@@ -132,9 +132,6 @@ fn applet(name: &str) -> Applet {
         TEXTS_OF_FILES => Applet::plain(|machine, call| cat::texts(machine, call.args)),
         "words" => Applet::plain(|machine, call| words::tried_on_copy(machine, call.args, call.stdin)),
         "trace" => Applet::plain(|machine, call| trace::answer(machine, call.args)),
-        name if name.starts_with("ip6tables") => Applet::of_rules(|_, call| {
-            ToolOutput::failure(2, format!("{}: {NO_IPV6_RULES}; nothing was changed\n", call.name))
-        }),
         "ipset" => Applet::of_rules(|_, _| {
             ToolOutput::failure(2, "ipset: sets are not there yet in nflab; nothing was changed\n")
         }),
@@ -155,8 +152,12 @@ fn copied(machine: &mut Machine) -> ToolOutput {
     }
 }
 
-/// The applets that work on rules.
-fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'_>) -> Outcome) -> ToolOutput {
+/// The applets that work on rules, of the family that their name says.
+fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(Family, &[String], &mut World<'_>) -> Outcome) -> ToolOutput {
+    let family = match call.name.starts_with("ip6") {
+        true => Family::V6,
+        false => Family::V4,
+    };
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     arguments.push(call.name.to_owned());
     arguments.extend_from_slice(call.args);
@@ -178,6 +179,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
         Some(name) => call.files.take(name),
     };
     let outcome = run(
+        family,
         &arguments,
         &mut World {
             tables: &mut tables,
@@ -187,7 +189,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
         },
     );
     let said = outcome.failure.and_then(|failure| {
-        let meant = meant::instead_of(call.args);
+        let meant = meant::instead_of(call.args, family);
         // Where another word was meant, nothing else helps.
         meant.or(failure.remedy)
     });

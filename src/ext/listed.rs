@@ -4,6 +4,7 @@
 //! `*/`), and where it ends nobody says. So an extension gives every way in which it may have printed the beginning of what is left of a row,
 //! as options to type; who reads the row puts the pieces together and lists the result again to compare.
 
+use crate::base::Family;
 use crate::ext::names;
 
 /// What is left of a row behind its columns and the extensions read so far, and what the columns said.
@@ -141,7 +142,11 @@ pub fn host(text: &str) -> String {
         Some((name, mask)) => (name, format!("/{mask}")),
         None => (text, String::new()),
     };
-    match names::network_address(name) {
+    // A name of both families is IPv4's.
+    match Family::ALL
+        .iter()
+        .find_map(|family| names::network_address(name, *family))
+    {
         Some(address) => format!("{address}{mask}"),
         None => text.to_owned(),
     }

@@ -203,7 +203,6 @@ const ROWS: &[Row] = &[
     row(Kind::Target, BOTH, &["NFLOG"]),
     row(Kind::Target, BOTH, &["NFQUEUE"]),
     row(Kind::Target, BOTH, &["RATEEST"]),
-    row(Kind::Target, V6, &["REJECT"]),
     row(Kind::Target, BOTH, &["SECMARK"]),
     row(Kind::Target, BOTH, &["SET"]),
     row(Kind::Target, V6, &["SNPT"]),
@@ -239,10 +238,6 @@ mod tests {
                 assert!(!names(kind, family).any(|missing| missing == name), "{name}");
             }
         }
-        assert!(
-            names(Kind::Target, Family::V6).any(|name| name == "REJECT"),
-            "it is built for IPv4 alone"
-        );
     }
 
     #[test]

@@ -264,6 +264,18 @@ pub fn targets() -> impl Iterator<Item = &'static TargetSpec> {
     TARGETS.iter().copied().chain(brought)
 }
 
+/// The names of a family's matches in a row, for a remedy.
+pub(crate) fn match_names(family: Family) -> String {
+    let known = matches().filter(|spec| spec.families.contains(&family));
+    known.map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+}
+
+/// And of its targets.
+pub(crate) fn target_names(family: Family) -> String {
+    let known = targets().filter(|spec| spec.families.contains(&family));
+    known.map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+}
+
 /// The match of this name in this family.
 pub fn find_match(name: &str, family: Family) -> Option<&'static MatchSpec> {
     let first = name.bytes().next();

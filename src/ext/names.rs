@@ -4,9 +4,9 @@
 //! `getservbyport`, `getservbyname` and `getprotobynumber` answer on Debian 12 for every port and number, found by asking. All are
 //! registrations of IANA or older usage.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 
 /// The number of a port's name in this protocol (`http` in tcp). Case counts.
 pub(crate) fn port_number(name: &str, protocol: u8) -> Option<u16> {
@@ -70,23 +70,16 @@ pub(crate) fn protocol_name(number: u8) -> Option<&'static str> {
 }
 
 /// The name of an address as `-L` prints it without `-n`: a lab has no name server, only what Debian's `/etc/hosts` and `/etc/networks` hold.
-pub(crate) fn host_name(address: Ipv4Addr) -> Option<&'static str> {
-    match address.octets() {
-        [127, 0, 0, 1] => Some("localhost"),
-        [127, 0, 0, 0] => Some("loopback"),
-        [169, 254, 0, 0] => Some("link-local"),
-        _ => None,
-    }
+pub(crate) fn host_name(address: IpAddr) -> Option<&'static str> {
+    let found = HOSTS.iter().find(|(_, known)| *known == address);
+    found.map(|(name, _)| *name)
 }
 
 /// The inverse of [`host_name`].
-pub(crate) fn network_address(name: &str) -> Option<Ipv4Addr> {
-    match name {
-        "localhost" => Some(Ipv4Addr::LOCALHOST),
-        "loopback" => Some(Ipv4Addr::new(127, 0, 0, 0)),
-        "link-local" => Some(Ipv4Addr::new(169, 254, 0, 0)),
-        _ => None,
-    }
+pub(crate) fn network_address(name: &str, family: Family) -> Option<IpAddr> {
+    let mut of_family = HOSTS.iter().filter(|(_, address)| Family::of(*address) == family);
+    let found = of_family.find(|(known, _)| *known == name);
+    found.map(|(_, address)| *address)
 }
 
 fn protocol_bit(protocol: u8) -> Option<u8> {
@@ -97,6 +90,15 @@ fn protocol_bit(protocol: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+const HOSTS: &[(&str, IpAddr)] = &[
+    ("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ("loopback", IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0))),
+    ("link-local", IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0))),
+    ("localhost", IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ("ip6-allnodes", IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1))),
+    ("ip6-allrouters", IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2))),
+];
 
 const TCP: u8 = 1;
 const UDP: u8 = 2;

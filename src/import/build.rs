@@ -112,8 +112,7 @@ impl Built {
             announced: &announced,
         };
         let context = Context {
-            program: Program::Restore,
-            family: Family::V4,
+            program: Program::Restore(Family::V4),
             hosts: &options.hosts,
             restoring: Some(restoring),
         };

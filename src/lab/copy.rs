@@ -57,6 +57,9 @@ pub struct LabCopy {
     pub policies: Vec<Vec<String>>,
     /// `iptables-save -c` of all tables.
     pub tables: String,
+    /// `ip6tables-save -c`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tables6: String,
     pub profile: String,
     /// What `modprobe` loaded, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -145,12 +148,16 @@ pub enum CopyError {
 
 impl LabCopy {
     pub fn of(machine: &mut Machine) -> Self {
-        let tables = machine.call(Call {
-            name: "iptables-save",
-            args: &["-c".to_owned()],
-            stdin: "",
-            files: &Files::default(),
-        });
+        let mut save = |name| {
+            let saved = machine.call(Call {
+                name,
+                args: &["-c".to_owned()],
+                stdin: "",
+                files: &Files::default(),
+            });
+            saved.stdout
+        };
+        let (tables, tables6) = (save("iptables-save"), save("ip6tables-save"));
         let config = machine.router().config();
         let (written, routes) = routes(&config.net);
         let mut copy = Self {
@@ -164,7 +171,8 @@ impl LabCopy {
             rules: rules(&config.net, Family::V4),
             rules6: rules(&config.net, Family::V6),
             policies: policies(machine),
-            tables: tables.stdout,
+            tables,
+            tables6,
             profile: machine.profile().name().to_owned(),
             modules: machine.modules().to_vec(),
             helpers: helpers(&config.helpers),
@@ -197,16 +205,21 @@ impl LabCopy {
                 return Err(part("timeout policies", made.stderr));
             }
         }
-        // The newest table stands first, and comes last.
-        let newest_first = self.tables.lines().filter_map(|line| line.strip_prefix('*'));
-        for name in newest_first.collect::<Vec<_>>().into_iter().rev() {
-            let touch = ["-t", name, "-S"].map(str::to_owned);
-            lab.tool("iptables", &touch, "", Path::new("."));
-        }
-        if !self.tables.is_empty() {
-            let restored = lab.tool("iptables-restore", &["-c".to_owned()], &self.tables, Path::new("."));
-            if restored.code != 0 {
-                return Err(part("rules", restored.stderr));
+        for (tool, restore, tables) in [
+            ("iptables", "iptables-restore", &self.tables),
+            ("ip6tables", "ip6tables-restore", &self.tables6),
+        ] {
+            // The newest table stands first, and comes last.
+            let newest_first = tables.lines().filter_map(|line| line.strip_prefix('*'));
+            for name in newest_first.collect::<Vec<_>>().into_iter().rev() {
+                let touch = ["-t", name, "-S"].map(str::to_owned);
+                lab.tool(tool, &touch, "", Path::new("."));
+            }
+            if !tables.is_empty() {
+                let restored = lab.tool(restore, &["-c".to_owned()], tables, Path::new("."));
+                if restored.code != 0 {
+                    return Err(part("rules", restored.stderr));
+                }
             }
         }
         Ok(())

@@ -460,7 +460,7 @@ impl Machine {
 
     /// The families whose rules this machine has.
     pub fn families(&self) -> &'static [Family] {
-        &[Family::V4]
+        &Family::ALL
     }
 }
 

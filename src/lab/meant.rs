@@ -7,8 +7,8 @@ use crate::ext;
 use crate::rule::{Hook, Table};
 use crate::syntax::problem::suggestion;
 
-/// What an argument says that no option looks like, or the first that looks like another word, as a question.
-pub(crate) fn instead_of(args: &[String]) -> Option<String> {
+/// What an argument of the family's tool says that no option looks like, or the first that looks like another word, as a question.
+pub(crate) fn instead_of(args: &[String], family: Family) -> Option<String> {
     if let Some(said) = args
         .iter()
         .enumerate()
@@ -23,13 +23,13 @@ pub(crate) fn instead_of(args: &[String]) -> Option<String> {
     if let Some(said) = pairs.clone().find_map(|(option, word)| of_entries(option, word)) {
         return Some(said);
     }
-    let near = pairs.filter_map(|(option, word)| near(option, word));
+    let near = pairs.filter_map(|(option, word)| near(option, word, family));
     let question = |near: String| format!("did you mean `{near}`?");
     near.map(question).next()
 }
 
 /// The word that was meant behind this option, where it is another one.
-pub(super) fn near(option: &str, word: &str) -> Option<String> {
+pub(super) fn near(option: &str, word: &str, family: Family) -> Option<String> {
     let (upper, lower) = (word.to_uppercase(), word.to_lowercase());
     match option {
         _ if CHAIN_OPTIONS.contains(&option) => {
@@ -51,13 +51,15 @@ pub(super) fn near(option: &str, word: &str) -> Option<String> {
             let meant = suggestion(&lower, Table::ALL.iter().map(|table| table.name()))?;
             (meant != word).then(|| meant.to_owned())
         }
-        "-j" | "--jump" if ext::find_target(word, Family::V4).is_none() => {
-            let targets = ext::targets().map(|spec| spec.name).chain(["ACCEPT", "DROP", "RETURN"]);
+        "-j" | "--jump" if ext::find_target(word, family).is_none() => {
+            let known = ext::targets().filter(|spec| spec.families.contains(&family));
+            let targets = known.map(|spec| spec.name).chain(["ACCEPT", "DROP", "RETURN"]);
             let meant = suggestion(&upper, targets)?;
             (meant != word).then(|| meant.to_owned())
         }
-        "-m" | "--match" if ext::find_match(word, Family::V4).is_none() => {
-            let meant = suggestion(&lower, ext::matches().map(|spec| spec.name))?;
+        "-m" | "--match" if ext::find_match(word, family).is_none() => {
+            let known = ext::matches().filter(|spec| spec.families.contains(&family));
+            let meant = suggestion(&lower, known.map(|spec| spec.name))?;
             (meant != word).then(|| meant.to_owned())
         }
         _ => None,
@@ -199,7 +201,7 @@ mod tests {
         ] {
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let expected = meant.map(|meant| format!("did you mean `{meant}`?"));
-            assert_eq!(instead_of(&args), expected, "{line}");
+            assert_eq!(instead_of(&args, Family::V4), expected, "{line}");
         }
     }
 
@@ -230,7 +232,7 @@ mod tests {
             ("-A guests", None),
         ] {
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(instead_of(&args).as_deref(), said, "{line}");
+            assert_eq!(instead_of(&args, Family::V4).as_deref(), said, "{line}");
         }
     }
 
@@ -260,7 +262,7 @@ mod tests {
             ("-A INPUT -p tcp -sport 80", "such an option has two dashes: `--sport`"),
         ] {
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(instead_of(&args).as_deref(), Some(said), "{line}");
+            assert_eq!(instead_of(&args, Family::V4).as_deref(), Some(said), "{line}");
         }
     }
 }

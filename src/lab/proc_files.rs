@@ -56,24 +56,23 @@ pub(crate) const FILES: &[ProcFile] = &[
     },
     ProcFile {
         path: "/proc/net/ip_tables_matches",
-        text: |_| lines(ext::MATCHES.iter().map(|spec| spec.name.to_owned())),
+        text: |_| names(ext::MATCHES.iter().map(|spec| (spec.name, spec.families)), Family::V4),
     },
     ProcFile {
         path: "/proc/net/ip_tables_targets",
-        text: |_| lines(ext::TARGETS.iter().map(|spec| spec.name.to_owned())),
+        text: |_| names(ext::TARGETS.iter().map(|spec| (spec.name, spec.families)), Family::V4),
     },
     ProcFile {
         path: "/proc/net/ip6_tables_names",
         text: |machine| table_names(machine, Family::V6),
     },
-    // There are no rules of IPv6 yet that any could stand in.
     ProcFile {
         path: "/proc/net/ip6_tables_matches",
-        text: |_| String::new(),
+        text: |_| names(ext::MATCHES.iter().map(|spec| (spec.name, spec.families)), Family::V6),
     },
     ProcFile {
         path: "/proc/net/ip6_tables_targets",
-        text: |_| String::new(),
+        text: |_| names(ext::TARGETS.iter().map(|spec| (spec.name, spec.families)), Family::V6),
     },
 ];
 
@@ -215,6 +214,12 @@ pub(crate) fn place_of_shared(path: &str) -> Option<(&'static str, &str)> {
 /// The kernel lists the youngest first, and none before its family's tool has asked for one.
 fn table_names(machine: &Machine, family: Family) -> String {
     lines(machine.table_names(family).into_iter().rev().map(str::to_owned))
+}
+
+/// Of the extensions that a family has.
+fn names(all: impl Iterator<Item = (&'static str, &'static [Family])>, family: Family) -> String {
+    let has = all.filter(|(_, families)| families.contains(&family));
+    lines(has.map(|(name, _)| name.to_owned()))
 }
 
 fn lines(lines: impl Iterator<Item = String>) -> String {

@@ -46,6 +46,10 @@ pub enum Unreachable {
     HostProhibited,
     /// A filter stands between.
     AdminProhibited,
+    /// Of IPv6 alone: the source address is not let through.
+    PolicyFailed,
+    /// Of IPv6 alone: a route says so.
+    RouteRejected,
 }
 
 impl fmt::Display for Unreachable {
@@ -59,6 +63,8 @@ impl fmt::Display for Unreachable {
             Self::NetworkProhibited => "net-prohibited",
             Self::HostProhibited => "host-prohibited",
             Self::AdminProhibited => "admin-prohibited",
+            Self::PolicyFailed => "policy-fail",
+            Self::RouteRejected => "reject-route",
         })
     }
 }

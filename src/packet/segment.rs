@@ -1,7 +1,7 @@
 //! Edits of a TCP segment's header that the kernel makes beyond addresses and ports, with the checksums that must follow.
 
 use super::{ChecksumState, Packet};
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 use crate::wire::tcp::{self, MIN_HEADER, Tcp};
 use crate::wire::{be16, checksum, put16};
 
@@ -19,7 +19,7 @@ pub enum MssEdit {
 }
 
 impl Packet {
-    /// Lets a TCP segment ask for segments no larger than this. One that says nothing of it is understood to mean `MSS_UNSAID`, and says no
+    /// Lets a TCP segment ask for segments no larger than this. One that says nothing of it is understood to mean [`unsaid_mss`], and says no
     /// more than that afterwards; where data follow, or the header has no room left, it stays without.
     pub fn lower_mss(&mut self, most: u16) -> MssEdit {
         if self.protocol != protocol::TCP || self.fragment_offset != 0 {
@@ -44,7 +44,7 @@ impl Packet {
         if self.transport().len() > length || length >= tcp::MAX_HEADER {
             return MssEdit::Stays;
         }
-        self.add_mss(most.min(MSS_UNSAID));
+        self.add_mss(most.min(unsaid_mss(self.family())));
         MssEdit::Added
     }
 
@@ -92,8 +92,14 @@ impl Packet {
     }
 }
 
-/// What one may send to a host that did not say how much it takes, in IPv4 (RFC 9293, 3.7.1).
-pub(crate) const MSS_UNSAID: u16 = 536;
+/// What one may send to a host that did not say how much it takes (RFC 9293, 3.7.1): what every network of the family carries, less 40 or 60
+/// bytes of headers.
+pub(crate) const fn unsaid_mss(family: Family) -> u16 {
+    match family {
+        Family::V4 => 536,
+        Family::V6 => 1220,
+    }
+}
 
 #[cfg(test)]
 mod tests {

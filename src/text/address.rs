@@ -1,13 +1,12 @@
 //! What `-s` and `-d` take: comma-separated addresses, networks and names, each with an optional mask.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
-use super::Failure;
 use super::hosts::Hosts;
 use super::number;
-use crate::base::absent::NO_IPV6_RULES;
+use super::{Failure, Program};
 use crate::base::bytes::exceeds;
 use crate::base::{AddressMask, Family};
 use crate::ext::number::inet_aton;
@@ -21,8 +20,8 @@ const LONGEST_DOTTED: usize = 19;
 /// Those that one `-s` or `-d` names, which mostly is one.
 pub(super) type Addresses = SmallVec<[AddressMask; 1]>;
 
-/// Every address that the text names, in order. A name may have several.
-pub(super) fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure> {
+/// Every address of the family that the text names, in order. A name may have several.
+pub(super) fn parse(text: &str, family: Family, hosts: &dyn Hosts) -> Result<Addresses, Failure> {
     let mut all = Addresses::new();
     for part in text.split(',') {
         let part = part.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
@@ -30,48 +29,59 @@ pub(super) fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure>
             return Err(Failure::parameter("Hostname too long")
                 .remedy(format!("a host with its mask has at most {LONGEST} letters")));
         }
-        one(part, hosts, &mut all)?;
+        one(part, family, hosts, &mut all)?;
     }
     Ok(all)
 }
 
-fn one(text: &str, hosts: &dyn Hosts, all: &mut Addresses) -> Result<(), Failure> {
+fn one(text: &str, family: Family, hosts: &dyn Hosts, all: &mut Addresses) -> Result<(), Failure> {
     let (host, mask) = match text.bytes().rposition(|byte| byte == b'/') {
         Some(at) => {
-            let host = &text[..at];
-            (
-                host,
-                parse_mask(&text[at + 1..]).map_err(|failure| of_ipv6(host, failure))?,
-            )
+            let (host, mask) = (&text[..at], &text[at + 1..]);
+            let mask = parse_mask(mask, family).ok_or_else(|| invalid_mask(host, mask, family))?;
+            (host, mask)
         }
-        None => (text, Ipv4Addr::BROADCAST),
-    };
-    // A mask of nothing is any address, and the name is not even looked up.
-    let host = if mask.is_unspecified() { "0.0.0.0" } else { host };
-    // What is no short form may be the C library's: `1000` is 0.0.3.232 and `10.1.300` is 10.1.1.44.
-    let addresses: SmallVec<[IpAddr; 1]> = match short_dotted(host).or_else(|| inet_aton(host)) {
-        Some(address) => smallvec![IpAddr::V4(address)],
-        None => SmallVec::from_vec(hosts.addresses(host)),
+        None => (text, family.every_bit()),
     };
     let before = all.len();
-    for address in addresses.iter().filter(|it| it.is_ipv4()) {
-        if let Some(made) = AddressMask::new(*address, IpAddr::V4(mask)) {
-            // Several addresses of one name may be one under the mask.
-            if !all[before..].contains(&made) {
-                all.push(made);
-            }
+    // A mask of nothing is any address, and the name is not even looked up.
+    if mask.is_unspecified() {
+        all.push(AddressMask::any(family));
+        return Ok(());
+    }
+    match literal(host, family) {
+        Some(address) => all.extend(AddressMask::new(address, mask)),
+        // Seen: several addresses of one name make a rule each, also where they are one under the mask.
+        None => {
+            let named = hosts.addresses(host).into_iter();
+            all.extend(named.filter_map(|address| AddressMask::new(address, mask)));
         }
     }
     if all.len() == before {
-        return Err(Failure::parameter(format!("host/network `{host}' not found")).remedy(remedy(host)));
+        return Err(Failure::parameter(format!("host/network `{host}' not found")).remedy(remedy(host, family)));
     }
     Ok(())
 }
 
-fn remedy(host: &str) -> String {
-    match host.parse::<Ipv6Addr>() {
-        Ok(_) => format!("type an address of IPv4: {NO_IPV6_RULES}"),
-        Err(_) => {
+fn literal(host: &str, family: Family) -> Option<IpAddr> {
+    match family {
+        // What is no short form may be the C library's: `1000` is 0.0.3.232 and `10.1.300` is 10.1.1.44.
+        Family::V4 => short_dotted(host).or_else(|| inet_aton(host)).map(IpAddr::V4),
+        Family::V6 => host.parse().ok().map(IpAddr::V6),
+    }
+}
+
+fn remedy(host: &str, family: Family) -> String {
+    match host.parse::<IpAddr>().ok().map(Family::of).filter(|it| *it != family) {
+        Some(other) => {
+            let tool = |family| Program::Iptables(family).name();
+            format!(
+                "this is an address of {other}, and {} has rules of {family}: give it to {}",
+                tool(family),
+                tool(other)
+            )
+        }
+        None => {
             "type an address: the names that rules know are `localhost` and the hosts of the lab file, [host.NAME]; \
              those of the word `host` are for packets and conversations"
                 .to_owned()
@@ -79,29 +89,25 @@ fn remedy(host: &str) -> String {
     }
 }
 
-/// A mask of IPv6 stands behind an address of it.
-fn of_ipv6(host: &str, failure: Failure) -> Failure {
-    match host.parse::<Ipv6Addr>() {
-        Ok(_) => failure.remedy(remedy(host)),
-        Err(_) => failure,
-    }
+fn invalid_mask(host: &str, mask: &str, family: Family) -> Failure {
+    let of_another = host.parse::<IpAddr>().is_ok_and(|it| Family::of(it) != family);
+    Failure::parameter(format!("invalid mask `{mask}' specified")).remedy(match (of_another, family) {
+        // A mask of the other family stands behind an address of it.
+        (true, _) => remedy(host, family),
+        (false, Family::V4) => "a mask is a length from 0 to 32, or four numbers with dots".to_owned(),
+        (false, Family::V6) => {
+            "a mask is a length from 0 to 128, or an address whose bits are those that count".to_owned()
+        }
+    })
 }
 
-/// A prefix length in any base, or four numbers with dots.
-fn parse_mask(text: &str) -> Result<Ipv4Addr, Failure> {
-    if let Some(mask) = whole_dotted(text) {
-        return Ok(mask);
-    }
-    number::whole(text, 0, 32)
-        .and_then(|length| Family::V4.prefix_mask(length as u8))
-        .and_then(|mask| match mask {
-            IpAddr::V4(mask) => Some(mask),
-            IpAddr::V6(_) => None,
-        })
-        .ok_or_else(|| {
-            Failure::parameter(format!("invalid mask `{text}' specified"))
-                .remedy("a mask is a length from 0 to 32, or four numbers with dots")
-        })
+/// A prefix length in any base, or a whole address.
+fn parse_mask(text: &str, family: Family) -> Option<IpAddr> {
+    let whole = match family {
+        Family::V4 => whole_dotted(text).map(IpAddr::V4),
+        Family::V6 => text.parse().ok().map(IpAddr::V6),
+    };
+    whole.or_else(|| family.prefix_mask(number::whole(text, 0, u64::from(family.bits()))? as u8))
 }
 
 fn whole_dotted(text: &str) -> Option<Ipv4Addr> {
@@ -136,7 +142,14 @@ mod tests {
     use super::*;
     use crate::text::StaticHosts;
 
-    /// Each was typed to the real tool after `-s`.
+    fn printed(text: &str, family: Family, hosts: &StaticHosts) -> Vec<String> {
+        let made = parse(text, family, hosts).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+        made.iter()
+            .map(|it| format!("{}/{}", it.address(), it.mask()))
+            .collect()
+    }
+
+    /// Each was typed to the real tools after `-s`.
     #[test]
     fn forms_of_an_address() {
         let hosts = StaticHosts::localhost();
@@ -156,18 +169,72 @@ mod tests {
             (" 1.2.3.4", "1.2.3.4/255.255.255.255"),
             ("LOCALHOST/8", "127.0.0.0/255.0.0.0"),
         ] {
-            let made = parse(text, &hosts).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
-            let texts: Vec<String> = made
-                .iter()
-                .map(|it| format!("{}/{}", it.address(), it.mask()))
-                .collect();
-            assert_eq!(texts, [expected], "{text:?}");
+            assert_eq!(printed(text, Family::V4, &hosts), [expected], "{text:?}");
         }
-        assert_eq!(parse("1.2.3.4,5.6.7.8", &hosts).unwrap().len(), 2);
+        let all = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        for (text, address, mask) in [
+            ("::1", "::1", all),
+            ("2001:DB8::1/64", "2001:db8::", "ffff:ffff:ffff:ffff::"),
+            ("2001:db8::1/ffff::", "2001::", "ffff::"),
+            ("2001:db8::1/ffff:0:ffff::", "2001::", "ffff:0:ffff::"),
+            ("2001:db8::1/0x20", "2001:db8::", "ffff:ffff::"),
+            ("2001:db8::1/+32", "2001:db8::", "ffff:ffff::"),
+            ("2001:db8::1/064", "2001:db8::", "ffff:ffff:ffff:f000::"),
+            ("2001:db8::1/::", "::", "::"),
+            ("x/0", "::", "::"),
+            ("::ffff:1.2.3.4", "::ffff:1.2.3.4", all),
+            (" ::1", "::1", all),
+            ("LOCALHOST", "::1", all),
+            ("ip6-localhost", "::1", all),
+        ] {
+            assert_eq!(
+                printed(text, Family::V6, &hosts),
+                [format!("{address}/{mask}")],
+                "{text:?}"
+            );
+        }
+        assert_eq!(parse("1.2.3.4,5.6.7.8", Family::V4, &hosts).unwrap().len(), 2);
+    }
+
+    /// So the real tools do with names of several addresses in `/etc/hosts`.
+    #[test]
+    fn each_address_of_a_name_makes_a_rule() {
+        let hosts = ["192.0.2.9", "2001:db8::9", "192.0.2.8", "2001:db8::8"]
+            .iter()
+            .fold(StaticHosts::none(), |hosts, it| hosts.with("www", it.parse().unwrap()));
+        for (family, text, expected) in [
+            (
+                Family::V4,
+                "www",
+                ["192.0.2.9/255.255.255.255", "192.0.2.8/255.255.255.255"],
+            ),
+            (
+                Family::V4,
+                "www/24",
+                ["192.0.2.0/255.255.255.0", "192.0.2.0/255.255.255.0"],
+            ),
+            (
+                Family::V6,
+                "www/32",
+                ["2001:db8::/ffff:ffff::", "2001:db8::/ffff:ffff::"],
+            ),
+        ] {
+            assert_eq!(printed(text, family, &hosts), expected, "{text}");
+        }
     }
 
     #[test]
     fn what_is_no_address() {
+        let refused = |text: &str, family: Family| {
+            let failure = parse(text, family, &StaticHosts::none()).unwrap_err();
+            let program = Program::Iptables(family);
+            let said = failure.text(program, None);
+            let message = said.lines().next().unwrap().to_owned();
+            let message = message
+                .strip_prefix(&format!("{}: ", program.version()))
+                .map(str::to_owned);
+            (message.unwrap(), failure.explain())
+        };
         for (text, message) in [
             ("256.1.1.1", "host/network `256.1.1.1' not found"),
             ("1.2.3.4.5", "host/network `1.2.3.4.5' not found"),
@@ -180,16 +247,34 @@ mod tests {
             ("1.2.3.4/-1", "invalid mask `-1' specified"),
             ("1.2.3.4/", "invalid mask `' specified"),
         ] {
-            let failure = parse(text, &StaticHosts::none()).unwrap_err();
-            assert_eq!(
-                failure
-                    .text(crate::text::Program::Iptables, None)
-                    .lines()
-                    .next()
-                    .unwrap(),
-                format!("iptables v1.8.9 (legacy): {message}"),
-                "{text:?}"
-            );
+            assert_eq!(refused(text, Family::V4).0, message, "{text:?}");
+        }
+        for (text, message) in [
+            ("1.2.3.4", "host/network `1.2.3.4' not found"),
+            ("1::2::3", "host/network `1::2::3' not found"),
+            ("12345::1", "host/network `12345::1' not found"),
+            ("fe80::1%lan", "host/network `fe80::1%lan' not found"),
+            ("[::1]", "host/network `[::1]' not found"),
+            ("::1,", "host/network `' not found"),
+            ("::1/128/3", "host/network `::1/128' not found"),
+            ("2001:db8::1/129", "invalid mask `129' specified"),
+            ("2001:db8::1/255.255.0.0", "invalid mask `255.255.0.0' specified"),
+            ("2001:db8::1/", "invalid mask `' specified"),
+        ] {
+            assert_eq!(refused(text, Family::V6).0, message, "{text:?}");
+        }
+        for (text, family, remedy) in [
+            ("::1", Family::V4, "give it to ip6tables"),
+            ("::1/64", Family::V4, "give it to ip6tables"),
+            (
+                "1.2.3.4/8",
+                Family::V6,
+                "an address of IPv4, and ip6tables has rules of IPv6: give it to iptables",
+            ),
+            ("1.2.3.4/255.0.0.0", Family::V6, "give it to iptables"),
+        ] {
+            let said = refused(text, family).1;
+            assert!(said.contains(remedy), "{text}: {said}");
         }
     }
 }

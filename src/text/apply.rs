@@ -5,12 +5,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::command::{Command, Listing, ThenZero, Verb};
-use super::failure::{Denial, Failure};
+use super::failure::{Denial, Failure, Program};
 use super::hosts::Hosts;
 use super::in_hand::is_small;
-use super::rule_options::{Draft, Jump, known};
+use super::rule_options::{Draft, Jump};
 use super::session::{Session, Tables};
 use super::{list, save};
+use crate::base::Family;
 use crate::base::bytes::length_of;
 use crate::ext;
 use crate::ext::option::Status;
@@ -40,7 +41,7 @@ pub(crate) fn execute(
         return (printed, Ok(()));
     }
     let Some(table) = Table::from_name(command.table) else {
-        return (printed, Err(no_table(command.table)));
+        return (printed, Err(no_table(command.table, command.family)));
     };
     // What is not done in hand need not be taken in hand for that.
     if is_small(&command.verb)
@@ -186,13 +187,14 @@ pub(crate) fn why_no_table(name: &str) -> &'static str {
 }
 
 /// The tool's words where there is no table of this name.
-pub(crate) fn no_table(name: &str) -> Failure {
+pub(crate) fn no_table(name: &str, family: Family) -> Failure {
     let why = why_no_table(name);
+    let tool = Program::Iptables(family).name();
     Failure::said(
         Status::Version,
-        format!("can't initialize iptables table `{name}': {why}"),
+        format!("can't initialize {tool} table `{name}': {why}"),
     )
-    .remedy(format!("there are: {}", known(Table::ALL.iter().map(|it| it.name()))))
+    .remedy(format!("there are: {}", Table::ALL.map(Table::name).join(", ")))
 }
 
 /// Gives a built-in chain its policy. Its counters start from zero, or from what is given.
@@ -237,7 +239,7 @@ fn resolve(
                         .at(*at)
                         .remedy(format!(
                             "make a chain of this name first (-N), or choose a target: {}",
-                            known(ext::targets().map(|it| it.name))
+                            ext::target_names(session.family)
                         )),
                 );
             }

@@ -15,10 +15,16 @@ use crate::rule::Counters;
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub program: Program,
-    pub family: Family,
     pub hosts: &'a dyn Hosts,
     /// Set for a line of a restore file.
     pub restoring: Option<Restoring<'a>>,
+}
+
+impl Context<'_> {
+    /// That of the tool.
+    pub fn family(&self) -> Family {
+        self.program.family()
+    }
 }
 
 /// What a line of a restore file knows beside itself.
@@ -98,7 +104,7 @@ pub enum Verb<'a> {
     },
     /// The text to print: `--version` and `--help` end the command where they stand.
     Print(String),
-    /// `-6` in a restore file: the line is not for this family.
+    /// `-6` in a restore file of iptables, `-4` in one of ip6tables: the line is not for this family.
     Nothing,
 }
 

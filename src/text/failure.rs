@@ -2,28 +2,39 @@
 
 use std::fmt::Write;
 
+use crate::base::Family;
 use crate::base::bytes::quoted;
 use crate::ext::option::{Status, UsageError};
 use crate::rule::{Errno, Refusal};
 
-/// The tool that speaks; its name stands in its messages.
+/// The tool that speaks, and the family whose rules it has; its name stands in its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// `iptables`.
-    Iptables,
-    /// `iptables-save`.
-    Save,
-    /// `iptables-restore`.
-    Restore,
+    /// `iptables` or `ip6tables`.
+    Iptables(Family),
+    /// `iptables-save` or `ip6tables-save`.
+    Save(Family),
+    /// `iptables-restore` or `ip6tables-restore`.
+    Restore(Family),
 }
 
 impl Program {
-    /// As it stands before its messages; ip6tables does not speak yet.
+    /// As it stands before its messages, whatever it was called by.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Iptables => "iptables",
-            Self::Save => "iptables-save",
-            Self::Restore => "iptables-restore",
+            Self::Iptables(Family::V4) => "iptables",
+            Self::Iptables(Family::V6) => "ip6tables",
+            Self::Save(Family::V4) => "iptables-save",
+            Self::Save(Family::V6) => "ip6tables-save",
+            Self::Restore(Family::V4) => "iptables-restore",
+            Self::Restore(Family::V6) => "ip6tables-restore",
+        }
+    }
+
+    /// Whose rules it reads and writes.
+    pub fn family(self) -> Family {
+        match self {
+            Self::Iptables(family) | Self::Save(family) | Self::Restore(family) => family,
         }
     }
 
@@ -69,8 +80,8 @@ pub enum FailureKind {
     },
     /// A word where none may be.
     BadArgument(String),
-    /// `-6`: the tool says nothing but how to get help.
-    OtherFamily,
+    /// `-6` of iptables, `-4` of ip6tables: the tool says nothing but how to get help. The family that was asked for.
+    OtherFamily(Family),
     /// The ruleset or the kernel would not have it.
     Denied(Denial),
     /// A restore file that ended too early; the line where `COMMIT` should have been.
@@ -220,7 +231,7 @@ impl Failure {
                 Status::Version => 3,
                 Status::Resource => 4,
             },
-            FailureKind::BadArgument(_) | FailureKind::OtherFamily => 2,
+            FailureKind::BadArgument(_) | FailureKind::OtherFamily(_) => 2,
             FailureKind::Denied(_) | FailureKind::CommitExpected(_) => 1,
         }
     }
@@ -251,7 +262,7 @@ impl Failure {
                 let _ = writeln!(out, "Bad argument `{word}'");
                 help_hint(&mut out, name, line);
             }
-            FailureKind::OtherFamily => help_hint(&mut out, name, line),
+            FailureKind::OtherFamily(_) => help_hint(&mut out, name, line),
             FailureKind::Denied(denial) => {
                 let _ = match line {
                     Some(line) => writeln!(out, "{name}: line {line} failed"),
@@ -273,7 +284,8 @@ impl Failure {
         let mut out = match &self.kind {
             FailureKind::Said { message, .. } => message.trim().to_owned(),
             FailureKind::BadArgument(word) => format!("nothing takes the argument {word}", word = quoted(word)),
-            FailureKind::OtherFamily => "-6 is ip6tables' option".to_owned(),
+            FailureKind::OtherFamily(Family::V4) => "-4 is iptables' option".to_owned(),
+            FailureKind::OtherFamily(Family::V6) => "-6 is ip6tables' option".to_owned(),
             FailureKind::Denied(denial) => denial.words().to_owned(),
             FailureKind::CommitExpected(_) => "the table is not closed by COMMIT".to_owned(),
         };

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::failure::Program;
-use super::options::LONG;
+use super::options::{LONG, has_long};
 use super::rule_options::RuleOptions;
+use crate::base::Family;
 
 /// The tool's help, then that of every extension loaded before `-h`.
 pub(crate) fn text(program: Program, rule: &RuleOptions) -> String {
@@ -16,7 +17,12 @@ pub(crate) fn text(program: Program, rule: &RuleOptions) -> String {
     );
     for (title, lines) in SECTIONS {
         let _ = writeln!(out, "{title}:");
-        for &(letter, syntax, about) in lines {
+        for &(letter, syntax, about) in lines.iter().filter(|(letter, ..)| has_long(*letter, program.family())) {
+            let about = match (letter, program.family()) {
+                ('4', Family::V6) => "refused; that is iptables",
+                ('6', Family::V6) => "accepted; this is IPv6",
+                _ => about,
+            };
             let long = LONG.iter().find(|(_, it)| *it == letter).map_or("", |(long, _)| long);
             let short = if letter == '0' {
                 "    ".to_owned()
@@ -36,7 +42,7 @@ pub(crate) fn text(program: Program, rule: &RuleOptions) -> String {
 /// Letter (`0` where there is only the long name), syntax of what follows, and one line of what it does.
 pub(crate) type Line = (char, &'static str, &'static str);
 
-/// The tool's own options: the help shows them, and so do the manual and the completion.
+/// The tool's own options, as iptables has them: the help shows them, and so do the manual and the completion.
 pub(crate) const SECTIONS: [(&str, &[Line]); 3] = [("Commands", COMMANDS), ("Rules", RULES), ("Other options", OTHERS)];
 
 const COMMANDS: &[Line] = &[

@@ -1,6 +1,6 @@
 //! Names of hosts and networks, and of labels. The library asks no name server; who calls it says which names there are.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ext::LabelFile;
 
@@ -29,9 +29,16 @@ impl StaticHosts {
         Self::default()
     }
 
-    /// `localhost`, and nothing else.
+    /// What every Debian names: `localhost` in both families, with its other names of IPv6, and the groups of all nodes and all routers.
     pub fn localhost() -> Self {
-        Self::none().with("localhost", IpAddr::from([127, 0, 0, 1]))
+        let group = |last| Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, last).into();
+        Self::none()
+            .with("localhost", Ipv4Addr::LOCALHOST.into())
+            .with("localhost", Ipv6Addr::LOCALHOST.into())
+            .with("ip6-localhost", Ipv6Addr::LOCALHOST.into())
+            .with("ip6-loopback", Ipv6Addr::LOCALHOST.into())
+            .with("ip6-allnodes", group(1))
+            .with("ip6-allrouters", group(2))
     }
 
     /// With these names of labels.

@@ -9,7 +9,7 @@ use super::failure::Denial;
 use super::hosts::{Hosts, StaticHosts};
 use super::session::{OpenChain, Session};
 use crate::base::bytes::length_of;
-use crate::base::{AddressMask, InterfaceMask, Piece};
+use crate::base::{AddressMask, Family, InterfaceMask, Piece, write_address};
 use crate::ext::names;
 use crate::rule::{Action, ChainKind, Rule, Selector};
 
@@ -220,16 +220,29 @@ fn interface(mask: &InterfaceMask, numeric: bool) -> Cow<'_, str> {
 }
 
 fn address(mask: &AddressMask, numeric: bool, hosts: &dyn Hosts) -> String {
-    if mask.is_any() && !numeric {
+    // Seen: of IPv6 the address is looked at, whatever its mask (`::/64`).
+    let is_anywhere = match mask.family() {
+        Family::V4 => mask.is_any(),
+        Family::V6 => mask.address().is_unspecified(),
+    };
+    if is_anywhere && !numeric {
         return "anywhere".to_owned();
     }
-    let address = match hosts.name(mask.address()) {
+    let mut text = match hosts.name(mask.address()) {
         Some(name) if !numeric => name,
-        _ => mask.address().to_string(),
+        _ => {
+            let mut text = String::new();
+            write_address(&mut text, mask.address());
+            text
+        }
     };
     match mask.prefix_length() {
-        Some(length) if length == mask.family().bits() => address,
-        Some(length) => format!("{address}/{length}"),
-        None => format!("{address}/{}", mask.mask()),
+        Some(length) if length == mask.family().bits() => {}
+        Some(length) => text.push_str(&format!("/{length}")),
+        None => {
+            text.push('/');
+            write_address(&mut text, mask.mask());
+        }
     }
+    text
 }

@@ -1,6 +1,7 @@
 //! The options that every command knows, and which of them stand beside which command.
 
 use super::getopt::{Long, Takes};
+use crate::base::Family;
 
 /// One of the tool's own options, by its short letter; `0` is `--line-numbers`, which has none.
 pub type Letter = char;
@@ -64,17 +65,23 @@ pub const LONG: &[(&str, Letter)] = &[
     ("ipv6", '6'),
 ];
 
+/// True where the family's tool knows the option by its long name. Seen: ip6tables takes `-f` only to refuse it.
+pub fn has_long(letter: Letter, family: Family) -> bool {
+    family == Family::V4 || letter != 'f'
+}
+
 /// The long options as the option reader wants them.
-pub fn long<K>(key: impl Fn(Letter) -> K) -> impl Iterator<Item = Long<K>> {
-    LONG.iter().map(move |it| as_long(it, &key))
+pub fn long<K>(family: Family, key: impl Fn(Letter) -> K) -> impl Iterator<Item = Long<K>> {
+    let known = LONG.iter().filter(move |(_, letter)| has_long(*letter, family));
+    known.map(move |it| as_long(it, &key))
 }
 
 /// The one of exactly this name.
-pub fn long_named<K>(name: &str, key: impl Fn(Letter) -> K) -> Option<Long<K>> {
+pub fn long_named<K>(name: &str, family: Family, key: impl Fn(Letter) -> K) -> Option<Long<K>> {
     let first = name.bytes().next()?;
     let found = LONG
         .iter()
-        .find(|(own, _)| own.as_bytes()[0] == first && *own == name)?;
+        .find(|(own, letter)| own.as_bytes()[0] == first && *own == name && has_long(*letter, family))?;
     Some(as_long(found, &key))
 }
 

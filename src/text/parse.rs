@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use super::command::{Command, Context, Listing, Parsed, ThenZero, Verb};
-use super::failure::{Failure, FailureKind};
+use super::failure::{Failure, FailureKind, Program};
 use super::getopt::{Getopt, Step};
 use super::options::{self, Key};
 use super::rule_options::{Draft, RuleOptions};
@@ -27,7 +27,7 @@ pub(crate) fn parse_words<'a>(arguments: Vec<&'a str>, context: Context<'a>) -> 
     let mut parser = Parser {
         context,
         getopt: Getopt::new(arguments),
-        rule: RuleOptions::new(context.family, context.hosts.labels()),
+        rule: RuleOptions::new(context.family(), context.hosts.labels()),
         table: context.restoring.map(|it| it.table),
         given: SmallVec::new(),
         command: None,
@@ -80,8 +80,9 @@ impl<'a> Parser<'a> {
         loop {
             let rule = &self.rule;
             // The tool's own first, then those of extensions, the latest loaded before the earlier.
-            let exact = |name: &str| options::long_named(name, Key::Own).or_else(|| rule.long_option(name));
-            let long = || options::long(Key::Own).chain(rule.long_options());
+            let family = self.context.family();
+            let exact = |name: &str| options::long_named(name, family, Key::Own).or_else(|| rule.long_option(name));
+            let long = || options::long(family, Key::Own).chain(rule.long_options());
             let step = self
                 .getopt
                 .next(|letter| Some((options::short(letter)?, Key::Own(letter))), exact, long);
@@ -141,7 +142,9 @@ impl<'a> Parser<'a> {
         }
         let failure = Failure::parameter(format!("unknown option \"{typed}\""));
         let name = typed.trim_start_matches('-').split('=').next().unwrap_or_default();
+        let family = self.context.family();
         let owner = ext::matches()
+            .filter(|spec| spec.families.contains(&family))
             .find(|spec| !name.is_empty() && spec.options.iter().any(|option| option.names().any(|it| it == name)));
         match owner {
             Some(spec) if spec.protocol.is_some() => {
@@ -165,7 +168,9 @@ impl<'a> Parser<'a> {
             }
             'p' => {
                 self.once('p')?;
-                self.rule.protocol(self.getopt.just_passed(), self.invert)?;
+                if let Some(warning) = self.rule.protocol(self.getopt.just_passed(), self.invert)? {
+                    self.warnings += &warning;
+                }
             }
             's' | 'd' => {
                 self.once(letter)?;
@@ -181,6 +186,9 @@ impl<'a> Parser<'a> {
                 if let Some(warning) = self.rule.interface(letter, name, self.invert)? {
                     self.warnings += &warning;
                 }
+            }
+            'f' if self.context.family() == Family::V6 => {
+                return Err(Failure::parameter("`-f' is not supported in IPv6, use -m frag instead"));
             }
             'f' => {
                 self.once('f')?;
@@ -223,14 +231,24 @@ impl<'a> Parser<'a> {
             'w' => self.wait(value)?,
             'W' => self.wait_interval(value)?,
             // `--modprobe`: there is nothing to load from.
-            'M' | '4' => {}
-            '6' if self.context.restoring.is_some() => return Ok(Some(self.other_family())),
-            '6' => {
-                return Err(Failure::of(FailureKind::OtherFamily).remedy("IPv6 rules are ip6tables' business"));
-            }
+            'M' => {}
+            '4' => return self.only_for(Family::V4),
+            '6' => return self.only_for(Family::V6),
             _ => return Err(Failure::parameter("Unknown arg \"(null)\"")),
         }
         Ok(None)
+    }
+
+    /// `-4` and `-6`. What is not for this family is passed over in a restore file, which may be one for both.
+    fn only_for(&self, family: Family) -> Result<Option<Verb<'a>>, Failure> {
+        if family == self.context.family() {
+            return Ok(None);
+        }
+        if self.context.restoring.is_some() {
+            return Ok(Some(self.other_family()));
+        }
+        let tool = Program::Iptables(family).name();
+        Err(Failure::of(FailureKind::OtherFamily(family)).remedy(format!("such rules are {tool}' business")))
     }
 
     /// Notes an option that may be given once.
@@ -247,7 +265,7 @@ impl<'a> Parser<'a> {
 
     fn verb(&mut self, letter: char, value: Option<&'a str>) -> Result<(), Failure> {
         if letter == 'N' {
-            check_new_chain(value.unwrap_or_default(), self.context.family)?;
+            check_new_chain(value.unwrap_or_default(), self.context.family())?;
         }
         if self.invert {
             return Err(Failure::parameter("unexpected '!' flag"));
@@ -329,11 +347,11 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Nobody else holds a lab's rules, so there is nothing to wait for; what is typed is looked at all the same.
+    /// Nobody else holds a lab's rules, so there is nothing to wait for; what is typed is looked at all the same. Seen: ip6tables-restore calls
+    /// itself by its fellow's name here.
     fn wait(&mut self, value: Option<&'a str>) -> Result<(), Failure> {
         if self.context.restoring.is_some() {
-            let name = self.context.program.name();
-            return Err(Failure::parameter(format!("You cannot use `-w' from {name}")));
+            return Err(Failure::parameter("You cannot use `-w' from iptables-restore"));
         }
         self.wait = true;
         own_options::wait_seconds(value.or_else(|| self.getopt.plain()))
@@ -341,8 +359,7 @@ impl<'a> Parser<'a> {
 
     fn wait_interval(&mut self, value: Option<&'a str>) -> Result<(), Failure> {
         if self.context.restoring.is_some() {
-            let name = self.context.program.name();
-            return Err(Failure::parameter(format!("You cannot use `-W' from {name}")));
+            return Err(Failure::parameter("You cannot use `-W' from iptables-restore"));
         }
         self.warnings += own_options::wait_interval(value.or_else(|| self.getopt.plain()))?;
         self.wait_interval = true;
@@ -409,7 +426,7 @@ impl<'a> Parser<'a> {
         Ok(self.command_of(self.verb_of(letter, draft)))
     }
 
-    /// `-6` in a restore file: the line is read no further, and does what it said so far, with no rule at all.
+    /// The other family's `-4` or `-6` in a restore file: the line is read no further, and does what it said so far, with no rule at all.
     fn other_family(&self) -> Verb<'a> {
         let Some(letter) = self.command else {
             return Verb::Nothing;
@@ -473,7 +490,7 @@ impl<'a> Parser<'a> {
 
     fn command_of(&self, verb: Verb<'a>) -> Command<'a> {
         Command {
-            family: self.context.family,
+            family: self.context.family(),
             table: self.table.unwrap_or("filter"),
             verbose: self.verbose > 0,
             numeric: self.given.contains(&'n'),
@@ -551,14 +568,13 @@ const NAT_DOES_NOT_FILTER: &str =
 mod tests {
     use super::*;
     use crate::rule::Selector;
-    use crate::text::{Program, StaticHosts};
+    use crate::text::StaticHosts;
 
     fn read<T>(line: &str, look: impl FnOnce(Result<Command<'_>, Failure>) -> T) -> T {
         let arguments: Vec<String> = format!("iptables {line}").split(' ').map(str::to_owned).collect();
         let hosts = StaticHosts::localhost();
         let context = Context {
-            program: Program::Iptables,
-            family: Family::V4,
+            program: Program::Iptables(Family::V4),
             hosts: &hosts,
             restoring: None,
         };

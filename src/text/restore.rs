@@ -237,21 +237,32 @@ impl File<'_> {
         next
     }
 
+    fn program(&self) -> Program {
+        Program::Restore(self.options.family)
+    }
+
+    /// What the tool says with its name twice.
+    fn invalid(&self, message: String) -> Failure {
+        Failure::parameter(format!("{}: {message}", self.program().name()))
+    }
+
     fn unwanted(&self) -> bool {
         self.options.only.as_ref().is_some_and(|only| *only != self.named)
     }
 
     fn open_table(&mut self, line: &str, number: u32) -> Result<(), Failure> {
         let Some(name) = words(&line[1..]).next() else {
-            return Err(invalid(format!("line {number} table name invalid")));
+            return Err(self.invalid(format!("line {number} table name invalid")));
         };
         self.named = name.to_owned();
         if self.unwanted() {
             return Ok(());
         }
         let Some(table) = Table::from_name(name) else {
-            let remedy = no_table(name).remedy.unwrap_or_default();
-            return Err(invalid(format!("unable to initialize table '{name}'")).remedy(remedy));
+            let remedy = no_table(name, self.options.family).remedy.unwrap_or_default();
+            return Err(self
+                .invalid(format!("unable to initialize table '{name}'"))
+                .remedy(remedy));
         };
         let mut session = Session::open(self.tables, self.options.family, table);
         if !self.options.keep {
@@ -278,7 +289,7 @@ impl File<'_> {
     fn chain(&mut self, rest: &str, number: u32, session: &mut Session) -> Result<(), Failure> {
         let mut words = words(rest);
         let Some(name) = words.next() else {
-            return Err(invalid(format!("line {number} chain name invalid")));
+            return Err(self.invalid(format!("line {number} chain name invalid")));
         };
         if exceeds(name, LONGEST_CHAIN) {
             return Err(Failure::parameter(format!(
@@ -295,7 +306,9 @@ impl File<'_> {
             }
         }
         let Some(policy) = words.next() else {
-            return Err(invalid(format!("line {number} policy invalid")).remedy("a user chain's policy is -"));
+            return Err(self
+                .invalid(format!("line {number} policy invalid"))
+                .remedy("a user chain's policy is -"));
         };
         if policy == "-" {
             return Ok(());
@@ -328,7 +341,8 @@ impl File<'_> {
     fn rule(&mut self, line: &str, number: u32, session: &mut Session) -> Result<Next, Failure> {
         let counted = split_counters(line, number)?;
         let mut arguments = Vec::with_capacity(24);
-        arguments.push(Argument::made(Program::Restore.name()));
+        let program = self.program();
+        arguments.push(Argument::made(program.name()));
         if let (Some((packets, bytes)), true) = (counted.counters, self.options.counters) {
             for made in ["--set-counters", packets, bytes] {
                 arguments.push(Argument::made(made));
@@ -336,8 +350,7 @@ impl File<'_> {
         }
         split_words(counted.rule, line.len() - counted.from_end, &mut arguments)?;
         let context = command::Context {
-            program: Program::Restore,
-            family: self.options.family,
+            program,
             hosts: self.hosts,
             restoring: Some(command::Restoring {
                 table: session.table.name(),
@@ -363,10 +376,6 @@ impl File<'_> {
         perform(&command, session, self.hosts, &mut self.printed).map_err(column)?;
         Ok(Next::Line)
     }
-}
-
-fn invalid(message: String) -> Failure {
-    Failure::parameter(format!("{}: {message}", Program::Restore.name()))
 }
 
 #[cfg(test)]

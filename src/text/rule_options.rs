@@ -199,7 +199,7 @@ impl<'a> RuleOptions<'a> {
                 Some(name) => Failure::parameter(missing::refusal(Kind::Match, name)),
                 None => Failure::parameter(format!("Couldn't load match `{name}':No such file or directory\n")),
             }
-            .remedy(format!("there are: {}", known(ext::matches().map(|it| it.name))))
+            .remedy(format!("there are: {}", ext::match_names(self.base.family)))
         })?;
         self.load(Spec::Match(spec));
         Ok(())
@@ -233,7 +233,7 @@ impl<'a> RuleOptions<'a> {
             } else if let Some(name) = missing::find(Kind::Target, name, self.base.family) {
                 return Err(Failure::parameter(missing::refusal(Kind::Target, name))
                     .at(at)
-                    .remedy(format!("there are: {}", known(ext::targets().map(|it| it.name)))));
+                    .remedy(format!("there are: {}", ext::target_names(self.base.family))));
             }
         }
         self.jump = Some(Typed { name, goto: false, at });
@@ -250,7 +250,8 @@ impl<'a> RuleOptions<'a> {
         self.jump.as_ref().map(|it| it.name)
     }
 
-    pub(crate) fn protocol(&mut self, text: &str, inverted: bool) -> Result<(), Failure> {
+    /// `-p`; gives the tool's warning where no packet can be of the protocol.
+    pub(crate) fn protocol(&mut self, text: &str, inverted: bool) -> Result<Option<String>, Failure> {
         let lowered = match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Cow::Owned(text.to_ascii_lowercase()),
             false => Cow::Borrowed(text),
@@ -264,7 +265,9 @@ impl<'a> RuleOptions<'a> {
         }
         self.base.protocol = protocol;
         self.base.protocol_inverted = inverted;
-        Ok(())
+        let is_passed_over = self.base.family == Family::V6 && !inverted && EXTENSION_HEADERS.contains(&protocol);
+        Ok(is_passed_over
+            .then(|| format!("Warning: never matched protocol: {lowered}. use extension match instead.\n")))
     }
 
     /// `-s` or `-d`: looked at when the whole command has been read.
@@ -333,7 +336,7 @@ impl<'a> RuleOptions<'a> {
     /// One selector for each pair of a source and a destination.
     pub(crate) fn selectors(&self, hosts: &dyn Hosts) -> Result<Selectors, Failure> {
         let read = |addresses: &Option<Addresses<'_>>| match addresses {
-            Some(it) => address::parse(it.text, hosts).map_err(|failure| failure.at(it.at)),
+            Some(it) => address::parse(it.text, self.base.family, hosts).map_err(|failure| failure.at(it.at)),
             None => Ok(smallvec![AddressMask::any(self.base.family)]),
         };
         let sources = read(&self.source)?;
@@ -413,6 +416,9 @@ impl<'a> RuleOptions<'a> {
 /// bound, and the lab would work on long after they have gone.
 const RULES_AT_ONCE: usize = 1 << 18;
 
+/// Headers of IPv6 that lead on to a packet's protocol: no packet is of them. Those of which the tool warns.
+const EXTENSION_HEADERS: [u8; 4] = [43, 44, 51, 60];
+
 fn as_long(name: &'static str, spec: &OptionSpec, key: Key) -> Long<Key> {
     Long {
         name,
@@ -447,10 +453,4 @@ fn check_target_name(name: &str) -> Result<(), Failure> {
         return Err(Failure::parameter(format!("Invalid target name `{name}'")));
     }
     Ok(())
-}
-
-/// Names in a row, for a remedy.
-pub(super) fn known(names: impl Iterator<Item = &'static str>) -> String {
-    let names: Vec<&str> = names.collect();
-    names.join(", ")
 }

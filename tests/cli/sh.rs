@@ -31,14 +31,14 @@ fn tools_speak_to_the_same_lab_and_the_command_decides_the_exit_code() {
 #[test]
 fn errors_are_the_tools_own() {
     let bench = Bench::new();
-    let script = "iptables -A NOWHERE -j ACCEPT; echo $?; iptables -m nonsense -L; echo $?; ip6tables -L; echo $?; conntrack -L -Z; echo $?; \
+    let script = "iptables -A NOWHERE -j ACCEPT; echo $?; iptables -m nonsense -L; echo $?; ip6tables -X INPUT; echo $?; conntrack -L -Z; echo $?; \
                   sysctl net.foo; echo $?; modprobe foo; echo $?";
     let ran = bench.nflab(&["sh", "--", "sh", "-c", script]);
     assert_eq!(ran.code, 0);
-    assert_eq!(ran.out, "1\n2\n2\n2\n1\n1\n");
+    assert_eq!(ran.out, "1\n2\n1\n2\n1\n1\n");
     for part in [
         "iptables: No chain/target/match by that name.\n",
-        "ip6tables: rules for IPv6 are not there yet in nflab",
+        "ip6tables: Invalid argument. Run `dmesg' for more information.\n",
         "conntrack v1.4.7 (conntrack-tools): unknown option `-Z'\n",
         "sysctl: cannot stat /proc/sys/net/foo: No such file or directory\n",
         "modprobe: FATAL: Module foo not found in directory /lib/modules/",

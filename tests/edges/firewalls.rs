@@ -74,7 +74,8 @@ F
                 echo 1 > /proc/sys/net/ipv4/ip_forward
             fi
             ferm /etc/ferm/ferm.conf && ferm --slow /etc/ferm/ferm.conf || exit 9
-            echo 'domain ip6 table filter chain INPUT policy DROP;' > /etc/ferm/six.conf; ferm /etc/ferm/six.conf; true"#,
+            echo 'domain ip6 table filter chain INPUT { policy DROP; saddr 2001:db8::/32 ACCEPT; }' > /etc/ferm/six.conf
+            ferm /etc/ferm/six.conf && ip6tables -S INPUT"#,
         host: &[
             ":INPUT DROP",
             "-A INPUT -m conntrack --ctstate INVALID -j DROP",
@@ -85,7 +86,7 @@ F
             "-A FORWARD -i lan -o wan -j ACCEPT",
             "-A POSTROUTING -o wan -j MASQUERADE",
         ],
-        said: &["rules for IPv6 are not there yet in nflab; nothing was changed"],
+        said: &["-A INPUT -s 2001:db8::/32 -j ACCEPT"],
     });
 }
 
@@ -225,7 +226,9 @@ fn iptables_apply() {
             echo y | iptables-apply -t 20 rules || exit 9
             printf '*filter\n-A INPUT -s 203.0.113.6 -j DROP\nCOMMIT\n' > other
             iptables-apply -t 1 other < /dev/null && exit 9
-            iptables -S | grep 203.0.113.6 && exit 9; ip6tables-apply -t 1 rules < /dev/null; true"#
+            iptables -S | grep 203.0.113.6 && exit 9
+            printf '*filter\n-A INPUT -s 2001:db8::6 -j DROP\nCOMMIT\n' > six; echo y | ip6tables-apply -t 20 six || exit 9
+            ip6tables -S INPUT"#
     );
     check(&Firewall {
         program: "/usr/sbin/iptables-apply",
@@ -233,7 +236,7 @@ fn iptables_apply() {
         script: Box::leak(script.into_boxed_str()),
         host: RULES_OF_HOST,
         router: RULES_OF_ROUTER,
-        said: &["Reverting to old", "rules for IPv6 are not there yet in nflab"],
+        said: &["Reverting to old", "-A INPUT -s 2001:db8::6/128 -j DROP"],
     });
 }
 
@@ -252,9 +255,11 @@ fn netfilter_persistent() {
         r#"
             for package in "$packages"/*-persistent_*.deb; do dpkg-deb -x "$package" unpacked || exit 9; done
             cp -r unpacked/usr unpacked/etc /; [ -d unpacked/lib ] && cp -r unpacked/lib/. /lib/
-            mkdir -p /etc/iptables; cp rules /etc/iptables/rules.v4; echo '*filter' > /etc/iptables/rules.v6
+            mkdir -p /etc/iptables; cp rules /etc/iptables/rules.v4
+            printf '*filter\n-A INPUT -s 2001:db8::6 -j DROP\nCOMMIT\n' > /etc/iptables/rules.v6
             netfilter-persistent start; iptables -A INPUT -s 203.0.113.7 -j DROP; netfilter-persistent save
-            grep -q 203.0.113.7 /etc/iptables/rules.v4 || exit 9; iptables -F; netfilter-persistent reload; true"#
+            grep -q 203.0.113.7 /etc/iptables/rules.v4 || exit 9; iptables -F; netfilter-persistent reload
+            cat /etc/iptables/rules.v6; true"#
     );
     check(&Firewall {
         program: match found.len() {
@@ -269,7 +274,7 @@ fn netfilter_persistent() {
             "-A INPUT -s 203.0.113.7/32 -j DROP",
         ],
         router: RULES_OF_ROUTER,
-        said: &["rules for IPv6 are not there yet in nflab"],
+        said: &["-A INPUT -s 2001:db8::6/128 -j DROP"],
     });
 }
 

@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 
-use super::{Seen, Step, Tool, deliberate, flow_texts, ours, real, step};
+use nflab::base::Family;
+
+use super::{Seen, Step, Tool, deliberate, flow_texts, ours, real, six, step};
 
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,9 +20,10 @@ pub(crate) struct Figures {
     pub differences: usize,
 }
 
-/// Compares, or says in one line what was not compared and why. Where the kernel is required that is a failure.
+/// Compares in both families, or says in one line what was not compared and why. Where the kernel is required that is a failure.
 pub(crate) fn compare(what: &str, scenarios: &[Vec<Step>]) {
-    if let Some((figures, report)) = differences(what, scenarios) {
+    let both = [scenarios, &six::scenarios(scenarios)].concat();
+    if let Some((figures, report)) = differences(what, &both) {
         assert!(
             figures.differences == 0,
             "{what}: {} of {} scenarios differ:\n{report}",
@@ -76,7 +79,10 @@ pub(crate) fn differences(what: &str, scenarios: &[Vec<Step>]) -> Option<(Figure
     let found = found.into_inner().expect("no thread died");
     let figures = Figures {
         scenarios: scenarios.len(),
-        steps: scenarios.iter().map(|scenario| scenario.len() + looks().len()).sum(),
+        steps: scenarios
+            .iter()
+            .map(|scenario| scenario.len() + looks(Family::V4).len())
+            .sum(),
         refused: refused.into_inner(),
         differences: found.len(),
     };
@@ -88,8 +94,8 @@ pub(crate) fn differences(what: &str, scenarios: &[Vec<Step>]) -> Option<(Figure
     Some((figures, report))
 }
 
-/// Everything that can be seen of the tables, and whether what is saved can be restored.
-fn looks() -> Vec<Step> {
+/// Everything that can be seen of a family's tables, and whether what is saved can be restored.
+fn looks(family: Family) -> Vec<Step> {
     let mut looks = [
         "save -c",
         "-S -v",
@@ -101,10 +107,13 @@ fn looks() -> Vec<Step> {
     .map(step)
     .to_vec();
     looks.push(Step {
-        tool: Tool::RestoreSaved,
+        tool: Tool::RestoreSaved(family),
         ..step("-c")
     });
     looks.push(step("save -c"));
+    for look in &mut looks {
+        look.tool = look.tool.of(family);
+    }
     looks
 }
 
@@ -120,11 +129,10 @@ struct Difference {
 fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
     let mut steps = scenario.to_vec();
     // The other tools leave the tables alone.
-    if steps
-        .iter()
-        .any(|step| !matches!(step.tool, Tool::Conntrack | Tool::Sysctl | Tool::Nfct))
-    {
-        steps.extend(looks());
+    for family in Family::ALL {
+        if scenario.iter().any(|step| step.tool.family() == Some(family)) {
+            steps.extend(looks(family));
+        }
     }
     let real = real::run(&steps);
     let ours = ours::run(&steps);
@@ -139,7 +147,7 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
         }
         // A call that ends amid several flows has changed others.
         let ended = step.tool == Tool::Conntrack && (real.code, ours.code) == (1, 1);
-        if ended || (real.code == 0) != (ours.code == 0) || step.tool == Tool::Restore {
+        if ended || (real.code == 0) != (ours.code == 0) || matches!(step.tool, Tool::Restore(_)) {
             // The tables have parted company, on purpose.
             break;
         }

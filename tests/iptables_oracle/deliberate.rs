@@ -30,7 +30,10 @@ pub(crate) const DIFFERENCES: &[Deliberate] = &[
         is: |step, real, ours| {
             let help = |word: &String| word.starts_with("-h") || word.starts_with("--h");
             let asked = step.arguments.iter().any(help) || step.input.contains("-h");
-            asked && real.out.contains("Usage: iptables -[") && real.code == ours.code && real.err == ours.err
+            asked
+                && (real.out.contains("Usage: iptables -[") || real.out.contains("Usage: ip6tables -["))
+                && real.code == ours.code
+                && real.err == ours.err
         },
     },
     Deliberate {
@@ -38,7 +41,7 @@ pub(crate) const DIFFERENCES: &[Deliberate] = &[
         why: "the real tool looks for a target of that name, says `Can't find library for target` and dies in the middle of a line",
         example: &[r#"restore < "*filter\n:u - [0:0]\n-A INPUT -j u\n-S\nCOMMIT\n""#],
         is: |step, real, _| {
-            step.tool == Tool::Restore
+            matches!(step.tool, Tool::Restore(_))
                 && real.code == 1
                 && real.err.ends_with('\n')
                 && real.err.contains("Can't find library for target `")

@@ -291,7 +291,7 @@ fn run_and_print(steps: &[Step], form: &str, tables: &[&str]) -> Vec<String> {
     let seen = real::run(&all);
     if let [
         Step {
-            tool: Tool::Restore, ..
+            tool: Tool::Restore(_), ..
         },
     ] = steps
         && seen[0].code != 0

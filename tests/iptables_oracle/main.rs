@@ -30,6 +30,7 @@ mod ours;
 mod real;
 mod recorded;
 mod registry;
+mod six;
 mod values;
 
 use std::fmt;
@@ -37,8 +38,8 @@ use std::time::{Duration, Instant};
 
 use compare::{Figures, compare, differences};
 use fresh_seed::fresh_seed;
-use nflab::base::Random;
 use nflab::base::bytes::byte_behind;
+use nflab::base::{Family, Random};
 
 /// One call of a tool.
 #[derive(Clone, Debug)]
@@ -51,11 +52,11 @@ pub struct Step {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
-    Iptables,
-    Save,
-    Restore,
+    Iptables(Family),
+    Save(Family),
+    Restore(Family),
     /// What the last `Save` printed, on the same side, into `Restore`.
-    RestoreSaved,
+    RestoreSaved(Family),
     Conntrack,
     Sysctl,
     Nfct,
@@ -64,9 +65,12 @@ pub enum Tool {
 impl Tool {
     pub fn path(self) -> &'static str {
         match self {
-            Self::Iptables => "/usr/sbin/iptables-legacy",
-            Self::Save => "/usr/sbin/iptables-legacy-save",
-            Self::Restore | Self::RestoreSaved => "/usr/sbin/iptables-legacy-restore",
+            Self::Iptables(Family::V4) => "/usr/sbin/iptables-legacy",
+            Self::Iptables(Family::V6) => "/usr/sbin/ip6tables-legacy",
+            Self::Save(Family::V4) => "/usr/sbin/iptables-legacy-save",
+            Self::Save(Family::V6) => "/usr/sbin/ip6tables-legacy-save",
+            Self::Restore(Family::V4) | Self::RestoreSaved(Family::V4) => "/usr/sbin/iptables-legacy-restore",
+            Self::Restore(Family::V6) | Self::RestoreSaved(Family::V6) => "/usr/sbin/ip6tables-legacy-restore",
             Self::Conntrack => "/usr/sbin/conntrack",
             Self::Sysctl => "/usr/sbin/sysctl",
             Self::Nfct => "/usr/sbin/nfct",
@@ -75,6 +79,27 @@ impl Tool {
 }
 
 impl Tool {
+    /// Whose rules it has to do with; none of the tools that have no rules.
+    pub fn family(self) -> Option<Family> {
+        match self {
+            Self::Iptables(family) | Self::Save(family) | Self::Restore(family) | Self::RestoreSaved(family) => {
+                Some(family)
+            }
+            Self::Conntrack | Self::Sysctl | Self::Nfct => None,
+        }
+    }
+
+    /// The same tool for the other family's rules.
+    pub fn of(self, family: Family) -> Self {
+        match self {
+            Self::Iptables(_) => Self::Iptables(family),
+            Self::Save(_) => Self::Save(family),
+            Self::Restore(_) => Self::Restore(family),
+            Self::RestoreSaved(_) => Self::RestoreSaved(family),
+            Self::Conntrack | Self::Sysctl | Self::Nfct => self,
+        }
+    }
+
     /// The name it is called by, which some messages tell.
     pub fn called(self) -> &'static str {
         match self {
@@ -89,7 +114,7 @@ impl Tool {
 impl Step {
     pub fn iptables(arguments: Vec<String>) -> Self {
         Self {
-            tool: Tool::Iptables,
+            tool: Tool::Iptables(Family::V4),
             arguments,
             input: String::new(),
         }
@@ -97,7 +122,7 @@ impl Step {
 
     pub fn restore(arguments: &str, input: impl Into<String>) -> Self {
         Self {
-            tool: Tool::Restore,
+            tool: Tool::Restore(Family::V4),
             arguments: words(arguments),
             input: input.into(),
         }
@@ -105,7 +130,7 @@ impl Step {
 
     pub fn input<'a>(&'a self, saved: &'a str) -> &'a str {
         match self.tool {
-            Tool::RestoreSaved => saved,
+            Tool::RestoreSaved(_) => saved,
             _ => &self.input,
         }
     }
@@ -115,10 +140,14 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line: Vec<String> = match self.tool {
-            Tool::Iptables => Vec::new(),
-            Tool::Save => vec!["save".to_owned()],
-            Tool::Restore => vec!["restore".to_owned()],
-            Tool::RestoreSaved => vec!["restore-saved".to_owned()],
+            Tool::Iptables(Family::V4) => Vec::new(),
+            Tool::Save(Family::V4) => vec!["save".to_owned()],
+            Tool::Restore(Family::V4) => vec!["restore".to_owned()],
+            Tool::RestoreSaved(Family::V4) => vec!["restore-saved".to_owned()],
+            Tool::Iptables(Family::V6) => vec!["6".to_owned()],
+            Tool::Save(Family::V6) => vec!["save6".to_owned()],
+            Tool::Restore(Family::V6) => vec!["restore6".to_owned()],
+            Tool::RestoreSaved(Family::V6) => vec!["restore-saved6".to_owned()],
             Tool::Conntrack => vec!["conntrack".to_owned()],
             Tool::Sysctl => vec!["sysctl".to_owned()],
             Tool::Nfct => vec!["nfct".to_owned()],
@@ -176,19 +205,24 @@ pub fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// A line of a scenario: `save ...`, `restore ... < "input"`, or the arguments of iptables.
+/// A line of a scenario: `save ...`, `restore ... < "input"`, or the arguments of iptables; for IPv6 `save6`, `restore6`, and `6` before the
+/// arguments of ip6tables.
 pub fn step(line: &str) -> Step {
     let (tool, rest) = match line.split_once(' ').unwrap_or((line, "")) {
-        ("save", rest) => (Tool::Save, rest),
-        ("restore", rest) => (Tool::Restore, rest),
-        ("restore-saved", rest) => (Tool::RestoreSaved, rest),
+        ("save", rest) => (Tool::Save(Family::V4), rest),
+        ("restore", rest) => (Tool::Restore(Family::V4), rest),
+        ("restore-saved", rest) => (Tool::RestoreSaved(Family::V4), rest),
+        ("6", rest) => (Tool::Iptables(Family::V6), rest),
+        ("save6", rest) => (Tool::Save(Family::V6), rest),
+        ("restore6", rest) => (Tool::Restore(Family::V6), rest),
+        ("restore-saved6", rest) => (Tool::RestoreSaved(Family::V6), rest),
         ("conntrack", rest) => (Tool::Conntrack, rest),
         ("sysctl", rest) => (Tool::Sysctl, rest),
         ("nfct", rest) => (Tool::Nfct, rest),
-        _ => (Tool::Iptables, line),
+        _ => (Tool::Iptables(Family::V4), line),
     };
     let (typed, input) = match rest.split_once("< \"") {
-        Some((typed, _)) if matches!(tool, Tool::Restore | Tool::Sysctl | Tool::Conntrack) => {
+        Some((typed, _)) if matches!(tool, Tool::Restore(_) | Tool::Sysctl | Tool::Conntrack) => {
             let text = serde_json::from_str(&rest[typed.len() + 2..]).expect("an input is a JSON string");
             (typed, text)
         }

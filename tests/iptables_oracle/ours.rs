@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nflab::base::Time;
 use nflab::base::bytes::{bytes_of, text_of};
+use nflab::base::{Family, Time};
 use nflab::cli::{Outcome, TOOLBOX, World, iptables, iptables_restore, iptables_save};
 use nflab::engine::{Config, Router};
 use nflab::lab::RouterTables;
@@ -18,7 +18,11 @@ use nflab::text::StaticHosts;
 use super::{Seen, Step, Tool};
 
 pub(crate) fn run(steps: &[Step]) -> Vec<Seen> {
-    run_with(steps, &hosts())
+    match steps.iter().any(|step| step.tool.family() == Some(Family::V6)) {
+        // `real` names these to its side.
+        true => run_with(steps, &StaticHosts::localhost()),
+        false => run_with(steps, &hosts()),
+    }
 }
 
 pub(crate) fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
@@ -41,7 +45,7 @@ pub(crate) fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
             Tool::Nfct => other(step, "nfct", &mut machine),
             _ => one(step, &saved, machine.router(), hosts),
         };
-        if step.tool == Tool::Save {
+        if let Tool::Save(_) = step.tool {
             saved.clone_from(&seen.out);
         }
         seen
@@ -82,10 +86,10 @@ fn one(step: &Step, saved: &str, router: &Router, hosts: &StaticHosts) -> Seen {
     let mut arguments = vec![step.tool.path().to_owned()];
     arguments.extend(step.arguments.iter().cloned());
     let outcome: Outcome = match step.tool {
-        Tool::Iptables => iptables::run(&arguments, &mut world),
-        Tool::Save => iptables_save::run(&arguments, &mut world),
+        Tool::Iptables(family) => iptables::run(family, &arguments, &mut world),
+        Tool::Save(family) => iptables_save::run(family, &arguments, &mut world),
         Tool::Conntrack | Tool::Sysctl | Tool::Nfct => unreachable!("they are called on a machine"),
-        Tool::Restore | Tool::RestoreSaved => iptables_restore::run(&arguments, &mut world),
+        Tool::Restore(family) | Tool::RestoreSaved(family) => iptables_restore::run(family, &arguments, &mut world),
     };
     if let Some(failure) = &outcome.failure {
         assert!(!failure.explain().is_empty());

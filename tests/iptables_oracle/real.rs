@@ -16,6 +16,11 @@ pub fn run(_: &[Step]) -> Vec<Seen> {
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{available, run};
 
+/// As Debian's installer writes it.
+#[cfg(target_os = "linux")]
+const HOSTS: &str =
+    "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n";
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs::File;
@@ -26,6 +31,7 @@ mod linux {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use nflab::base::Family;
     use nflab::base::bytes::{bytes_of, os_of, text_of};
     use nflab::device::syscall::{Namespaces, unshare};
     use rustix::fs::{MemfdFlags, memfd_create};
@@ -41,7 +47,8 @@ mod linux {
 
     fn look() -> Result<(), String> {
         for (tool, wanted) in [
-            (Tool::Iptables, "iptables v1.8.9 (legacy)"),
+            (Tool::Iptables(Family::V4), "iptables v1.8.9 (legacy)"),
+            (Tool::Iptables(Family::V6), "ip6tables v1.8.9 (legacy)"),
             (Tool::Conntrack, "conntrack v1.4.7 (conntrack-tools)"),
             (Tool::Sysctl, "sysctl from procps-ng 4.0.2"),
         ] {
@@ -58,7 +65,9 @@ mod linux {
         if !version.stdout.starts_with(b"nfct v1.4.7") {
             return Err("this is not nfct v1.4.7".to_owned());
         }
-        let seen = in_namespace(|| vec![one(&super::super::step("-S"), "", Path::new("/dev/null"))])?;
+        let seen = in_namespace(false, || {
+            vec![one(&super::super::step("-S"), "", Path::new("/dev/null"))]
+        })?;
         match &seen[0] {
             Seen { code: 0, .. } => Ok(()),
             Seen { err, .. } => Err(err.trim().to_owned()),
@@ -74,24 +83,28 @@ mod linux {
             for step in steps {
                 let mut seen = one(step, &saved, &lock.0);
                 seen.out = undated(&seen.out);
-                if step.tool == Tool::Save {
+                if let Tool::Save(_) = step.tool {
                     saved.clone_from(&seen.out);
                 }
                 all.push(seen);
             }
             all
         };
-        in_namespace(run).expect("a network namespace, as before")
+        let hosts = steps.iter().any(|step| step.tool.family() == Some(Family::V6));
+        in_namespace(hosts, run).expect("a network namespace, as before")
     }
 
     /// A namespace belongs to a thread: it is gone when the thread ends, whatever happened in it.
-    fn in_namespace(work: impl FnOnce() -> Vec<Seen> + Send) -> Result<Vec<Seen>, String> {
+    fn in_namespace(every_debians_hosts: bool, work: impl FnOnce() -> Vec<Seen> + Send) -> Result<Vec<Seen>, String> {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let unshare = |what| unshare(what).map_err(|error| format!("unshare: {error}"));
                 unshare(Namespaces::Network)?;
                 unshare(Namespaces::Mount)?;
                 every_debians_users()?;
+                if every_debians_hosts {
+                    name_hosts_of_both_families()?;
+                }
                 Ok(work())
             });
             thread.join().expect("the steps run")
@@ -107,6 +120,13 @@ mod linux {
             mount_bind(&known, file).map_err(|error| format!("{known} as {file}: {error}"))?;
         }
         Ok(())
+    }
+
+    /// What a lab names: of IPv4 alone every machine has that, and the C library finds `localhost` of IPv4 twice where IPv6 has the name, too.
+    fn name_hosts_of_both_families() -> Result<(), String> {
+        let hosts = Lock::new();
+        std::fs::write(&hosts.0, super::HOSTS).map_err(|error| error.to_string())?;
+        mount_bind(&hosts.0, "/etc/hosts").map_err(|error| format!("/etc/hosts: {error}"))
     }
 
     /// Namespaces share the tools' lock, which would make scenarios side by side fail of each other; so each brings a file of its own.

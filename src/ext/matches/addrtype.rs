@@ -147,6 +147,19 @@ enum Miss {
 }
 
 impl Addrtype {
+    /// A kind that addresses of IPv6 do not come in, in the kernel's words and its order.
+    fn not_of_ipv6(&self) -> Option<&'static str> {
+        let asked = [self.source, self.destination].into_iter().flatten();
+        let all = asked.fold(0, |all, it| all | it.value.0);
+        let bit = |kind| 1 << index(kind);
+        match all {
+            _ if all & bit(AddressKind::Blackhole) != 0 => Some("BLACKHOLE matching not supported"),
+            _ if all >= bit(AddressKind::Prohibit) => Some("PROHIBIT (THROW, NAT ..) matching not supported"),
+            _ if all & bit(AddressKind::Broadcast) != 0 => Some("does not support BROADCAST matching"),
+            _ => None,
+        }
+    }
+
     fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
         let interface: Option<InterfaceId> = match self.limit {
             Some(Limit::Input) => cx.packet.input,
@@ -226,21 +239,26 @@ impl Match for Addrtype {
     }
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        let (hooks, words) = match self.limit {
-            Some(Limit::Output) => (
+        let barred = match self.limit {
+            Some(Limit::Output) => Some((
                 [Hook::Prerouting, Hook::Input],
                 "output interface limitation not valid in PREROUTING and INPUT",
-            ),
-            Some(Limit::Input) => (
+            )),
+            Some(Limit::Input) => Some((
                 [Hook::Postrouting, Hook::Output],
                 "input interface limitation not valid in POSTROUTING and OUTPUT",
-            ),
-            None => return Ok(()),
+            )),
+            None => None,
         };
-        if hooks.into_iter().any(|hook| scope.hooks.contains(hook)) {
+        if let Some((hooks, words)) = barred
+            && hooks.into_iter().any(|hook| scope.hooks.contains(hook))
+        {
             return Err(invalid(format!("xt_addrtype: {words}")));
         }
-        Ok(())
+        match self.not_of_ipv6().filter(|_| scope.selector.family == Family::V6) {
+            Some(words) => Err(invalid(format!("xt_addrtype: ipv6 {words}"))),
+            None => Ok(()),
+        }
     }
 }
 

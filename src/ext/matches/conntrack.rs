@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::{Family, PortRange};
+use crate::base::{Family, PortRange, write_address};
 use crate::conntrack::{CtState, Direction, Endpoint, StateBits, Status};
 use crate::ext::listed::{Listed, Options, Typed, host};
 use crate::ext::names;
@@ -175,18 +175,16 @@ fn contains(asked: HostMask, other: IpAddr) -> bool {
 
 fn host_text(asked: HostMask, numeric: bool) -> String {
     let HostMask { address, prefix } = asked;
-    let full = if address.is_ipv4() { 32 } else { 128 };
+    let full = Family::of(address).bits();
     // Whatever the mask is.
     if !numeric && address.is_unspecified() {
         return "anywhere".to_owned();
     }
-    let mut out = match address {
-        IpAddr::V4(address) if !numeric => match names::host_name(address) {
-            Some(name) => name.to_owned(),
-            None => address.to_string(),
-        },
-        address => address.to_string(),
-    };
+    let mut out = String::new();
+    match names::host_name(address) {
+        Some(name) if !numeric => out.push_str(name),
+        _ => write_address(&mut out, address),
+    }
     if let Some(length) = prefix.filter(|&length| length != full) {
         let _ = write!(out, "/{length}");
     }

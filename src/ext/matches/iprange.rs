@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::base::{AddressMask, Family};
+use crate::base::{AddressMask, AddressRange, Family, write_address};
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
@@ -18,7 +18,7 @@ use crate::rule::{Condition, Context, Effect, Field, HangsOn, Lowered, Match, Ma
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "iprange",
     aliases: &[],
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     protocol: None,
     options: &[SOURCE.spec, DESTINATION.spec],
     needs_one: Some(NeedsOne::Of {
@@ -36,7 +36,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
 const SOURCE: Opt<Range> = Opt::own(
     "src-range",
     "ADDRESS[-ADDRESS]",
-    &Read(|text, _| range(text).map_err(|part| bad_value(SOURCE.name(), part))),
+    &Read(|text, given| range(text, given.family).map_err(|part| bad_value(SOURCE.name(), part))),
     "the source is one of these; both ends belong to them",
 )
 .invertible()
@@ -44,30 +44,31 @@ const SOURCE: Opt<Range> = Opt::own(
 const DESTINATION: Opt<Range> = Opt::own(
     "dst-range",
     "ADDRESS[-ADDRESS]",
-    &Read(|text, _| range(text).map_err(|part| bad_value(DESTINATION.name(), part))),
+    &Read(|text, given| range(text, given.family).map_err(|part| bad_value(DESTINATION.name(), part))),
     "the destination is one of these; both ends belong to them",
 )
 .invertible()
 .remarked(reversed);
 
+/// From the first to the last, both of the rule's family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    first: Ipv4Addr,
-    last: Ipv4Addr,
-}
+struct Range(AddressRange);
 
 /// Two addresses, or one that stands for both; else the part that is none.
-fn range(text: &str) -> Result<Range, &str> {
+fn range(text: &str, family: Family) -> Result<Range, &str> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let address = |part| address(part).ok_or(part);
-    Ok(Range {
-        first: address(first)?,
-        last: address(last)?,
-    })
+    let address = |part: &str| match family {
+        Family::V4 => dotted(part).map(IpAddr::V4),
+        Family::V6 => part.parse().ok().map(IpAddr::V6),
+    };
+    Ok(Range(AddressRange {
+        low: address(first).ok_or(first)?,
+        high: address(last).ok_or(last)?,
+    }))
 }
 
 /// Seen: parts that are left out are zeros at the end (`10.1` is 10.1.0.0).
-fn address(text: &str) -> Option<Ipv4Addr> {
+fn dotted(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
     let mut places = octets.iter_mut();
     for part in text.split('.') {
@@ -82,7 +83,8 @@ fn bad_value(option: &str, part: &str) -> UsageError {
 
 /// Seen: it is taken all the same, and said of one behind a `!` too, although that matches whatever comes.
 fn reversed(text: &str) -> Option<String> {
-    let is_reversed = range(text).is_ok_and(|range| range.first > range.last);
+    let mut ranges = Family::ALL.iter().filter_map(|family| range(text, *family).ok());
+    let is_reversed = ranges.any(|Range(range)| range.low > range.high);
     is_reversed.then(|| format!("xt_iprange: range {text} is reversed and will never match\n"))
 }
 
@@ -138,18 +140,25 @@ fn field(end: End, addresses: AddressMask) -> Field {
 }
 
 fn fits(end: End, asked: Asked<Range>, packet: &Packet) -> bool {
-    let Range { first, last } = asked.value;
-    let address = address_of(packet, end);
-    asked.fits(address >= first && address <= last)
+    asked.fits(asked.value.0.contains(address_of(packet, end)))
 }
 
 impl Range {
     /// The smallest network that has both ends, and whether it has nothing else. Of one that is reversed it says nothing that helps.
     fn network(self) -> Option<(AddressMask, bool)> {
-        let (first, last) = (self.first.to_bits(), self.last.to_bits());
-        let length = (first ^ last).leading_zeros();
-        let network = AddressMask::prefix(self.first.into(), length as u8)?;
-        let others = u32::MAX.checked_shr(length).unwrap_or(0);
+        let AddressRange { low, high } = self.0;
+        let family = Family::of(low);
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let (first, last) = (bits(low), bits(high));
+        let others = match (first ^ last).leading_zeros() {
+            128 => 0,
+            same => u128::MAX >> same,
+        };
+        let length = family.bits() - others.count_ones() as u8;
+        let network = AddressMask::prefix(low, length)?;
         let is_whole = first & others == 0 && last & others == others;
         (first <= last).then_some((network, is_whole))
     }
@@ -205,7 +214,11 @@ impl Match for Iprange {
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.last)
+        let mut text = String::new();
+        write_address(&mut text, self.0.low);
+        text.push('-');
+        write_address(&mut text, self.0.high);
+        f.write_str(&text)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::rule::{Context, Effect, Match, Matched};
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "length",
     aliases: &[],
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     protocol: None,
     options: &[LENGTH.spec],
     needs_one: None,

@@ -1,6 +1,6 @@
 //! How the kit reads the kinds of values that several extensions share.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::{Given, IntegerRange, OptionSpec, UsageError, Value, ValueKind};
 use crate::base::bytes::{front_of, length_of};
@@ -208,8 +208,11 @@ pub(crate) fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> 
     if let Some(address) = literal(text, family) {
         return Ok(address);
     }
-    match (text, family) {
-        (name, Family::V4) if name.eq_ignore_ascii_case("localhost") => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    let loopback = || names::network_address("localhost", family);
+    if let Some(address) = loopback().filter(|_| text.eq_ignore_ascii_case("localhost")) {
+        return Ok(address);
+    }
+    match () {
         _ if text.parse::<IpAddr>().is_ok() => Err(UsageError::parameter(
             "getaddrinfo: Address family for hostname not supported\n",
         )),

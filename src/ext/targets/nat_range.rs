@@ -1,9 +1,9 @@
 //! The addresses and ports that SNAT, DNAT, MASQUERADE and REDIRECT take, in the tool's words.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use crate::base::{AddressRange, PortRange, protocol};
+use crate::base::{AddressRange, Family, PortRange, protocol, write_address};
 use crate::ext::drawn::{Draw, Place};
 use crate::ext::listed::{Listed, Options};
 use crate::ext::names;
@@ -68,37 +68,64 @@ pub(super) enum Shift {
     Lost,
 }
 
-/// `[address[-address]][:port[-port[/port]]]`.
+/// `[address[-address]][:port[-port[/port]]]`, where addresses of IPv6 before a port stand in brackets.
 pub(super) fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
     let mut range = NatRange::default();
-    // It would begin an IPv6 address with a port behind it.
-    if text.contains('[') {
-        return Err(UsageError::parameter("Invalid address format"));
+    let Parts {
+        before_ports,
+        addresses,
+        ports_text,
+    } = parts(text, given.family).ok_or_else(|| UsageError::parameter("Invalid address format"))?;
+    if let Some(ports_text) = ports_text {
+        range = ports(ports_text, given, shift)?;
+        // Two bytes, whatever they are, pass for the `[]` of no IPv6 address.
+        if matches!(before_ports, 0 | 2) {
+            return Ok(range);
+        }
+    }
+    let address = |text: &str| {
+        let address = text.parse::<IpAddr>().ok().filter(|it| Family::of(*it) == given.family);
+        address.ok_or_else(|| UsageError::parameter(format!("Bad IP address \"{text}\"")))
+    };
+    range.addresses = Some(match addresses.split_once('-') {
+        Some((low, high)) => AddressRange {
+            low: address(low)?,
+            high: address(high)?,
+        },
+        None => AddressRange::single(address(addresses)?),
+    });
+    Ok(range)
+}
+
+struct Parts<'a> {
+    /// How many bytes stand before the colon of the ports.
+    before_ports: usize,
+    addresses: &'a str,
+    ports_text: Option<&'a str>,
+}
+
+/// `None` where a bracket does not belong.
+fn parts(text: &str, family: Family) -> Option<Parts<'_>> {
+    if let Some((_, rest)) = text.split_once('[') {
+        // What stands before the bracket, and between its fellow and the colon, is not looked at.
+        let (addresses, behind) = rest.split_once(']').filter(|_| family == Family::V6)?;
+        let colon = behind.find(':').map(|at| text.len() - behind.len() + at);
+        return Some(Parts {
+            before_ports: colon.unwrap_or_default(),
+            addresses,
+            ports_text: colon.map(|at| &text[at + 1..]),
+        });
     }
     // Two colons are no port but the look of an IPv6 address.
     let (addresses, ports_text) = match text.split_once(':') {
         Some((addresses, ports)) if !ports.contains(':') => (addresses, Some(ports)),
         _ => (text, None),
     };
-    if let Some(ports_text) = ports_text {
-        range = ports(ports_text, given, shift)?;
-        // Two bytes, whatever they are, pass for the `[]` of no IPv6 address.
-        if matches!(addresses.len(), 0 | 2) {
-            return Ok(range);
-        }
-    }
-    let address = |text: &str| {
-        text.parse::<Ipv4Addr>()
-            .map_err(|_| UsageError::parameter(format!("Bad IP address \"{text}\"")))
-    };
-    range.addresses = Some(match addresses.split_once('-') {
-        Some((low, high)) => AddressRange {
-            low: address(low)?.into(),
-            high: address(high)?.into(),
-        },
-        None => AddressRange::single(address(addresses)?.into()),
-    });
-    Ok(range)
+    Some(Parts {
+        before_ports: addresses.len(),
+        addresses,
+        ports_text,
+    })
 }
 
 /// `port[-port[/port]]`: names for the first and the last, numbers in any base.
@@ -172,11 +199,19 @@ pub(super) fn write_ports(out: &mut String, range: &NatRange) {
 
 /// Addresses and ports as `to` reads them.
 pub(super) fn write_to(out: &mut String, range: &NatRange) {
+    let is_bracketed = range.ports.is_some() && range.addresses.is_some_and(|it| it.low.is_ipv6());
     if let Some(AddressRange { low, high }) = range.addresses {
-        let _ = write!(out, "{low}");
-        if high != low {
-            let _ = write!(out, "-{high}");
+        if is_bracketed {
+            out.push('[');
         }
+        write_address(out, low);
+        if high != low {
+            out.push('-');
+            write_address(out, high);
+        }
+    }
+    if is_bracketed {
+        out.push(']');
     }
     if range.ports.is_some() {
         out.push(':');

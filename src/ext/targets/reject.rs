@@ -16,7 +16,7 @@ use crate::rule::{Effect, Ends, Refusal, Rejection, Scope, Table, Target, Target
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "REJECT",
     listed_as: "REJECT",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[WITH.spec],
     needs_one: None,
     exclusive: &[],
@@ -29,62 +29,58 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
 const WITH: Opt<Rejection> = Opt::own(
     "reject-with",
     "icmp-net-unreachable|icmp-host-unreachable|icmp-port-unreachable|icmp-proto-unreachable|icmp-net-prohibited|\
-     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset",
-    &Read(|text, _| kind(text)),
-    "what the sender is told; if nothing is said, icmp-port-unreachable",
+     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset, of IPv6 icmp6-no-route|icmp6-adm-prohibited|icmp6-addr-unreachable|\
+     icmp6-port-unreachable|icmp6-policy-fail|icmp6-reject-route|tcp-reset",
+    &Read(|text, given| kind(text, given.family)),
+    "what the sender is told; if nothing is said, that the port is unreachable",
 );
 
-/// In the order the tool looks for what was typed, which may be cut short. Name, other name, what is sent.
-const KINDS: [(&str, &str, Rejection); 8] = [
-    (
-        "icmp-net-unreachable",
-        "net-unreach",
-        Rejection::Unreachable(Unreachable::Network),
-    ),
-    (
-        "icmp-host-unreachable",
-        "host-unreach",
-        Rejection::Unreachable(Unreachable::Host),
-    ),
-    (
-        "icmp-proto-unreachable",
-        "proto-unreach",
-        Rejection::Unreachable(Unreachable::Protocol),
-    ),
-    (
-        "icmp-port-unreachable",
-        "port-unreach",
-        Rejection::Unreachable(Unreachable::Port),
-    ),
-    (
-        "icmp-net-prohibited",
-        "net-prohib",
-        Rejection::Unreachable(Unreachable::NetworkProhibited),
-    ),
-    (
-        "icmp-host-prohibited",
-        "host-prohib",
-        Rejection::Unreachable(Unreachable::HostProhibited),
-    ),
+/// A family's kinds, in the order its tool looks for what was typed, which may be cut short. Name, other name, what is sent.
+fn kinds(family: Family) -> &'static [Kind] {
+    match family {
+        Family::V4 => &KINDS,
+        Family::V6 => &KINDS6,
+    }
+}
+
+type Kind = (&'static str, &'static str, Rejection);
+
+const fn unreachable(name: &'static str, other: &'static str, why: Unreachable) -> Kind {
+    (name, other, Rejection::Unreachable(why))
+}
+
+const KINDS: [Kind; 8] = [
+    unreachable("icmp-net-unreachable", "net-unreach", Unreachable::Network),
+    unreachable("icmp-host-unreachable", "host-unreach", Unreachable::Host),
+    unreachable("icmp-proto-unreachable", "proto-unreach", Unreachable::Protocol),
+    unreachable("icmp-port-unreachable", "port-unreach", Unreachable::Port),
+    unreachable("icmp-net-prohibited", "net-prohib", Unreachable::NetworkProhibited),
+    unreachable("icmp-host-prohibited", "host-prohib", Unreachable::HostProhibited),
     ("tcp-reset", "tcp-rst", Rejection::TcpReset),
-    (
-        "icmp-admin-prohibited",
-        "admin-prohib",
-        Rejection::Unreachable(Unreachable::AdminProhibited),
-    ),
+    unreachable("icmp-admin-prohibited", "admin-prohib", Unreachable::AdminProhibited),
+];
+const KINDS6: [Kind; 7] = [
+    unreachable("icmp6-no-route", "no-route", Unreachable::Network),
+    unreachable("icmp6-adm-prohibited", "adm-prohibited", Unreachable::AdminProhibited),
+    unreachable("icmp6-addr-unreachable", "addr-unreach", Unreachable::Host),
+    unreachable("icmp6-port-unreachable", "port-unreach", Unreachable::Port),
+    ("tcp-reset", "tcp-reset", Rejection::TcpReset),
+    unreachable("icmp6-policy-fail", "policy-fail", Unreachable::PolicyFailed),
+    unreachable("icmp6-reject-route", "reject-route", Unreachable::RouteRejected),
 ];
 const PORT_UNREACHABLE: Rejection = Rejection::Unreachable(Unreachable::Port);
 
-fn kind(text: &str) -> Result<Rejection, UsageError> {
+fn kind(text: &str, family: Family) -> Result<Rejection, UsageError> {
     let starts = |name: &str| {
         name.get(..text.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(text))
     };
-    if let Some(&(.., with)) = KINDS.iter().find(|(name, other, _)| starts(name) || starts(other)) {
+    let mut known = kinds(family).iter();
+    if let Some(&(.., with)) = known.find(|(name, other, _)| starts(name) || starts(other)) {
         return Ok(with);
     }
     let mut error = UsageError::parameter(format!("unknown reject type \"{text}\""));
-    if starts("echo-reply") || starts("echoreply") {
+    if family == Family::V4 && (starts("echo-reply") || starts("echoreply")) {
         error.before = Some("--reject-with echo-reply no longer supported".to_owned());
     }
     Err(error)
@@ -92,20 +88,21 @@ fn kind(text: &str) -> Result<Rejection, UsageError> {
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
     let with = given.value(WITH).unwrap_or(PORT_UNREACHABLE);
-    Ok(Arc::new(Reject { with }))
+    let family = given.family;
+    Ok(Arc::new(Reject { with, family }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Reject {
     with: Rejection,
+    family: Family,
 }
 
 impl Reject {
     fn word(&self) -> &'static str {
-        KINDS
-            .iter()
-            .find(|(.., with)| *with == self.with)
-            .map_or("icmp-port-unreachable", |&(name, ..)| name)
+        let mut known = kinds(self.family).iter();
+        let found = known.find(|(.., with)| *with == self.with);
+        found.map_or("", |&(name, ..)| name)
     }
 }
 
@@ -134,7 +131,11 @@ impl Target for Reject {
         only_table(scope, "REJECT target", Table::Filter)?;
         let tcp = scope.selector.protocol == protocol::TCP && !scope.selector.protocol_inverted;
         if self.with == Rejection::TcpReset && !tcp {
-            return Err(invalid("ipt_REJECT: TCP_RESET invalid for non-tcp".to_owned()));
+            let words = match self.family {
+                Family::V4 => "ipt_REJECT: TCP_RESET invalid for non-tcp",
+                Family::V6 => "ip6t_REJECT: TCP_RESET illegal for non-tcp",
+            };
+            return Err(invalid(words.to_owned()));
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
 const SET: Opt<u64> = Opt::integer("set-mss", 0, 65515, "to this number; it is never raised");
 const CLAMP: Opt<()> = Opt::flag(
     "clamp-mss-to-pmtu",
-    "to what fits the route of the packet, and the route back to its sender, less 40 bytes of headers",
+    "to what fits the route of the packet, and the route back to its sender, less 40 bytes of headers, of IPv6 60",
 );
 
 /// Seen: both are taken together, and the last one counts.
@@ -61,8 +61,13 @@ enum Most {
     FitsThePath,
 }
 
-/// Of the IPv4 and the TCP header, both without options.
-const HEADERS: u32 = 40;
+/// Of the IP and the TCP header, both without options.
+fn headers(family: Family) -> u32 {
+    match family {
+        Family::V4 => 40,
+        Family::V6 => 60,
+    }
+}
 
 /// A path that leaves no room for a segment: its MTU.
 struct NoRoom(u32);
@@ -71,7 +76,7 @@ impl Most {
     fn for_packet(self, cx: &TargetContext<'_>) -> Result<u16, NoRoom> {
         let Self::Is(mss) = self else {
             let mtu = path_mtu(cx);
-            return match mtu.checked_sub(HEADERS) {
+            return match mtu.checked_sub(headers(cx.packet.family())) {
                 None | Some(0) => Err(NoRoom(mtu)),
                 Some(mss) => Ok(mss as u16),
             };

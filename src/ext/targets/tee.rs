@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::bytes::front_of;
-use crate::base::{Family, InterfaceName};
+use crate::base::{Family, InterfaceName, write_address};
 use crate::ext::TargetSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
@@ -17,7 +17,7 @@ use crate::rule::{CopyTo, Effect, Errno, Hook, Refusal, Scope, StateUse, Target,
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TEE",
     listed_as: "TEE",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[GATEWAY.spec, OIF.spec],
     needs_one: None,
     exclusive: &[],
@@ -76,17 +76,19 @@ impl Target for Tee {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " {} {}", GATEWAY.spelled(false), self.gateway);
+        let _ = write!(out, " {} ", GATEWAY.spelled(false));
+        write_address(out, self.gateway);
         if !self.oif.is_empty() {
             let _ = write!(out, " {} {}", OIF.spelled(false), self.oif);
         }
     }
 
     fn list(&self, out: &mut String, numeric: bool) {
-        let _ = match self.gateway {
-            IpAddr::V4(v4) if !numeric && let Some(name) = names::host_name(v4) => write!(out, " TEE gw:{name}"),
-            address => write!(out, " TEE gw:{address}"),
-        };
+        out.push_str(" TEE gw:");
+        match names::host_name(self.gateway) {
+            Some(name) if !numeric => out.push_str(name),
+            _ => write_address(out, self.gateway),
+        }
         if !self.oif.is_empty() {
             let _ = write!(out, " oif={}", self.oif);
         }
@@ -96,7 +98,7 @@ impl Target for Tee {
         match self.gateway.is_unspecified() {
             true => Err(Refusal::unlogged(
                 Errno::InvalidArgument,
-                "a gateway of 0.0.0.0 is none",
+                format!("a gateway of {} is none", self.gateway),
             )),
             false => Ok(()),
         }

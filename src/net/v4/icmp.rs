@@ -44,7 +44,10 @@ fn code_of(why: Unreachable) -> u8 {
         Unreachable::SourceRoute => unreachable::SOURCE_ROUTE_FAILED,
         Unreachable::NetworkProhibited => unreachable::NET_PROHIBITED,
         Unreachable::HostProhibited => unreachable::HOST_PROHIBITED,
-        Unreachable::AdminProhibited => unreachable::ADMIN_PROHIBITED,
+        // The last two are of IPv6 alone.
+        Unreachable::AdminProhibited | Unreachable::PolicyFailed | Unreachable::RouteRejected => {
+            unreachable::ADMIN_PROHIBITED
+        }
     }
 }
 

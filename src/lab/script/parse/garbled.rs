@@ -1,5 +1,6 @@
 //! Commands that a page or a translator has run together: `Iptables-a input-p udp-m state -- state NEW, ESTABLISED-j ACCEPT`.
 
+use crate::base::Family;
 use crate::lab::meant::near;
 use crate::syntax::words::Word;
 
@@ -27,7 +28,7 @@ pub(super) fn meant(words: &[Word]) -> Option<String> {
         }
     }
     for at in 1..line.len() {
-        if let Some(meant) = near(&line[at - 1], &line[at]) {
+        if let Some(meant) = near(&line[at - 1], &line[at], Family::V4) {
             line[at] = meant;
         }
     }
