@@ -29,10 +29,10 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
 const WITH: Opt<Rejection> = Opt::own(
     "reject-with",
     "icmp-net-unreachable|icmp-host-unreachable|icmp-port-unreachable|icmp-proto-unreachable|icmp-net-prohibited|\
-     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset, of IPv6 icmp6-no-route|icmp6-adm-prohibited|icmp6-addr-unreachable|\
-     icmp6-port-unreachable|icmp6-policy-fail|icmp6-reject-route|tcp-reset",
+     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset|icmp6-no-route|icmp6-adm-prohibited|icmp6-addr-unreachable|\
+     icmp6-port-unreachable|icmp6-policy-fail|icmp6-reject-route",
     &Read(|text, given| kind(text, given.family)),
-    "what the sender is told; if nothing is said, that the port is unreachable",
+    "what the sender is told, each family's in its own words; if nothing is said, that the port is unreachable",
 );
 
 /// A family's kinds, in the order its tool looks for what was typed, which may be cut short. Name, other name, what is sent.
