@@ -117,7 +117,7 @@ fn sentences_of_commands_are_understood() {
             // Of both families at once.
             Err(_) if [Family::V4, Family::V6].iter().all(|it| has_one_only_of(*it, &words)) => {}
             Err(failure) => {
-                let text = failure.text(Program::Iptables, None);
+                let text = failure.text(Program::Iptables(Family::V4), None);
                 if !meaning.iter().any(|part| text.contains(part)) {
                     strange.entry(text).or_insert(words.join(" "));
                 }
@@ -195,7 +195,11 @@ fn every_option_of_an_extension_can_be_typed() {
                 match parse(&words) {
                     Ok(()) => true,
                     Err(failure) => {
-                        last = format!("{}: {}", words.join(" "), failure.text(Program::Iptables, None));
+                        last = format!(
+                            "{}: {}",
+                            words.join(" "),
+                            failure.text(Program::Iptables(Family::V4), None)
+                        );
                         false
                     }
                 }
@@ -245,8 +249,7 @@ fn has_one_only_of(family: Family, words: &[String]) -> bool {
 
 fn parse_in(family: Family, words: &[String]) -> Result<(), Failure> {
     let context = Context {
-        family,
-        program: Program::Iptables,
+        program: Program::Iptables(family),
         restoring: None,
         hosts: &StaticHosts::none(),
     };

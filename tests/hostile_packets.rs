@@ -277,7 +277,7 @@ impl Side {
             now: Time::ZERO,
             read: &mut read,
         };
-        nflab::cli::iptables_save::run(&arguments, &mut world).out
+        nflab::cli::iptables_save::run(Family::V4, &arguments, &mut world).out
     }
 }
 

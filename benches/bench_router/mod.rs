@@ -52,7 +52,7 @@ impl Setup {
         if let Err(failure) = result {
             panic!(
                 "{}{}",
-                failure.text(Program::Restore, failure.place.line),
+                failure.text(Program::Restore(Family::V4), failure.place.line),
                 failure.explain()
             );
         }
