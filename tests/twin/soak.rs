@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use super::instrument::compare::{Agreement, Disagreement};
 use super::instrument::freedom::FREEDOMS;
-use super::instrument::generate::{Shape, noted};
+use super::instrument::generate::{Families, Shape, noted};
 use super::instrument::place::{Wiring, beside_a_kernel, prepare};
 use super::instrument::side::Depth;
 use super::instrument::strategy::{Shrinking, judge, runner, smallest};
@@ -34,6 +34,9 @@ struct Arguments {
     /// Only scenarios of this shape: plain, hostile or moving (routes, addresses and links change)
     #[arg(long, value_parser = ["plain", "hostile", "moving"])]
     shape: Option<String>,
+    /// Only scenarios of this family, or with both side by side
+    #[arg(long, value_parser = ["v4", "v6", "both"], default_value = "v4")]
+    family: String,
     /// How many workers carry packets on nflab's side
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     workers: u8,
@@ -156,6 +159,11 @@ impl Soak {
             (Some("moving"), _) | (None, 2) => Shape::MOVING,
             _ => Shape::HOSTILE,
         };
+        let shape = shape.of(match self.arguments.family.as_str() {
+            "v6" => Families::V6,
+            "both" => Families::Both,
+            _ => Families::V4,
+        });
         let depth = match number % 8 {
             0 => Depth::Texts,
             _ => Depth::Tables,

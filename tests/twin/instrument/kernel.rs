@@ -22,7 +22,7 @@ use super::queue::Listener;
 use super::scenario::{Event, QueueWord};
 use super::side::{
     Answer, DEFAULT_INTERFACES, Depth, EXPECTATIONS, FLOWS, LINK_LOCAL, PRELUDE, PRELUDE_OF_IPV6, Part, Side,
-    ToolAnswer, commands, is_link_local, saves,
+    ToolAnswer, WITHOUT_IPV6, commands, is_link_local, saves,
 };
 use super::sockets::{Hearer, Senders};
 
@@ -522,12 +522,6 @@ fn expectations() -> Result<String, String> {
 }
 
 const READINGS: usize = 8;
-
-/// Where nobody speaks IPv6, no word of it comes between.
-const WITHOUT_IPV6: &[(&str, &str)] = &[
-    ("net.ipv6.conf.all.disable_ipv6", "1"),
-    ("net.ipv6.conf.default.disable_ipv6", "1"),
-];
 
 /// What the kernel says of its own accord in IPv6, when links come up and when it likes: reports of the groups that it is in, and questions for routers.
 /// Policies of IPsec end these before any rule sees and counts them; what comes by a device, and what passes through, is of other directions.

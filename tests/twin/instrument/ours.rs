@@ -18,7 +18,7 @@ use super::place::Wiring;
 use super::queue::queue_name;
 use super::scenario::{Event, QueueWord, Scenario};
 use super::side::{
-    Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, PRELUDE_OF_IPV6, Part, Side, ToolAnswer, commands, saves,
+    Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, PRELUDE_OF_IPV6, Part, Side, ToolAnswer, WITHOUT_IPV6, commands, saves,
 };
 use super::sockets::heard;
 use super::tally::Tally;
@@ -104,10 +104,7 @@ impl Ours {
         }
         let of_ipv6 = match ipv6 {
             true => PRELUDE_OF_IPV6,
-            false => &[
-                ("net.ipv6.conf.all.disable_ipv6", "1"),
-                ("net.ipv6.conf.default.disable_ipv6", "1"),
-            ],
+            false => WITHOUT_IPV6,
         };
         for (key, value) in of_ipv6 {
             // A knob that is not there yet does nothing, and a lab does not know the half of these.

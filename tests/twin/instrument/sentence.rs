@@ -9,6 +9,8 @@ use nflab::lab::send;
 use nflab::packet::Packet;
 use nflab::wire::ipv4::Ipv4;
 
+use super::layout::is_ipv6;
+
 pub(crate) fn of(bytes: &[u8]) -> String {
     match line(bytes) {
         Some(line) if read(&line).as_deref() == Some(bytes) => line,
@@ -17,6 +19,10 @@ pub(crate) fn of(bytes: &[u8]) -> String {
 }
 
 fn line(bytes: &[u8]) -> Option<String> {
+    if is_ipv6(bytes, 0) {
+        // Headers stand there in their order, and with what is in them.
+        return Some(describe::line(bytes));
+    }
     let ip = Ipv4::new(bytes).ok()?;
     let packet = Packet::parse(bytes.to_vec()).ok()?;
     let payload = ip.payload();

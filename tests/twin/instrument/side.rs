@@ -119,7 +119,13 @@ pub(crate) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-/// And before these where IPv6 is spoken.
+/// Before these, where nobody speaks IPv6: no word of it comes between.
+pub(crate) const WITHOUT_IPV6: &[(&str, &str)] = &[
+    ("net.ipv6.conf.all.disable_ipv6", "1"),
+    ("net.ipv6.conf.default.disable_ipv6", "1"),
+];
+
+/// And where somebody does.
 pub(crate) const PRELUDE_OF_IPV6: &[(&str, &str)] = &[
     // A link-local address is drawn at random otherwise, and none is usable at once.
     ("net.ipv6.conf.default.addr_gen_mode", "1"),
@@ -139,7 +145,6 @@ pub(crate) const PRELUDE: &[(&str, &str)] = &[
     ("net.ipv4.ip_forward", "1"),
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),
-    ("net.ipv6.conf.all.disable_ipv6", "1"),
     ("net.ipv4.icmp_ratelimit", "0"),
     ("net.ipv4.icmp_msgs_per_sec", "1000000"),
     ("net.ipv4.icmp_msgs_burst", "1000000"),

@@ -41,9 +41,13 @@ pub(super) enum Then {
 
 impl Datagrams {
     pub(super) fn new(world: &mut World, near: (Option<Side>, Address, u16), to: Address) -> Self {
-        let port = world.draw.pick(&[
-            TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, RAS, AGENT, MANAGER, NAMES, SIP, SIP, SIP, SIP, 6969,
-        ]);
+        let port = match to.is_ipv4() {
+            true => world.draw.pick(&[
+                TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, RAS, AGENT, MANAGER, NAMES, SIP, SIP, SIP, SIP, 6969,
+            ]),
+            // What the others say has places for addresses of IPv4.
+            false => world.draw.pick(&[TFTP, TFTP, AMANDA, AMANDA, 6969]),
+        };
         Self {
             near,
             to: (to, port),
@@ -134,7 +138,7 @@ impl Datagrams {
         let port = world.client_port(None);
         // From anywhere but the server nothing is expected.
         let from = match world.draw.one_in(6) {
-            true => world.host().address,
+            true => world.host_like(own.0),
             false => own.0,
         };
         self.then = Some(Then::Answers(exchange(world, (Some(side), from, port), peer)));

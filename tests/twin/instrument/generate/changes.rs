@@ -1,7 +1,10 @@
 //! What an administrator does meanwhile: rules, knobs, flows; some of it wrong, which both sides have to say.
 
+use nflab::base::Family;
+
 use super::draw::Draw;
 use super::rules::{Place, TableRules, rule};
+use super::translated::said_in;
 use super::world::World;
 
 pub(super) fn change(world: &mut World) {
@@ -15,7 +18,8 @@ pub(super) fn change(world: &mut World) {
 }
 
 fn one_rule(world: &mut World) {
-    let place = world.ruleset.place(&mut world.draw);
+    let which = world.some_ruleset();
+    let place = world.rulesets[which].place(&mut world.draw);
     let made = rule(&mut world.draw, &place);
     let draw = &mut world.draw;
     let line = match draw.below(12) {
@@ -25,7 +29,7 @@ fn one_rule(world: &mut World) {
         6 => format!("-R {} {}{made}", place.chain, 1 + draw.below(3)),
         7 => format!("-D {} {}", place.chain, 1 + draw.below(4)),
         8 | 9 => {
-            let table = table(&world.ruleset.tables, &place);
+            let table = table(&world.rulesets[which].tables, &place);
             match table.rules.len() {
                 0 => format!("-D {}{made}", place.chain),
                 many => {
@@ -64,7 +68,8 @@ fn wrong(draw: &mut Draw, place: &Place) -> String {
 }
 
 fn chains(world: &mut World) {
-    let place = world.ruleset.place(&mut world.draw);
+    let which = world.some_ruleset();
+    let place = world.rulesets[which].place(&mut world.draw);
     let draw = &mut world.draw;
     let built_in = place.hooks()[draw.below(place.hooks().len())];
     let policy = if draw.one_in(4) && place.table != "nat" {
@@ -89,8 +94,12 @@ fn chains(world: &mut World) {
 
 fn iptables(world: &mut World, place: &Place, line: &str) {
     let mut args = vec!["-t".to_owned(), place.table.to_owned()];
-    args.extend(words(line));
-    let _ = world.tool("iptables", args, "");
+    args.extend(words(&said_in(place.family, line)));
+    let tool = match place.family {
+        Family::V4 => "iptables",
+        Family::V6 => "ip6tables",
+    };
+    let _ = world.tool(tool, args, "");
 }
 
 /// As the shell would split it: `"` keeps blanks, a backslash the next letter.
@@ -119,11 +128,12 @@ fn words(line: &str) -> Vec<String> {
 
 /// A table as a whole, or what is added to one; sometimes with an error in its midst, so that nothing of it may happen.
 fn restore(world: &mut World) {
-    let at = world.draw.below(world.ruleset.tables.len());
-    let place = world.ruleset.place(&mut world.draw);
+    let ruleset = world.some_ruleset();
+    let at = world.draw.below(world.rulesets[ruleset].tables.len());
+    let place = world.rulesets[ruleset].place(&mut world.draw);
     let added = rule(&mut world.draw, &place);
     let draw = &mut world.draw;
-    let table = &world.ruleset.tables[at];
+    let table = &world.rulesets[ruleset].tables[at];
     let (args, text) = match draw.below(6) {
         0 | 1 => (vec![], table.text()),
         2 => (vec!["-c"], table.text_with_counters(draw)),
@@ -146,7 +156,9 @@ fn restore(world: &mut World) {
             ),
         ),
     };
-    let _ = world.tool("iptables-restore", args.into_iter().map(str::to_owned).collect(), &text);
+    let tool = world.rulesets[ruleset].restore();
+    let text = said_in(place.family, &text);
+    let _ = world.tool(tool, args.into_iter().map(str::to_owned).collect(), &text);
 }
 
 fn knob(world: &mut World) {

@@ -1,12 +1,15 @@
 //! Who talks to whom, several at a time: TCP, FTP, UDP, ping, other protocols, and errors about what left.
 
+use nflab::base::Family;
+
 use super::announced::Datagrams;
 use super::disturb::invented;
-use super::draw::{HOSTS, NAT_SOURCES, ODD_ADDRESSES, OWN, SERVICES, Side};
+use super::draw::{HOSTS, NAT_SOURCES, ODD_ADDRESSES, OWN, SERVICES, Side, of};
 use super::ftp::FtpTalk;
 use super::h323::CallTalk;
 use super::irc::IrcTalk;
-use super::packet::{Address, Ip, Seen, echo, icmp, ip, udp};
+use super::messages::message;
+use super::packet::{Address, Ip, Seen, UDPLITE, echo, icmp, ip, udp, v4, v6};
 use super::pptp::PptpTalk;
 use super::sane::SaneTalk;
 use super::sctp::SctpTalk;
@@ -136,6 +139,12 @@ impl Talks {
             _ => {}
         }
         let (near, to) = ends(world);
+        let kind = match (to.0.is_ipv4(), kind) {
+            // Helpers that know IPv4 alone, or whose messages are of it.
+            (false, 12..17 | 70..75) => 17,
+            (false, 32..38 | 75..78) => 90,
+            _ => kind,
+        };
         let talk = match kind {
             12..17 => {
                 let ports = world.data_ports();
@@ -175,9 +184,11 @@ impl Talks {
 
 /// A client with a port of its own, and a service.
 fn ends(world: &mut World) -> ((Option<Side>, Address, u16), (Address, u16)) {
+    let family = world.family();
+    let own = of(family, OWN);
     let from = world.host();
     let near = if world.draw.percent(8) {
-        let own = world.draw.pick(OWN);
+        let own = world.draw.pick(own);
         let port = match world.listening.as_slice() {
             [] => world.client_port(None),
             some if world.draw.one_in(2) => some[0],
@@ -185,20 +196,20 @@ fn ends(world: &mut World) -> ((Option<Side>, Address, u16), (Address, u16)) {
         };
         (None, own, port)
     } else {
-        (Some(from.side), from.address, world.client_port(Some(from)))
+        (Some(from.side), from.address(family), world.client_port(Some(from)))
     };
     let to = match world.draw.below(20) {
-        0..3 => world.draw.pick(OWN),
+        0..3 => world.draw.pick(own),
         // What a port forwarding is reached by.
-        3..5 => OWN[1],
-        5 => world.draw.pick(NAT_SOURCES),
-        6 => world.host().address,
+        3..5 => own[1],
+        5 => world.draw.pick(of(family, NAT_SOURCES)),
+        6 => world.host().address(family),
         _ => {
             let mut to = world.host();
             while to.side == from.side {
                 to = world.host();
             }
-            to.address
+            to.address(family)
         }
     };
     (near, (to, world.draw.pick(SERVICES)))
@@ -286,26 +297,32 @@ fn ping(world: &mut World, message: &Message) -> Vec<u8> {
     let header = header(world, message);
     let length = world.draw.pick(&[0, 1, 8, 56, 56, 1400]);
     let data = vec![b'p'; length];
-    let (kind, id) = match message.is_answer {
-        false => (8, message.from.1),
+    let id = match message.is_answer {
+        false => message.from.1,
         // What arrived as an identifier is what a port is elsewhere.
-        true => (0, message.to.1),
+        true => message.to.1,
     };
-    echo(header, kind, id, message.count, &data)
+    echo(header, message.is_answer, id, message.count, &data)
 }
 
 /// What has no ports, or no tracker.
 fn other_protocol(world: &mut World) {
     let ((side, from, port), (to, service)) = ends(world);
-    let protocol = world
-        .draw
-        .pick(&[0, 2, 4, 33, 41, 46, 47, 50, 51, 99, 108, 136, 136, 253]);
+    let protocol = match from.is_ipv4() {
+        true => world
+            .draw
+            .pick(&[0, 2, 4, 33, 41, 46, 47, 50, 51, 99, 108, UDPLITE, UDPLITE, 253]),
+        // Some of these are headers that something follows.
+        false => world.draw.pick(&[
+            0, 1, 4, 33, 41, 43, 44, 47, 50, 51, 59, 60, 99, 135, UDPLITE, UDPLITE, 253,
+        ]),
+    };
     let mut payload = Vec::new();
     payload.extend(port.to_be_bytes());
     payload.extend(service.to_be_bytes());
     match protocol {
         // Partial coverage, or all; no checksum is no UDP-Lite, so this one is wrong mostly.
-        136 => payload.extend([0, 8, 0, 0, 1, 2, 3, 4]),
+        UDPLITE => payload.extend([0, 8, 0, 0, 1, 2, 3, 4]),
         // GRE: none, PPTP's with a key, and others.
         47 => {
             payload.clear();
@@ -353,35 +370,40 @@ fn error(world: &mut World) {
 
 pub(super) fn error_about(world: &mut World, about: &Out) {
     let Some(seen) = Seen::of(&about.bytes) else { return };
-    let (kind, code) = world.draw.pick(ERRORS);
+    let family = Family::of(seen.source);
+    let (kind, code) = world.draw.pick(of(family, ERRORS));
     let from = match world.draw.below(3) {
-        0 => [198, 51, 100, 77],
-        1 => world.draw.pick(ODD_ADDRESSES),
+        0 => of(family, &SOMEWHERE),
+        1 => world.draw.pick(of(family, ODD_ADDRESSES)),
         _ => seen.destination,
     };
     let to = if world.draw.one_in(12) {
-        world.host().address
+        world.host().address(family)
     } else {
         seen.source
     };
     let mut quoted = about.bytes.clone();
     // It was forwarded on the way.
-    quoted[8] = quoted[8].saturating_sub(world.draw.below(3) as u8);
+    let (hops, header, most) = match family {
+        Family::V4 => (8, 20, 548),
+        Family::V6 => (7, 40, 1232),
+    };
+    quoted[hops] = quoted[hops].saturating_sub(world.draw.below(3) as u8);
     match world.draw.below(10) {
-        0 => quoted.truncate(world.draw.pick(&[0, 8, 19, 20, 24, 27])),
-        1 => quoted.truncate(48),
+        0 => quoted.truncate(world.draw.pick(&[0, 8, header - 1, header, header + 4, header + 7])),
+        1 => quoted.truncate(header + 28),
         2 => {
-            let at = world.draw.below(quoted.len().min(28));
+            let at = world.draw.below(quoted.len().min(header + 8));
             quoted[at] ^= 1 << world.draw.below(8);
         }
         3 => {}
-        _ => quoted.truncate(28),
+        _ => quoted.truncate(header + 8),
     }
-    quoted.truncate(548);
-    let rest = if (kind, code) == (3, 4) {
-        [0, 0, 4, world.draw.pick(&[0, 100, 200])]
-    } else {
-        [0; 4]
+    quoted.truncate(most);
+    let rest = match (family, kind, code) {
+        (Family::V4, 3, 4) | (Family::V6, 2, _) => [0, 0, 4, world.draw.pick(&[0, 100, 200])],
+        (Family::V6, 4, _) => [0, 0, 0, world.draw.pick(&[6, 40, 41, 48])],
+        _ => [0; 4],
     };
     let header = Ip {
         identification: world.next_identification(),
@@ -398,7 +420,7 @@ pub(super) fn error_about(world: &mut World, about: &Out) {
     if world.draw.one_in(12) {
         let own = Ip {
             identification: world.next_identification(),
-            ..Ip::new(world.draw.pick(OWN), to)
+            ..Ip::new(world.draw.pick(of(family, OWN)), to)
         };
         world.send(None, icmp(own, kind, code, rest, &quoted));
     } else {
@@ -406,7 +428,12 @@ pub(super) fn error_about(world: &mut World, about: &Out) {
     }
 }
 
-const ERRORS: &[(u8, u8)] = &[
+const SOMEWHERE: [Address; 2] = [v4([198, 51, 100, 77]), v6([0x2001, 0xdb8, 0x64, 0, 0, 0, 0, 0x77])];
+
+/// Kinds and codes.
+const ERRORS: &[&[(u8, u8)]; 2] = &[ERRORS_OF_IPV4, ERRORS_OF_IPV6];
+
+const ERRORS_OF_IPV4: &[(u8, u8)] = &[
     (3, 0),
     (3, 1),
     (3, 1),
@@ -427,6 +454,29 @@ const ERRORS: &[(u8, u8)] = &[
     (12, 1),
 ];
 
+const ERRORS_OF_IPV6: &[(u8, u8)] = &[
+    (1, 0),
+    (1, 1),
+    (1, 2),
+    (1, 3),
+    (1, 3),
+    (1, 4),
+    (1, 4),
+    (1, 5),
+    (1, 6),
+    (2, 0),
+    (2, 1),
+    (3, 0),
+    (3, 0),
+    (3, 1),
+    (4, 0),
+    (4, 1),
+    (4, 2),
+    (4, 3),
+    (100, 0),
+    (127, 0),
+];
+
 /// Something that is no conversation.
 fn single(world: &mut World) {
     let ((side, from, port), (to, _)) = ends(world);
@@ -434,7 +484,9 @@ fn single(world: &mut World) {
         identification: world.next_identification(),
         ..Ip::new(from, to)
     };
+    let family = Family::of(from);
     let bytes = match world.draw.below(5) {
+        0 | 1 if family == Family::V6 => message(world, header),
         // Other questions and answers of ICMP, and kinds that nobody knows.
         0 | 1 => {
             let (kind, code) = world.draw.pick(&[
@@ -456,11 +508,11 @@ fn single(world: &mut World) {
             icmp(header, kind, code, [high, low, 0, 1], &[0; 12])
         }
         2 => {
-            header.destination = world.draw.pick(ODD_ADDRESSES);
+            header.destination = world.draw.pick(of(family, ODD_ADDRESSES));
             udp(header, (port, world.draw.pick(SERVICES)), b"to all")
         }
         3 => {
-            header.source = world.draw.pick(ODD_ADDRESSES);
+            header.source = world.draw.pick(of(family, ODD_ADDRESSES));
             udp(header, (port, world.draw.pick(SERVICES)), b"from nowhere")
         }
         _ => {
@@ -475,6 +527,6 @@ fn single(world: &mut World) {
 
 /// The interface behind which a host is.
 pub(super) fn side_of(world: &World, address: Address) -> Option<Side> {
-    let known = HOSTS.iter().find(|host| host.address == address)?;
+    let known = HOSTS.iter().find(|host| host.has(address))?;
     (known.side < 2 || world.has_dmz).then_some(known.side)
 }

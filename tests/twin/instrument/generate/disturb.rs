@@ -1,8 +1,15 @@
 //! What goes wrong with a packet on its way, and what someone makes go wrong.
 
+use nflab::base::Family;
+
+use super::super::layout::{self, is_ipv6};
 use super::conversations::error_about;
-use super::draw::{ODD_ADDRESSES, SERVICES, Side};
-use super::packet::{ICMP, Ip, SCTP, Seen, TCP, UDP, fragment, seal, seal_transport, tcp, udp, with_options};
+use super::draw::{ODD_ADDRESSES, SERVICES, Side, of};
+use super::extension::extended;
+use super::packet::{
+    ICMP, ICMPV6, IPV6, Ip, SCTP, Seen, TCP, UDP, fragment, hops_at, protocol_at, seal, seal_transport,
+};
+use super::packet::{set_address, set_length, tcp, udp, with_options};
 use super::world::{Out, World};
 
 /// Delivers the packet in some other shape, and what else belongs to it; returns what left because of the last of it.
@@ -25,26 +32,33 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
     (
         "a bit of the header flipped, with its checksum",
         |world, side, mut bytes| {
-            let at = world.draw.pick(&[0, 1, 2, 3, 6, 7, 8, 12, 15, 16, 19]);
+            let at = match is_ipv6(&bytes, 0) {
+                false => world.draw.pick(&[0, 1, 2, 3, 6, 7, 8, 12, 15, 16, 19]),
+                true => world.draw.pick(&[0, 1, 1, 4, 5, 6, 7, 8, 9, 23, 24, 39]),
+            };
             bytes[at] ^= 1 << world.draw.below(8);
             seal(&mut bytes);
             deliver(world, side, bytes)
         },
     ),
     ("IP options", |world, side, bytes| {
-        let options = world.draw.pick(OPTIONS);
-        let bytes = with_options(&bytes, options);
+        let bytes = match is_ipv6(&bytes, 0) {
+            false => with_options(&bytes, world.draw.pick(OPTIONS)),
+            true => extended(world, bytes),
+        };
         deliver(world, side, bytes)
     }),
     ("a short time to live", |world, side, mut bytes| {
-        bytes[8] = world.draw.pick(&[0, 1, 1, 2]);
+        let at = hops_at(&bytes);
+        bytes[at] = world.draw.pick(&[0, 1, 1, 2]);
         seal(&mut bytes);
         deliver(world, side, bytes)
     }),
     ("an odd address", |world, side, mut bytes| {
-        let at = world.draw.pick(&[12, 16, 16]);
-        let address = world.draw.pick(ODD_ADDRESSES);
-        bytes[at..at + 4].copy_from_slice(&address);
+        let is_destination = world.draw.pick(&[false, true, true]);
+        let family = if is_ipv6(&bytes, 0) { Family::V6 } else { Family::V4 };
+        let address = world.draw.pick(of(family, ODD_ADDRESSES));
+        set_address(&mut bytes, is_destination, address);
         if !world.draw.one_in(4) {
             seal_transport(&mut bytes);
         }
@@ -52,7 +66,13 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         deliver(world, side, bytes)
     }),
     ("another protocol", |world, side, mut bytes| {
-        bytes[9] = world.draw.pick(&[0, 1, 2, 4, 6, 17, 33, 47, 50, 94, 132, 136]);
+        let at = protocol_at(&bytes);
+        bytes[at] = match is_ipv6(&bytes, 0) {
+            false => world.draw.pick(&[0, 1, 2, 4, 6, 17, 33, 47, 50, 94, 132, 136]),
+            true => world.draw.pick(&[
+                0, 1, 4, 6, 17, 33, 41, 43, 44, 47, 50, 51, 58, 59, 60, 94, 132, 135, 136, 139,
+            ]),
+        };
         if world.draw.one_in(2) {
             seal_transport(&mut bytes);
         }
@@ -62,9 +82,9 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
     ("cut short", |world, side, mut bytes| {
         let cut = world.draw.below(bytes.len());
         bytes.truncate(cut);
-        if cut >= 20 && world.draw.one_in(2) {
-            bytes[2..4].copy_from_slice(&(cut as u16).to_be_bytes());
-            seal(&mut bytes);
+        let header = if is_ipv6(&bytes, 0) { IPV6 } else { 20 };
+        if cut >= header && world.draw.one_in(2) {
+            set_length(&mut bytes, cut);
         }
         deliver(world, side, bytes)
     }),
@@ -74,11 +94,11 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         deliver(world, side, bytes)
     }),
     ("a wrong checksum", |world, side, mut bytes| {
-        let transport = Seen::of(&bytes).map_or(20, |it| it.transport);
-        let at = match bytes[9] {
+        let (transport, protocol) = Seen::of(&bytes).map_or((20, 0), |it| (it.transport, it.protocol));
+        let at = match protocol {
             TCP => transport + 16,
             UDP => transport + 6,
-            ICMP => transport + 2,
+            ICMP | ICMPV6 => transport + 2,
             SCTP => transport + 8,
             _ => 10,
         };
@@ -93,8 +113,9 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         deliver(world, side, bytes)
     }),
     ("another word in its transport header", |world, side, mut bytes| {
-        let at = 20 + world.draw.pick(&[0, 2, 4, 6, 8, 10, 12, 12, 14, 18]);
-        if at + 2 <= bytes.len() && bytes[9] != ICMP {
+        let (header, protocol) = Seen::of(&bytes).map_or((20, 0), |it| (it.transport, it.protocol));
+        let at = header + world.draw.pick(&[0, 2, 4, 6, 8, 10, 12, 12, 14, 18]);
+        if at + 2 <= bytes.len() && !matches!(protocol, ICMP | ICMPV6) {
             let value = if world.draw.one_in(3) {
                 [0, 0]
             } else {
@@ -128,8 +149,9 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         world.deliver(side, made)
     }),
     ("port zero", |world, side, mut bytes| {
-        if matches!(bytes[9], TCP | UDP) && bytes.len() >= 28 {
-            let at = world.draw.pick(&[20, 22]);
+        let seen = Seen::of(&bytes).filter(|it| matches!(it.protocol, TCP | UDP) && bytes.len() >= it.transport + 8);
+        if let Some(seen) = seen {
+            let at = seen.transport + world.draw.pick(&[0, 2]);
             bytes[at..at + 2].fill(0);
             seal_transport(&mut bytes);
         }
@@ -155,10 +177,14 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         let long = world.draw.pick(&[1501, 1600, 3000]);
         let fill = world.draw.below(256) as u8;
         bytes.resize(long, fill);
-        bytes[2..4].copy_from_slice(&(long as u16).to_be_bytes());
-        bytes[6] = if world.draw.one_in(3) { 0 } else { 0x40 };
-        if bytes[9] == UDP {
-            bytes[24..26].copy_from_slice(&(long as u16 - 20).to_be_bytes());
+        let may_be_cut = world.draw.one_in(3);
+        if !is_ipv6(&bytes, 0) {
+            bytes[6] = if may_be_cut { 0 } else { 0x40 };
+        }
+        set_length(&mut bytes, long);
+        if let Some(seen) = Seen::of(&bytes).filter(|it| it.protocol == UDP) {
+            let at = seen.transport + 4;
+            bytes[at..at + 2].copy_from_slice(&((long - seen.transport) as u16).to_be_bytes());
         }
         seal_transport(&mut bytes);
         seal(&mut bytes);
@@ -180,7 +206,7 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         if let Some(first) = noise.first_mut()
             && world.draw.one_in(2)
         {
-            *first = 0x45;
+            *first = if is_ipv6(&bytes, 0) { 0x60 } else { 0x45 };
         }
         if side.is_some() {
             deliver(world, side, noise);
@@ -191,7 +217,7 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
 
 /// What the twin itself would hear is left out.
 fn deliver(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
-    if bytes.get(9) == Some(&255) {
+    if !is_ipv6(&bytes, 0) && bytes.get(9) == Some(&255) || layout::protocol(&bytes, 0) == Some(255) {
         return Vec::new();
     }
     world.deliver(side, bytes)
@@ -201,7 +227,7 @@ fn fragments(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> 
     let Some(seen) = Seen::of(&bytes) else {
         return Vec::new();
     };
-    let length = bytes.len() - seen.transport;
+    let length = bytes.len() - if is_ipv6(&bytes, 0) { IPV6 } else { seen.transport };
     let draw = &mut world.draw;
     // Of a few numbers, so that pieces of different packets meet.
     let identification = if draw.one_in(4) {
@@ -212,7 +238,7 @@ fn fragments(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> 
     let mut pieces = Vec::new();
     let mut from = 0;
     // Where NAT draws a port, the checksum that follows it has to be in the same piece.
-    let least = if world.draws_ports && matches!(bytes[9], TCP | SCTP) {
+    let least = if world.draws_ports && matches!(seen.protocol, TCP | SCTP) {
         24
     } else {
         8
@@ -251,10 +277,11 @@ fn fragments(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> 
 
 /// A packet that nobody sent.
 pub(super) fn invented(world: &mut World) -> Out {
+    let family = world.family();
     let (from, to) = (world.host(), world.host());
     let header = Ip {
         identification: world.next_identification(),
-        ..Ip::new(from.address, to.address)
+        ..Ip::new(from.address(family), to.address(family))
     };
     let ports = (from.ports + world.draw.below(20) as u16, world.draw.pick(SERVICES));
     let bytes = if world.draw.one_in(2) {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::draw::{Draw, Side};
-use super::packet::{ACK, Address, FIN, PSH, SYN};
+use super::packet::{ACK, Address, FIN, PSH, SYN, v4};
 use super::tcp::{Act, TcpTalk};
 use super::world::World;
 
@@ -143,11 +143,21 @@ impl FtpTalk {
 
 /// PORT and EPRT by the client, 227 and 229 by the server.
 fn announcement(draw: &mut Draw, who: usize, own: Address, port: u16) -> Line {
-    let [a, b, c, d] = own;
     let (high, low) = (port >> 8, port & 255);
+    let number = if own.is_ipv4() { 1 } else { 2 };
+    let bars = format!("|{number}|{own}|{port}|");
+    // There is no other way to say an address of IPv4; an address of IPv6 has no such form, and stands here as one of IPv4's would.
+    let [a, b, c, d] = match own {
+        Address::V4(own) => own.octets(),
+        Address::V6(own) => own.to_ipv4().map_or([10, 0, 0, 2], |own| own.octets()),
+    };
     let commas = format!("{a},{b},{c},{d},{high},{low}");
-    let bars = format!("|1|{a}.{b}.{c}.{d}|{port}|");
-    let sound = match (who, draw.below(4)) {
+    let form = match (own.is_ipv4(), draw.below(4)) {
+        // Mostly as one does it in IPv6.
+        (false, 1..) if !draw.one_in(6) => 0,
+        (_, form) => form,
+    };
+    let sound = match (who, form) {
         (0, 0) => format!("EPRT {bars}\r\n"),
         (0, 1) => format!("port {commas}\r\n"),
         (0, _) => format!("PORT {commas}\r\n"),
@@ -182,7 +192,7 @@ fn announcement(draw: &mut Draw, who: usize, own: Address, port: u16) -> Line {
                 (0, 2) => format!("PORT {a},{b},{c},{d}, {high},{low}\r\n"),
                 (0, 3) => "PORT 8,8,8,8,4,1\r\n".to_owned(),
                 (0, 4) => "EPRT |2|::1|4000|\r\n".to_owned(),
-                (0, _) => format!("EPRT |1|{a}.{b}.{c}.{d}|{}|\r\n", 65_536 + u32::from(port)),
+                (0, _) => format!("EPRT |{number}|{own}|{}|\r\n", 65_536 + u32::from(port)),
                 (_, 0) => "227 no numbers\r\n".to_owned(),
                 (_, 1) => "229 (|||0|)\r\n".to_owned(),
                 (_, 2) => format!("229 (!!!{port}!)\r\n"),
@@ -205,10 +215,14 @@ fn read(text: &[u8], peer: Address) -> Option<(Address, u16)> {
         let port = text[at + 3..].split('|').next()?.parse().ok()?;
         return Some((peer, port));
     }
-    if let Some(at) = text.find("|1|") {
+    if let Some(at) = text.find("|1|").or(text.find("|2|")) {
         let mut parts = text[at + 3..].split('|');
-        let address: std::net::Ipv4Addr = parts.next()?.parse().ok()?;
-        return Some((address.octets(), parts.next()?.parse().ok()?));
+        let address: Address = parts.next()?.parse().ok()?;
+        let is_alike = address.is_ipv4() == peer.is_ipv4();
+        return is_alike.then_some((address, parts.next()?.parse().ok()?));
+    }
+    if peer.is_ipv6() {
+        return None;
     }
     let start = text.find([' ', '('])?;
     let list = text[start..].trim_matches(|letter: char| !letter.is_ascii_digit());
@@ -217,7 +231,7 @@ fn read(text: &[u8], peer: Address) -> Option<(Address, u16)> {
         .map_or(list, |it| it.1);
     let numbers: Vec<u8> = list.split(',').map(|it| it.parse().ok()).collect::<Option<_>>()?;
     match numbers[..] {
-        [a, b, c, d, high, low] => Some(([a, b, c, d], u16::from_be_bytes([high, low]))),
+        [a, b, c, d, high, low] => Some((v4([a, b, c, d]), u16::from_be_bytes([high, low]))),
         _ => None,
     }
 }

@@ -3,11 +3,13 @@
 
 use std::collections::VecDeque;
 
+use nflab::base::Family;
+
 use super::announced::{Datagrams, Then};
 use super::conversations::{Exchange, exchange};
 use super::draw::{Draw, Side};
 use super::h323_messages::{CALL, CONTROL, REGISTRATION, Template};
-use super::packet::{ACK, Address, FIN, PSH};
+use super::packet::{ACK, Address, FIN, PSH, next, v4};
 use super::tcp::{Act, TcpTalk};
 use super::world::World;
 
@@ -104,8 +106,7 @@ impl CallTalk {
         let mut address = match draw.below(12) {
             0 => {
                 is_sound = false;
-                let [a, b, c, d] = end.own.0;
-                [a, b, c, d.wrapping_add(1)]
+                next(end.own.0)
             }
             1 => {
                 is_sound = false;
@@ -278,11 +279,11 @@ pub(super) fn registration(talk: &mut Datagrams, world: &mut World) {
 }
 
 fn draw_host(world: &mut World) -> Address {
-    world.host().address
+    world.host().address(Family::V4)
 }
 
 fn read(data: &[u8], place: usize) -> (Address, u16) {
     let mut address = [0; 4];
     address.copy_from_slice(&data[place..place + 4]);
-    (address, u16::from_be_bytes([data[place + 4], data[place + 5]]))
+    (v4(address), u16::from_be_bytes([data[place + 4], data[place + 5]]))
 }

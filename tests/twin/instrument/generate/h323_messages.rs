@@ -1,5 +1,7 @@
 //! Messages of H.323, with places for addresses and ports. Their bytes were made from H.225.0's and H.245's ASN.1 by another encoder.
 
+use std::net::IpAddr;
+
 use super::packet::Address;
 
 pub(super) struct Template {
@@ -13,8 +15,8 @@ impl Template {
     pub(super) fn say(&self, ends: &[(Address, u16)]) -> Vec<u8> {
         let mut bytes = self.bytes.to_vec();
         for (index, &place) in self.places.iter().enumerate() {
-            if let Some((address, port)) = ends.get(index).or(ends.last()) {
-                bytes[place..place + 4].copy_from_slice(address);
+            if let Some((IpAddr::V4(address), port)) = ends.get(index).or(ends.last()) {
+                bytes[place..place + 4].copy_from_slice(&address.octets());
                 bytes[place + 4..place + 6].copy_from_slice(&port.to_be_bytes());
             }
         }

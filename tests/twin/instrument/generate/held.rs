@@ -3,13 +3,14 @@
 //!
 //! All is drawn from a stream of its own: nobody else's draws change.
 
-use nflab::base::Random;
+use nflab::base::{Family, Random};
 
 use super::draw::{HOSTS, Host};
 use super::packet::{Ip, SYN, Segment, echo, ip, sctp, tcp, udp};
 use super::world::World;
 
 pub(super) fn hold(world: &mut World, random: &mut Random) {
+    let family = world.rulesets[0].family;
     let ends = [host(world, random), host(world, random)];
     let make = random.pick(KINDS);
     let port = 60_000 + random.below(500) as u16;
@@ -28,7 +29,7 @@ pub(super) fn hold(world: &mut World, random: &mut Random) {
         let (from, to) = (ends[back], ends[1 - back]);
         let header = Ip {
             identification: world.next_identification(),
-            ..Ip::new(from.address, to.address)
+            ..Ip::new(from.address(family), to.address(family))
         };
         let ports = [port, PORT];
         world.deliver(Some(from.side), make(header, (ports[back], ports[1 - back])));
@@ -56,7 +57,7 @@ fn host(world: &mut World, random: &mut Random) -> Host {
 
 /// NAT leads what is for a host to another one.
 fn map(world: &mut World, how: &str, of: Host, to: Host) {
-    let [of, to] = [of, to].map(|it| std::net::Ipv4Addr::from(it.address));
+    let [of, to] = [of, to].map(|it| it.address(world.rulesets[0].family));
     command(
         world,
         &format!("-t nat {how} PREROUTING -d {of} -j DNAT --to-destination {to}"),
@@ -64,7 +65,11 @@ fn map(world: &mut World, how: &str, of: Host, to: Host) {
 }
 
 fn command(world: &mut World, line: &str) {
-    world.must("iptables", line.split(' ').map(str::to_owned).collect(), "");
+    let tool = match world.rulesets[0].family {
+        Family::V4 => "iptables",
+        Family::V6 => "ip6tables",
+    };
+    world.must(tool, line.split(' ').map(str::to_owned).collect(), "");
 }
 
 /// The first packet of a flow between two ends, by its ports where it has some.
@@ -87,7 +92,7 @@ const KINDS: &[Make] = &[
         };
         tcp(header, segment)
     },
-    |header, _| echo(header, 8, 77, 1, b"held"),
+    |header, _| echo(header, false, 77, 1, b"held"),
     |header, ports| {
         let body = vec![0, 0, 0, 9, 0, 0, 0xff, 0xff, 0, 10, 0, 10, 0, 0, 0, 1];
         sctp(header, ports, 0, &[(1, 0, body)])

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use nflab::base::Family;
+
 use super::draw::{Draw, Side};
 use super::packet::{ACK, Address, PSH};
 use super::tcp::{Act, TcpTalk};
@@ -89,12 +91,12 @@ impl IrcTalk {
         world.note(noted);
         let draw = &mut world.draw;
         let who = usize::from(draw.one_in(8));
-        let own = u32::from_be_bytes(self.session.ends[who].own.0);
+        let own = number(self.session.ends[who].own.0);
         let address = match draw.below(12) {
             0 => own.wrapping_add(1),
-            1 => u32::from_be_bytes(self.session.ends[1 - who].own.0),
+            1 => number(self.session.ends[1 - who].own.0),
             // As the client is seen from outside.
-            2 => u32::from_be_bytes(self.session.ends[1].peer.0),
+            2 => number(self.session.ends[1].peer.0),
             _ => own,
         };
         let request = format!("\x01DCC {kind} notes.txt {address} {port} 4096\x01\r\n");
@@ -159,7 +161,7 @@ impl IrcTalk {
         let from = match world.draw.one_in(3) {
             true => {
                 let host = world.host();
-                (Some(host.side), host.address, world.client_port(Some(host)))
+                (Some(host.side), host.address(Family::V4), world.client_port(Some(host)))
             }
             false => {
                 let end = &self.session.ends[1];
@@ -171,11 +173,22 @@ impl IrcTalk {
     }
 }
 
+/// An address as it is offered: there is no form for one of IPv6.
+fn number(address: Address) -> u32 {
+    match address {
+        Address::V4(address) => address.to_bits(),
+        Address::V6(_) => 0,
+    }
+}
+
 /// Address and port as who was told reads them.
 fn read(text: &[u8]) -> Option<(Address, u16)> {
     let text = std::str::from_utf8(text).ok()?;
     let request = text.split('\x01').nth(1)?;
     let mut words = request.split(' ').filter(|word| !word.is_empty()).skip(3);
     let address: u32 = words.next()?.parse().ok()?;
-    Some((address.to_be_bytes(), words.next()?.trim().parse().ok()?))
+    Some((
+        std::net::Ipv4Addr::from_bits(address).into(),
+        words.next()?.trim().parse().ok()?,
+    ))
 }

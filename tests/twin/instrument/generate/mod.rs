@@ -8,12 +8,14 @@ mod changes;
 mod conversations;
 mod disturb;
 mod draw;
+mod extension;
 mod extensions;
 mod ftp;
 mod h323;
 mod h323_messages;
 mod held;
 mod irc;
+mod messages;
 pub(super) mod packet;
 mod pptp;
 mod questions;
@@ -26,10 +28,13 @@ mod sip_line;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod translated;
 mod ways;
 mod world;
 
 use std::collections::BTreeMap;
+
+use nflab::base::Family;
 
 use super::scenario::Scenario;
 use conversations::Talks;
@@ -45,6 +50,30 @@ pub(crate) struct Shape {
     pub hostile: bool,
     /// Routes, addresses, links and routing rules change while all that goes on.
     pub moving: bool,
+    pub families: Families,
+}
+
+/// Which families are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Families {
+    V4,
+    V6,
+    /// In conversations side by side, under rules of each: they share the table of flows.
+    Both,
+}
+
+impl Families {
+    fn has(self, family: Family) -> bool {
+        self == Self::Both || self.all() == [family]
+    }
+
+    fn all(self) -> &'static [Family] {
+        match self {
+            Self::V4 => &[Family::V4],
+            Self::V6 => &[Family::V6],
+            Self::Both => &[Family::V4, Family::V6],
+        }
+    }
 }
 
 impl Shape {
@@ -52,17 +81,22 @@ impl Shape {
         packets: 1500,
         hostile: false,
         moving: false,
+        families: Families::V4,
     };
     pub(crate) const HOSTILE: Self = Self {
         packets: 1500,
         hostile: true,
-        moving: false,
+        ..Self::PLAIN
     };
     pub(crate) const MOVING: Self = Self {
         packets: 600,
-        hostile: false,
         moving: true,
+        ..Self::PLAIN
     };
+
+    pub(crate) const fn of(self, families: Families) -> Self {
+        Self { families, ..self }
+    }
 }
 
 /// What is never generated because the two sides could not be held against each other exactly, and why. What an extension leaves out its own spec
@@ -143,13 +177,19 @@ pub(crate) fn noted(seed: u64, shape: Shape) -> (Scenario, BTreeMap<&'static str
 
 fn generate(seed: u64, shape: Shape) -> World {
     let mut draw = Draw::new(seed);
-    let ruleset = Ruleset::draw(&mut draw);
-    let name = match (shape.hostile, shape.moving) {
+    let families = shape.families.all().iter();
+    let rulesets = families.map(|family| Ruleset::draw(&mut draw, *family)).collect();
+    let mut name = match (shape.hostile, shape.moving) {
         (true, _) => format!("seed {seed}, hostile"),
         (_, true) => format!("seed {seed}, moving"),
         _ => format!("seed {seed}"),
     };
-    let mut world = World::new(name, seed, draw, ruleset, shape);
+    name += match shape.families {
+        Families::V4 => "",
+        Families::V6 => ", IPv6",
+        Families::Both => ", both families",
+    };
+    let mut world = World::new(name, seed, draw, rulesets, shape);
     world.begin();
     if shape.moving {
         ways::begin(&mut world);

@@ -1,9 +1,11 @@
 //! Questions to one host or to all: SNMP's, whose answers name addresses, and those for NetBIOS names.
 
+use nflab::base::Family;
+
 use super::announced::Datagrams;
 use super::conversations::header_of;
 use super::draw::OWN;
-use super::packet::{Address, udp};
+use super::packet::{Address, octets, udp, v4};
 use super::world::{Arrival, World};
 
 pub(super) const AGENT: u16 = 161;
@@ -20,8 +22,8 @@ pub(super) const NOTES: [&str; 5] = [
 
 /// The network that the router's questions go to, where the scenario has it.
 pub(super) const ASKED: &str = "10.0.9.1/24";
-const ASKS: Address = [10, 0, 9, 1];
-const ALL: Address = [10, 0, 9, 255];
+const ASKS: Address = v4([10, 0, 9, 1]);
+const ALL: Address = v4([10, 0, 9, 255]);
 
 /// One side says something, and perhaps the other answers.
 pub(super) fn snmp(talk: &mut Datagrams, world: &mut World) {
@@ -66,8 +68,8 @@ fn message(world: &mut World, near: Address) -> Vec<u8> {
 
 fn value(world: &mut World, near: Address) -> Vec<u8> {
     let address = match world.draw.below(4) {
-        0 => world.host().address,
-        1 => world.draw.pick(OWN),
+        0 => world.host().address(Family::V4),
+        1 => world.draw.pick(OWN[0]),
         _ => near,
     };
     match world.draw.below(8) {
@@ -75,7 +77,7 @@ fn value(world: &mut World, near: Address) -> Vec<u8> {
         1 => b"\x04\x03abc".to_vec(),
         2 => b"\x41\x01\x05".to_vec(),
         3 => b"\x05\0".to_vec(),
-        _ => list(0x40, &[address.to_vec()]),
+        _ => list(0x40, &[octets(address)]),
     }
 }
 
@@ -97,7 +99,7 @@ pub(super) fn names(talk: &mut Datagrams, world: &mut World) {
         true => (None, (ASKS, port), (ALL, NAMES), NOTES[3]),
         false => {
             let host = world.draw.pick(&[[10, 0, 9, 7], [10, 0, 9, 8], [10, 0, 8, 7]]);
-            let from = (host, world.draw.pick(&[NAMES, NAMES, NAMES, 138]));
+            let from = (v4(host), world.draw.pick(&[NAMES, NAMES, NAMES, 138]));
             (Some(0), from, (ASKS, port), NOTES[4])
         }
     };

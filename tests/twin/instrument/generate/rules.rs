@@ -8,10 +8,12 @@ use nflab::rule::{Hook, HookSet, Table};
 
 use super::draw::Draw;
 use super::selector;
+use super::translated::said_in;
 
 /// Where a rule stands, and so what it may ask and do.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
+    pub family: Family,
     pub table: &'static str,
     pub chain: &'static str,
     /// The built-in chains that it may be reached from.
@@ -31,7 +33,7 @@ impl Place {
     fn with(&self, protocol: Option<u8>) -> drawn::Place {
         drawn::Place {
             may_track: self.tracked,
-            ..at(self.table, self.hooks, protocol)
+            ..at(self.family, self.table, self.hooks, protocol)
         }
     }
 
@@ -49,7 +51,7 @@ impl Place {
 }
 
 /// A place in a ruleset that tracks.
-fn at(table: &str, chains: &[&str], protocol: Option<u8>) -> drawn::Place {
+fn at(family: Family, table: &str, chains: &[&str], protocol: Option<u8>) -> drawn::Place {
     let mut hooks = HookSet::EMPTY;
     for hook in Hook::ALL {
         if chains.contains(&hook.chain()) {
@@ -57,7 +59,7 @@ fn at(table: &str, chains: &[&str], protocol: Option<u8>) -> drawn::Place {
         }
     }
     drawn::Place {
-        family: Family::V4,
+        family,
         table: Table::from_name(table).expect("one of the five"),
         hooks,
         protocol,
@@ -157,7 +159,8 @@ impl TableRules {
 
 #[derive(Clone, Debug)]
 pub(super) struct Ruleset {
-    /// What family it is of: how packets fare is asked of each for itself.
+    pub family: Family,
+    /// What kind it is of: how packets fare is asked of each for itself.
     pub kind: &'static str,
     pub tables: Vec<TableRules>,
     pub tracked: bool,
@@ -172,23 +175,32 @@ const STATELESS: &str = "stateless";
 const NOISE: &str = "noise";
 
 impl Ruleset {
-    pub(super) fn draw(draw: &mut Draw) -> Self {
+    pub(super) fn draw(draw: &mut Draw, family: Family) -> Self {
         match draw.below(10) {
-            0..2 => home_router(draw),
-            2..4 => servers(draw),
-            4 => stateless(draw),
-            _ => noise(draw),
+            0..2 => home_router(draw, family),
+            2..4 => servers(draw, family),
+            4 => stateless(draw, family),
+            _ => noise(draw, family),
         }
     }
 
     pub(super) fn text(&self) -> String {
-        self.tables.iter().map(TableRules::text).collect()
+        let text: String = self.tables.iter().map(TableRules::text).collect();
+        said_in(self.family, &text)
+    }
+
+    /// The tool that restores it.
+    pub(super) fn restore(&self) -> &'static str {
+        match self.family {
+            Family::V4 => "iptables-restore",
+            Family::V6 => "ip6tables-restore",
+        }
     }
 
     /// A place for one more rule, in a table that is there.
     pub(super) fn place(&self, draw: &mut Draw) -> Place {
         let table = &self.tables[draw.below(self.tables.len())];
-        let mut places = places(table.name, &table.users, self.tracked);
+        let mut places = places(self.family, table.name, &table.users, self.tracked);
         let at = draw.below(places.len());
         places.swap_remove(at)
     }
@@ -199,7 +211,7 @@ fn spec(name: &str) -> &'static TableSpec {
 }
 
 /// Every chain of a table.
-fn places(table: &str, users: &[&'static str], tracked: bool) -> Vec<Place> {
+fn places(family: Family, table: &str, users: &[&'static str], tracked: bool) -> Vec<Place> {
     let spec = spec(table);
     let known = || spec.users.iter().filter(|user| users.contains(&user.0));
     let built_in = spec.chains.iter().map(|chain| (*chain, std::slice::from_ref(chain), 0));
@@ -207,6 +219,7 @@ fn places(table: &str, users: &[&'static str], tracked: bool) -> Vec<Place> {
     built_in
         .chain(own.filter(|it| users.contains(&it.0)))
         .map(|(chain, hooks, after)| Place {
+            family,
             table: spec.name,
             chain,
             hooks,
@@ -225,7 +238,7 @@ pub(super) fn rule(draw: &mut Draw, place: &Place) -> String {
     let number = draw.extensions.rule();
     let mut rule = String::new();
     selector::selector(draw, place, &mut rule);
-    let protocol = selector::protocol(draw, &mut rule);
+    let protocol = selector::protocol(draw, place.family, &mut rule);
     // All of these are drawn whether they are needed or not: what extensions say must not decide what the scenario draws next.
     let jump = jump(draw, place);
     let verdict = verdict(draw, place.table);
@@ -271,7 +284,7 @@ fn verdict(draw: &mut Draw, table: &str) -> &'static str {
 }
 
 /// Any table, any chain, anything.
-fn noise(draw: &mut Draw) -> Ruleset {
+fn noise(draw: &mut Draw, family: Family) -> Ruleset {
     let tracked = !draw.one_in(10);
     let mut tables = Vec::new();
     for spec in TABLES {
@@ -287,7 +300,7 @@ fn noise(draw: &mut Draw) -> Ruleset {
             let at = draw.below(table.policies.len());
             table.policies[at].1 = "DROP";
         }
-        for place in places(spec.name, &table.users, tracked) {
+        for place in places(family, spec.name, &table.users, tracked) {
             let most = if spec.name == "security" { 3 } else { 6 };
             for _ in 0..draw.below(most) {
                 table.rules.push((place.chain, rule(draw, &place)));
@@ -296,10 +309,11 @@ fn noise(draw: &mut Draw) -> Ruleset {
         tables.push(table);
     }
     if tracked && draw.one_in(2) {
-        helper(draw, &mut tables);
+        helper(draw, family, &mut tables);
     }
     draw.shuffle(&mut tables);
     Ruleset {
+        family,
         kind: NOISE,
         tables,
         tracked,
@@ -316,7 +330,7 @@ fn empty(name: &str) -> TableRules {
     }
 }
 
-fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
+fn helper(draw: &mut Draw, family: Family, tables: &mut Vec<TableRules>) {
     let raw = match tables.iter_mut().find(|it| it.name == "raw") {
         Some(raw) => raw,
         None => {
@@ -346,6 +360,9 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
         " -p udp --dport 5060 -j CT --helper sip",
         " -p tcp --dport 5060 -j CT --helper sip",
     ] {
+        if family == Family::V6 && OF_IPV4_ALONE.iter().any(|name| rule.ends_with(name)) {
+            continue;
+        }
         if !draw.one_in(4) {
             raw.rules.insert(0, ("PREROUTING", rule.to_owned()));
         }
@@ -353,18 +370,21 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
             raw.rules.push(("OUTPUT", rule.to_owned()));
         }
     }
-    if !draw.one_in(4) {
+    if family == Family::V4 && !draw.one_in(4) {
         raw.rules
             .push(("OUTPUT", " -p udp --dport 137 -j CT --helper netbios-ns".to_owned()));
     }
 }
 
-fn home_router(draw: &mut Draw) -> Ruleset {
+/// Helpers that the kernel has in no other family.
+const OF_IPV4_ALONE: [&str; 4] = [" irc", " pptp", " snmp", " snmp_trap"];
+
+fn home_router(draw: &mut Draw, family: Family) -> Ruleset {
     let mut nat = empty("nat");
     if draw.one_in(2) {
         let forward = draw
             .extensions
-            .this("DNAT", &at("nat", &["PREROUTING"], Some(protocol::TCP)));
+            .this("DNAT", &at(family, "nat", &["PREROUTING"], Some(protocol::TCP)));
         nat.rules.push((
             "PREROUTING",
             format!(" -i wan -p tcp -m tcp --dport {}{forward}", draw.pick(&[80, 21, 8080])),
@@ -373,12 +393,12 @@ fn home_router(draw: &mut Draw) -> Ruleset {
     if draw.one_in(3) {
         let redirect = draw
             .extensions
-            .this("REDIRECT", &at("nat", &["PREROUTING"], Some(protocol::TCP)));
+            .this("REDIRECT", &at(family, "nat", &["PREROUTING"], Some(protocol::TCP)));
         nat.rules
             .push(("PREROUTING", format!(" -i lan -p tcp --dport 80{redirect}")));
     }
     let source = draw.pick(&["MASQUERADE", "SNAT"]);
-    let source = draw.extensions.this(source, &at("nat", &["POSTROUTING"], None));
+    let source = draw.extensions.this(source, &at(family, "nat", &["POSTROUTING"], None));
     nat.rules.push(("POSTROUTING", format!(" -o wan{source}")));
     let mut filter = empty("filter");
     filter.policies[0].1 = "DROP";
@@ -408,22 +428,24 @@ fn home_router(draw: &mut Draw) -> Ruleset {
         filter
             .rules
             .push(("INPUT", " -p tcp -j REJECT --reject-with tcp-reset".to_owned()));
-        filter.rules.push(("INPUT", format!(" -p udp{}", reject_udp(draw))));
+        filter
+            .rules
+            .push(("INPUT", format!(" -p udp{}", reject_udp(draw, family))));
     }
     let mut tables = vec![filter, nat];
     if draw.percent(70) {
-        helper(draw, &mut tables);
+        helper(draw, family, &mut tables);
     }
-    sprinkle(draw, HOME_ROUTER, tables)
+    sprinkle(draw, family, HOME_ROUTER, tables)
 }
 
-fn reject_udp(draw: &mut Draw) -> String {
-    let place = at("filter", &["INPUT", "FORWARD"], Some(protocol::UDP));
+fn reject_udp(draw: &mut Draw, family: Family) -> String {
+    let place = at(family, "filter", &["INPUT", "FORWARD"], Some(protocol::UDP));
     draw.extensions.this("REJECT", &place)
 }
 
 /// A network with servers behind a stateful filter of several chains.
-fn servers(draw: &mut Draw) -> Ruleset {
+fn servers(draw: &mut Draw, family: Family) -> Ruleset {
     let mut filter = empty("filter");
     filter.users.extend(spec("filter").users.iter().map(|user| user.0));
     filter.policies[1].1 = draw.pick(&["DROP", "ACCEPT"]);
@@ -446,7 +468,7 @@ fn servers(draw: &mut Draw) -> Ruleset {
         ("u1", " -j REJECT".to_owned()),
         ("u2", " -p udp --dport 53 -j ACCEPT".to_owned()),
         ("u2", " -p tcp -m tcp --syn -m mark ! --mark 4/4 -j ACCEPT".to_owned()),
-        ("u2", format!(" -p udp --dport 443{}", reject_udp(draw))),
+        ("u2", format!(" -p udp --dport 443{}", reject_udp(draw, family))),
         ("u3", " -p icmp --icmp-type echo-request -j ACCEPT".to_owned()),
         ("u3", " -p icmp --icmp-type 3 -j ACCEPT".to_owned()),
         (
@@ -464,7 +486,7 @@ fn servers(draw: &mut Draw) -> Ruleset {
         let port = draw.pick(&["80", "21", "8001", "1050"]);
         let forward = draw
             .extensions
-            .this("DNAT", &at("nat", &["PREROUTING"], Some(protocol::TCP)));
+            .this("DNAT", &at(family, "nat", &["PREROUTING"], Some(protocol::TCP)));
         nat.rules
             .push(("PREROUTING", format!(" -d 192.0.2.1 -p tcp --dport {port}{forward}")));
         // So that hosts of the inner network reach the server by the outer address.
@@ -473,13 +495,13 @@ fn servers(draw: &mut Draw) -> Ruleset {
         tables.push(nat);
     }
     if draw.percent(60) {
-        helper(draw, &mut tables);
+        helper(draw, family, &mut tables);
     }
-    sprinkle(draw, SERVERS, tables)
+    sprinkle(draw, family, SERVERS, tables)
 }
 
 /// Without tracking: fragments stay what they are.
-fn stateless(draw: &mut Draw) -> Ruleset {
+fn stateless(draw: &mut Draw, family: Family) -> Ruleset {
     let mut filter = empty("filter");
     filter.rules.extend([
         ("FORWARD", " -f -j ACCEPT".to_owned()),
@@ -491,7 +513,7 @@ fn stateless(draw: &mut Draw) -> Ruleset {
         ("FORWARD", " -p udp --sport 53 -j ACCEPT".to_owned()),
         ("INPUT", " -p icmp -j ACCEPT".to_owned()),
     ]);
-    let mut ruleset = sprinkle(draw, STATELESS, vec![filter]);
+    let mut ruleset = sprinkle(draw, family, STATELESS, vec![filter]);
     if draw.one_in(2) {
         ruleset.tables[0].rules.retain(|(_, rule)| !rule.contains("-f "));
     }
@@ -499,13 +521,14 @@ fn stateless(draw: &mut Draw) -> Ruleset {
 }
 
 /// A few rules of any kind between those that people write.
-fn sprinkle(draw: &mut Draw, kind: &'static str, mut tables: Vec<TableRules>) -> Ruleset {
+fn sprinkle(draw: &mut Draw, family: Family, kind: &'static str, mut tables: Vec<TableRules>) -> Ruleset {
     for name in ["mangle", "raw", "security"] {
         if draw.one_in(3) && !tables.iter().any(|it| it.name == name) {
             tables.push(empty(name));
         }
     }
     let mut ruleset = Ruleset {
+        family,
         kind,
         tables,
         tracked: kind != STATELESS,

@@ -1,5 +1,6 @@
 //! What a rule asks by itself: addresses, interfaces, pieces, the protocol.
 
+use nflab::base::Family;
 use nflab::ext::drawn::{DESTINATIONS, SOURCES};
 
 use super::draw::Draw;
@@ -19,7 +20,7 @@ pub(super) fn selector(draw: &mut Draw, place: &Place, rule: &mut String) {
     if draw.one_in(6) && place.may_ask_output() {
         *rule += &format!(" {}-o {}", draw.not(5), draw.pick(INTERFACES));
     }
-    if draw.one_in(25) {
+    if draw.one_in(25) && place.family == Family::V4 {
         *rule += &format!(" {}-f", draw.not(2));
     }
 }
@@ -27,8 +28,15 @@ pub(super) fn selector(draw: &mut Draw, place: &Place, rule: &mut String) {
 const INTERFACES: &[&str] = &["lan", "lan", "wan", "wan", "wa+", "l+", "+", "lo", "dmz", "eth0"];
 
 /// The number of a plain `-p`: of an inverted one nothing may be asked.
-pub(super) fn protocol(draw: &mut Draw, rule: &mut String) -> Option<u8> {
-    let (name, number) = draw.pick(PROTOCOLS);
+pub(super) fn protocol(draw: &mut Draw, family: Family, rule: &mut String) -> Option<u8> {
+    let (name, number) = match (family, draw.pick(PROTOCOLS)) {
+        (Family::V6, ("icmp", _)) => ("ipv6-icmp", 58),
+        (Family::V6, ("1", _)) => ("58", 58),
+        (Family::V6, ("igmp", _)) => ("icmpv6", 58),
+        (Family::V6, ("47", _)) => ("mh", 135),
+        (Family::V6, ("esp", _)) => ("ah", 51),
+        (_, drawn) => drawn,
+    };
     if name.is_empty() {
         return None;
     }

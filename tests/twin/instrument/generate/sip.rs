@@ -1,10 +1,12 @@
 //! SIP: a telephone and its server, by datagrams: it registers, calls and is called, in the ways that the kernel reads and in broken ones; then come the
 //! calls and the media, sent by whoever was told to where it really read.
 
+use nflab::base::Family;
+
 use super::announced::{Datagrams, Then};
 use super::conversations::exchange;
 use super::draw::Side;
-use super::packet::Address;
+use super::packet::{Address, next};
 use super::world::World;
 
 pub(super) const SIP: u16 = 5060;
@@ -84,7 +86,7 @@ fn register(talk: &mut Datagrams, world: &mut World) {
     talk.answer(world, text.as_bytes());
     let Some((side, own, _)) = talk.far else { return };
     let from = match world.draw.one_in(6) {
-        true => world.host().address,
+        true => world.host().address(Family::V4),
         false => own.0,
     };
     let port = world.client_port(None);
@@ -249,7 +251,7 @@ fn media(talk: &mut Datagrams, world: &mut World, from: (Option<Side>, Address),
     };
     let own = world.client_port(None);
     let address = match from.0.is_some() && world.draw.one_in(8) {
-        true => world.host().address,
+        true => world.host().address(Family::V4),
         false => from.1,
     };
     talk.then = Some(Then::Answers(exchange(world, (from.0, address, own), (host, port))));
@@ -269,23 +271,22 @@ pub(super) fn place_of_media(world: &mut World, heard: &[u8]) -> Option<End> {
         return None;
     };
     let port = port | u16::from(world.draw.one_in(4));
-    (!world.draw.one_in(5)).then_some((host.octets(), port))
+    (!world.draw.one_in(5)).then_some((host.into(), port))
 }
 
 fn end_behind(heard: &[u8], word: &str) -> Option<End> {
     let text = String::from_utf8_lossy(heard).into_owned();
     let end = text.split(word).nth(1)?.split('>').next()?;
     let end: std::net::SocketAddrV4 = end.parse().ok()?;
-    Some((end.ip().octets(), end.port()))
+    Some(((*end.ip()).into(), end.port()))
 }
 
 fn other(own: Address) -> Address {
-    let [a, b, c, d] = own;
-    [a, b, c, d.wrapping_add(1)]
+    next(own)
 }
 
 fn address_of(address: Address) -> String {
-    std::net::Ipv4Addr::from(address).to_string()
+    address.to_string()
 }
 
 fn text_of(end: End) -> String {

@@ -147,8 +147,7 @@ impl TcpTalk {
         let bytes = match act.twist {
             Twist::Again if !end.last.is_empty() => {
                 let mut again = end.last.clone();
-                again[4..6].copy_from_slice(&identification.to_be_bytes());
-                super::packet::seal(&mut again);
+                super::packet::identify(&mut again, identification);
                 again
             }
             _ => self.segment(world, act, identification),

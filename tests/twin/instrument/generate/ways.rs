@@ -3,7 +3,7 @@
 use nflab::base::InterfaceName;
 
 use super::super::scenario::Event;
-use super::draw::{DMZ, DMZ_ADDRESS, SIDES};
+use super::draw::{DMZ, DMZ_ADDRESSES, SIDES};
 use super::world::World;
 
 /// A table exists from the first try to put something into it, also one that fails; so that both sides have it.
@@ -157,7 +157,7 @@ fn make_anew(world: &mut World, device: &'static str) {
         (true, _) => Vec::new(),
         (_, "lan") => vec![([10, 0, 0, 1].into(), 24)],
         (_, "wan") => vec![([192, 0, 2, 1].into(), 24)],
-        _ => vec![(DMZ_ADDRESS.0.into(), DMZ_ADDRESS.1)],
+        _ => DMZ_ADDRESSES[..1].to_vec(),
     };
     if let Some(name) = InterfaceName::new(device) {
         world.interface(Event::Interface { name, addresses });

@@ -1,27 +1,30 @@
 //! What is around the router while a scenario is made: the lab that shows what leaves it, and what was seen to leave.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use nflab::TOOLBOX;
-use nflab::base::{InterfaceId, InterfaceName, Random};
+use nflab::base::{Family, InterfaceId, InterfaceName, Random};
 use nflab::engine::{Port, QueueSettings, QueueVerdict, Silent, VerdictKind};
 use nflab::lab::memory::Lab;
 use nflab::packet::{Credentials, Sender};
 
+use super::super::layout::{IPV6, addresses, is_ipv6, upper};
 use super::super::scenario::{Event, QueueWord, Scenario};
-use super::Shape;
 use super::disturb;
-use super::draw::{DMZ, DMZ_ADDRESS, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
-use super::packet::{ICMP, SCTP, Seen, TCP, UDP};
+use super::draw::{DMZ, DMZ_ADDRESSES, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
+use super::packet::{Address, ICMP, ICMPV6, SCTP, Seen, TCP, UDP, UDPLITE};
 use super::questions::ASKED;
 use super::rules::Ruleset;
+use super::{Families, Shape};
 
 pub(super) struct World {
     pub draw: Draw,
     pub scenario: Scenario,
-    pub ruleset: Ruleset,
+    /// One of each family that is spoken.
+    pub rulesets: Vec<Ruleset>,
     pub shape: Shape,
     pub packets: usize,
     /// How many came to which end, and how often each disturbance happened.
@@ -77,9 +80,9 @@ const SENDERS: &[&str] = &[
 const REMEMBERED: usize = 24;
 
 impl World {
-    pub(super) fn new(name: String, seed: u64, mut draw: Draw, ruleset: Ruleset, shape: Shape) -> Self {
+    pub(super) fn new(name: String, seed: u64, mut draw: Draw, rulesets: Vec<Ruleset>, shape: Shape) -> Self {
         let lab = Lab::default_lab(seed, TOOLBOX).expect("the default lab");
-        let rules = ruleset.text();
+        let rules: String = rulesets.iter().map(Ruleset::text).collect();
         let clashing = draw.one_in(8);
         let names_ranges = ["--random", ":6000", ":6500", "--to-ports 6"]
             .iter()
@@ -87,7 +90,7 @@ impl World {
         Self {
             draws_ports: clashing || names_ranges,
             scenario: Scenario::new(name),
-            ruleset,
+            rulesets,
             shape,
             packets: 0,
             verdicts: BTreeMap::new(),
@@ -112,7 +115,8 @@ impl World {
     pub(super) fn begin(&mut self) {
         if self.has_dmz {
             let name = InterfaceName::new(SIDES[DMZ]).expect("a short name");
-            let addresses = vec![(DMZ_ADDRESS.0.into(), DMZ_ADDRESS.1)];
+            let is_spoken = |it: &&(Address, u8)| self.shape.families.has(Family::of(it.0));
+            let addresses: Vec<_> = DMZ_ADDRESSES.iter().filter(is_spoken).copied().collect();
             self.lab.add_interface(name, &addresses).expect("a third interface");
             self.scenario.events.push(Event::Interface { name, addresses });
         }
@@ -144,13 +148,59 @@ impl World {
             }
         }
         // A network of which a broadcast address is known; the stream is its own.
-        if !self.shape.moving && Random::named(self.seed, "broadcast", 0).one_in(2) {
+        if !self.shape.moving
+            && self.shape.families != Families::V6
+            && Random::named(self.seed, "broadcast", 0).one_in(2)
+        {
             let words = ["addr", "add", ASKED, "brd", "+", "dev", SIDES[0]];
             self.must("ip", words.map(str::to_owned).to_vec(), "");
         }
-        let rules = self.ruleset.text();
-        self.must("iptables-restore", Vec::new(), &rules);
-        self.timeouts();
+        let texts: Vec<_> = self
+            .rulesets
+            .iter()
+            .map(|it| (it.family, it.restore(), it.text()))
+            .collect();
+        for (family, tool, mut rules) in texts {
+            if family == Family::V6 {
+                rules = self.without_what_is_not_there(tool, &rules);
+            }
+            self.must(tool, Vec::new(), &rules);
+        }
+        if self.shape.families != Families::V6 {
+            self.timeouts();
+        }
+    }
+
+    /// Some of what extensions say of IPv4 has no fellow: rules that are refused because of it go. What only the kernel refuses is told of a whole table,
+    /// whose rules are tried one by one then.
+    fn without_what_is_not_there(&mut self, tool: &str, rules: &str) -> String {
+        let is_taken = |world: &mut Self, lines: &[&str]| {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            world.lab.tool(tool, &[], &text, Path::new("/")).code == 0
+        };
+        let mut taken = Vec::new();
+        let lines: Vec<&str> = rules.lines().collect();
+        for table in lines.split_inclusive(|line| *line == "COMMIT") {
+            if is_taken(self, table) {
+                taken.extend(table);
+                continue;
+            }
+            let (rules, frame): (Vec<&str>, Vec<&str>) = table.iter().partition(|line| line.starts_with("-A"));
+            let (end, head) = frame.split_last().expect("each table ends with COMMIT");
+            let mut kept = head.to_vec();
+            for rule in rules {
+                kept.extend([rule, end]);
+                let is_taken = is_taken(self, &kept);
+                kept.pop();
+                if !is_taken {
+                    kept.pop();
+                    self.note("a rule that is not of IPv6");
+                }
+            }
+            taken.extend(kept);
+            taken.push(end);
+        }
+        taken.iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// In some scenarios flows have timeouts of their own, drawn from a stream of its own. Names are as short as those that the kernel gives back whole.
@@ -221,6 +271,28 @@ impl World {
     pub(super) fn host(&mut self) -> &'static Host {
         let there = if self.has_dmz { HOSTS.len() } else { HOSTS.len() - 2 };
         &HOSTS[self.draw.below(there)]
+    }
+
+    /// That of the next conversation.
+    pub(super) fn family(&mut self) -> Family {
+        match self.shape.families {
+            Families::V4 => Family::V4,
+            Families::V6 => Family::V6,
+            Families::Both => self.draw.pick(&[Family::V4, Family::V6]),
+        }
+    }
+
+    /// Some host, by its address of the family that this one is of.
+    pub(super) fn host_like(&mut self, address: Address) -> Address {
+        self.host().address(Family::of(address))
+    }
+
+    /// One of them, for what is said of rules.
+    pub(super) fn some_ruleset(&mut self) -> usize {
+        match self.rulesets.len() {
+            1 => 0,
+            several => self.draw.below(several),
+        }
     }
 
     /// A port or identifier for a new conversation of a host, or of the router.
@@ -356,7 +428,7 @@ impl World {
     }
 
     pub(super) fn has_nat(&self) -> bool {
-        self.ruleset.tables.iter().any(|table| table.name == "nat")
+        self.rulesets[0].tables.iter().any(|table| table.name == "nat")
     }
 
     pub(super) fn has(&self, side: Side) -> bool {
@@ -376,22 +448,34 @@ impl World {
 /// Whether the ports under which a packet left are the same on both sides of the twin.
 fn is_known(sent: &Seen, left: &[u8]) -> bool {
     let Some(left) = Seen::of(left) else { return false };
-    if !matches!(sent.protocol, TCP | UDP | ICMP | SCTP | 136) || left.protocol != sent.protocol {
+    if !matches!(sent.protocol, TCP | UDP | ICMP | ICMPV6 | SCTP | UDPLITE) || left.protocol != sent.protocol {
         return true;
     }
     let source = left.ports.0 == sent.ports.0 || FIXED_SOURCES.contains(&left.ports.0);
     let destination = left.ports.1 == sent.ports.1 || !DRAWN_DESTINATIONS.contains(&left.ports.1);
-    source && (destination || sent.protocol == ICMP)
+    source && (destination || matches!(sent.protocol, ICMP | ICMPV6))
 }
 
-/// Whether a program of the router's could send it: with a whole header of IPv4.
+/// Whether a program of the router's could send it: with a whole header. In IPv6 a socket has to be told by which interface, where the address does not
+/// say it.
 fn is_sendable(bytes: &[u8]) -> bool {
+    if let Some((_, IpAddr::V6(to))) = addresses(bytes, 0) {
+        let is_local = to.is_unicast_link_local() || to.is_multicast() || to.is_unspecified();
+        return is_ipv6(bytes, 0) && bytes.len() >= IPV6 && !is_local;
+    }
     let header = usize::from(bytes[0] & 15) * 4;
     bytes[0] >> 4 == 4 && (20..=bytes.len()).contains(&header)
 }
 
 /// What would make the router answer with the time of day, or learn another way or MTU.
 fn teaches(bytes: &[u8]) -> bool {
+    if is_ipv6(bytes, 0) {
+        let kind = upper(bytes, 0)
+            .filter(|upper| upper.protocol == ICMPV6)
+            .and_then(|upper| bytes.get(upper.at));
+        // Questions of multicast routers are answered when their time has come.
+        return matches!(kind, Some(2 | 130 | 134 | 137));
+    }
     let at = usize::from(bytes.first().map_or(0, |it| it & 15)) * 4;
     let kind = bytes.get(at).copied().unwrap_or(0);
     let code = bytes.get(at + 1).copied().unwrap_or(0);
@@ -399,7 +483,7 @@ fn teaches(bytes: &[u8]) -> bool {
 }
 
 fn has_header(bytes: &[u8]) -> bool {
-    bytes.len() >= 28
+    bytes.len() >= if is_ipv6(bytes, 0) { IPV6 + 8 } else { 28 }
 }
 
 const OF_TIMEOUTS: u64 = 0x7469_6d65;
