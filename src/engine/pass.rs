@@ -16,7 +16,7 @@ use crate::base::{InterfaceId, Time};
 use crate::conntrack::Tracking;
 use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey, Suppressed,
-    from_program, lacks_identification, sanity,
+    arrive, from_program, is_joined_before_input, lacks_identification, sanity,
 };
 use crate::packet::{Offload, Packet, Plain, Sender};
 use crate::rule::{Hook, WayOut};
@@ -198,7 +198,14 @@ impl<'a, O: Observer> Pass<'a, O> {
                 if offload != Offload::default() && transit.packet.set_offload(offload).is_err() {
                     self.gone(Reason::Host(DropReason::SegmentsRefused), &mut transit)
                 } else {
-                    self.onward(&mut transit)
+                    match arrive(&transit.packet) {
+                        Ok(()) => self.onward(&mut transit),
+                        Err((reason, complaint)) => {
+                            // Whether it is the host's own is not asked yet: the address is what counts.
+                            transit.delivery = Delivery::Local;
+                            self.refused(Reason::Host(reason), complaint, &mut transit)
+                        }
+                    }
                 }
             }
             Err(reason) => self.stopped(Reason::Host(reason), None),
@@ -395,12 +402,22 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// INPUT, and what the host makes of it.
     fn deliver(&mut self, transit: &mut Transit) -> Report {
-        if transit.packet.is_fragment()
-            && let Err(reason) = self.defragment(DefragUser::LocalDeliver, transit)
+        if is_joined_before_input(&transit.packet)
+            && let Err((reason, _)) = self.defragment(DefragUser::LocalDeliver, transit)
         {
             return self.gone(reason, transit);
         }
         self.deliver_from(0, transit)
+    }
+
+    fn answer(&self, transit: &Transit) -> Answer {
+        self.config.net.answer(
+            &self.router.host,
+            self.now,
+            &*self.router.listeners,
+            &transit.packet,
+            transit.delivery,
+        )
     }
 
     /// From this stage of INPUT on.
@@ -408,18 +425,20 @@ impl<'a, O: Observer> Pass<'a, O> {
         if let Err(reason) = self.hook(Hook::Input, from, transit) {
             return self.stopped_at_hook(reason, transit, Onward::Deliver);
         }
+        let answer = loop {
+            match self.answer(transit) {
+                Answer::Piece => match self.defragment(DefragUser::LocalDeliver, transit) {
+                    Ok(()) => {}
+                    Err((reason, complaint)) => return self.refused(reason, complaint, transit),
+                },
+                answer => break answer,
+            }
+        };
         if O::WATCHING {
             self.observer.see(Event::Delivered {
                 packet: &transit.packet,
             });
         }
-        let answer = self.config.net.answer(
-            &self.router.host,
-            self.now,
-            &*self.router.listeners,
-            &transit.packet,
-            transit.delivery,
-        );
         // What came round through `lo`, or a helper wrote over, may have its checksum to be summed yet: an error quotes it so, and who reads what
         // arrived is not to take it for wrong.
         transit.packet.finish_checksum();
@@ -431,8 +450,8 @@ impl<'a, O: Observer> Pass<'a, O> {
             is_beside: self.leaves_beside,
         });
         match answer {
-            // A protocol without a handler is refused before the host lets go of the flow, so the error is RELATED from the start.
-            Answer::Refused(DropReason::NoProtocol, outgoing) => {
+            // What has no handler is refused before the host lets go of the flow, so the error is RELATED from the start.
+            Answer::Refused(reason, outgoing) if reason.is_before_transport() => {
                 self.tell_sender(Ok(*outgoing), &transit.tracking);
             }
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.is_icmp() => {
@@ -446,7 +465,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             // The answer to a ping: who sent that has no socket here, and is no less there.
             Answer::Dropped(DropReason::NoSocket) if transit.packet.is_icmp() => {}
             Answer::Dropped(reason) => self.see_silence(Suppressed::Dropped(reason)),
-            Answer::Consumed => {}
+            Answer::Consumed | Answer::Piece => {}
         }
         let state = transit.tracking.state;
         self.worker.recycle(&mut transit.packet);

@@ -3,7 +3,7 @@
 use super::observer::Observer;
 use super::pass::{Pass, Transit};
 use crate::conntrack::{CtState, Tracking};
-use crate::net::{Complaint, Delivery, Outgoing, Suppressed};
+use crate::net::{Complaint, Delivery, Outgoing, Suppressed, belongs_to_what_it_quotes};
 use crate::packet::Packet;
 use crate::rule::Rejection;
 
@@ -45,7 +45,13 @@ impl<O: Observer> Pass<'_, O> {
     /// Sends what the host's ICMP code made of a packet that was tracked so, or says why it made nothing.
     pub(super) fn tell_sender(&mut self, built: Result<Outgoing, Suppressed>, about: &Tracking) {
         match built {
-            Ok(outgoing) => self.outward_icmp(outgoing, related(about)),
+            Ok(outgoing) => {
+                let tracking = match belongs_to_what_it_quotes(&outgoing.packet) {
+                    true => related(about),
+                    false => Tracking::default(),
+                };
+                self.outward_icmp(outgoing, tracking);
+            }
             Err(why) => self.see_silence(why),
         }
     }

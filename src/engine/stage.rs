@@ -14,7 +14,7 @@ use crate::base::{Family, InterfaceId, InterfaceName};
 use crate::conntrack::{self, Confirmed, CtState, DropReason, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, Broadcast, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
-use crate::net::{DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed};
+use crate::net::{Complaint, DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed};
 use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::packet::{Packet, Sender};
 use crate::rule::{Hook, LogRecord, QueueTo, Table};
@@ -112,14 +112,14 @@ impl<O: Observer> Pass<'_, O> {
             Stage::Defragment => {
                 // What comes round untracked is left as it is.
                 let untracked = transit.tracking.state == Some(CtState::Untracked);
-                if !transit.packet.is_fragment() || !self.tracks(transit.packet.family()) || untracked {
+                if !transit.packet.has_fragment_header() || !self.tracks(transit.packet.family()) || untracked {
                     return Ok(());
                 }
                 let user = match hook {
                     Hook::Output => DefragUser::ConntrackOut(0),
                     _ => DefragUser::ConntrackIn(0),
                 };
-                self.defragment(user, transit)?;
+                self.defragment(user, transit).map_err(|(reason, _)| reason)?;
                 transit.packet.ignores_df = true;
                 Ok(())
             }
@@ -135,8 +135,12 @@ impl<O: Observer> Pass<'_, O> {
         self.live.of(family).needs_conntrack || self.config.always_track
     }
 
-    /// Gathers fragments; the packet becomes the whole when the last one is there.
-    pub(super) fn defragment(&mut self, user: DefragUser, transit: &mut Transit) -> Result<(), Reason> {
+    /// Gathers fragments; the packet becomes the whole when the last one is there. Else why it goes no further, and what its sender is told.
+    pub(super) fn defragment(
+        &mut self,
+        user: DefragUser,
+        transit: &mut Transit,
+    ) -> Result<(), (Reason, Option<Complaint>)> {
         let (input, output) = (transit.packet.input, transit.packet.output);
         let sender = transit.packet.sender.clone();
         let pushed = self
@@ -156,8 +160,21 @@ impl<O: Observer> Pass<'_, O> {
                 }
                 Ok(())
             }
-            Pushed::Held => Err(Reason::HeldFragment),
-            Pushed::Dropped(reason) => Err(Reason::Host(reason)),
+            Pushed::Left(packet) => {
+                transit.packet = packet;
+                transit.packet.sender = sender;
+                Ok(())
+            }
+            Pushed::Refused {
+                packet,
+                reason,
+                complaint,
+            } => {
+                transit.packet = packet;
+                Err((Reason::Host(reason), Some(complaint)))
+            }
+            Pushed::Held => Err((Reason::HeldFragment, None)),
+            Pushed::Dropped(reason) => Err((Reason::Host(reason), None)),
         }
     }
 

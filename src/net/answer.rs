@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     Refused(DropReason, Box<Outgoing>),
     /// The packet was dropped for the reason, and nothing goes out.
     Dropped(DropReason),
+    /// It is a piece of a packet: the whole is to be answered, once all of it is there.
+    Piece,
     /// An answer was due, and is not sent.
     Suppressed(DropReason, Suppressed),
 }

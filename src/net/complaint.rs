@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::DropReason;
-use crate::base::absent::NO_IPV6;
 
 /// What is wrong with a packet, as its sender is told. Each family says it in an ICMP of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,11 +19,26 @@ pub enum Complaint {
     },
     /// It cannot get where it is for.
     Unreachable(Unreachable),
-    /// This byte of its header makes no sense.
+    /// This byte of it makes no sense.
     BadHeader {
+        /// What is wrong there; IPv4 knows only fields.
+        what: BadPart,
         /// Its offset, as ICMP's "parameter problem" has it.
-        at: u8,
+        at: u32,
     },
+}
+
+/// What of a header nothing can be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BadPart {
+    /// A field's value.
+    Field,
+    /// The number of the next header.
+    NextHeader,
+    /// An option, of which its sender wants to hear if it is not known.
+    Option,
+    /// The headers go on in another fragment than the first.
+    Chain,
 }
 
 /// Why a destination cannot be had; shown in the words that REJECT's options have for it.
@@ -46,9 +60,11 @@ pub enum Unreachable {
     HostProhibited,
     /// A filter stands between.
     AdminProhibited,
-    /// Of IPv6 alone: the source address is not let through.
+    /// The source's scope ends before; IPv6 alone says so, and what follows.
+    BeyondScope,
+    /// The source is one that a filter does not let in or out.
     PolicyFailed,
-    /// Of IPv6 alone: a route says so.
+    /// The route to it rejects.
     RouteRejected,
 }
 
@@ -63,6 +79,7 @@ impl fmt::Display for Unreachable {
             Self::NetworkProhibited => "net-prohibited",
             Self::HostProhibited => "host-prohibited",
             Self::AdminProhibited => "admin-prohibited",
+            Self::BeyondScope => "beyond-scope",
             Self::PolicyFailed => "policy-fail",
             Self::RouteRejected => "reject-route",
         })
@@ -81,6 +98,8 @@ pub struct Redirect {
 pub enum Suppressed {
     /// It came by broadcast or multicast.
     NotUnicast,
+    /// Its source is a group's address, or none.
+    NoSender,
     /// It is a fragment other than the first: only that is answered.
     LaterFragment,
     /// It is an ICMP message other than a query or its answer.
@@ -97,7 +116,7 @@ pub enum Suppressed {
     NotForThisHost,
     /// A reset may not be cut, and with the options that it answers it is too long for the way back.
     LongerThanTheMtu,
-    /// It is of a family that no answer is made in yet.
+    /// Its addresses are of two families, so there is no packet that could say it.
     NotOurFamily,
     /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
     NoRoomInOptions,
@@ -107,6 +126,10 @@ pub enum Suppressed {
     FragmentChecksumWrong,
     /// A later fragment, or no whole TCP header: it has nothing that a reset could be about.
     NoTcpHeader,
+    /// It ends in its extension headers, so there is nothing that could be refused.
+    NoTransport,
+    /// A redirect is told to neighbours alone, by the address of the link and about it.
+    NotANeighbour,
     /// A reset is not answered with a reset.
     AboutAReset,
     /// What came by broadcast or multicast has no connection to reset.
@@ -119,6 +142,7 @@ impl fmt::Display for Suppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotUnicast => "no ICMP error is sent about a broadcast or multicast",
+            Self::NoSender => "no ICMP error is sent to a group, or to the address that means none",
             Self::LaterFragment => "no ICMP error is sent about a fragment other than the first",
             Self::AboutAnError => "no ICMP error is sent about ICMP that is neither query nor answer",
             Self::NoRouteBack => "no route leads back to the sender",
@@ -127,7 +151,7 @@ impl fmt::Display for Suppressed {
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
             Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
             Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
-            Self::NotOurFamily => NO_IPV6,
+            Self::NotOurFamily => "its addresses are of two families",
             Self::ChecksumWrong => "its checksum is wrong, and REJECT answers nothing whose ports may be wrong too",
             Self::FragmentChecksumWrong => {
                 "REJECT sums up a first fragment as if it were whole, and its checksum is wrong then"
@@ -136,6 +160,10 @@ impl fmt::Display for Suppressed {
                 "no reset is sent about a fragment other than the first, or about less than a TCP header"
             }
             Self::AboutAReset => "no reset is sent about a reset",
+            Self::NoTransport => "REJECT answers nothing that ends in its extension headers",
+            Self::NotANeighbour => {
+                "a redirect goes to neighbours alone, from the link's own address and about hosts on it"
+            }
             Self::Dropped(reason) => return reason.fmt(f),
             Self::NoConnectionOfMany => "no reset is sent about a broadcast or multicast",
             Self::NotForThisHost => {

@@ -4,8 +4,9 @@ use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
     OutputRoute, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
 };
-use crate::base::{Family, Time};
+use crate::base::{Family, Random, Time};
 use crate::packet::{Layout, Packet};
+use crate::wire::ipv6::extension;
 
 /// What the host keeps from packet to packet, for all workers: there is no lock around it.
 #[derive(Clone, Debug)]
@@ -21,6 +22,15 @@ impl HostState {
             limiter: Limiter::new(seed),
             identification: v4::Identification::new(seed),
         }
+    }
+
+    /// Of a packet of IPv6 that leaves in pieces; never zero.
+    fn identification_of_pieces(&self) -> u32 {
+        let none = Family::V6.unspecified();
+        let count = self.identification.next(none, none, extension::FRAGMENT);
+        Random::new(self.identification.key() ^ u64::from(count))
+            .next_u32()
+            .max(1)
     }
 
     /// The identification that `lacks_identification` found missing; the header checksum is the caller's.
@@ -69,6 +79,30 @@ fn is_of_the_other_family(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 4 == 6)
 }
 
+/// What the header of a packet that came in asks of every router: else why it goes no further, and what its sender is told.
+#[inline]
+pub(crate) fn arrive(packet: &Packet) -> Result<(), (DropReason, Option<Complaint>)> {
+    match packet.family() {
+        // Its options are read once it has a route.
+        Family::V4 => Ok(()),
+        Family::V6 => v6::arrive(packet),
+    }
+}
+
+/// Whether an ICMP message of the host's own belongs to the flow of the packet that it is about.
+pub(crate) fn belongs_to_what_it_quotes(packet: &Packet) -> bool {
+    match packet.family() {
+        Family::V4 => true,
+        Family::V6 => v6::belongs_to_what_it_quotes(packet),
+    }
+}
+
+/// Whether fragments that are for the host are joined before INPUT sees them, and not behind it.
+#[inline]
+pub(crate) fn is_joined_before_input(packet: &Packet) -> bool {
+    packet.is_fragment() && packet.family() == Family::V4
+}
+
 /// A program left the identification to the host, and the packet may need one ([`HostState::identify`]).
 pub(crate) fn lacks_identification(packet: &Packet) -> bool {
     match packet.family() {
@@ -87,10 +121,15 @@ pub(crate) fn must_not_be_cut(packet: &Packet, mtu: u32) -> bool {
 }
 
 /// Hands the packet, whole or in pieces that fit, to `emit`.
-pub(crate) fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
+pub(crate) fn fragment(
+    host: &HostState,
+    packet: Packet,
+    mtu: u32,
+    emit: &mut dyn FnMut(Packet),
+) -> Result<(), FragmentationNeeded> {
     match packet.family() {
         Family::V4 => v4::fragment(packet, mtu, emit),
-        Family::V6 => v6::fragment(packet, mtu, emit),
+        Family::V6 => v6::fragment(packet, mtu, host.identification_of_pieces(), emit),
     }
 }
 
@@ -139,7 +178,7 @@ impl Net {
     pub(crate) fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
         match packet.family() {
             Family::V4 => v4::forward(packet, route),
-            Family::V6 => v6::forward(packet, route),
+            Family::V6 => v6::forward(self, packet, route),
         }
     }
 
@@ -163,7 +202,7 @@ impl Net {
     ) -> Answer {
         match packet.family() {
             Family::V4 => v4::answer(self, host, now, listeners, packet, delivery),
-            Family::V6 => Answer::Dropped(DropReason::NotOurFamily),
+            Family::V6 => v6::answer(self, host, now, listeners, packet, delivery),
         }
     }
 
@@ -179,7 +218,7 @@ impl Net {
     ) -> Result<Outgoing, Suppressed> {
         match original.family() {
             Family::V4 => v4::complain(self, host, now, original, delivery, complaint),
-            Family::V6 => Err(Suppressed::NotOurFamily),
+            Family::V6 => v6::complain(self, host, now, original, delivery, complaint),
         }
     }
 
@@ -194,12 +233,13 @@ impl Net {
     ) -> Result<Outgoing, Suppressed> {
         match original.family() {
             Family::V4 => v4::may_be_rejected(original)?,
-            Family::V6 => return Err(Suppressed::NotOurFamily),
+            Family::V6 => v6::may_be_rejected(original)?,
         }
         self.complain(host, now, original, delivery, Complaint::Unreachable(why))
     }
 
-    /// What `InputRoute::Error` asks for. An error about a missing route has a limit of its own before the common ones.
+    /// What `InputRoute::Error` asks for. In IPv4 an error about a missing route has a limit of its own before the
+    /// common ones.
     pub(crate) fn complain_of_arrival(
         &self,
         host: &HostState,
@@ -208,7 +248,7 @@ impl Net {
         delivery: Delivery,
         complaint: Complaint,
     ) -> Result<Outgoing, Suppressed> {
-        let is_about_a_route = matches!(complaint, Complaint::Unreachable(_));
+        let is_about_a_route = matches!(complaint, Complaint::Unreachable(_)) && original.family() == Family::V4;
         if is_about_a_route && !host.limiter.route_error_allows(now, original.source()) {
             return Err(Suppressed::PeerLimit);
         }
@@ -223,12 +263,9 @@ impl Net {
         original: &Packet,
         redirect: Redirect,
     ) -> Result<Outgoing, Suppressed> {
-        if !host.limiter.redirect_allows(now, original.source()) {
-            return Err(Suppressed::RedirectsIgnored);
-        }
         match original.family() {
             Family::V4 => v4::redirect(self, host, now, original, redirect),
-            Family::V6 => Err(Suppressed::NotOurFamily),
+            Family::V6 => v6::redirect(self, host, now, original, redirect),
         }
     }
 
@@ -240,7 +277,9 @@ impl Net {
         expired: &Expired,
     ) -> Result<Outgoing, Suppressed> {
         let first = expired.first.as_ref().ok_or(Suppressed::NotForThisHost)?;
-        if first.input.is_some() && self.route_input(first) != InputRoute::Local {
+        // In IPv6 the senders of what is for others hear it too, from tracking.
+        let is_v4 = first.family() == Family::V4;
+        if is_v4 && first.input.is_some() && self.route_input(first) != InputRoute::Local {
             return Err(Suppressed::NotForThisHost);
         }
         self.complain(host, now, first, Delivery::Local, Complaint::ReassemblyTimeExceeded)
@@ -250,7 +289,7 @@ impl Net {
     pub(crate) fn reset(&self, packet: &Packet, delivery: Delivery) -> Result<Outgoing, Suppressed> {
         match packet.family() {
             Family::V4 => v4::reset(self, packet, delivery),
-            Family::V6 => Err(Suppressed::NotOurFamily),
+            Family::V6 => v6::reset(self, packet, delivery),
         }
     }
 }
@@ -310,23 +349,22 @@ mod tests {
             let state = HostState::new(1);
             let mut packet = udp((host(family, 2), 4000), (host(family, 1), 53), b"abc");
             packet.input = Some(LAN);
-            let is_there = family == Family::V4;
             let now = Time::from_secs(1);
             assert_eq!(net.receive(now, &mut packet, &mut RoutesSeen::default()), InputRoute::Local);
             assert_eq!(net.receive_known(now, &mut packet, Delivery::Local, None), InputRoute::Local);
             assert_eq!(net.route_input(&packet), InputRoute::Local);
             let answer = net.answer(&state, now, &Closed, &packet, Delivery::Local);
-            assert_eq!(!matches!(answer, Answer::Dropped(DropReason::NotOurFamily)), is_there, "{answer:?}");
+            assert!(matches!(answer, Answer::Refused(DropReason::NoSocket, _)), "{answer:?}");
             let told = net.complain(&state, now, &packet, Delivery::Local, Complaint::TimeExceeded);
-            assert_eq!(told.map(drop) != Err(Suppressed::NotOurFamily), is_there);
-            assert_eq!(net.reset(&packet, Delivery::Local).map(drop) != Err(Suppressed::NotOurFamily), is_there);
+            assert_eq!(told.map(|sent| sent.packet.is_icmp()), Ok(true));
+            assert_eq!(net.reset(&packet, Delivery::Local).map(drop), Err(Suppressed::NoTcpHeader));
             let told = net.unreachable_by_rule(&state, now, &packet, Delivery::Local, Unreachable::Port);
-            assert_eq!(told.map(drop) != Err(Suppressed::NotOurFamily), is_there);
-            assert!(!lacks_identification(&packet) || is_there);
+            assert_eq!(told.map(|sent| sent.packet.destination()), Ok(host(family, 2)));
+            assert!(!lacks_identification(&packet) || family == Family::V4);
             let pushed = Reassembly::new().push(now, &net, DefragUser::LocalDeliver, packet.clone());
-            assert_eq!(matches!(pushed, Pushed::Whole(_)), is_there, "{pushed:?}");
+            assert!(matches!(pushed, Pushed::Whole(_) | Pushed::Left(_)), "{pushed:?}");
             let mut pieces = 0;
-            let fits = fragment(packet, 1500, &mut |_| pieces += 1);
+            let fits = fragment(&state, packet, 1500, &mut |_| pieces += 1);
             assert_eq!((fits.is_ok(), pieces), (true, 1));
         }
     }

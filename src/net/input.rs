@@ -60,7 +60,6 @@ pub(crate) enum ForwardOutcome {
     /// On to the FORWARD hook; the time to live is one less already. The redirect, if any, is sent first.
     Continue { redirect: Option<Redirect> },
     /// The packet is gone for the reason, and nobody is told.
-    #[expect(dead_code, reason = "IPv6 has such reasons, which are not told apart yet")]
     Dropped(DropReason),
     /// The packet is gone for the reason, and its sender is to be told (`Net::complain`, `Delivery::Unicast`).
     Refused(DropReason, Complaint),

@@ -32,6 +32,7 @@ mod rule;
 mod seen;
 mod stretches;
 mod sysctl;
+mod transport;
 mod v4;
 mod v6;
 
@@ -39,10 +40,13 @@ pub use address::AddressKind;
 pub(crate) use answer::Answer;
 pub use answer::{Closed, Listeners};
 pub use assign::NewAddress;
-pub use complaint::{Complaint, Redirect, Suppressed, Unreachable};
+pub use complaint::{BadPart, Complaint, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
 pub(crate) use host::{FragmentationNeeded, HostState, Outgoing};
-pub(crate) use host::{fragment, from_program, lacks_identification, must_not_be_cut, sanity};
+pub(crate) use host::{
+    arrive, belongs_to_what_it_quotes, fragment, from_program, is_joined_before_input, lacks_identification,
+    must_not_be_cut, sanity,
+};
 pub(crate) use input::ForwardOutcome;
 pub use input::{Forwarding, InputRoute};
 pub(crate) use limit::Limiter;

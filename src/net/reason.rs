@@ -24,6 +24,13 @@ macro_rules! reasons {
             }
         }
 
+        impl DropReason {
+            /// Whether the packet was dropped before its transport was looked at, when the host still holds its flow.
+            pub(crate) fn is_before_transport(self) -> bool {
+                matches!(self, Self::NoProtocol | Self::BadExtension)
+            }
+        }
+
         impl fmt::Display for DropReason {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self {
@@ -72,6 +79,12 @@ reasons! {
     QuotedHeader = "IP_INHDR", "the header that the ICMP error quotes is malformed";
     UnknownIcmp = "UNHANDLED_PROTO", "no such ICMP type";
     NoIcmpByBroadcast = "INVALID_PROTO", "this ICMP message is not taken from a broadcast or multicast address";
+    ScopeEnds = "IP_INADDRERRORS", "its source is known on its own link only, and it would leave that";
+    NotFromANeighbour = "IPV6_NDISC_HOP_LIMIT", "neighbour discovery that passed a router: its hop limit is not 255";
+    NeighbourInFragments = "IPV6_NDISC_FRAG", "neighbour discovery in fragments";
+    BadNeighbourMessage = "IPV6_NDISC_BAD_OPTIONS", "a message of neighbour discovery that is malformed";
+    NotOurNeighbour = "IPV6_NDISC_NS_OTHERHOST", "a neighbour solicitation for another host";
+    BadExtension = "IPV6_BAD_EXTHDR", "an extension header or an option in one that cannot be taken";
     NotAnswered = "NOT_SPECIFIED", "the host takes this message and answers nothing";
     EchoIgnored = "NOT_SPECIFIED", "icmp_echo_ignore_all is on";
     BroadcastEchoIgnored = "INVALID_PROTO", "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on";

@@ -1,58 +1,106 @@
 //! Reassembly in the words of both families: who asks for it, and what comes of it.
 
+mod queue;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use queue::{Shard, Waiting};
 
-use super::{DropReason, Net, v4};
+use super::{Complaint, DropReason, Net, v4, v6};
 use crate::base::Time;
 use crate::packet::Packet;
 
-/// Every queue that waits for fragments, by sender in shards, each with a lock of its own: the senders' fragments are counted too.
-#[derive(Debug)]
+pub(super) use queue::{Key, Piece, Queue, Rules};
+
+/// Every queue that waits for fragments, by sender in shards, each with a lock of its own: the senders' fragments are counted too. Each family counts
+/// for itself.
+#[derive(Clone, Debug)]
 pub(crate) struct Reassembly {
-    v4: [Mutex<v4::Reassembly>; SHARDS],
-    common: Arc<v4::Waiting>,
+    v4: Shards,
+    v6: Shards,
+}
+
+#[derive(Debug)]
+struct Shards {
+    shards: [Mutex<Shard>; SHARDS],
+    common: Arc<Waiting>,
 }
 
 const SHARDS: usize = 16;
 
-impl Default for Reassembly {
+impl Default for Shards {
     fn default() -> Self {
         let common = Arc::default();
         Self {
-            v4: std::array::from_fn(|_| Mutex::new(v4::Reassembly::beside(&common))),
+            shards: std::array::from_fn(|_| Mutex::new(Shard::beside(&common))),
             common,
         }
     }
 }
 
-impl Clone for Reassembly {
+impl Clone for Shards {
     fn clone(&self) -> Self {
         // All at once, so that what they count together is what they have.
-        let shards = self.v4.each_ref().map(|shard| shard.lock());
-        let common = Arc::new(v4::Waiting::clone(&self.common));
+        let shards = self.shards.each_ref().map(|shard| shard.lock());
+        let common = Arc::new(Waiting::clone(&self.common));
         Self {
-            v4: shards.map(|shard| Mutex::new(shard.copy(&common))),
+            shards: shards.map(|shard| Mutex::new(shard.copy(&common))),
             common,
         }
+    }
+}
+
+impl Shards {
+    fn of(&self, sender: u32) -> &Mutex<Shard> {
+        &self.shards[(sender.wrapping_mul(SPREADS) >> 16) as usize % SHARDS]
     }
 }
 
 impl Reassembly {
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self {
+            v4: Shards::default(),
+            v6: Shards::default(),
+        }
     }
 
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
     pub(crate) fn push(&self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
         match packet.source() {
+            IpAddr::V4(_) if !packet.is_fragment() => Pushed::Whole(packet),
             IpAddr::V4(source) => {
-                let number = (source.to_bits().wrapping_mul(SPREADS) >> 16) as usize % SHARDS;
-                self.v4[number].lock().push(now, net, user, packet)
+                let (key, piece) = v4::read_fragment(user, &packet);
+                let mut shard = self.v4.of(source.to_bits()).lock();
+                shard.push(now, &v4::reassembly_rules(net), key, piece, packet)
             }
-            IpAddr::V6(_) => Pushed::Dropped(DropReason::NotOurFamily),
+            IpAddr::V6(source) => {
+                let bits = source.to_bits();
+                let mixed = (bits >> 96) ^ (bits >> 64) ^ (bits >> 32) ^ bits;
+                self.push_ipv6(now, net, user, packet, mixed as u32)
+            }
+        }
+    }
+
+    #[cold]
+    fn push_ipv6(&self, now: Time, net: &Net, user: DefragUser, packet: Packet, sender: u32) -> Pushed {
+        match v6::read_fragment(user, &packet) {
+            v6::Fragment::None => Pushed::Left(packet),
+            v6::Fragment::Spoils(key) => {
+                self.v6.of(sender).lock().close(&key);
+                Pushed::Left(packet)
+            }
+            v6::Fragment::Refused(reason, Some(complaint)) => Pushed::Refused {
+                packet,
+                reason,
+                complaint,
+            },
+            v6::Fragment::Refused(reason, None) => Pushed::Dropped(reason),
+            v6::Fragment::Piece(key, piece) => {
+                let mut shard = self.v6.of(sender).lock();
+                shard.push(now, &v6::reassembly_rules(net, user), key, piece, packet)
+            }
         }
     }
 
@@ -61,18 +109,26 @@ impl Reassembly {
         if self.is_empty() {
             return Vec::new();
         }
-        let mut expired: Vec<_> = self.v4.iter().flat_map(|shard| shard.lock().expire(now)).collect();
+        let families = [&self.v4, &self.v6].into_iter();
+        let all = families.flat_map(|it| &it.shards);
+        let mut expired: Vec<_> = all.flat_map(|shard| shard.lock().expire(now)).collect();
         expired.sort_unstable_by_key(|(at, _)| *at);
         expired.into_iter().map(|(_, expired)| expired).collect()
     }
 
     /// How many packets are waited for.
     pub(crate) fn len(&self) -> usize {
-        self.common.waiting()
+        self.v4.common.waiting() + self.v6.common.waiting()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What is counted against the thresholds.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.v4.common.memory() + self.v6.common.memory()
     }
 }
 
@@ -97,6 +153,14 @@ pub(crate) enum Pushed {
     /// Kept; others are missing.
     Held,
     Dropped(DropReason),
+    /// Nothing that could be waited for is made of it: it goes on as it is.
+    Left(Packet),
+    /// Dropped, and its sender is told.
+    Refused {
+        packet: Packet,
+        reason: DropReason,
+        complaint: Complaint,
+    },
 }
 
 /// A queue that ran out of time.

@@ -299,6 +299,7 @@ impl Net {
         };
         let bounds = match &parsed {
             Key::Plain(spec) => (spec.min, spec.max),
+            Key::V6(key) => self.bounds_ipv6(key),
             _ => (INT_MIN, INT_MAX),
         };
         // The two thresholds bound each other.
@@ -344,7 +345,7 @@ impl Net {
                 interface.conf.written[knob as usize] = true;
             }
             Key::V6(key) => {
-                if !self.set_ipv6(&key, wanted as i32) {
+                if !self.set_ipv6(&key, wanted) {
                     return Err(SysctlError::Unknown(path));
                 }
             }

@@ -50,6 +50,14 @@ impl Packet {
         }
     }
 
+    /// Marks it as one that met congestion; the header checksum, where there is one, is the caller's.
+    pub fn mark_congestion(&mut self) {
+        match self.family {
+            Family::V4 => self.bytes[1] |= 3,
+            Family::V6 => self.bytes[1] |= 3 << 4,
+        }
+    }
+
     /// Sets the identification, which only IPv4 has; the header checksum is the caller's, with `fill_header_checksum`.
     pub fn set_identification(&mut self, identification: u16) {
         if let Header::V4(mut header) = self.header_mut() {

@@ -30,7 +30,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{Ipv6, extension};
-use crate::wire::{Malformed, be32, icmpv4::Icmpv4, tcp::Tcp, udp::Udp};
+use crate::wire::{Malformed, be32, icmpv4::Icmpv4, icmpv6::Icmpv6, tcp::Tcp, udp::Udp};
 
 /// What is known of the transport checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -282,6 +282,20 @@ impl Packet {
         }
     }
 
+    /// Whether it says of itself that it came in pieces: in IPv6 also one that is whole can.
+    pub fn has_fragment_header(&self) -> bool {
+        match self.family {
+            Family::V4 => self.is_fragment,
+            Family::V6 => self.has_ipv6_fragment_header(),
+        }
+    }
+
+    #[cold]
+    fn has_ipv6_fragment_header(&self) -> bool {
+        let view = Ipv6::new(&self.bytes[..]);
+        self.is_fragment || view.is_ok_and(|it| it.extensions().any(|header| header.fragment().is_some()))
+    }
+
     /// The header of an IPv4 packet.
     #[inline]
     pub fn ipv4(&self) -> Option<Ipv4<&[u8]>> {
@@ -311,6 +325,12 @@ impl Packet {
     pub fn icmpv4(&self) -> Option<Icmpv4<&[u8]>> {
         let is_icmp = self.protocol == protocol::ICMP && self.family == Family::V4;
         (is_icmp && self.fragment_offset == 0).then(|| Icmpv4::new(self.transport()).ok())?
+    }
+
+    /// The header of ICMP for IPv6; `None` as with `tcp`.
+    pub fn icmpv6(&self) -> Option<Icmpv6<&[u8]>> {
+        let is_icmp = self.protocol == protocol::ICMPV6 && self.family == Family::V6;
+        (is_icmp && self.fragment_offset == 0).then(|| Icmpv6::new(self.transport()).ok())?
     }
 
     /// Source and destination port of the protocols whose headers begin with them; `None` where there are no such four bytes.

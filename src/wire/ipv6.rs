@@ -2,7 +2,9 @@
 
 use std::net::Ipv6Addr;
 
-use super::{Malformed, be16, put16};
+use etherparse::{IpNumber, Ipv6Header};
+
+use super::{Malformed, be16, be32, put16};
 use crate::base::protocol;
 
 /// A view of a packet whose first byte is that of an IPv6 header. The payload may be cut short.
@@ -27,6 +29,97 @@ pub(crate) mod extension {
             number,
             HOP_BY_HOP | ROUTING | FRAGMENT | super::protocol::AH | NO_NEXT_HEADER | DESTINATION
         )
+    }
+}
+
+/// An extension header that is there whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extension<'a> {
+    /// Its number.
+    pub kind: u8,
+    /// Where in the packet the number is written: in the header before.
+    pub named_at: usize,
+    /// Where in the packet it begins.
+    pub at: usize,
+    /// All of it, eight bytes at least; the first is the number of what follows.
+    pub bytes: &'a [u8],
+}
+
+impl Extension<'_> {
+    /// Of a fragment header: the offset in bytes, and whether more follow.
+    pub(crate) fn fragment(&self) -> Option<(usize, bool)> {
+        let field = be16(self.bytes, 2);
+        (self.kind == extension::FRAGMENT).then_some((usize::from(field & !7), field & MORE_FRAGMENTS != 0))
+    }
+
+    /// Of a fragment header.
+    pub(crate) fn identification(&self) -> u32 {
+        be32(self.bytes, 4)
+    }
+}
+
+/// The extension headers of a packet that Linux walks over, one by one, up to a later fragment's data, which nothing more is known of. Once it is
+/// through, its fields say where it ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Extensions<'a> {
+    data: &'a [u8],
+    /// The number of what comes next: of the transport, or of an extension header that is cut short.
+    pub next: u8,
+    /// Where that is written.
+    pub named_at: usize,
+    /// Where it begins.
+    pub at: usize,
+    is_later: bool,
+}
+
+impl<'a> Extensions<'a> {
+    /// From what this byte of the packet names, which begins there.
+    pub(crate) fn from(data: &'a [u8], named_at: usize, at: usize) -> Self {
+        Self {
+            data,
+            next: data.get(named_at).copied().unwrap_or(extension::NO_NEXT_HEADER),
+            named_at,
+            at,
+            is_later: false,
+        }
+    }
+
+    /// What comes next is an extension header, of which not all is there.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        !self.is_later && is_walked_over(self.next)
+    }
+}
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = Extension<'a>;
+
+    fn next(&mut self) -> Option<Extension<'a>> {
+        let rest = self.data.get(self.at..)?;
+        let header = rest
+            .first_chunk::<8>()
+            .filter(|_| !self.is_later && is_walked_over(self.next))?;
+        let bytes = rest.get(..length_of(self.next, header))?;
+        let found = Extension {
+            kind: self.next,
+            named_at: self.named_at,
+            at: self.at,
+            bytes,
+        };
+        self.is_later = found.fragment().is_some_and(|(offset, _)| offset != 0);
+        (self.next, self.named_at, self.at) = (header[0], self.at, self.at + bytes.len());
+        Some(found)
+    }
+}
+
+fn is_walked_over(number: u8) -> bool {
+    extension::is_extension(number) && number != extension::NO_NEXT_HEADER
+}
+
+fn length_of(kind: u8, header: &[u8; 8]) -> usize {
+    match kind {
+        extension::FRAGMENT => header.len(),
+        protocol::AH => (usize::from(header[1]) + 2) * 4,
+        _ => (usize::from(header[1]) + 1) * 8,
     }
 }
 
@@ -64,9 +157,17 @@ impl<T: AsRef<[u8]>> Ipv6<T> {
         self.0.as_ref()
     }
 
-    /// In bytes, this header included.
+    /// In bytes, this header included. With hop-by-hop options a length of zero means all that is there, as the option of a jumbogram says.
     pub(crate) fn total_length(&self) -> usize {
-        HEADER + usize::from(be16(self.data(), 4))
+        match self.payload_length() {
+            0 if self.next_header() == extension::HOP_BY_HOP => self.data().len(),
+            length => HEADER + usize::from(length),
+        }
+    }
+
+    /// Of everything behind this header, in bytes.
+    pub(crate) fn payload_length(&self) -> u16 {
+        be16(self.data(), 4)
     }
 
     pub(crate) fn next_header(&self) -> u8 {
@@ -81,47 +182,39 @@ impl<T: AsRef<[u8]>> Ipv6<T> {
         address(self.data(), 24)
     }
 
-    /// Past the extension headers that Linux walks over, up to a later fragment's data, which nothing more is known of.
+    /// Those that this header's number begins with.
+    pub(crate) fn extensions(&self) -> Extensions<'_> {
+        self.extensions_within(self.total_length())
+    }
+
+    fn extensions_within(&self, length: usize) -> Extensions<'_> {
+        Extensions::from(&self.data()[..self.data().len().min(length)], NEXT_HEADER, HEADER)
+    }
+
+    /// Past the extension headers, as far as they can be read.
     pub(crate) fn upper(&self) -> Upper {
-        self.upper_within(self.total_length())
+        Upper::behind(self.extensions())
     }
 
     /// The same of a packet that an error quotes, whose length says nothing.
     pub(crate) fn quoted_upper(&self) -> Upper {
-        self.upper_within(usize::MAX)
+        Upper::behind(self.extensions_within(usize::MAX))
     }
+}
 
-    fn upper_within(&self, length: usize) -> Upper {
-        let data = &self.data()[..self.data().len().min(length)];
-        let mut upper = Upper {
-            protocol: self.next_header(),
-            offset: HEADER,
-            fragment_offset: 0,
-            is_fragment: false,
-        };
-        loop {
-            let Some(header) = data[upper.offset..].first_chunk::<8>() else {
-                return upper;
-            };
-            let length = match upper.protocol {
-                extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION => (usize::from(header[1]) + 1) * 8,
-                extension::FRAGMENT => header.len(),
-                protocol::AH => (usize::from(header[1]) + 2) * 4,
-                _ => return upper,
-            };
-            if upper.offset + length > data.len() {
-                return upper;
+impl Upper {
+    fn behind(mut extensions: Extensions<'_>) -> Self {
+        let (mut fragment_offset, mut is_fragment) = (0, false);
+        for header in &mut extensions {
+            if let Some((offset, more)) = header.fragment() {
+                (fragment_offset, is_fragment) = (offset, offset != 0 || more);
             }
-            if upper.protocol == extension::FRAGMENT {
-                let field = be16(header, 2);
-                upper.fragment_offset = usize::from(field & !7);
-                upper.is_fragment = field & (!7 | MORE_FRAGMENTS) != 0;
-            }
-            upper.protocol = header[0];
-            upper.offset += length;
-            if upper.fragment_offset != 0 {
-                return upper;
-            }
+        }
+        Self {
+            protocol: extensions.next,
+            offset: extensions.at,
+            fragment_offset,
+            is_fragment,
         }
     }
 }
@@ -149,7 +242,38 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Ipv6<T> {
     }
 }
 
-const MORE_FRAGMENTS: u16 = 1;
+pub(crate) const MORE_FRAGMENTS: u16 = 1;
+/// Where this header names the next.
+pub(crate) const NEXT_HEADER: usize = 6;
+
+/// The fields of a header, to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Repr {
+    pub traffic_class: u8,
+    pub hop_limit: u8,
+    pub next_header: u8,
+    pub source: Ipv6Addr,
+    pub destination: Ipv6Addr,
+}
+
+impl Repr {
+    /// A whole packet: this header, then `payload`. `None` where that has more than 65,535 bytes.
+    pub(crate) fn emit(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        let header = Ipv6Header {
+            traffic_class: self.traffic_class,
+            payload_length: u16::try_from(payload.len()).ok()?,
+            next_header: IpNumber(self.next_header),
+            hop_limit: self.hop_limit,
+            source: self.source.octets(),
+            destination: self.destination.octets(),
+            ..Ipv6Header::default()
+        };
+        let mut bytes = Vec::with_capacity(HEADER + payload.len());
+        bytes.extend_from_slice(&header.to_bytes());
+        bytes.extend_from_slice(payload);
+        Some(bytes)
+    }
+}
 
 fn address(bytes: &[u8], at: usize) -> Ipv6Addr {
     let mut octets = [0; 16];
@@ -159,11 +283,10 @@ fn address(bytes: &[u8], at: usize) -> Ipv6Addr {
 
 #[cfg(test)]
 mod tests {
-    use super::extension::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
+    use super::extension::{DESTINATION, FRAGMENT, HOP_BY_HOP, NO_NEXT_HEADER as NONE, ROUTING};
     use super::*;
 
     const TCP: u8 = protocol::TCP;
-    const NONE: u8 = 59;
 
     /// A packet whose extension headers are these, each a number with its bytes but for the first, which names the next; behind them stands `last`.
     fn packet(headers: &[(u8, &[u8])], last: u8, payload: usize) -> Vec<u8> {
@@ -259,6 +382,8 @@ mod tests {
             let mut bytes = whole.clone();
             put16(&mut bytes, 4, (length - HEADER) as u16);
             let upper = Ipv6::new(&bytes).unwrap().upper();
+            // With hop-by-hop options none is said by zero.
+            let expected = if length == HEADER { (TCP, 64) } else { expected };
             assert_eq!((upper.protocol, upper.offset), expected, "{length} bytes by its header");
         }
     }

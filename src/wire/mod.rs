@@ -5,6 +5,7 @@
 
 pub mod checksum;
 pub(crate) mod icmpv4;
+pub(crate) mod icmpv6;
 pub mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod sctp;

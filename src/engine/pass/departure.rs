@@ -115,7 +115,9 @@ impl<O: Observer> Pass<'_, O> {
             return Report { fate, state };
         }
         let mut pieces = Vec::new();
-        match fragment(transit.packet.take(), mtu, &mut |piece| pieces.push(piece)) {
+        match fragment(&self.router.host, transit.packet.take(), mtu, &mut |piece| {
+            pieces.push(piece);
+        }) {
             Ok(()) => {
                 for packet in pieces {
                     self.leave(output, &mut transit.with(packet), forwarding);

@@ -6,7 +6,7 @@ use crate::conntrack::CtState;
 use crate::engine::observer::{Event, Observer};
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Fate, Report};
-use crate::net::Suppressed;
+use crate::net::{Complaint, Suppressed};
 
 impl<O: Observer> Pass<'_, O> {
     /// The packet at hand goes no further; if a rule rejected it, its sender is told.
@@ -14,6 +14,16 @@ impl<O: Observer> Pass<'_, O> {
         self.see_stop(&reason);
         if let Reason::Rejected { with, .. } = &reason {
             self.reject(transit, *with);
+        }
+        self.finished(reason, transit)
+    }
+
+    /// The host takes no more of it, and may have something to say about it.
+    #[cold]
+    pub(super) fn refused(&mut self, reason: Reason, complaint: Option<Complaint>, transit: &mut Transit) -> Report {
+        self.see_stop(&reason);
+        if let Some(complaint) = complaint {
+            self.complain(&transit.packet, &transit.tracking, transit.delivery, complaint);
         }
         self.finished(reason, transit)
     }

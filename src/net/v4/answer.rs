@@ -9,44 +9,18 @@ use super::icmp::{IcmpError, Message};
 use super::options::{self, milliseconds_today};
 use crate::base::{Time, protocol};
 use crate::net::sysctl::Knob;
+use crate::net::transport::{self, Heard};
 use crate::net::{
     Answer, Complaint, Delivery, DropReason, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed, Unreachable,
 };
-use crate::packet::{ChecksumState, Packet};
+use crate::packet::Packet;
+use crate::wire::checksum;
 use crate::wire::icmpv4::kind;
 use crate::wire::ipv4::{self, MIN_HEADER};
-use crate::wire::tcp::{self, Tcp, flags, option};
-use crate::wire::{be16, checksum};
 
 /// Protocols that Linux has a handler for even where no program uses them, besides ICMP, TCP and UDP: it takes them and answers nothing.
 const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
 const PIM: u8 = 103;
-/// The TCP option of RFC 2385; a segment that carries one is not reset where no key is set.
-/// The option of RFC 2385, and its length.
-const MD5_SIGNATURE: u8 = 19;
-const MD5_SIGNATURE_LENGTH: usize = 18;
-
-/// Whether the kernel finds a signature among a segment's options, or cannot tell because they are broken: it resets no such connection. Where
-/// less is left than a signature takes it looks no further.
-fn may_be_signed(mut options: &[u8]) -> bool {
-    while options.len() >= MD5_SIGNATURE_LENGTH {
-        match options[0] {
-            option::END => return false,
-            option::NOP => options = &options[1..],
-            kind => {
-                let length = usize::from(options[1]);
-                if kind == MD5_SIGNATURE || length < 2 || length > options.len() {
-                    return true;
-                }
-                options = &options[length..];
-            }
-        }
-    }
-    false
-}
-
-/// Checksums over no more bytes are verified on the way in, those over more when a socket takes the data.
-const SUMMED_AT_ONCE: usize = 76;
 const EXTENDED_ECHO_REQUEST: u8 = 42;
 const EXTENDED_ECHO_REPLY: u8 = 43;
 
@@ -63,15 +37,14 @@ pub(crate) fn answer(
         net,
         host,
         now,
-        listeners,
         packet,
         delivery,
     };
     match packet.protocol() {
         protocol::ICMP => asked.icmp(),
-        protocol::TCP => asked.tcp(),
-        protocol::UDP => asked.udp(),
-        protocol::UDPLITE => asked.udplite(),
+        protocol::TCP => asked.told(transport::tcp(packet, delivery, listeners)),
+        protocol::UDP => asked.told(transport::udp(packet, delivery, listeners)),
+        protocol::UDPLITE => asked.told(transport::udplite(packet, delivery, listeners)),
         number if TAKEN_SILENTLY.contains(&number) => Answer::Dropped(DropReason::NotAnswered),
         _ if listeners.is_open(packet) => Answer::Consumed,
         _ => asked.unreachable(DropReason::NoProtocol, Unreachable::Protocol, packet.len()),
@@ -82,7 +55,6 @@ struct Asked<'a> {
     net: &'a Net,
     host: &'a HostState,
     now: Time,
-    listeners: &'a dyn Listeners,
     packet: &'a Packet,
     delivery: Delivery,
 }
@@ -157,48 +129,14 @@ impl Asked<'_> {
         }
     }
 
-    fn tcp(&mut self) -> Answer {
-        let segment = self.packet.transport();
-        if segment.len() < tcp::MIN_HEADER {
-            return Answer::Dropped(DropReason::TransportTruncated);
-        }
-        let header = usize::from(segment[12] >> 4) * 4;
-        if header < tcp::MIN_HEADER {
-            return Answer::Dropped(DropReason::TransportLength);
-        }
-        if header > segment.len() {
-            return Answer::Dropped(DropReason::TransportTruncated);
-        }
-        if !self.checksum_is_right(segment.len()) {
-            return Answer::Dropped(DropReason::TcpChecksum);
-        }
-        if self.delivery == Delivery::Local && self.listeners.is_open(self.packet) {
-            return Answer::Consumed;
-        }
-        match Tcp::new(segment) {
-            Ok(view) => self.reset(&view),
-            Err(_) => Answer::Dropped(DropReason::TransportLength),
-        }
-    }
-
-    /// RFC 9293, 3.10.7.1: what answers a segment for which there is no connection.
-    fn reset(&mut self, view: &Tcp<&[u8]>) -> Answer {
-        let may_be_signed = may_be_signed(view.options_bytes());
-        if view.has(flags::RST) || self.delivery != Delivery::Local || may_be_signed {
-            return Answer::Dropped(DropReason::NoSocket);
-        }
-        let mut reset = TcpHeader::new(view.destination_port(), view.source_port(), 0, 0);
-        reset.rst = true;
-        if view.has(flags::ACK) {
-            reset.sequence_number = view.acknowledgement();
-        } else {
-            let counted = u32::from(view.has(flags::SYN)) + u32::from(view.has(flags::FIN));
-            reset.ack = true;
-            reset.acknowledgment_number = view.sequence().wrapping_add(view.payload().len() as u32 + counted);
-        }
-        match self.send_reset(reset) {
-            Ok(reply) => Answer::Refused(DropReason::NoSocket, Box::new(reply)),
-            Err(why) => Answer::Suppressed(DropReason::NoSocket, why),
+    fn told(&mut self, heard: Heard) -> Answer {
+        match heard {
+            Heard::Done(answer) => answer,
+            Heard::Unreachable { quoted } => self.unreachable(DropReason::NoSocket, Unreachable::Port, quoted),
+            Heard::Reset(reset) => match self.send_reset(reset) {
+                Ok(reply) => Answer::Refused(DropReason::NoSocket, Box::new(reply)),
+                Err(why) => Answer::Suppressed(DropReason::NoSocket, why),
+            },
         }
     }
 
@@ -242,63 +180,6 @@ impl Asked<'_> {
         made.ok_or(Suppressed::LongerThanTheMtu)
     }
 
-    fn udp(&mut self) -> Answer {
-        let segment = self.packet.transport();
-        if segment.len() < crate::wire::udp::HEADER {
-            return Answer::Dropped(DropReason::TransportTruncated);
-        }
-        let length = usize::from(be16(segment, 4));
-        if length < crate::wire::udp::HEADER || length > segment.len() {
-            return Answer::Dropped(DropReason::TransportLength);
-        }
-        // A long broadcast that no one takes is dropped before its checksum is summed.
-        let is_summed = self.delivery == Delivery::Local || length <= SUMMED_AT_ONCE;
-        if is_summed && be16(segment, 6) != 0 && !self.checksum_is_right(length) {
-            return Answer::Dropped(DropReason::UdpChecksum);
-        }
-        // What lies behind the datagram is cut off before it is quoted.
-        self.datagram(self.packet.network_header_length() + length)
-    }
-
-    /// RFC 3828: the checksum covers as many bytes as the length field says (0: all), and there is always one.
-    fn udplite(&mut self) -> Answer {
-        let segment = self.packet.transport();
-        if segment.len() < crate::wire::udp::HEADER {
-            return Answer::Dropped(DropReason::TransportTruncated);
-        }
-        let covered = match usize::from(be16(segment, 4)) {
-            0 => segment.len(),
-            covered => covered,
-        };
-        if covered > segment.len() {
-            return Answer::Dropped(DropReason::TransportLength);
-        }
-        if covered < crate::wire::udp::HEADER || be16(segment, 6) == 0 {
-            return Answer::Dropped(DropReason::UdpChecksum);
-        }
-        let pseudo = checksum::pseudo_header(
-            self.packet.source(),
-            self.packet.destination(),
-            protocol::UDPLITE,
-            segment.len(),
-        );
-        let sum = pseudo + u32::from(checksum::fold(checksum::sum(&segment[..covered])));
-        if checksum::fold(sum) != 0xffff {
-            return Answer::Dropped(DropReason::UdpChecksum);
-        }
-        self.datagram(self.packet.len())
-    }
-
-    fn datagram(&mut self, quoted: usize) -> Answer {
-        if self.listeners.is_open(self.packet) {
-            return Answer::Consumed;
-        }
-        if self.delivery != Delivery::Local {
-            return Answer::Dropped(DropReason::NoBroadcastSocket);
-        }
-        self.unreachable(DropReason::NoSocket, Unreachable::Port, quoted)
-    }
-
     fn unreachable(&mut self, reason: DropReason, why: Unreachable, quoted: usize) -> Answer {
         let error = IcmpError::from(Complaint::Unreachable(why));
         match self
@@ -309,19 +190,6 @@ impl Asked<'_> {
             Err(why) => Answer::Suppressed(reason, why),
         }
     }
-
-    fn checksum_is_right(&self, length: usize) -> bool {
-        let segment = self.packet.transport();
-        match self.packet.checksum {
-            ChecksumState::Partial => return true,
-            // Tracking has summed up the whole; of a datagram that ends before the packet does the rest is taken off again.
-            ChecksumState::Verified if length == segment.len() => return true,
-            ChecksumState::Verified | ChecksumState::Unknown => {}
-        }
-        let segment = &segment[..length];
-        let (source, destination) = (self.packet.source(), self.packet.destination());
-        checksum::transport(source, destination, self.packet.protocol(), segment) == 0
-    }
 }
 
 #[cfg(test)]
@@ -329,12 +197,14 @@ mod tests {
     use super::*;
     use crate::net::Closed;
     use crate::net::example::{Make, icmp, net, set, show, tcp, udp, unhex};
+    use crate::packet::ChecksumState;
     use crate::wire::put16;
 
     fn said(net: &Net, make: &Make, delivery: Delivery) -> String {
         let now = Time::from_nanos(1_234_000_000);
         match net.answer(&HostState::new(1), now, &Closed, &make.packet(), delivery) {
             Answer::Consumed => "consumed".into(),
+            Answer::Piece => "a piece".into(),
             Answer::Reply(sent) => show(&sent.packet),
             Answer::Refused(reason, sent) => format!("{} {}", reason.kernel_word(), show(&sent.packet)),
             Answer::Dropped(reason) => reason.kernel_word().into(),

@@ -29,7 +29,7 @@ impl From<Complaint> for IcmpError {
             Complaint::ReassemblyTimeExceeded => (kind::TIME_EXCEEDED, time_exceeded::IN_REASSEMBLY, 0),
             Complaint::TooBig { mtu } => (kind::DESTINATION_UNREACHABLE, unreachable::FRAGMENTATION_NEEDED, mtu),
             Complaint::Unreachable(why) => (kind::DESTINATION_UNREACHABLE, code_of(why), 0),
-            Complaint::BadHeader { at } => (kind::PARAMETER_PROBLEM, 0, u32::from(at) << 24),
+            Complaint::BadHeader { at, .. } => (kind::PARAMETER_PROBLEM, 0, at << 24),
         };
         Self { kind, code, info }
     }
@@ -44,10 +44,10 @@ fn code_of(why: Unreachable) -> u8 {
         Unreachable::SourceRoute => unreachable::SOURCE_ROUTE_FAILED,
         Unreachable::NetworkProhibited => unreachable::NET_PROHIBITED,
         Unreachable::HostProhibited => unreachable::HOST_PROHIBITED,
-        // The last two are of IPv6 alone.
-        Unreachable::AdminProhibited | Unreachable::PolicyFailed | Unreachable::RouteRejected => {
-            unreachable::ADMIN_PROHIBITED
-        }
+        Unreachable::AdminProhibited
+        | Unreachable::BeyondScope
+        | Unreachable::PolicyFailed
+        | Unreachable::RouteRejected => unreachable::ADMIN_PROHIBITED,
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn complain(
     net.icmp_error(host, now, original, delivery, complaint.into())
 }
 
-/// [`Net::redirect`], once its sender may have one.
+/// [`Net::redirect`].
 pub(crate) fn redirect(
     net: &Net,
     host: &HostState,
@@ -71,6 +71,9 @@ pub(crate) fn redirect(
     original: &Packet,
     redirect: Redirect,
 ) -> Result<Outgoing, Suppressed> {
+    if !host.limiter.redirect_allows(now, original.source()) {
+        return Err(Suppressed::RedirectsIgnored);
+    }
     let info = match redirect.gateway {
         IpAddr::V4(v4) => v4.to_bits(),
         IpAddr::V6(_) => 0,

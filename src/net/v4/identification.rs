@@ -38,6 +38,11 @@ impl Identification {
         }
     }
 
+    /// What the seed decided.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
     /// For a packet that may be fragmented.
     pub(crate) fn next(&self, source: IpAddr, destination: IpAddr, protocol: u8) -> u16 {
         let mut mixed = self.key ^ u64::from(protocol);

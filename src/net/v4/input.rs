@@ -11,8 +11,8 @@ use crate::net::address::is_limited_broadcast;
 use crate::net::lookup::Key;
 use crate::net::sysctl::ConfKnob;
 use crate::net::{
-    Address, Complaint, Delivery, DropReason, Forwarding, InputRoute, Interface, Net, Route, RouteError, RouteKind,
-    RoutesSeen, Scope, Unreachable,
+    Address, BadPart, Complaint, Delivery, DropReason, Forwarding, InputRoute, Interface, Net, Route, RouteError,
+    RouteKind, RoutesSeen, Scope, Unreachable,
 };
 use crate::packet::Packet;
 use crate::wire::tcp;
@@ -89,7 +89,10 @@ impl Net {
         };
         let bad = |reason, at: u8| InputRoute::Error {
             reason,
-            complaint: Complaint::BadHeader { at },
+            complaint: Complaint::BadHeader {
+                what: BadPart::Field,
+                at: at.into(),
+            },
             delivery,
         };
         let found = match self.read_options(now, own, packet) {

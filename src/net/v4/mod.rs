@@ -33,6 +33,6 @@ pub(crate) use fragment::fragment;
 pub(crate) use icmp::{complain, redirect};
 pub(crate) use identification::{Identification, lacks_identification};
 pub(crate) use input::{receive, receive_known, route};
-pub(crate) use reassembly::{Reassembly, Waiting};
+pub(crate) use reassembly::{read_fragment, reassembly_rules};
 pub(crate) use reject::{may_be_rejected, reset};
 pub(crate) use sanity::{from_program, sanity};

@@ -3,53 +3,34 @@
 use std::net::IpAddr;
 
 use super::Header;
-use etherparse::TcpHeader;
-
 use crate::base::protocol;
+use crate::net::transport::{self, is_believed, is_never_summed, wrong_checksum};
 use crate::net::{Delivery, Net, Outgoing, OutputKey, Suppressed};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags};
-use crate::wire::{be16, be32, checksum, ipv4};
+use crate::wire::{checksum, ipv4};
 
-/// REJECT answers no later fragments, and nothing whose transport checksum is wrong: who would trust the ports in it?
+/// REJECT answers no later fragments, and nothing whose transport checksum is wrong.
 ///
-/// Linux 6.18 knows five protocols to have none of the Internet's kind; of every other it sums the payload alone, as if the checksum were there,
-/// and takes a payload of nothing but zeros too. A first fragment is summed up as if it were the whole packet, so it is hardly ever right.
+/// Of every protocol that is not known to have none, the payload alone is summed up, as if the checksum were there, and a payload of nothing but zeros
+/// is taken too. A first fragment is summed up as if it were the whole packet, so it is hardly ever right.
 pub(crate) fn may_be_rejected(packet: &Packet) -> Result<(), Suppressed> {
     if packet.fragment_offset() != 0 {
         return Err(Suppressed::LaterFragment);
     }
-    let is_right = match packet.protocol() {
-        // Cut short it has no checksum that could be zero.
-        protocol::UDP if packet.udp().is_some_and(|udp| udp.checksum() == 0) => true,
-        protocol::TCP | protocol::UDP => is_believed(packet, true, || transport_sum_is_right(packet)),
-        protocol::GRE | protocol::ESP | protocol::AH | protocol::UDPLITE | protocol::SCTP => true,
-        _ => is_believed(packet, true, || {
-            matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff)
-        }),
+    let sum_is_right = || match packet.protocol() {
+        protocol::TCP | protocol::UDP => transport_sum_is_right(packet),
+        _ => matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff),
     };
-    match is_right {
+    match is_never_summed(packet) || is_believed(packet, true, || is_right(packet, sum_is_right)) {
         true => Ok(()),
         false => Err(wrong_checksum(packet)),
     }
 }
 
-fn wrong_checksum(packet: &Packet) -> Suppressed {
-    match packet.is_fragment() {
-        true => Suppressed::FragmentChecksumWrong,
-        false => Suppressed::ChecksumWrong,
-    }
-}
-
-/// Whether the kernel believes a packet's checksum. What tracking found right is not summed up again, whatever a rule has made of it since
-/// (TCPMSS spoils it where the option stands at an odd place); else the kernel sums up the whole packet: a header whose options were just
-/// written to, and whose own checksum is yet to follow, spoils the sum.
-fn is_believed(packet: &Packet, trusts_tracking: bool, sum_is_right: impl FnOnce() -> bool) -> bool {
-    match packet.checksum {
-        ChecksumState::Partial => true,
-        ChecksumState::Verified if trusts_tracking => true,
-        ChecksumState::Verified | ChecksumState::Unknown => packet.header().checksum_is_right() && sum_is_right(),
-    }
+/// A header whose options were just written to, and whose own checksum is yet to follow, spoils the sum.
+fn is_right(packet: &Packet, sum_is_right: impl FnOnce() -> bool) -> bool {
+    packet.header().checksum_is_right() && sum_is_right()
 }
 
 fn transport_sum_is_right(packet: &Packet) -> bool {
@@ -69,12 +50,13 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
     if packet.protocol() != protocol::TCP || packet.fragment_offset() != 0 || header.len() < tcp::MIN_HEADER {
         return Err(Suppressed::NoTcpHeader);
     }
-    let has = |flag: u8| header[13] & flag != 0;
-    if has(flags::RST) {
+    if header[13] & flags::RST != 0 {
         return Err(Suppressed::AboutAReset);
     }
     // Forwarding forgets the sum that tracking made, and only the other form of REJECT remembers that it was right.
-    if !is_believed(packet, packet.output.is_none(), || transport_sum_is_right(packet)) {
+    if !is_believed(packet, packet.output.is_none(), || {
+        is_right(packet, || transport_sum_is_right(packet))
+    }) {
         return Err(wrong_checksum(packet));
     }
     if matches!(delivery, Delivery::Broadcast | Delivery::Multicast { .. }) {
@@ -83,16 +65,8 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.destination(), packet.source()) else {
         return Err(Suppressed::NoTcpHeader);
     };
-    let mut reset = TcpHeader::new(be16(header, 2), be16(header, 0), 0, 0);
-    reset.rst = true;
-    if has(flags::ACK) {
-        reset.sequence_number = be32(header, 8);
-    } else {
-        let phantom = u32::from(has(flags::SYN)) + u32::from(has(flags::FIN));
-        let payload = (header.len() as u32).wrapping_sub(u32::from(header[12] >> 4) * 4);
-        reset.ack = true;
-        reset.acknowledgment_number = be32(header, 4).wrapping_add(payload).wrapping_add(phantom);
-    }
+    let data = (header.len() as u32).wrapping_sub(u32::from(header[12] >> 4) * 4);
+    let mut reset = transport::reset_of(header, data);
     // The kernel leaves the checksum to the device: what quotes or logs the reset before it leaves shows the pseudo-header's sum alone.
     let sum = checksum::pseudo_header(source.into(), destination.into(), packet.protocol(), reset.header_len());
     reset.checksum = checksum::fold(sum);

@@ -49,7 +49,7 @@ fn decided(net: &Net, route: &Route, input: InterfaceId, destination: IpAddr) ->
                 output,
                 gateway: route.gateway(),
                 mtu: route.mtu.unwrap_or(net.interface(output).mtu),
-                redirect: false,
+                redirect: output == input,
                 source_route: None,
                 strict: false,
                 broadcast: false,

@@ -1,22 +1,39 @@
 //! What the host does with IPv6: addresses and what they bring, the choice of routes and sources, the header's checks, forwarding.
 
+mod answer;
 mod assign;
 mod choice;
 mod forward;
+mod fragment;
 mod groups;
+mod icmp;
 mod input;
+mod knobs;
+mod neighbour;
 mod nexthop;
+mod options;
 mod output;
+mod reassembly;
+mod reject;
 mod sanity;
 mod source;
 pub(super) mod sysctl;
+#[cfg(test)]
+mod testing;
 
+pub(crate) use answer::answer;
 use assign::routes_of_link;
 pub(crate) use assign::scope_of;
 pub(super) use assign::{LEAST_MTU, check_address, routes_of};
-pub(crate) use forward::{forward, fragment};
+pub(crate) use forward::forward;
+pub(crate) use fragment::fragment;
+pub(crate) use icmp::{belongs_to_what_it_quotes, complain, redirect};
 pub(crate) use input::{receive_known, route};
+pub(super) use knobs::Knob;
 pub(super) use nexthop::{lead_alike, leads_nowhere};
+pub(crate) use options::arrive;
 pub(super) use output::output;
+pub(crate) use reassembly::{Fragment, read_fragment, reassembly_rules};
+pub(crate) use reject::{may_be_rejected, reset};
 pub(crate) use sanity::{from_program, sanity};
 pub(super) use sysctl::{Conf, ConfKnob, Sysctls};

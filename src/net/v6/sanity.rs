@@ -20,6 +20,12 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
     if header.source().is_loopback() || header.destination().is_loopback() {
         return Err(DropReason::LoopbackOutside);
     }
+    // Groups that reach no further than the host itself, or nowhere.
+    if let [0xff, scope, ..] = header.destination().octets()
+        && scope & 0xf <= 1
+    {
+        return Err(DropReason::MartianDestination);
+    }
     Layout::of(bytes).map_err(|_| DropReason::BadHeaderLength)
 }
 
@@ -27,4 +33,53 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
 #[cold]
 pub(crate) fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
     Packet::parse(bytes).map_err(|_| DropReason::Truncated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{FAR, HOST, Make, net, said, udp};
+    use crate::net::DropReason;
+
+    /// What became of datagrams of a host on the LAN, by source, destination and length; the reasons are the kernel's.
+    #[test]
+    fn in_the_order_of_the_kernel() {
+        let on = |from: &str, to: &str, length| format!("{from}>{to} p17 tc00 hl63 len{length} data{}", length - 40);
+        let to_far = |from: &str| format!("wan {}", on(from, FAR, 49));
+        for (from, to, expected) in [
+            (HOST, FAR, to_far(HOST)),
+            ("ff02::1", FAR, "IP_INVALID_SOURCE".into()),
+            ("::", FAR, "IP_INVALID_SOURCE".into()),
+            ("::1", FAR, "IP_LOCALNET".into()),
+            ("::ffff:1.2.3.4", FAR, to_far("::ffff:1.2.3.4")),
+            ("2001:db8::1", FAR, to_far("2001:db8::1")),
+            (HOST, "::1", "IP_LOCALNET".into()),
+            (HOST, "::", format!("wan {}", on(HOST, "::", 49))),
+            (HOST, "ff00::1", "IP_INVALID_DEST".into()),
+            (HOST, "ff01::1", "IP_INVALID_DEST".into()),
+            (HOST, "ff02::1", "NOT_SPECIFIED".into()),
+            (HOST, "ff02::9", "NOT_SPECIFIED".into()),
+            (HOST, "fe80::2", format!("{HOST}>fe80::2")),
+        ] {
+            let found = said(&net(), &udp(from, to, 1));
+            // A redirect comes first where it goes back the way it came.
+            let found = found.rsplit("; lan ").next().unwrap();
+            assert!(found.starts_with(&expected), "{from}>{to}: {found}, not {expected}");
+        }
+        for (length, expected) in [
+            (10, "PKT_TOO_SMALL".to_owned()),
+            (8, format!("wan {}", on(HOST, FAR, 48))),
+            (0, format!("wan {}", on(HOST, FAR, 40))),
+        ] {
+            let make = Make {
+                payload_length: Some(length),
+                ..udp(HOST, FAR, 1)
+            };
+            assert_eq!(said(&net(), &make), expected, "{length}");
+        }
+        for length in [0, 1, 39] {
+            let bytes = udp(HOST, FAR, 1).bytes();
+            let found = super::sanity(&bytes[..length]).err().map(DropReason::kernel_word);
+            assert_eq!(found, Some("IP_INHDR"), "{length}");
+        }
+    }
 }

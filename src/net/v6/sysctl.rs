@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::knobs::{Knob, SPECS, Spec};
 use super::{LEAST_MTU, leads_nowhere, routes_of_link};
 use crate::base::{Family, InterfaceId};
 use crate::net::{Interface, Net, NewAddress, Route, RouteKind};
@@ -48,6 +49,7 @@ impl Conf {
 
 #[derive(Clone, Debug)]
 pub(in crate::net) struct Sysctls {
+    values: [i64; SPECS.len()],
     all: Conf,
     default: Conf,
 }
@@ -58,7 +60,11 @@ impl Sysctls {
         let mut default = conf.clone();
         // Who wants an address of the link by itself says so.
         default.set(ConfKnob::AddrGenMode, NONE);
-        Self { all: conf, default }
+        Self {
+            values: std::array::from_fn(|at| SPECS[at].default),
+            all: conf,
+            default,
+        }
     }
 
     /// What a new interface starts with.
@@ -67,33 +73,62 @@ impl Sysctls {
     }
 }
 
-/// A key, taken apart: `all`, `default` or an interface, and which of its numbers.
-pub(in crate::net) struct Key<'a> {
-    place: &'a str,
-    knob: ConfKnob,
+/// A key, taken apart.
+pub(in crate::net) enum Key<'a> {
+    Plain(&'static Spec),
+    /// `all`, `default` or an interface, and which of its numbers.
+    Conf(&'a str, ConfKnob),
 }
 
 /// Of a path under `/proc/sys`.
 pub(in crate::net) fn parse(path: &str) -> Option<Key<'_>> {
-    let (place, name) = path.strip_prefix("net/ipv6/conf/")?.split_once('/')?;
+    let rest = path.strip_prefix("net/ipv6/")?;
+    let Some(conf) = rest.strip_prefix("conf/") else {
+        return SPECS.iter().find(|spec| spec.name == rest).map(Key::Plain);
+    };
+    let (place, name) = conf.split_once('/')?;
     let knob = CONF_SPECS.iter().find(|spec| spec.1 == name)?.0;
-    Some(Key { place, knob })
+    Some(Key::Conf(place, knob))
 }
 
 impl Net {
     pub(in crate::net) fn get_ipv6(&self, key: &Key<'_>) -> Option<i64> {
-        let conf = match key.place {
-            "all" => &self.sysctls.v6.all,
-            "default" => &self.sysctls.v6.default,
-            name => &self.by_name(name)?.conf6,
+        let (conf, knob) = match *key {
+            Key::Plain(spec) => return Some(self.knob_ipv6(spec.knob)),
+            Key::Conf("all", knob) => (&self.sysctls.v6.all, knob),
+            Key::Conf("default", knob) => (&self.sysctls.v6.default, knob),
+            Key::Conf(name, knob) => (&self.by_name(name)?.conf6, knob),
         };
-        Some(conf.get(key.knob).into())
+        Some(conf.get(knob).into())
+    }
+
+    /// What a key takes; the thresholds of reassembly bound each other.
+    pub(in crate::net) fn bounds_ipv6(&self, key: &Key<'_>) -> (i64, i64) {
+        match key {
+            Key::Plain(spec) => match spec.knob {
+                Knob::FragmentHighThreshold => (self.knob_ipv6(Knob::FragmentLowThreshold), spec.max),
+                Knob::FragmentLowThreshold => (spec.min, self.knob_ipv6(Knob::FragmentHighThreshold)),
+                _ => (spec.min, spec.max),
+            },
+            Key::Conf(..) => (i32::MIN.into(), i32::MAX.into()),
+        }
+    }
+
+    pub(in crate::net) fn knob_ipv6(&self, knob: Knob) -> i64 {
+        self.sysctls.v6.values[knob as usize]
     }
 
     /// False where there is no such interface.
-    pub(in crate::net) fn set_ipv6(&mut self, key: &Key<'_>, value: i32) -> bool {
-        let knob = key.knob;
-        match key.place {
+    pub(in crate::net) fn set_ipv6(&mut self, key: &Key<'_>, value: i64) -> bool {
+        let (place, knob) = match *key {
+            Key::Plain(spec) => {
+                self.sysctls.v6.values[spec.knob as usize] = stored(spec.knob, value);
+                return true;
+            }
+            Key::Conf(place, knob) => (place, knob),
+        };
+        let value = value as i32;
+        match place {
             "all" => {
                 let before = self.sysctls.v6.all.get(knob);
                 self.sysctls.v6.all.set(knob, value);
@@ -205,12 +240,24 @@ impl Net {
     /// Every key, with its interfaces'.
     pub(in crate::net) fn list_ipv6(&self) -> impl Iterator<Item = String> {
         let names = self.interfaces.iter().map(|it| it.name.as_str());
-        ["all", "default"].into_iter().chain(names).flat_map(|name| {
+        let plain = SPECS
+            .iter()
+            .map(|spec| format!("net.ipv6.{}", spec.name.replace('/', ".")));
+        let conf = ["all", "default"].into_iter().chain(names).flat_map(|name| {
             // `sysctl` prints a dot within an interface's name as a slash.
             let name = name.replace('.', "/");
             CONF_SPECS
                 .iter()
                 .map(move |spec| format!("net.ipv6.conf.{name}.{}", spec.1))
-        })
+        });
+        plain.chain(conf)
+    }
+}
+
+/// Milliseconds are kept in ticks of 4 ms, rounded up: 7 written is 8 read.
+fn stored(knob: Knob, value: i64) -> i64 {
+    match knob {
+        Knob::IcmpRateLimit => (value + 3) / 4 * 4,
+        _ => value,
     }
 }

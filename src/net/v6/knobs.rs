@@ -1,0 +1,43 @@
+//! Numbers of `net.ipv6` outside of `conf`: keys, defaults and bounds, read from `/proc/sys` of Linux 6.18 in a fresh namespace.
+
+/// One key.
+pub(in crate::net) struct Spec {
+    pub knob: Knob,
+    /// Under `net/ipv6/`, with slashes.
+    pub name: &'static str,
+    pub default: i64,
+    pub min: i64,
+    pub max: i64,
+}
+
+macro_rules! knobs {
+    ($($knob:ident $name:literal = $default:literal in $min:expr, $max:expr;)*) => {
+        /// A number of `net.ipv6` outside of `conf`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::net) enum Knob {
+            $($knob,)*
+        }
+
+        pub(in crate::net) const SPECS: &[Spec] =
+            &[$(Spec { knob: Knob::$knob, name: $name, default: $default, min: $min, max: $max },)*];
+    };
+}
+
+const INT_MIN: i64 = i32::MIN as i64;
+const INT_MAX: i64 = i32::MAX as i64;
+/// Where the kernel keeps jiffies of a 250 Hz clock in an int.
+const SECONDS_MAX: i64 = INT_MAX / 250;
+
+knobs! {
+    AnycastEchoSource "anycast_src_echo_reply" = 0 in 0, 255;
+    FwmarkReflect "fwmark_reflect" = 0 in 0, 255;
+    EchoIgnoreAll "icmp/echo_ignore_all" = 0 in 0, 255;
+    EchoIgnoreAnycast "icmp/echo_ignore_anycast" = 0 in 0, 255;
+    EchoIgnoreMulticast "icmp/echo_ignore_multicast" = 0 in 0, 255;
+    IcmpRateLimit "icmp/ratelimit" = 100 in 0, INT_MAX;
+    FragmentHighThreshold "ip6frag_high_thresh" = 4_194_304 in 0, i64::MAX;
+    FragmentLowThreshold "ip6frag_low_thresh" = 3_145_728 in 0, i64::MAX;
+    FragmentTime "ip6frag_time" = 60 in -SECONDS_MAX, SECONDS_MAX;
+    MostDestinationOptions "max_dst_opts_number" = 8 in INT_MIN, INT_MAX;
+    MostHopByHopOptions "max_hbh_opts_number" = 8 in INT_MIN, INT_MAX;
+}
