@@ -3,16 +3,19 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::testing::{P, read_match, read_target};
+use super::testing::{P, read_match_in, read_target_in};
 use super::{MATCHES, MatchSpec, TARGETS, drawn};
+use crate::base::testing::host;
 use crate::base::{AddressMask, Family, InterfaceId, InterfaceMask, InterfaceName, Random, Time, protocol};
 use crate::conntrack::{
     CtState, Direction, Settings, Status, Table as Flows, Template, TimeoutPolicies, TrackContext, TrackStage, Tracking,
 };
 use crate::nat::{self, Manip, NatContext, NatRange};
 use crate::net::Net;
+use crate::packet::testing::udp;
 use crate::packet::{Packet, Plain};
 use crate::rule::{
     Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, HangsOn, Hook, HookSet,
@@ -20,7 +23,8 @@ use crate::rule::{
     TargetContext, TargetVerdict, TrackingNow, WayOut,
 };
 use crate::set::HeldSets;
-use crate::wire::ipv4;
+use crate::wire::ipv6::extension;
+use crate::wire::{ipv4, ipv6};
 
 #[test]
 fn what_a_match_excludes_never_matches_and_what_it_promises_does() {
@@ -64,9 +68,12 @@ fn what_a_rule_excludes_never_matches_and_nothing_else_becomes_of_it() {
         let lowered = rule.lower();
         // Most packets are of its protocol.
         let is_meant = |at: &usize| rule.selector.protocol == 0 || rule.selector.protocol == all[*at].protocol;
+        let is_of_its_family = |at: &usize| rule.selector.family == sights[*at].packet.family();
         for _ in 0..20 {
-            let mut drawn = std::iter::repeat_with(|| random.below(sights.len() as u32) as usize).take(9);
-            let at = drawn.find(is_meant).unwrap_or_default();
+            let drawn = std::iter::repeat_with(|| random.below(sights.len() as u32) as usize);
+            let mut drawn = drawn.filter(is_of_its_family).take(9);
+            let first = drawn.next().unwrap_or_default();
+            let at = std::iter::once(first).chain(drawn).find(is_meant).unwrap_or(first);
             let (sight, fields) = (&sights[at], &all[at]);
             let answer = lowered.answer(fields);
             let (matched, has_written) = ask(&rule, sight);
@@ -177,8 +184,8 @@ fn a_target_does_no_more_than_it_says() {
     let subjects = targets();
     let mut ended = BTreeSet::new();
     for _ in 0..SIGHTS {
-        for (line, target) in &subjects {
-            let mut sight = Sight::drawn(&mut random);
+        for Aim { line, target, family } in &subjects {
+            let mut sight = Sight::drawn_of(*family, &mut random);
             let (before, flow) = (sight.parts(), sight.flow());
             let effect = target.effect();
             let state = target.state(&TrackingNow {
@@ -262,7 +269,9 @@ fn what_hangs_on_the_plain_says_the_same_of_all_that_are_alike() {
         };
         restore(&sight);
         assert_eq!(answers(&sight, HangsOn::FlowMark), before[1], "{first:?}\n{sight:?}");
-        for (line, target) in targets.iter().filter(|it| it.1.effect().hangs_on != HangsOn::Anything) {
+        let family = sight.packet.family();
+        let hang = |it: &&Aim| it.family == family && it.target.effect().hangs_on != HangsOn::Anything;
+        for Aim { line, target, .. } in targets.iter().filter(hang) {
             let mut made = Vec::new();
             for packet in [&first, &sight.packet] {
                 let (mut packet, mut tracking) = (packet.clone(), sight.tracking.clone());
@@ -297,7 +306,10 @@ fn what_hangs_on_the_plain_says_the_same_of_all_that_are_alike() {
 
 /// Another packet that is equal to this one in its plain parts.
 fn alike(packet: &Packet, random: &mut Random) -> Option<Packet> {
-    let key = Plain::of(packet)?.key.with_flags(0);
+    let key = Plain::of(packet)
+        .filter(|_| packet.family() == Family::V4)?
+        .key
+        .with_flags(0);
     let mut bytes = packet.bytes().to_vec();
     let transport = packet.transport().len();
     if transport >= 20 {
@@ -325,54 +337,63 @@ struct Subject {
     lowered: Lowered,
     /// Of the rule.
     p: P,
+    family: Family,
 }
 
 impl Subject {
-    fn new(line: String, test: Arc<dyn Match>, p: P) -> Self {
+    fn new(line: String, test: Arc<dyn Match>, (family, p): (Family, P)) -> Self {
         let lowered = test.lower();
-        Self { line, test, lowered, p }
+        Self {
+            line,
+            test,
+            lowered,
+            p,
+            family,
+        }
     }
 
     /// A rule asks for the protocol before its matches are asked.
     fn may_meet(&self, sight: &Sight) -> bool {
         let P(number, inverted) = self.p;
-        number == 0 || (number == sight.packet.protocol()) != inverted
+        self.family == sight.packet.family() && (number == 0 || (number == sight.packet.protocol()) != inverted)
     }
-}
-
-/// Those that meet the packets of this file.
-fn of_ipv4() -> impl Iterator<Item = &'static MatchSpec> {
-    MATCHES
-        .iter()
-        .copied()
-        .filter(|spec| spec.families.contains(&Family::V4))
 }
 
 /// Every sample's, and some drawn ones.
 fn matches() -> Vec<Subject> {
     let mut subjects = Vec::new();
     let mut random = Random::new(5);
-    for spec in of_ipv4() {
+    for (spec, family) in in_their_families() {
         let taken = spec.samples.taken.iter().map(|sample| (sample.before, sample.typed));
         let judged = spec.samples.packets.iter().map(|sample| (sample.before, sample.typed));
         for (before, typed) in taken.chain(judged) {
             let p = P::of(before);
             let line = format!("{before} -m {} {typed}", spec.name);
-            subjects.push(Subject::new(line, read_match(spec, p, typed).unwrap(), p));
+            match read_match_in(family, spec, p, typed) {
+                Ok(test) => subjects.push(Subject::new(line, test, (family, p))),
+                // The samples of what both families have may speak of IPv4's addresses.
+                Err(why) => assert_eq!(spec.families, Family::ALL, "{line}: {why}"),
+            }
         }
         for number in 0..60 {
-            let p = P(random.pick(PROTOCOLS), false);
-            let drawn = drawn_matches(spec, p, number).into_iter();
-            subjects.extend(drawn.map(|(line, test)| Subject::new(line, test, p)));
+            let p = P(random.pick(protocols(family)), false);
+            let drawn = drawn_matches(spec, family, p, number).into_iter();
+            subjects.extend(drawn.map(|(line, test)| Subject::new(line, test, (family, p))));
         }
     }
     subjects
 }
 
+fn in_their_families() -> impl Iterator<Item = (&'static MatchSpec, Family)> {
+    MATCHES
+        .iter()
+        .flat_map(|spec| spec.families.iter().map(|family| (*spec, *family)))
+}
+
 /// The match once or twice, as rules made up at random have it, or not at all.
-fn drawn_matches(spec: &'static MatchSpec, p: P, number: u64) -> Vec<(String, Arc<dyn Match>)> {
+fn drawn_matches(spec: &'static MatchSpec, family: Family, p: P, number: u64) -> Vec<(String, Arc<dyn Match>)> {
     let place = drawn::Place {
-        family: Family::V4,
+        family,
         table: Table::Filter,
         hooks: HookSet::of(&[Hook::Forward]),
         protocol: (p.0 != 0).then_some(p.0),
@@ -386,21 +407,37 @@ fn drawn_matches(spec: &'static MatchSpec, p: P, number: u64) -> Vec<(String, Ar
     // Nothing stands before the first `-m`, unless `-p` brings the match in.
     words
         .filter(|(at, words)| *at > 0 || !words.is_empty())
-        .map(|(_, words)| {
+        .filter_map(|(_, words)| {
             let line = format!("-p {}{loading}{words}", p.0);
-            let test = read_match(spec, p, words.trim_start()).unwrap_or_else(|why| panic!("{line}: {why}"));
-            (line, test)
+            let test = read_match_in(family, spec, p, words.trim_start());
+            // As with samples.
+            assert!(test.is_ok() || spec.families == Family::ALL, "{line}: {test:?}");
+            Some((line, test.ok()?))
         })
         .collect()
 }
 
-fn targets() -> Vec<(String, Arc<dyn Target>)> {
+/// A target with the line it was read from.
+struct Aim {
+    line: String,
+    target: Arc<dyn Target>,
+    family: Family,
+}
+
+fn targets() -> Vec<Aim> {
     let mut made = Vec::new();
     for spec in TARGETS {
-        for sample in spec.samples.taken {
+        for (sample, family) in spec
+            .samples
+            .taken
+            .iter()
+            .flat_map(|it| spec.families.iter().map(move |family| (it, *family)))
+        {
             let line = format!("{} -j {} {}", sample.before, spec.name, sample.typed);
-            let target = read_target(spec, P::of(sample.before), sample.typed).unwrap();
-            made.push((line, target));
+            match read_target_in(family, spec, P::of(sample.before), sample.typed) {
+                Ok(target) => made.push(Aim { line, target, family }),
+                Err(why) => assert_eq!(spec.families, Family::ALL, "{line}: {why}"),
+            }
         }
     }
     made
@@ -408,18 +445,19 @@ fn targets() -> Vec<(String, Arc<dyn Target>)> {
 
 /// A selector and matches, in an order of their own.
 fn rule(random: &mut Random, number: u64) -> (String, Rule) {
-    let p = P(random.pick(PROTOCOLS), false);
+    let family = random.pick(&Family::ALL);
+    let p = P(random.pick(protocols(family)), false);
     let mut matches = Vec::new();
-    for spec in of_ipv4() {
+    for spec in MATCHES {
         // More than in one scenario of so many, and more than in so many of a hundred rules: they shall meet each other.
         for turn in 0..4 {
-            let drawn = drawn_matches(spec, p, number * 4 + turn);
+            let drawn = drawn_matches(spec, family, p, number * 4 + turn);
             matches.extend(drawn.into_iter().map(|it| (random.next_u32(), it)));
         }
     }
     matches.sort_by_key(|(key, _)| *key);
     matches.truncate(1 + random.below(3) as usize);
-    let selector = selector(random, p);
+    let selector = selector(random, family, p);
     let lines: Vec<String> = matches.iter().map(|(_, (line, _))| line.clone()).collect();
     let line = format!("{selector:?}\n{}", lines.join("\n"));
     let rule = Rule {
@@ -432,8 +470,8 @@ fn rule(random: &mut Random, number: u64) -> (String, Rule) {
     (line, rule)
 }
 
-fn selector(random: &mut Random, P(protocol, protocol_inverted): P) -> Selector {
-    let any = Selector::any(Family::V4);
+fn selector(random: &mut Random, family: Family, P(protocol, protocol_inverted): P) -> Selector {
+    let any = Selector::any(family);
     // Now and then a part has a `!`, seldom one that asks nothing: that never matches.
     let inverted = |random: &mut Random, asks| random.one_in(if asks { 4 } else { 100 });
     let address = |random: &mut Random, from: &[&'static str]| match random.one_in(5) {
@@ -444,7 +482,10 @@ fn selector(random: &mut Random, P(protocol, protocol_inverted): P) -> Selector 
         let text = random.pick(&["", "", "", "", "", "", "", "+", "lan", "la+", "wan"]);
         InterfaceMask::new(text).expect("short names")
     };
-    let (source, destination) = (address(random, drawn::SOURCES), address(random, drawn::DESTINATIONS));
+    let (source, destination) = match family {
+        Family::V4 => (address(random, drawn::SOURCES), address(random, drawn::DESTINATIONS)),
+        Family::V6 => (address(random, NETWORKS_V6), address(random, NETWORKS_V6)),
+    };
     let (input, output) = (interface(random), interface(random));
     Selector {
         source,
@@ -457,15 +498,28 @@ fn selector(random: &mut Random, P(protocol, protocol_inverted): P) -> Selector 
         output_inverted: inverted(random, output != any.output),
         protocol,
         protocol_inverted,
-        fragment: random.one_in(12),
+        fragment: random.one_in(12) && family == Family::V4,
         fragment_inverted: random.one_in(2),
-        family: Family::V4,
+        family,
     }
 }
 
+const NETWORKS_V6: &[&str] = &[
+    "2001:db8::/64",
+    "2001:db8::2",
+    "2001:db8:1::/64",
+    "2001:db8:1::9",
+    "ff00::/8",
+    "::/0",
+    "::9/::ff",
+];
+
 fn masked(text: &str) -> AddressMask {
-    let (address, mask) = text.split_once('/').unwrap_or((text, "32"));
-    let address = address.parse().expect("an address");
+    let (address, mask) = text.split_once('/').unwrap_or((text, ""));
+    let address: IpAddr = address.parse().expect("an address");
+    if mask.is_empty() {
+        return AddressMask::host(address);
+    }
     let made = match mask.parse() {
         Ok(length) => AddressMask::prefix(address, length),
         Err(_) => AddressMask::new(address, mask.parse().expect("a mask")),
@@ -498,14 +552,19 @@ fn sights(random: &mut Random, count: usize) -> Vec<Sight> {
 
 impl Sight {
     fn drawn(random: &mut Random) -> Self {
-        let mut packet = packet(random);
+        let family = random.pick(&Family::ALL);
+        Self::drawn_of(family, random)
+    }
+
+    fn drawn_of(family: Family, random: &mut Random) -> Self {
+        let mut packet = packet(family, random);
         packet.mark = random.pick(&[0, 0, 1, 4, 5, 7, 0xff, u32::MAX]);
         packet.input = random.one_in(2).then_some(InterfaceId::LOOPBACK);
         let interface = |random: &mut Random| {
             InterfaceName::new(random.pick(&["", "lo", "lan", "lan0", "wan"])).expect("short names")
         };
         let flows = Flows::new((1, 2));
-        let tracking = tracking(random, &flows);
+        let tracking = tracking(family, random, &flows);
         Self {
             packet,
             tracking,
@@ -551,7 +610,10 @@ impl Sight {
         let Self { packet, tracking, .. } = self;
         let bytes = packet.bytes();
         let header = packet.network_header_length();
-        let rest = (&bytes[..10], &bytes[20..header], packet.protocol(), packet.len());
+        let rest = match packet.family() {
+            Family::V4 => (&bytes[..10], &bytes[20..header], packet.protocol(), packet.len()),
+            Family::V6 => (&bytes[..8], &bytes[40..header], packet.protocol(), packet.len()),
+        };
         let flow = tracking.flow.as_ref().map(Arc::as_ptr);
         let template = tracking.template.as_ref().map(Arc::as_ptr);
         let states = PlainFields::of(&self.context()).states;
@@ -575,19 +637,32 @@ impl Sight {
 /// A router with an address on each side, so that there are kinds of addresses.
 fn net() -> Net {
     let mut net = Net::new();
-    for (name, address) in [("lan", [10, 0, 0, 1]), ("wan", [192, 0, 2, 1])] {
+    for (name, four, six) in [
+        ("lan", "10.0.0.1", "2001:db8::1"),
+        ("wan", "192.0.2.1", "2001:db8:1::1"),
+    ] {
         let name = InterfaceName::new(name).expect("a short name");
         let interface = net.add_interface(name, 1500).unwrap();
-        net.add_address(interface, address.into(), 24).unwrap();
+        for (address, length) in [(four, 24), (six, 64)] {
+            net.add_address(interface, address.parse().expect("an address"), length)
+                .unwrap();
+        }
     }
     net
 }
 
-fn packet(random: &mut Random) -> Packet {
-    let number = random.pick(PROTOCOLS);
+fn packet(family: Family, random: &mut Random) -> Packet {
+    let number = random.pick(protocols(family));
     let ports: [u16; 13] = [53, 80, 443, 22, 8005, 21, 0, 65535, 1024, 20000, 20005, 1001, 2];
     let mut transport = Vec::new();
-    if number == protocol::ICMP {
+    if number == protocol::ICMPV6 {
+        transport.extend([
+            random.pick(&[1, 1, 2, 3, 4, 128, 128, 129, 135, 255]),
+            random.below(6) as u8,
+        ]);
+    } else if number == protocol::MOBILITY {
+        transport.extend([random.pick(&[59, 59, 59, 6]), 0, random.pick(&[0, 1, 5, 8])]);
+    } else if number == protocol::ICMP {
         transport.extend([random.pick(&[0, 3, 3, 5, 8, 8, 11, 12, 13, 255]), random.below(6) as u8]);
     } else {
         transport.extend(random.pick(&ports).to_be_bytes());
@@ -604,6 +679,9 @@ fn packet(random: &mut Random) -> Packet {
         0 => random.below(25) as usize,
         _ => 40,
     };
+    if family == Family::V6 {
+        return packet_v6(number, &transport[..length], random);
+    }
     let address = |random: &mut Random, from: &[[u8; 4]]| random.pick(from).into();
     let mut bytes = ipv4::Repr {
         tos: 0,
@@ -633,8 +711,82 @@ fn packet(random: &mut Random) -> Packet {
     Packet::parse(bytes).expect("a sane header")
 }
 
+/// With extension headers, now and then.
+fn packet_v6(number: u8, transport: &[u8], random: &mut Random) -> Packet {
+    let mut headers: Vec<(u8, Vec<u8>)> = Vec::new();
+    for _ in 0..random.pick(&[0, 0, 0, 1, 1, 2]) {
+        headers.push(match random.below(5) {
+            0 => (extension::HOP_BY_HOP, vec![0, 5, 2, 0, 0, 1, 0]),
+            1 => (
+                extension::DESTINATION,
+                vec![random.pick(&[0, 0, 0, 9]), 1, 4, 0, 0, 0, 0],
+            ),
+            2 => {
+                let mut route = vec![
+                    2,
+                    random.pick(&[0, 2, 4]),
+                    random.below(3) as u8,
+                    random.below(3) as u8,
+                    0,
+                    0,
+                    0,
+                ];
+                route.extend(SEGMENT);
+                (extension::ROUTING, route)
+            }
+            3 => {
+                let mut ah = vec![4, 0, random.below(2) as u8, 0, 0, 0, random.below(9) as u8];
+                ah.extend([0; 16]);
+                (protocol::AH, ah)
+            }
+            _ => {
+                let field: u16 = random.pick(&[0, 1, 1, 8, 9, 17, 1480]);
+                let [high, low] = field.to_be_bytes();
+                (
+                    extension::FRAGMENT,
+                    vec![random.below(2) as u8, high, low, 0, 0, 0, random.below(9) as u8],
+                )
+            }
+        });
+    }
+    let numbers: Vec<u8> = headers.iter().map(|it| it.0).chain([number]).collect();
+    let mut bytes = vec![0; ipv6::HEADER];
+    (bytes[0], bytes[6], bytes[7]) = (0x60, numbers[0], 64);
+    let address = |random: &mut Random, from: &[&str]| random.pick(from).parse::<std::net::Ipv6Addr>().expect("one");
+    let source = address(
+        random,
+        &["2001:db8::2", "2001:db8::c8", "2001:db8:1::9", "2001:db8:7::7"],
+    );
+    let destination = address(
+        random,
+        &[
+            "2001:db8::1",
+            "2001:db8:1::9",
+            "2001:db8:1::1",
+            "ff02::1",
+            "2001:db8:8::8",
+        ],
+    );
+    bytes[8..24].copy_from_slice(&source.octets());
+    bytes[24..].copy_from_slice(&destination.octets());
+    for ((_, header), next) in headers.iter().zip(&numbers[1..]) {
+        bytes.push(*next);
+        bytes.extend(header);
+    }
+    bytes.extend(transport);
+    // Now and then it ends in the middle of what it has.
+    if random.one_in(8) {
+        bytes.truncate(ipv6::HEADER + random.below((bytes.len() - ipv6::HEADER) as u32 + 1) as usize);
+    }
+    let length = ((bytes.len() - ipv6::HEADER) as u16).to_be_bytes();
+    bytes[4..6].copy_from_slice(&length);
+    Packet::parse(bytes).expect("a sane header")
+}
+
+const SEGMENT: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+
 /// Never seen, refused, left alone, behind a CT target, or with a flow of any state that NAT may rewrite.
-fn tracking(random: &mut Random, flows: &Flows) -> Tracking {
+fn tracking(family: Family, random: &mut Random, flows: &Flows) -> Tracking {
     let mut tracking = Tracking::default();
     match random.below(8) {
         0 => return tracking,
@@ -654,7 +806,7 @@ fn tracking(random: &mut Random, flows: &Flows) -> Tracking {
         helpers: &[],
         packet: 0,
     };
-    let mut opening = super::testing::udp(1000, 53, &[]);
+    let mut opening = udp((host(family, 2), 1000), (host(family, 9), 53), &[]);
     flows.track(&cx, &mut opening, &mut tracking);
     let flow = Arc::clone(tracking.flow.as_ref().expect("a datagram opens a flow"));
     for bits in [Status::SRC_NAT, Status::DST_NAT, Status::SEEN_REPLY, Status::ASSURED] {
@@ -696,7 +848,12 @@ impl Services for Done<'_> {
 }
 
 /// With 0: a rule without `-p`.
-const PROTOCOLS: &[u8] = &[0, 6, 6, 6, 17, 17, 1, 1, 47, 132, 136];
+fn protocols(family: Family) -> &'static [u8] {
+    match family {
+        Family::V4 => &[0, 6, 6, 6, 17, 17, 1, 1, 47, 51, 132, 136],
+        Family::V6 => &[0, 6, 6, 6, 17, 17, 58, 58, 47, 132, 135, 136],
+    }
+}
 
 fn asks_for_a_header_cut_short(lowered: &Lowered, fields: &PlainFields) -> bool {
     let is_hidden = |condition: &Condition| condition.answer(fields) == Answer::Perhaps;

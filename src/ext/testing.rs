@@ -74,6 +74,28 @@ fn match_of(spec: &'static MatchSpec) -> Of {
     (spec.name, spec.options, first(spec.families))
 }
 
+/// As [`read_match`], of a rule of this family.
+pub(super) fn read_match_in(
+    family: Family,
+    spec: &'static MatchSpec,
+    p: P,
+    text: &str,
+) -> Result<Arc<dyn Match>, UsageError> {
+    let (options, _) = read((spec.name, spec.options, family), p, text)?;
+    spec.finish(&given(family, p, &options))
+}
+
+/// As [`read_target`], of a rule of this family.
+pub(super) fn read_target_in(
+    family: Family,
+    spec: &'static TargetSpec,
+    p: P,
+    text: &str,
+) -> Result<Arc<dyn Target>, UsageError> {
+    let (options, _) = read((spec.name, spec.options, family), p, text)?;
+    spec.finish(&given(family, p, &options))
+}
+
 fn target_of(spec: &'static TargetSpec) -> Of {
     (spec.name, spec.options, first(spec.families))
 }
@@ -153,8 +175,7 @@ pub(crate) fn target_remarks(spec: &'static TargetSpec, p: P, text: &str) -> Res
 }
 
 pub(crate) fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
-    let (options, _) = read(match_of(spec), p, text)?;
-    spec.finish(&given(first(spec.families), p, &options))
+    read_match_in(first(spec.families), spec, p, text)
 }
 
 /// As [`read_match`], where labels have these names.
@@ -169,8 +190,7 @@ pub(super) fn read_match_with(
 }
 
 pub(crate) fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
-    let (options, _) = read(target_of(spec), p, text)?;
-    spec.finish(&given(first(spec.families), p, &options))
+    read_target_in(first(spec.families), spec, p, text)
 }
 
 /// A table, the hooks that lead to the rule, and the kernel's words where it refuses (empty: it does not).

@@ -189,7 +189,8 @@ impl Tcp {
     fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
         match cx.packet.fragment_offset() {
             0 => {}
-            8 => return Err(Miss::FragmentIntoHeader),
+            // Seen: in IPv6 it is as any other later fragment.
+            8 if cx.packet.family() == Family::V4 => return Err(Miss::FragmentIntoHeader),
             _ => return Err(Miss::LaterFragment),
         }
         // The kernel asks for the fixed header only; a data offset beyond the packet is no obstacle to ports and flags.

@@ -23,6 +23,7 @@ def address(text):
 SOURCE = address("2001:db8::2")
 SEGMENTS = [address("2001:db8::%x" % number) for number in range(1, 6)]
 DATAGRAM = b"\0\1\0\2\0\x0c\0\0abcd"
+TCP, UDP = 6, 17
 HOP, ROUTING, FRAGMENT, ESP, AH, ICMP, NONE, DESTINATION, MOBILITY = 0, 43, 44, 50, 51, 58, 59, 60, 135
 
 
@@ -172,6 +173,18 @@ def packets():
     made["options-of-2+none"] = (DESTINATION, b"\x3b\0")
     made["options+fragment-of-0"] = (DESTINATION, b"\x2c\0\1\4\0\0\0\0")
     made["options-of-7+fragment"] = (DESTINATION, b"\x2c\0\1\4\0\0\0")
+    # Segments and datagrams, whole, in pieces and cut short.
+    segment = b"\0\1\0\x50" + bytes(8) + b"\x50\x02" + bytes(6)
+    made["tcp"] = (TCP, segment)
+    made["options+tcp"] = chain(options(DESTINATION), last=TCP, payload=segment)
+    for offset in (0, 1, 2, 3):
+        made[f"tcp-at-{8 * offset}"] = chain(fragment(offset, 1), last=TCP, payload=segment)
+        made[f"udp-at-{8 * offset}"] = chain(fragment(offset, 1), last=UDP, payload=segment)
+    for length in (0, 2, 4, 13, 14, 19):
+        made[f"tcp-of-{length}"] = (TCP, segment[:length])
+        made[f"udp-of-{length}"] = (UDP, segment[:length])
+    made["tcp-offset-4"] = (TCP, segment[:12] + b"\x40" + segment[13:])
+    made["tcp-offset-8"] = (TCP, segment[:12] + b"\x80" + segment[13:])
     # Messages.
     for kind in (0, 1, 7, 8, 255):
         made[f"mobility-{kind}"] = (MOBILITY, bytes([NONE, 0, kind, 0, 0, 0, 0, 0]))
@@ -225,6 +238,11 @@ def rules():
         made += of("ipv6header", f"--header {asked}", f"--header {asked} --soft", f"! --header {asked}", f"! --header {asked} --soft")
     made += of("eui64", "")
     made += of("hl", "--hl-eq 64", "! --hl-eq 64", "--hl-lt 65", "--hl-gt 64")
+    made += of("length", "--length 60", "--length 0:52", "! --length 60")
+    made += of("tcp", "", "--dport 80", "! --dport 80", "--tcp-flags SYN,ACK SYN", "--tcp-option 5", "! --tcp-option 5", before="-p tcp ")
+    made += of("udp", "", "--dport 80", "! --dport 80", "--sport 1:2", before="-p udp ")
+    made += of("multiport", "--dports 80,2", "! --ports 80", before="-p tcp ")
+    made += of("multiport", "--dports 80,2", "! --ports 80", before="-p udp ")
     made += of("mh", "", "--mh-type 1", "! --mh-type 1", "--mh-type 1:7", "! --mh-type :", before="-p mh ")
     made += of("icmp6", *(f"--icmpv6-type {asked}" for asked in ("128", "128/0", "1/4", "1/3:5", "255", "255/4")), before="-p icmpv6 ")
     made += of("icmp6", *(f"! --icmpv6-type {asked}" for asked in ("128", "1/3:5", "255")), before="-p icmpv6 ")
