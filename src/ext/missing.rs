@@ -260,7 +260,7 @@ mod tests {
             }
         }
         // A name of one family is none in the other, and one behind `-j` none behind `-m`.
-        let (four, six) = (names(Kind::Match, Family::V4), names(Kind::Match, Family::V6));
+        let (four, six) = (names(Kind::Target, Family::V4), names(Kind::Target, Family::V6));
         let (four, six): (Vec<&str>, Vec<&str>) = (four.collect(), six.collect());
         assert!(six.iter().any(|name| !four.contains(name)));
         assert!(names(Kind::Target, Family::V4).all(|name| find(Kind::Match, name, Family::V4).is_none()));

@@ -572,11 +572,6 @@ const SAMPLES: Samples = Samples {
         ),
         refused(
             "",
-            "--srh-lsid localhost",
-            "getaddrinfo: Temporary failure in name resolution\n",
-        ),
-        refused(
-            "",
             "--srh-psid a::/",
             "srh: bad value for option \"--srh-psid\", neither a valid network mask nor valid CIDR (0-128).\n",
         ),
