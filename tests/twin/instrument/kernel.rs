@@ -173,6 +173,32 @@ impl Kernel {
                 .map_err(|error| error.to_string())?;
             link.subnets.extend(AddressMask::prefix(*address, *length));
         }
+        self.wait_for_own_addresses()
+    }
+
+    /// An address of IPv6 is the router's own when a kernel thread has said so, also where nobody asks whether another has it: until then what is for it
+    /// passes through.
+    fn wait_for_own_addresses(&self) -> Result<(), String> {
+        let begun = Instant::now();
+        while self.ipv6 && begun.elapsed() < LONGEST_WAY_OUT {
+            let routes = read("/proc/thread-self/net/ipv6_route")?;
+            // Destination, length, ..., flags, device.
+            let is_own = |address: &str| {
+                let of_it = |line: &&str| line.starts_with(address) && line.contains(" 80 ");
+                let is_local = |line: &str| {
+                    line.split_whitespace()
+                        .nth(8)
+                        .is_some_and(|flags| flags.starts_with('8'))
+                };
+                routes.lines().filter(of_it).any(is_local)
+            };
+            let addresses = read("/proc/thread-self/net/if_inet6")?;
+            let mut addresses = addresses.lines().filter_map(|line| line.split(' ').next());
+            if addresses.all(is_own) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
         Ok(())
     }
 
@@ -326,6 +352,7 @@ impl Side for Kernel {
                 tool = Some(answer);
                 if *name == "ip" {
                     self.look_at_links();
+                    self.wait_for_own_addresses()?;
                 }
             }
             Event::Wait(by) => std::thread::sleep(*by),
