@@ -244,6 +244,152 @@ fn three_hundred_ways() -> (Lab, Vec<Weak<Flow>>) {
 
 const RULES: &str = "*filter\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n";
 
+/// The same of packets of IPv6: conversations of both transports under rules that hang on plain fields and states, with what is odd between.
+#[test]
+fn nobody_can_tell_in_ipv6() {
+    let (mut carried, mut short) = (0, 0);
+    for seed in 1..=12 {
+        let mut draw = Draw(Random::new(seed));
+        let file = LabFile::parse("lab", LAB_OF_IPV6).unwrap();
+        let labs = [0, 1].map(|_| Lab::new(&file, seed, TOOLBOX).unwrap());
+        let mut two = Two { labs, told: Vec::new() };
+        let rules = draw.pick(&RULES_OF_IPV6);
+        assert_eq!(two.tool("ip6tables-restore", &[], rules), "0 ", "{rules}");
+        let mut flows: Vec<OfIpv6> = (0..4).map(|_| OfIpv6::new(&mut draw)).collect();
+        for _ in 0..200 {
+            let which = draw.below(flows.len());
+            match draw.one_in(6) {
+                true => {
+                    let together: Vec<_> = (0..draw.below(30)).map(|_| flows[which].next(&mut draw)).collect();
+                    carried += together.len() as u64;
+                    two.carry_together(&together);
+                }
+                false => {
+                    for _ in 0..draw.below(12) {
+                        let (interface, bytes) = flows[which].next(&mut draw);
+                        two.carry(interface, &bytes);
+                        carried += 1;
+                    }
+                }
+            }
+            match draw.below(12) {
+                0 => two.ask_everything_of_ipv6(),
+                1 => {
+                    let pause = Duration::from_millis(draw.pick(&[1, 900, 3_000, 31_000, 130_000, 500_000]));
+                    two.labs.iter_mut().for_each(|lab| drop(lab.advance(pause)));
+                }
+                2 => {
+                    let words = draw.pick(&["-F", "-D -f ipv6", "-U -f ipv6 -m 5", "-U -f ipv6 -m 6"]);
+                    two.tool(CONNTRACK, &[words], "");
+                }
+                3 => {
+                    let words = draw.pick(&[
+                        "-P FORWARD DROP",
+                        "-P FORWARD ACCEPT",
+                        "-t mangle -Z",
+                        "-I FORWARD -p udp",
+                    ]);
+                    two.tool("ip6tables", &[words], "");
+                }
+                _ => {}
+            }
+        }
+        two.ask_everything_of_ipv6();
+        short += two.labs[0].worker().went_short();
+    }
+    assert!(short * 6 > carried, "{short} of {carried}");
+}
+
+const LAB_OF_IPV6: &str = r#"[interface.lan]
+address = ["2001:db8::1/64"]
+[interface.wan]
+address = ["2001:db8:1::1/64"]
+mtu = 1400
+[[route]]
+to = "::/0"
+via = "2001:db8:1::fe"
+"#;
+
+const RULES_OF_IPV6: [&str; 4] = [
+    "*filter\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n",
+    "*raw\n-A PREROUTING -s 2001:db8::/64\nCOMMIT\n*filter\n-A FORWARD -p tcp -m tcp --tcp-flags PSH PSH\n\
+     -A FORWARD -m state --state INVALID -j DROP\n-A FORWARD -i lan -m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n",
+    "*mangle\n-A PREROUTING -j CONNMARK --restore-mark\n-A FORWARD -m mark --mark 5\nCOMMIT\n*filter\n-A FORWARD -m connmark --mark 5\n\
+     -A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n",
+    "*mangle\n-A FORWARD -j MARK --set-mark 7\n-A FORWARD -j CONNMARK --save-mark\nCOMMIT\n*filter\n\
+     -A FORWARD -d 2001:db8:1::7 -p udp -j DROP\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n",
+];
+
+/// Two hosts that speak to each other.
+struct OfIpv6 {
+    ends: [([u8; 16], u16); 2],
+    is_tcp: bool,
+    numbers: [u32; 2],
+    said: u32,
+}
+
+impl OfIpv6 {
+    fn new(draw: &mut Draw) -> Self {
+        let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        let near = draw.pick(&["2001:db8::2", "2001:db8::3"]);
+        let far = draw.pick(&["2001:db8:1::7", "2001:db8:1::9", "2001:db8:2::9"]);
+        Self {
+            ends: [
+                (address(near), 4000 + draw.below(3) as u16),
+                (address(far), draw.pick(&[53, 80])),
+            ],
+            is_tcp: draw.one_in(2),
+            numbers: [draw.u32(), draw.u32()],
+            said: 0,
+        }
+    }
+
+    fn next(&mut self, draw: &mut Draw) -> (InterfaceId, Vec<u8>) {
+        let side = usize::from(self.said == 1 || self.said > 2 && draw.one_in(3));
+        let (from, to) = (self.ends[side], self.ends[1 - side]);
+        let data = vec![draw.below(256) as u8; draw.pick(&[0, 0, 8, 500, 1000, 1400])];
+        let hops = if draw.one_in(20) { 1 } else { 64 };
+        let builder = PacketBuilder::ipv6(from.0, to.0, hops);
+        let mut bytes = Vec::new();
+        if self.is_tcp {
+            let builder = builder.tcp(from.1, to.1, self.numbers[side], 60_000);
+            let builder = match self.said {
+                0 => builder.syn(),
+                1 => builder.syn().ack(self.numbers[0]),
+                _ if draw.one_in(60) => builder.fin().ack(self.numbers[1 - side]),
+                _ if draw.one_in(5) => builder.psh().ack(self.numbers[1 - side]),
+                _ => builder.ack(self.numbers[1 - side]),
+            };
+            let data = if self.said < 2 { &[][..] } else { &data };
+            builder.write(&mut bytes, data).unwrap();
+            let eaten = if self.said < 2 { 1 } else { data.len() as u32 };
+            self.numbers[side] = self.numbers[side].wrapping_add(eaten);
+        } else {
+            builder.udp(from.1, to.1).write(&mut bytes, &data).unwrap();
+        }
+        self.said += 1;
+        let (last, transport) = (bytes.len() - 1, 40..bytes.len());
+        match draw.below(60) {
+            0 => bytes[last] ^= 1,
+            1 => bytes[0] ^= 1,
+            2 => bytes[1] ^= 0x10,
+            3 => {
+                // An extension header, which makes it none that is plain.
+                let extension = [bytes[6], 0, 1, 4, 0, 0, 0, 0];
+                let length = (transport.len() + extension.len()) as u16;
+                bytes[6] = 60;
+                bytes[4..6].copy_from_slice(&length.to_be_bytes());
+                bytes.splice(40..40, extension);
+            }
+            4 => bytes.truncate(40 + draw.below(30).min(transport.len())),
+            5 => bytes.extend([0; 3]),
+            6 if !self.is_tcp => bytes[46..48].fill(0),
+            _ => {}
+        }
+        (if side == 0 { LAN } else { WAN }, bytes)
+    }
+}
+
 /// Floods of new flows, which are looked ahead for where they come together: into a table that is full, some of whose flows are over, to servers whose
 /// ports NAT has to choose until they are gone.
 #[test]
@@ -540,6 +686,12 @@ impl Two {
         self.tool(CONNTRACK, &["-L -o extended,id,timestamp"], "");
         self.tool(CONNTRACK, &["-S"], "");
         self.tool(CONNTRACK, &["-C"], "");
+    }
+
+    fn ask_everything_of_ipv6(&mut self) {
+        self.tool("ip6tables-save", &["-c"], "");
+        self.tool(CONNTRACK, &["-L -o extended,id,timestamp"], "");
+        self.tool(CONNTRACK, &["-S"], "");
     }
 
     fn recently(&self) -> String {

@@ -443,11 +443,11 @@ impl FlowState {
     /// A plain packet of the flow whose header nobody has looked at: true where it belongs, as its tracker is sure to say. False, and then nothing has
     /// happened: also where the flow has something that few have, or is in a crowd.
     #[inline(always)]
-    pub(super) fn goes_on(
+    pub(super) fn goes_on<const WORDS: usize>(
         &mut self,
         cx: &TrackContext<'_>,
         direction: Direction,
-        packet: (&Plain<'_>, &mut ChecksumCheck),
+        packet: (&Plain<'_, WORDS>, &mut ChecksumCheck),
     ) -> bool {
         if self.rare.is_some() || self.is_in_crowd {
             return false;

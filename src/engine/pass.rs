@@ -9,7 +9,7 @@ use super::observer::{Event, Observer};
 use super::queue::QueuedAt;
 use super::reason::Reason;
 use super::router::{Config, Router};
-use super::short_way::Like;
+use super::short_way::{Like, OfFamily, ShortWays};
 use super::worker::{Emission, Fate, Port, Report, Worker};
 use crate::base::sync::Ordering;
 use crate::base::{InterfaceId, Time};
@@ -18,7 +18,7 @@ use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey, Suppressed,
     arrive, from_program, is_joined_before_input, lacks_identification, sanity,
 };
-use crate::packet::{Offload, Packet, Plain, Sender};
+use crate::packet::{OF_IPV4, OF_IPV6, Offload, Packet, Plain, Sender};
 use crate::rule::{Hook, WayOut};
 
 mod beside;
@@ -94,7 +94,8 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// A packet from the wire.
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
         let mut report = Report::FORWARDED;
-        let like = self.worker.short_ways.read(self.flags_asked(), interface, bytes);
+        let flags = self.flags_asked::<OF_IPV4>();
+        let like = OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).read(flags, interface, bytes);
         if !like.as_ref().is_some_and(|like| self.goes_short(like, &mut report)) {
             let transit = self.worker.transit.take();
             let mut transit = transit.unwrap_or_else(|| Box::new(Transit::nothing()));
@@ -110,10 +111,15 @@ impl<'a, O: Observer> Pass<'a, O> {
         &mut self,
         transit: &mut Transit,
         (interface, bytes): (InterfaceId, &[u8]),
-        like: Option<&Like<'_>>,
+        like: Option<&Like<'_, OF_IPV4>>,
     ) -> Report {
         match like {
             Some(like) if O::SHORTLY => self.arrive_plain(transit, (interface, bytes), &like.plain),
+            _ if O::SHORTLY
+                && let Some(report) = self.arrive_of_ipv6(transit, (interface, bytes)) =>
+            {
+                report
+            }
             _ => {
                 self.worker.begin();
                 let buffer = self.worker.buffer(bytes);
@@ -122,12 +128,30 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
     }
 
-    fn arrive_plain(
+    /// A packet of the other family, if it is a plain one.
+    #[cold]
+    fn arrive_of_ipv6(&mut self, transit: &mut Transit, (interface, bytes): (InterfaceId, &[u8])) -> Option<Report> {
+        let flags = self.flags_asked::<OF_IPV6>();
+        let like = OfFamily::<OF_IPV6>::ways(&self.worker.short_ways).read(flags, interface, bytes)?;
+        let mut report = Report::FORWARDED;
+        if !self.goes_short(&like, &mut report) {
+            if sanity(bytes).is_err() {
+                return None;
+            }
+            report = self.arrive_plain(transit, (interface, bytes), &like.plain);
+        }
+        Some(report)
+    }
+
+    fn arrive_plain<const WORDS: usize>(
         &mut self,
         transit: &mut Transit,
         (interface, bytes): (InterfaceId, &[u8]),
-        plain: &Plain<'_>,
-    ) -> Report {
+        plain: &Plain<'_, WORDS>,
+    ) -> Report
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
         self.see_arrival(Some(interface), bytes);
         if !transit.packet.has_a_buffer() {
             transit.packet.exchange_bytes(&mut self.worker.spare());
@@ -148,8 +172,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         let report = match self.config.net.interface(interface).is_up {
             true => self.long_way(transit),
             false => {
-                self.worker.short_ways.notes.key = None;
-                self.worker.short_ways.notes.stop();
+                self.worker.short_ways.forget_notes();
                 self.stopped(Reason::Host(DropReason::LinkDown), None)
             }
         };
@@ -290,7 +313,12 @@ impl<'a, O: Observer> Pass<'a, O> {
         if !O::SHORTLY {
             return self.inward(transit, None);
         }
-        if let Some(key) = Plain::of(&transit.packet).map(|plain| plain.key)
+        if let Some(key) = Plain::<OF_IPV4>::of(&transit.packet).map(|plain| plain.key)
+            && let Some(report) = self.short_way(transit, key)
+        {
+            return report;
+        }
+        if let Some(key) = Plain::<OF_IPV6>::of(&transit.packet).map(|plain| plain.key)
             && let Some(report) = self.short_way(transit, key)
         {
             return report;
@@ -301,8 +329,10 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// All stages; and notes are taken, if they are to be.
     fn long_way(&mut self, transit: &mut Transit) -> Report {
         let report = self.inward(transit, None);
-        if self.worker.short_ways.notes.key.is_some() {
-            self.remember_way(transit, &report);
+        match self.worker.short_ways.noted() {
+            None => {}
+            Some(Plain::<OF_IPV4>::FAMILY) => self.remember_way::<OF_IPV4>(transit, &report),
+            Some(Plain::<OF_IPV6>::FAMILY) => self.remember_way::<OF_IPV6>(transit, &report),
         }
         report
     }

@@ -16,7 +16,7 @@ use crate::conntrack::{
 use crate::nat::{self, Manip, NatContext, NatRange};
 use crate::net::Net;
 use crate::packet::testing::udp;
-use crate::packet::{Packet, Plain};
+use crate::packet::{OF_IPV4, OF_IPV6, Packet, Plain};
 use crate::rule::{
     Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, HangsOn, Hook, HookSet,
     LogRecord, Lowered, Match, Matched, PlainFields, Rule, Selector, SelectorFields, Services, StateUse, Table, Target,
@@ -306,24 +306,37 @@ fn what_hangs_on_the_plain_says_the_same_of_all_that_are_alike() {
 
 /// Another packet that is equal to this one in its plain parts.
 fn alike(packet: &Packet, random: &mut Random) -> Option<Packet> {
-    let key = Plain::of(packet)
-        .filter(|_| packet.family() == Family::V4)?
-        .key
-        .with_flags(0);
+    match packet.family() {
+        Family::V4 => alike_of::<OF_IPV4>(packet, random),
+        Family::V6 => alike_of::<OF_IPV6>(packet, random),
+    }
+}
+
+fn alike_of<const WORDS: usize>(packet: &Packet, random: &mut Random) -> Option<Packet> {
+    let key = Plain::<WORDS>::of(packet)?.key.with_flags(0);
     let mut bytes = packet.bytes().to_vec();
     let transport = packet.transport().len();
+    let header = bytes.len() - transport;
     if transport >= 20 {
-        bytes.truncate(40 + random.below(transport as u32 - 19) as usize);
+        bytes.truncate(header + 20 + random.below(transport as u32 - 19) as usize);
         bytes.extend((0..random.below(40)).map(|_| 7));
     }
-    for at in (4..6).chain(8..9).chain(24..bytes.len()) {
+    // Identification, time to live, flow label: and all behind the ports.
+    let own = match packet.family() {
+        Family::V4 => (4..6).chain(8..9),
+        Family::V6 => (2..4).chain(7..8),
+    };
+    for at in own.chain(header + 4..bytes.len()) {
         bytes[at] = random.next_u32() as u8;
     }
-    let length = (bytes.len() as u16).to_be_bytes();
-    bytes[2..4].copy_from_slice(&length);
+    let (at, length) = match packet.family() {
+        Family::V4 => (2, bytes.len()),
+        Family::V6 => (4, bytes.len() - header),
+    };
+    bytes[at..at + 2].copy_from_slice(&(length as u16).to_be_bytes());
     let mut other = Packet::parse(bytes).ok()?;
     (other.mark, other.input, other.output) = (packet.mark, packet.input, packet.output);
-    assert_eq!(Plain::of(&other).map(|it| it.key.with_flags(0)), Some(key));
+    assert_eq!(Plain::<WORDS>::of(&other).map(|it| it.key.with_flags(0)), Some(key));
     Some(other)
 }
 

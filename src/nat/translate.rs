@@ -105,17 +105,14 @@ impl Rewrites {
     }
 
     /// All of it at once, and a hop further, of plain packets of this key.
-    pub(crate) fn of_plain(&self, key: &PlainKey) -> PlainEdit {
+    pub(crate) fn of_plain<const WORDS: usize>(&self, key: &PlainKey<WORDS>) -> PlainEdit<WORDS> {
         let applied = [(Manip::Destination, self.destination), (Manip::Source, self.source)];
         let ends = applied
             .into_iter()
             .filter(|(_, applies)| *applies)
             .filter_map(|(manip, _)| {
                 let (end, target) = (manip.end(), self.target.as_deref()?);
-                match target.end(end).address {
-                    IpAddr::V4(address) => Some((end, address, target.end(end).id)),
-                    IpAddr::V6(_) => None,
-                }
+                Some((end, target.end(end).address, target.end(end).id))
             });
         PlainEdit::new(key, &ends.collect::<Vec<_>>())
     }

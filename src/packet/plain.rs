@@ -1,54 +1,76 @@
 //! What plain rules and routing ask of a packet's bytes, in as few words as it fits: packets that are equal in it are equal to them; and how such
 //! packets leave.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{ChecksumState, End, Packet, Sender};
 use crate::base::{Family, InterfaceId, protocol};
-use crate::wire::{be16, be32, checksum, ipv4, put16, tcp, udp};
+use crate::wire::{be16, be32, checksum, ipv4, ipv6, put16, tcp, udp};
 
 /// All that conditions on one field can be asked of a whole packet of its kind, and the service that it asks routes for. Only the packet's length, its
 /// time to live and what the transport carries are left out, and the time.
 ///
-/// Two numbers, which are written and read whole: what is written in pieces and read as one, the processor waits for.
+/// Numbers, which are written and read whole: what is written in pieces and read as one, the processor waits for. The family is in the type, by how many
+/// words both addresses have, so that none pays for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PlainKey {
+pub(crate) struct PlainKey<const WORDS: usize = OF_IPV4> {
     /// As they lie in the header.
-    addresses: u64,
+    addresses: [u64; WORDS],
     /// Both ports, as they lie there; protocol, service, TCP's flags, and how much of a transport header is there, as far as a condition asks.
     rest: u64,
 }
 
-/// A packet that is sane, whole and without options, of a protocol that a `PlainKey` is made of, read where it lies.
+/// Words of eight bytes that two addresses of IPv4 have.
+pub(crate) const OF_IPV4: usize = 1;
+/// The same of IPv6.
+pub(crate) const OF_IPV6: usize = 4;
+
+/// A packet that is sane, whole and without options or extension headers, of a protocol that a `PlainKey` is made of, read where it lies.
 #[derive(Clone, Copy, Debug)]
-pub struct Plain<'p> {
-    pub(crate) key: PlainKey,
+pub struct Plain<'p, const WORDS: usize = OF_IPV4> {
+    pub(crate) key: PlainKey<WORDS>,
     /// As [`Packet::checksum`].
     pub(crate) checksum: ChecksumState,
     /// Nothing behind its total length.
     bytes: &'p [u8],
 }
 
-/// The header that all of them have.
-const HEADER: usize = ipv4::MIN_HEADER;
-/// What all of them have: that, and as much as the shortest transport header.
-const LEAST: usize = HEADER + udp::HEADER;
-const FLAGS_AT: usize = HEADER + 13;
 /// Where they are in a key.
 const FLAGS_SHIFT: u32 = 16;
 
-impl<'p> Plain<'p> {
+impl<const WORDS: usize> PlainKey<WORDS> {
+    const IS_IPV4: bool = WORDS == OF_IPV4;
     /// Of which they all are.
-    pub(crate) const FAMILY: Family = Family::V4;
+    const FAMILY: Family = if Self::IS_IPV4 { Family::V4 } else { Family::V6 };
+    /// The header that all of them have.
+    const HEADER: usize = if Self::IS_IPV4 { ipv4::MIN_HEADER } else { ipv6::HEADER };
+    /// What all of them have: that, and as much as the shortest transport header.
+    const LEAST: usize = Self::HEADER + udp::HEADER;
+    /// The addresses are what the header ends with, in either family.
+    const ADDRESSES_AT: usize = Self::HEADER - 8 * WORDS;
+    const FLAGS_AT: usize = Self::HEADER + 13;
+    const HOPS_AT: usize = if Self::IS_IPV4 { 8 } else { 7 };
+}
+
+impl<'p, const WORDS: usize> Plain<'p, WORDS> {
+    /// Of which they all are.
+    pub(crate) const FAMILY: Family = PlainKey::<WORDS>::FAMILY;
+    const HEADER: usize = PlainKey::<WORDS>::HEADER;
 
     /// Of bytes that came in; `None` for whatever anybody has to look at more closely.
     #[inline]
     pub(crate) fn read(bytes: &'p [u8]) -> Option<Self> {
         const PLAIN: u8 = 0x45;
-        let begin = bytes.first_chunk::<LEAST>()?;
-        let is_fragment = be16(begin, 6) & (ipv4::MORE_FRAGMENTS | ipv4::OFFSET_MASK) != 0;
-        let bytes = bytes.get(..usize::from(be16(begin, 2)))?;
-        if begin[0] != PLAIN || is_fragment || !checksum::is_right(header_of(begin)) {
+        let begin = bytes.get(..PlainKey::<WORDS>::LEAST)?;
+        let (total, is_plain) = match PlainKey::<WORDS>::IS_IPV4 {
+            true => {
+                let is_fragment = be16(begin, 6) & (ipv4::MORE_FRAGMENTS | ipv4::OFFSET_MASK) != 0;
+                (be16(begin, 2).into(), begin[0] == PLAIN && !is_fragment)
+            }
+            false => (ipv6::HEADER + usize::from(be16(begin, 4)), begin[0] >> 4 == 6),
+        };
+        let bytes = bytes.get(..total)?;
+        if !is_plain || PlainKey::<WORDS>::IS_IPV4 && !checksum::is_right(begin.first_chunk()?) {
             return None;
         }
         Some(Self {
@@ -63,7 +85,7 @@ impl<'p> Plain<'p> {
     #[inline]
     pub(crate) fn of(packet: &'p Packet) -> Option<Self> {
         let is_plain =
-            packet.family == Family::V4 && usize::from(packet.network_header) == HEADER && !packet.is_fragment;
+            packet.family == Self::FAMILY && usize::from(packet.network_header) == Self::HEADER && !packet.is_fragment;
         if !is_plain {
             return None;
         }
@@ -88,7 +110,7 @@ impl<'p> Plain<'p> {
 
     #[inline]
     pub(crate) fn ttl(&self) -> u8 {
-        self.bytes[8]
+        self.bytes[PlainKey::<WORDS>::HOPS_AT]
     }
 
     #[inline]
@@ -99,12 +121,12 @@ impl<'p> Plain<'p> {
     /// Everything after the network header.
     #[inline]
     pub(crate) fn transport(&self) -> &'p [u8] {
-        &self.bytes[HEADER..]
+        &self.bytes[Self::HEADER..]
     }
 
     /// Writes it to where it leaves. What is in it is asked of where it came, which has not just been written.
     #[inline]
-    pub(crate) fn leave_by(&self, edit: &PlainEdit, buffer: &mut Vec<u8>) {
+    pub(crate) fn leave_by(&self, edit: &PlainEdit<WORDS>, buffer: &mut Vec<u8>) {
         // Mostly it is as long as the one before.
         if buffer.len() == self.bytes.len() {
             buffer.copy_from_slice(self.bytes);
@@ -112,8 +134,8 @@ impl<'p> Plain<'p> {
             buffer.clear();
             buffer.extend_from_slice(self.bytes);
         }
-        if let Some(header) = buffer.first_chunk_mut() {
-            edit.make((self.bytes[8], be16(self.bytes, 10)), header);
+        if let Some(header) = buffer.get_mut(..PlainKey::<WORDS>::LEAST) {
+            edit.make((self.ttl(), be16(self.bytes, 10)), header);
         }
         if let Some(ends) = &edit.ends {
             ends.follow(be16(self.bytes, ends.checksum_at), buffer);
@@ -123,29 +145,23 @@ impl<'p> Plain<'p> {
     /// Whether the checksum of the transport is, with its pseudo-header. Addresses and transport lie side by side, and are summed as one.
     #[inline]
     pub(crate) fn transport_is_right(&self) -> bool {
-        const ADDRESSES_AT: usize = 12;
-        let rest = u32::from(self.protocol()) + (self.bytes.len() - HEADER) as u32;
-        checksum::fold(rest + checksum::sum(&self.bytes[ADDRESSES_AT..])) == u16::MAX
+        let rest = u32::from(self.protocol()) + (self.bytes.len() - Self::HEADER) as u32;
+        checksum::fold(rest + checksum::sum(&self.bytes[PlainKey::<WORDS>::ADDRESSES_AT..])) == u16::MAX
     }
-}
-
-#[inline]
-fn header_of(begin: &[u8; LEAST]) -> &[u8; HEADER] {
-    begin.first_chunk().expect("it is a part")
 }
 
 /// How packets of one [`PlainKey`] leave, whatever else they are: a hop further, and with these ends. What their checksums follow by is the same for all.
 #[derive(Debug)]
-pub(crate) struct PlainEdit {
-    /// Added to what the header's checksum is the complement of.
+pub(crate) struct PlainEdit<const WORDS: usize = OF_IPV4> {
+    /// Added to what the header's checksum is the complement of, where it has one.
     header: u32,
-    ends: Option<NewEnds>,
+    ends: Option<NewEnds<WORDS>>,
 }
 
 /// Addresses and ports, some of which are others than before.
 #[derive(Debug)]
-struct NewEnds {
-    addresses: [u8; 8],
+struct NewEnds<const WORDS: usize> {
+    addresses: [u64; WORDS],
     ports: [u8; 4],
     /// Where the transport's checksum stands.
     checksum_at: usize,
@@ -155,39 +171,47 @@ struct NewEnds {
     transport: u32,
 }
 
-impl PlainEdit {
-    /// Of packets like this; of ends that change, what they are then.
-    pub(crate) fn new(key: &PlainKey, ends: &[(End, Ipv4Addr, u16)]) -> Self {
+impl<const WORDS: usize> PlainEdit<WORDS> {
+    /// Of packets like this; of ends that change, what they are then: of their family.
+    pub(crate) fn new(key: &PlainKey<WORDS>, ends: &[(End, IpAddr, u16)]) -> Self {
         // A hop is one less in the higher byte of its word, whatever stood there.
         const HOP: u32 = 0xffff - 0x0100;
         let mut edit = Self {
             header: HOP,
             ends: None,
         };
-        let (mut addresses, mut ports) = (key.addresses.to_ne_bytes(), key.ports());
+        let length = 4 * WORDS;
+        let mut addresses = key.addresses.map(u64::to_ne_bytes);
+        let mut ports = key.ports();
         let (mut by_addresses, mut by_ports) = (0, 0);
         for (end, address, port) in ends {
             let at = match end {
                 End::Source => 0,
                 End::Destination => 1,
             };
-            let (old, old_port) = (be32(&addresses, 4 * at), be16(&ports, 2 * at));
-            addresses[4 * at..][..4].copy_from_slice(&address.octets());
+            let bytes = &mut addresses.as_flattened_mut()[length * at..][..length];
+            let (old, old_port) = (address_in(bytes), be16(&ports, 2 * at));
+            match address {
+                IpAddr::V4(address) if PlainKey::<WORDS>::IS_IPV4 => bytes.copy_from_slice(&address.octets()),
+                IpAddr::V6(address) if !PlainKey::<WORDS>::IS_IPV4 => bytes.copy_from_slice(&address.octets()),
+                _ => continue,
+            }
             put16(&mut ports, 2 * at, *port);
-            if old != address.to_bits() {
-                by_addresses += checksum::difference(IpAddr::V4(Ipv4Addr::from_bits(old)), IpAddr::V4(*address));
+            if old != *address {
+                by_addresses += checksum::difference(old, *address);
             }
             if old_port != *port {
                 by_ports += u32::from(!old_port) + u32::from(*port);
             }
         }
-        if (addresses, ports) != (key.addresses.to_ne_bytes(), key.ports()) {
+        let addresses = addresses.map(u64::from_ne_bytes);
+        if (addresses, ports) != (key.addresses, key.ports()) {
             edit.header += by_addresses;
             let is_udp = key.protocol() == protocol::UDP;
             edit.ends = Some(NewEnds {
                 addresses,
                 ports,
-                checksum_at: HEADER + if is_udp { 6 } else { 16 },
+                checksum_at: PlainKey::<WORDS>::HEADER + if is_udp { 6 } else { 16 },
                 zero_is_none: is_udp,
                 transport: by_addresses + by_ports,
             });
@@ -203,17 +227,30 @@ impl PlainEdit {
 
     /// Makes it of a header that said this before.
     #[inline]
-    fn make(&self, (ttl, sum): (u8, u16), header: &mut [u8; LEAST]) {
-        header[8] = ttl.wrapping_sub(1);
-        put16(header, 10, after(sum, self.header));
+    fn make(&self, (ttl, sum): (u8, u16), header: &mut [u8]) {
+        header[PlainKey::<WORDS>::HOPS_AT] = ttl.wrapping_sub(1);
+        if PlainKey::<WORDS>::IS_IPV4 {
+            put16(header, 10, after(sum, self.header));
+        }
         if let Some(ends) = &self.ends {
-            header[12..20].copy_from_slice(&ends.addresses);
-            header[20..24].copy_from_slice(&ends.ports);
+            let words = header[PlainKey::<WORDS>::ADDRESSES_AT..].as_chunks_mut::<8>().0;
+            for (word, address) in words.iter_mut().zip(&ends.addresses) {
+                *word = address.to_ne_bytes();
+            }
+            header[PlainKey::<WORDS>::HEADER..][..4].copy_from_slice(&ends.ports);
         }
     }
 }
 
-impl NewEnds {
+/// An address as it lies in a header, whose length says which it is.
+fn address_in(bytes: &[u8]) -> IpAddr {
+    match bytes.first_chunk::<16>() {
+        Some(octets) => Ipv6Addr::from(*octets).into(),
+        None => Ipv4Addr::from_bits(be32(bytes, 0)).into(),
+    }
+}
+
+impl<const WORDS: usize> NewEnds<WORDS> {
     /// The transport's checksum, which was this.
     #[inline]
     fn follow(&self, field: u16, bytes: &mut [u8]) {
@@ -237,10 +274,11 @@ fn after(checksum: u16, differences: u32) -> u16 {
 impl Packet {
     /// Bytes that came in by an interface are put into a [`Self::husk`].
     #[inline]
-    pub(crate) fn begin_plain(&mut self, plain: &Plain<'_>, input: InterfaceId) {
+    pub(crate) fn begin_plain<const WORDS: usize>(&mut self, plain: &Plain<'_, WORDS>, input: InterfaceId) {
         self.bytes.clear();
         self.bytes.extend_from_slice(plain.bytes);
-        self.network_header = HEADER as u16;
+        self.family = PlainKey::<WORDS>::FAMILY;
+        self.network_header = PlainKey::<WORDS>::HEADER as u16;
         self.protocol = plain.protocol();
         self.checksum = plain.checksum;
         self.input = Some(input);
@@ -248,9 +286,9 @@ impl Packet {
 
     /// The same of one that leaves in the buffer in which it came, and of which [`PlainEdit::is_for`] is true.
     #[inline]
-    pub(crate) fn leave_by(&mut self, edit: &PlainEdit) {
-        if let Some(header) = self.bytes.first_chunk_mut::<LEAST>() {
-            edit.make((header[8], be16(header, 10)), header);
+    pub(crate) fn leave_by<const WORDS: usize>(&mut self, edit: &PlainEdit<WORDS>) {
+        if let Some(header) = self.bytes.get_mut(..PlainKey::<WORDS>::LEAST) {
+            edit.make((header[PlainKey::<WORDS>::HOPS_AT], be16(header, 10)), header);
         }
         if let Some(ends) = &edit.ends {
             ends.follow(be16(&self.bytes, ends.checksum_at), &mut self.bytes);
@@ -303,25 +341,32 @@ impl Packet {
     }
 }
 
-impl PlainKey {
-    /// Of a packet with a header of twenty bytes.
+impl<const WORDS: usize> PlainKey<WORDS> {
+    /// Of a packet with the shortest header of its family.
     #[inline]
     fn of_whole(bytes: &[u8]) -> Option<Self> {
-        let begin = bytes.first_chunk::<LEAST>()?;
+        let begin = bytes.get(..Self::LEAST)?;
         const LONGEST: usize = tcp::MIN_HEADER;
-        let protocol = begin[9];
+        let (protocol, service) = match Self::IS_IPV4 {
+            true => (begin[9], begin[1]),
+            false => (begin[6], begin[0] << 4 | begin[1] >> 4),
+        };
         let (flags, header) = match protocol {
-            protocol::TCP => (*bytes.get(FLAGS_AT)?, LONGEST),
-            protocol::UDP => (0, LONGEST.min(bytes.len() - HEADER)),
+            protocol::TCP => (*bytes.get(Self::FLAGS_AT)?, LONGEST),
+            protocol::UDP => (0, LONGEST.min(bytes.len() - Self::HEADER)),
             _ => return None,
         };
-        if bytes.len() < HEADER + header {
+        if bytes.len() < Self::HEADER + header {
             return None;
         }
-        let addresses = u64::from_ne_bytes(*begin[12..].first_chunk()?);
-        let ports = u32::from_ne_bytes(*begin[20..].first_chunk()?);
+        let mut addresses = [0; WORDS];
+        let words = begin[Self::ADDRESSES_AT..].as_chunks::<8>().0;
+        for (address, word) in addresses.iter_mut().zip(words) {
+            *address = u64::from_ne_bytes(*word);
+        }
+        let ports = u32::from_ne_bytes(*begin[Self::HEADER..].first_chunk()?);
         let rest =
-            u32::from(protocol) | u32::from(begin[1]) << 8 | u32::from(flags) << FLAGS_SHIFT | (header as u32) << 24;
+            u32::from(protocol) | u32::from(service) << 8 | u32::from(flags) << FLAGS_SHIFT | (header as u32) << 24;
         Some(Self {
             addresses,
             rest: u64::from(ports) << 32 | u64::from(rest),
@@ -347,10 +392,26 @@ impl PlainKey {
         }
     }
 
+    /// A number that is spread over all of 64 bits, and which nobody can foretell who does not know the secret.
+    #[inline]
+    pub(crate) fn hash(&self, secret: u64) -> u64 {
+        let mixed = |one: u64, other: u64| {
+            let product = u128::from(one ^ secret) * u128::from(other ^ secret.rotate_left(32) | 1);
+            (product >> 64) as u64 ^ product as u64
+        };
+        let [first, others @ ..] = self.addresses.as_slice() else {
+            return self.rest;
+        };
+        let addresses = others.iter().fold(*first, |one, other| mixed(one, *other));
+        mixed(addresses, self.rest)
+    }
+}
+
+impl PlainKey {
     /// Addresses, ports and protocol as they stand in the headers.
     #[inline]
     pub(crate) fn tuple_bytes(&self) -> [u8; 13] {
-        Self::bytes_of(self.addresses.to_ne_bytes(), self.ports(), self.protocol())
+        Self::bytes_of(self.addresses[0].to_ne_bytes(), self.ports(), self.protocol())
     }
 
     /// The same of an answer.
@@ -358,7 +419,7 @@ impl PlainKey {
     pub(crate) fn answer_bytes(&self) -> [u8; 13] {
         let [a, b, c, d] = self.ports();
         Self::bytes_of(
-            self.addresses.rotate_left(32).to_ne_bytes(),
+            self.addresses[0].rotate_left(32).to_ne_bytes(),
             [c, d, a, b],
             self.protocol(),
         )
@@ -367,7 +428,7 @@ impl PlainKey {
     /// The same of its source alone.
     #[inline]
     pub(crate) fn source_bytes(&self) -> [u8; 7] {
-        let ([a, b, c, d, ..], [high, low, ..]) = (self.addresses.to_ne_bytes(), self.ports());
+        let ([a, b, c, d, ..], [high, low, ..]) = (self.addresses[0].to_ne_bytes(), self.ports());
         [a, b, c, d, high, low, self.protocol()]
     }
 
@@ -377,13 +438,6 @@ impl PlainKey {
         bytes[..8].copy_from_slice(&addresses);
         bytes[8..12].copy_from_slice(&ports);
         bytes
-    }
-
-    /// A number that is spread over all of 64 bits, and which nobody can foretell who does not know the secret.
-    #[inline]
-    pub(crate) fn hash(&self, secret: u64) -> u64 {
-        let product = u128::from(self.addresses ^ secret) * u128::from(self.rest ^ secret.rotate_left(32) | 1);
-        (product >> 64) as u64 ^ product as u64
     }
 }
 

@@ -111,6 +111,17 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
+/// What an extension header that is cut short says to be behind it, where its length goes beyond the end of these bytes. `None` where less than its first
+/// two are there, or what is behind is no transport either.
+pub(crate) fn named_behind(kind: u8, rest: &[u8]) -> Option<u8> {
+    let [next, length, ..] = *rest else { return None };
+    let length = length_of(kind, &[next, length, 0, 0, 0, 0, 0, 0]);
+    // Of a fragment its place has to be there too, and be the first.
+    let is_readable = kind != extension::FRAGMENT || rest.len() >= 4 && be16(rest, 2) & !7 == 0;
+    let is_behind = is_walked_over(kind) && is_readable && length > rest.len();
+    (is_behind && !extension::is_extension(next)).then_some(next)
+}
+
 fn is_walked_over(number: u8) -> bool {
     extension::is_extension(number) && number != extension::NO_NEXT_HEADER
 }

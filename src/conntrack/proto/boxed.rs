@@ -47,12 +47,12 @@ impl<T: Tracker> Tracker for Box<T> {
     }
 
     #[inline]
-    fn goes_on(
+    fn goes_on<const WORDS: usize>(
         &mut self,
         cx: &TrackContext<'_>,
         known: &Known<'_>,
         direction: Direction,
-        packet: (&Plain<'_>, &mut ChecksumCheck),
+        packet: (&Plain<'_, WORDS>, &mut ChecksumCheck),
     ) -> Option<Accepted> {
         T::goes_on(self, cx, known, direction, packet)
     }

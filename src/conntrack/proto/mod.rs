@@ -113,12 +113,12 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
     /// `None`, and then nothing has happened: it is to be asked of [`Self::check`] and [`Self::packet`] what to make of it, and these say the same of
     /// those that are accepted here.
     #[inline]
-    fn goes_on(
+    fn goes_on<const WORDS: usize>(
         &mut self,
         _cx: &TrackContext<'_>,
         _known: &Known<'_>,
         _direction: Direction,
-        (_packet, _checksum): (&Plain<'_>, &mut ChecksumCheck),
+        (_packet, _checksum): (&Plain<'_, WORDS>, &mut ChecksumCheck),
     ) -> Option<Accepted> {
         None
     }
@@ -508,12 +508,12 @@ macro_rules! trackers {
             }
 
             #[inline(always)]
-            pub(super) fn goes_on(
+            pub(super) fn goes_on<const WORDS: usize>(
                 &mut self,
                 cx: &TrackContext<'_>,
                 known: &Known<'_>,
                 direction: Direction,
-                (packet, checksum): (&Plain<'_>, &mut ChecksumCheck),
+                (packet, checksum): (&Plain<'_, WORDS>, &mut ChecksumCheck),
             ) -> Option<Accepted> {
                 match self {
                     $(Self::$variant(state) if packet.protocol() == $module::SPEC.protocol => {

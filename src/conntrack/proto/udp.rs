@@ -187,12 +187,12 @@ impl Tracker for Udp {
     }
 
     #[inline(always)]
-    fn goes_on(
+    fn goes_on<const WORDS: usize>(
         &mut self,
         cx: &TrackContext<'_>,
         known: &Known<'_>,
         _direction: Direction,
-        (packet, checksum): (&Plain<'_>, &mut ChecksumCheck),
+        (packet, checksum): (&Plain<'_, WORDS>, &mut ChecksumCheck),
     ) -> Option<Accepted> {
         let datagram = packet.transport();
         let (length, sum) = (usize::from(be16(datagram, 4)), be16(datagram, 6));

@@ -35,10 +35,10 @@ impl Visit<'_> {
     /// The tracking stage of a plain packet that came in, and was held against what names its flow already. What is known of its checksum, where it
     /// belongs and nothing else is to be said. `None`: nothing has happened, and [`Table::track_known`] is to be asked.
     #[inline(always)]
-    pub(crate) fn goes_on(
+    pub(crate) fn goes_on<const WORDS: usize>(
         &mut self,
         cx: &TrackContext<'_>,
-        packet: &Plain<'_>,
+        packet: &Plain<'_, WORDS>,
         known: KnownWay,
     ) -> Option<ChecksumState> {
         let state = &mut *self.0;

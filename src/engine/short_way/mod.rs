@@ -13,7 +13,7 @@ mod notes;
 mod remembered;
 
 pub(super) use notes::Notes;
-pub(super) use remembered::{Like, ShortWays};
+pub(super) use remembered::{Like, OfFamily, ShortWays};
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use super::hooks::{Stage, stages};
 use super::observer::{Event, Observer};
 use super::pass::{Onward, Pass, Transit};
 use super::worker::{Arrival, Emission, Fate, Port, Report, Worker, sole};
-use crate::base::{InterfaceId, Time};
+use crate::base::{Family, InterfaceId, Time};
 use crate::conntrack::{Hashes, KnownWay, TrackContext, TrackStage, Tracked, TrackedAgain};
 use crate::nat::{self, Manip};
-use crate::packet::{Offload, Plain, PlainKey};
+use crate::packet::{OF_IPV4, Offload, Plain, PlainKey};
 use crate::rule::{Hook, Table};
 use remembered::{Belongs, ShortWay};
 
@@ -75,12 +75,12 @@ impl<O: Observer> Pass<'_, O> {
         for (chunk, few) in packets.chunks(AT_ONCE).enumerate() {
             let arrival = |at: usize| arrival(chunk * AT_ONCE + at, &few[at]);
             let mut read = [const { None }; AT_ONCE];
-            let flags = self.flags_asked();
+            let flags = self.flags_asked::<OF_IPV4>();
             for (at, like) in read.iter_mut().enumerate().take(few.len()) {
                 let Arrival { interface, bytes, .. } = arrival(at);
-                *like = self.worker.short_ways.read(flags, interface, bytes);
+                *like = OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).read(flags, interface, bytes);
             }
-            let foreseen = match self.worker.short_ways.are_many() {
+            let foreseen = match OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).are_many() {
                 true => self.look_ahead(&read),
                 false => [Hashes::default(); AT_ONCE],
             };
@@ -113,17 +113,18 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// Asks memory for what packets need that come next. Those whose like has not been carried before seem to open flows: of them hashes are made.
-    fn look_ahead(&mut self, packets: &[Option<Like<'_>>; AT_ONCE]) -> [Hashes; AT_ONCE] {
+    fn look_ahead(&mut self, packets: &[Option<Like<'_, OF_IPV4>>; AT_ONCE]) -> [Hashes; AT_ONCE] {
         let mut foreseen = [Hashes::default(); AT_ONCE];
-        self.worker.short_ways.look_ahead(packets);
-        if !O::SHORTLY || !self.tracks(Plain::FAMILY) {
+        OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).look_ahead(packets);
+        const FAMILY: Family = Plain::<OF_IPV4>::FAMILY;
+        if !O::SHORTLY || !self.tracks(FAMILY) {
             return foreseen;
         }
-        let is_mapped = self.live.of(Plain::FAMILY).table(Table::Nat).is_some();
+        let is_mapped = self.live.of(FAMILY).table(Table::Nat).is_some();
         let ways = &mut self.worker.short_ways;
         for (hashes, like) in foreseen.iter_mut().zip(packets) {
             if let Some(like) = like
-                && !ways.have(like.hash)
+                && !OfFamily::<OF_IPV4>::ways(ways).have(like.hash)
             {
                 ways.foreseen += 1;
                 *hashes = self.router.flows.look_ahead(&like.plain.key, is_mapped);
@@ -136,14 +137,17 @@ impl<O: Observer> Pass<'_, O> {
     /// for that costs more than all that is done there. How many of them belong, and may go the short way; of others nothing was done. `when` knows the
     /// number and the time of each.
     #[inline(never)]
-    fn belong(
+    fn belong<const WORDS: usize>(
         &self,
-        packets: &[Option<Like<'_>>],
+        packets: &[Option<Like<'_, WORDS>>],
         belong: &mut [Option<Belongs>],
         when: impl Fn(usize) -> (u64, Time),
-    ) -> usize {
+    ) -> usize
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
         let flows = &self.router.flows;
-        let ways = &self.worker.short_ways;
+        let ways = OfFamily::<WORDS>::ways(&self.worker.short_ways);
         if flows.has_zones_of_one_way() {
             return 0;
         }
@@ -191,12 +195,15 @@ impl<O: Observer> Pass<'_, O> {
     /// A packet of which tracking said that it belongs is counted, rewritten and sent. It is read where it lies and written where it leaves, so that
     /// nothing is read that has just been written.
     #[inline]
-    fn leaves_short(&mut self, like: &Like<'_>, belongs: Belongs, report: &mut Report) {
+    fn leaves_short<const WORDS: usize>(&mut self, like: &Like<'_, WORDS>, belongs: Belongs, report: &mut Report)
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
         let plain = &like.plain;
         self.see_arrival(Some(like.input), plain.bytes());
         let worker = &mut *self.worker;
         worker.short_ways.taken += 1;
-        let Some(way) = worker.short_ways.at(belongs.spot) else {
+        let Some(way) = OfFamily::<WORDS>::ways(&worker.short_ways).at(belongs.spot) else {
             return;
         };
         way.count(plain.len());
@@ -222,7 +229,10 @@ impl<O: Observer> Pass<'_, O> {
 
     /// A packet that came alone, or of which it is not known whether it belongs.
     #[inline]
-    pub(super) fn goes_short(&mut self, like: &Like<'_>, report: &mut Report) -> bool {
+    pub(super) fn goes_short<const WORDS: usize>(&mut self, like: &Like<'_, WORDS>, report: &mut Report) -> bool
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
         let mut belongs = [None];
         if O::SHORTLY {
             self.belong(&[Some(*like)], &mut belongs, |_| (self.worker.number, self.now));
@@ -235,18 +245,26 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// The same of one that has a buffer, of which more may be known and more may be to be said. `None`: nothing was done, and it has to go the long way.
-    pub(super) fn short_way(&mut self, transit: &mut Transit, key: PlainKey) -> Option<Report> {
+    pub(super) fn short_way<const WORDS: usize>(
+        &mut self,
+        transit: &mut Transit,
+        key: PlainKey<WORDS>,
+    ) -> Option<Report>
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
         let input = transit.packet.input?;
         if self.router.flows.has_zones_of_one_way() {
             return None;
         }
-        let key = key.with_flags(self.flags_asked());
-        let ways = &mut self.worker.short_ways;
+        let key = key.with_flags(self.flags_asked::<WORDS>());
+        let ways = OfFamily::<WORDS>::ways(&self.worker.short_ways);
         let hash = ways.hash(&key);
         let Some(way) = ways.find(hash, (&key, input), self.version) else {
             // Only what belongs to a flow has one.
             if self.tracks(transit.packet.family()) {
-                self.worker.short_ways.went_long(hash, key, self.version);
+                let (ways, notes) = OfFamily::<WORDS>::ways_mut(&mut self.worker.short_ways);
+                ways.went_long(notes, (hash, key), self.version);
             }
             return None;
         };
@@ -262,7 +280,8 @@ impl<O: Observer> Pass<'_, O> {
         };
         let flows = &self.router.flows;
         let bytes = transit.packet.len();
-        let checksum = Plain::of(&transit.packet).and_then(|plain| way.flow.visit().goes_on(&cx, &plain, way.known));
+        let checksum =
+            Plain::<WORDS>::of(&transit.packet).and_then(|plain| way.flow.visit().goes_on(&cx, &plain, way.known));
         if let Some(checksum) = checksum {
             transit.packet.checksum = checksum;
         } else {
@@ -275,7 +294,7 @@ impl<O: Observer> Pass<'_, O> {
                     return Some(self.go_on_tracked(transit, tracked));
                 }
                 TrackedAgain::NotSure => {
-                    ways.forget(hash);
+                    OfFamily::<WORDS>::ways_mut(&mut self.worker.short_ways).0.forget(hash);
                     return None;
                 }
             }
@@ -296,7 +315,7 @@ impl<O: Observer> Pass<'_, O> {
             });
         }
         let (output, state) = (way.output, Some(way.known.state));
-        ways.taken += 1;
+        self.worker.short_ways.taken += 1;
         if self.worker.leaves_to_devices || transit.packet.offload().is_done() {
             self.worker.replace_output(output, &mut transit.packet);
         } else {
@@ -311,8 +330,8 @@ impl<O: Observer> Pass<'_, O> {
 
     /// The bits of TCP's flags in which packets must be equal to be alike.
     #[inline]
-    pub(super) fn flags_asked(&self) -> u8 {
-        self.live.of(Plain::FAMILY).tcp_flags
+    pub(super) fn flags_asked<const WORDS: usize>(&self) -> u8 {
+        self.live.of(Plain::<WORDS>::FAMILY).tcp_flags
     }
 
     /// Tracking made something else of it than of those before it: all that comes behind is the long way's.
@@ -339,10 +358,13 @@ impl<O: Observer> Pass<'_, O> {
 
     /// A packet has gone the long way while notes were taken of it: its like may go the short way, if that is all there was to it.
     #[cold]
-    pub(super) fn remember_way(&mut self, transit: &Transit, report: &Report) {
+    pub(super) fn remember_way<const WORDS: usize>(&mut self, transit: &Transit, report: &Report)
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
         let worker = &mut *self.worker;
         let is_noted = worker.short_ways.notes.end();
-        let Some(key) = worker.short_ways.notes.key.take() else {
+        let Some(key) = OfFamily::<WORDS>::ways_mut(&mut worker.short_ways).0.noted.take() else {
             return;
         };
         let is_all = report.fate == Fate::Forwarded && worker.output.len() == 1 && worker.looped.is_empty();
@@ -350,14 +372,19 @@ impl<O: Observer> Pass<'_, O> {
             true => self.way_of(key, transit, report),
             false => None,
         };
-        let ways = &mut self.worker.short_ways;
+        let (ways, _) = OfFamily::<WORDS>::ways_mut(&mut self.worker.short_ways);
         match way {
             Some(way) => ways.remember(way),
             None => ways.has_none(&key),
         }
     }
 
-    fn way_of(&mut self, key: PlainKey, transit: &Transit, report: &Report) -> Option<ShortWay> {
+    fn way_of<const WORDS: usize>(
+        &mut self,
+        key: PlainKey<WORDS>,
+        transit: &Transit,
+        report: &Report,
+    ) -> Option<ShortWay<WORDS>> {
         let (flow, way) = (transit.tracking.flow.as_ref()?, transit.way?);
         let notes = &mut self.worker.short_ways.notes;
         let state = flow.lock();

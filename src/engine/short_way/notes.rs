@@ -9,15 +9,12 @@ use super::super::counting::{Counter, Tally};
 use super::super::observer::LastWord;
 use crate::conntrack::Flow;
 use crate::nat::Manip;
-use crate::packet::PlainKey;
 use crate::rule::Table;
 
 /// What the walk and the stages say of the packet at hand. Most packets nobody takes notes of; what they are written on is kept for the next.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Notes {
     are_taken: bool,
-    /// Of the packet of which notes were last taken.
-    pub(in crate::engine) key: Option<PlainKey>,
     /// The mark of its flow was asked for, or set.
     pub(super) needs_mark: bool,
     /// What that was when tracking found the flow.
@@ -42,9 +39,8 @@ impl Notes {
         self.counted.reserve(MOST_COUNTED);
     }
 
-    pub(super) fn begin(&mut self, key: PlainKey) {
+    pub(super) fn begin(&mut self) {
         self.are_taken = true;
-        self.key = Some(key);
         self.needs_mark = false;
         self.counted.clear();
         self.before_tracking = None;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use super::super::counting::Tally;
 use super::super::observer::LastWord;
 use super::{AT_ONCE, Notes};
+use crate::base::Family;
 use crate::base::InterfaceId;
 use crate::conntrack::{Flow, KnownWay};
 use crate::nat;
-use crate::packet::{ChecksumState, Plain, PlainEdit, PlainKey};
+use crate::packet::{ChecksumState, OF_IPV4, OF_IPV6, Plain, PlainEdit, PlainKey};
 
 /// Where packets that look alike go, and what counts them there.
 #[derive(Debug)]
-pub(super) struct ShortWay {
-    pub(super) key: PlainKey,
+pub(super) struct ShortWay<const WORDS: usize> {
+    pub(super) key: PlainKey<WORDS>,
     pub(super) input: InterfaceId,
     /// What was in force when it was found.
     pub(super) version: u64,
@@ -27,7 +28,7 @@ pub(super) struct ShortWay {
     pub(super) mark_at_tracking: u32,
     /// In order.
     pub(super) counted: Vec<Tally>,
-    pub(super) edit: PlainEdit,
+    pub(super) edit: PlainEdit<WORDS>,
     /// The same for packets of which a checksum is unfinished.
     pub(super) rewrites: nat::Rewrites,
     /// What had the last word in the filter table.
@@ -36,8 +37,8 @@ pub(super) struct ShortWay {
 
 /// A plain packet, and where packets that look like it are remembered.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Like<'p> {
-    pub(in crate::engine) plain: Plain<'p>,
+pub(in crate::engine) struct Like<'p, const WORDS: usize> {
+    pub(in crate::engine) plain: Plain<'p, WORDS>,
     pub(super) input: InterfaceId,
     pub(super) hash: u64,
 }
@@ -53,7 +54,7 @@ pub(super) struct Belongs {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot(u32);
 
-impl Like<'_> {
+impl<const WORDS: usize> Like<'_, WORDS> {
     /// Whether both go the same way, if they go one.
     #[inline]
     pub(super) fn is_as(&self, other: &Self) -> bool {
@@ -61,7 +62,7 @@ impl Like<'_> {
     }
 }
 
-impl ShortWay {
+impl<const WORDS: usize> ShortWay<WORDS> {
     /// Whether a packet like this, of so many bytes at once on the wire, goes it at all.
     #[inline]
     pub(super) fn takes(&self, ttl: u8, bytes: usize) -> bool {
@@ -83,14 +84,87 @@ impl ShortWay {
     }
 }
 
+/// The short ways of both families.
+#[derive(Debug)]
+pub(in crate::engine) struct ShortWays {
+    of_ipv4: Ways<OF_IPV4>,
+    of_ipv6: Ways<OF_IPV6>,
+    pub(in crate::engine) notes: Notes,
+    /// How many packets went one.
+    pub(in crate::engine) taken: u64,
+    /// How many of a batch had none, and were looked ahead for.
+    pub(in crate::engine) foreseen: u64,
+}
+
+/// Those of one family, by the words that its addresses have.
+pub(in crate::engine) trait OfFamily<const WORDS: usize> {
+    fn ways(&self) -> &Ways<WORDS>;
+    fn ways_mut(&mut self) -> (&mut Ways<WORDS>, &mut Notes);
+}
+
+impl OfFamily<OF_IPV4> for ShortWays {
+    #[inline]
+    fn ways(&self) -> &Ways<OF_IPV4> {
+        &self.of_ipv4
+    }
+
+    #[inline]
+    fn ways_mut(&mut self) -> (&mut Ways<OF_IPV4>, &mut Notes) {
+        (&mut self.of_ipv4, &mut self.notes)
+    }
+}
+
+impl OfFamily<OF_IPV6> for ShortWays {
+    #[inline]
+    fn ways(&self) -> &Ways<OF_IPV6> {
+        &self.of_ipv6
+    }
+
+    #[inline]
+    fn ways_mut(&mut self) -> (&mut Ways<OF_IPV6>, &mut Notes) {
+        (&mut self.of_ipv6, &mut self.notes)
+    }
+}
+
+impl ShortWays {
+    pub(in crate::engine) fn new(secret: u64) -> Self {
+        Self {
+            of_ipv4: Ways::new(secret),
+            of_ipv6: Ways::new(secret),
+            notes: Notes::default(),
+            taken: 0,
+            foreseen: 0,
+        }
+    }
+
+    /// The family that notes were last taken for, if nobody has made anything of them.
+    pub(in crate::engine) fn noted(&self) -> Option<Family> {
+        let of_ipv4 = self.of_ipv4.noted.map(|_| Plain::<OF_IPV4>::FAMILY);
+        of_ipv4.or_else(|| self.of_ipv6.noted.map(|_| Plain::<OF_IPV6>::FAMILY))
+    }
+
+    /// Nothing is made of what was noted.
+    pub(in crate::engine) fn forget_notes(&mut self) {
+        (self.of_ipv4.noted, self.of_ipv6.noted) = (None, None);
+        self.notes.stop();
+    }
+
+    /// Lets ways go that no packet can go any more, a few of each family.
+    pub(in crate::engine) fn tidy(&mut self) {
+        self.of_ipv4.tidy();
+        self.of_ipv6.tidy();
+    }
+}
+
 /// A place for each few of all hashes, with two ways in it. What stands there is let go for what comes twice: who looks for nothing but such places
 /// loses no more than the short way.
 #[derive(Debug)]
-pub(in crate::engine) struct ShortWays {
+pub(in crate::engine) struct Ways<const WORDS: usize> {
     secret: u64,
     /// A power of two, or none.
-    places: Vec<Place>,
-    pub(in crate::engine) notes: Notes,
+    places: Vec<Place<WORDS>>,
+    /// Of the packet of which notes were last taken.
+    pub(super) noted: Option<PlainKey<WORDS>>,
     /// How often a packet found that another had gone the long way from its place, since there are as many places.
     crowded: u32,
     /// What was in force when a packet last found none.
@@ -99,14 +173,10 @@ pub(in crate::engine) struct ShortWays {
     turn: usize,
     /// So many places have to be looked at for that.
     unswept: usize,
-    /// How many packets went one.
-    pub(in crate::engine) taken: u64,
-    /// How many of a batch had none, and were looked ahead for.
-    pub(in crate::engine) foreseen: u64,
 }
 
-#[derive(Debug, Default)]
-struct Place {
+#[derive(Debug)]
+struct Place<const WORDS: usize> {
     /// Of the last packet that went the long way, its [`tag`].
     last: u32,
     /// So many more of its like go the long way before anybody asks again whether they have to.
@@ -114,10 +184,21 @@ struct Place {
     /// Of the ways: so one that leads elsewhere is not looked at.
     tags: [u32; 2],
     /// The one that was found last is the first.
-    ways: [Option<Box<ShortWay>>; 2],
+    ways: [Option<Box<ShortWay<WORDS>>>; 2],
 }
 
-impl Place {
+impl<const WORDS: usize> Default for Place<WORDS> {
+    fn default() -> Self {
+        Self {
+            last: 0,
+            patience: 0,
+            tags: [0; 2],
+            ways: [None, None],
+        }
+    }
+}
+
+impl<const WORDS: usize> Place<WORDS> {
     /// Which of the two is of this hash.
     #[inline]
     fn find(&self, hash: u64) -> Option<usize> {
@@ -126,7 +207,7 @@ impl Place {
     }
 
     /// The way that was found before the last one is let go, or another of the same hash.
-    fn remember(&mut self, hash: u64, way: Box<ShortWay>) {
+    fn remember(&mut self, hash: u64, way: Box<ShortWay<WORDS>>) {
         if self.tags[0] != tag(hash) {
             self.tags[1] = self.tags[0];
             self.ways.swap(0, 1);
@@ -158,23 +239,21 @@ const SWEPT: usize = 8;
 /// After so many ticks each place has been looked at.
 const ROUND: usize = 128;
 
-impl ShortWays {
-    pub(in crate::engine) fn new(secret: u64) -> Self {
+impl<const WORDS: usize> Ways<WORDS> {
+    fn new(secret: u64) -> Self {
         Self {
             secret,
             places: Vec::new(),
-            notes: Notes::default(),
+            noted: None,
             crowded: 0,
             version: 0,
             turn: 0,
             unswept: 0,
-            taken: 0,
-            foreseen: 0,
         }
     }
 
     #[inline]
-    pub(super) fn hash(&self, key: &PlainKey) -> u64 {
+    pub(super) fn hash(&self, key: &PlainKey<WORDS>) -> u64 {
         key.hash(self.secret)
     }
 
@@ -184,20 +263,30 @@ impl ShortWays {
     }
 
     #[inline]
-    pub(super) fn find(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<&ShortWay> {
+    pub(super) fn find(
+        &self,
+        hash: u64,
+        (key, input): (&PlainKey<WORDS>, InterfaceId),
+        version: u64,
+    ) -> Option<&ShortWay<WORDS>> {
         Some(self.find_where(hash, (key, input), version)?.1)
     }
 
     /// The same, and where it lies.
     #[inline]
-    fn find_where(&self, hash: u64, (key, input): (&PlainKey, InterfaceId), version: u64) -> Option<(Spot, &ShortWay)> {
+    fn find_where(
+        &self,
+        hash: u64,
+        (key, input): (&PlainKey<WORDS>, InterfaceId),
+        version: u64,
+    ) -> Option<(Spot, &ShortWay<WORDS>)> {
         let (spot, way) = self.spot(hash)?;
         (way.key == *key && way.input == input && way.version == version).then_some((spot, way))
     }
 
     /// The way of this hash, if there is one.
     #[inline]
-    fn spot(&self, hash: u64) -> Option<(Spot, &ShortWay)> {
+    fn spot(&self, hash: u64) -> Option<(Spot, &ShortWay<WORDS>)> {
         let number = self.place(hash);
         let place = self.places.get(number)?;
         let which = place.find(hash)?;
@@ -205,7 +294,7 @@ impl ShortWays {
     }
 
     #[inline]
-    pub(super) fn at(&self, spot: Spot) -> Option<&ShortWay> {
+    pub(super) fn at(&self, spot: Spot) -> Option<&ShortWay<WORDS>> {
         let Spot(spot) = spot;
         self.places.get(spot as usize / 2)?.ways[spot as usize % 2].as_deref()
     }
@@ -224,8 +313,13 @@ impl ShortWays {
 
     /// A packet that came in, if it is a plain one, under rules that ask for such bits of TCP's flags.
     #[inline]
-    pub(in crate::engine) fn read<'p>(&self, flags: u8, input: InterfaceId, bytes: &'p [u8]) -> Option<Like<'p>> {
-        let mut plain = Plain::read(bytes)?;
+    pub(in crate::engine) fn read<'p>(
+        &self,
+        flags: u8,
+        input: InterfaceId,
+        bytes: &'p [u8],
+    ) -> Option<Like<'p, WORDS>> {
+        let mut plain = Plain::<WORDS>::read(bytes)?;
         plain.key = plain.key.with_flags(flags);
         let hash = self.hash(&plain.key);
         Some(Like { plain, input, hash })
@@ -233,14 +327,14 @@ impl ShortWays {
 
     /// The way that a packet may go by what it looks like, and where it lies.
     #[inline]
-    pub(super) fn way_of(&self, like: &Like<'_>, version: u64) -> Option<(Spot, &ShortWay)> {
+    pub(super) fn way_of(&self, like: &Like<'_, WORDS>, version: u64) -> Option<(Spot, &ShortWay<WORDS>)> {
         let found = self.find_where(like.hash, (&like.plain.key, like.input), version)?;
         let takes = found.1.takes(like.plain.ttl(), like.plain.len());
         takes.then_some(found)
     }
 
     /// Asks memory for what is remembered of these: the places first, then the ways with their flows, each of all at once.
-    pub(super) fn look_ahead(&self, packets: &[Option<Like<'_>>]) {
+    pub(super) fn look_ahead(&self, packets: &[Option<Like<'_, WORDS>>]) {
         let ways = packets
             .iter()
             .flatten()
@@ -254,10 +348,10 @@ impl ShortWays {
     }
 
     /// A packet that looks like this goes the long way, by what is in force under this version. Notes are taken of the second.
-    pub(super) fn went_long(&mut self, hash: u64, key: PlainKey, version: u64) {
+    pub(super) fn went_long(&mut self, notes: &mut Notes, (hash, key): (u64, PlainKey<WORDS>), version: u64) {
         if self.places.is_empty() {
             self.places.resize_with(FEWEST, Place::default);
-            self.notes.make_room();
+            notes.make_room();
         }
         if self.version != version {
             self.version = version;
@@ -270,7 +364,10 @@ impl ShortWays {
         let place = &mut self.places[at];
         match std::mem::replace(&mut place.last, tag(hash)) {
             last if last == tag(hash) && place.patience > 0 => place.patience -= 1,
-            last if last == tag(hash) => self.notes.begin(key),
+            last if last == tag(hash) => {
+                self.noted = Some(key);
+                notes.begin();
+            }
             0 => {}
             // Another was here: of several that come in turn, none comes twice.
             _ => {
@@ -294,7 +391,7 @@ impl ShortWays {
     }
 
     /// The same of ways whose flow is gone, which nobody says when it goes: a part of all places, whenever time does its work.
-    pub(in crate::engine) fn tidy(&mut self) {
+    fn tidy(&mut self) {
         let version = self.version;
         for _ in 0..self.places.len().div_ceil(ROUND) {
             self.let_go(|way| way.version != version || way.flow.is_gone());
@@ -302,7 +399,7 @@ impl ShortWays {
     }
 
     /// The next place has no such way any more.
-    fn let_go(&mut self, is_void: impl Fn(&ShortWay) -> bool) {
+    fn let_go(&mut self, is_void: impl Fn(&ShortWay<WORDS>) -> bool) {
         self.turn = (self.turn + 1) % self.places.len();
         for way in &mut self.places[self.turn].ways {
             if way.as_deref().is_some_and(&is_void) {
@@ -320,14 +417,14 @@ impl ShortWays {
     }
 
     /// Notes were taken of one, and it has no short way.
-    pub(super) fn has_none(&mut self, key: &PlainKey) {
+    pub(super) fn has_none(&mut self, key: &PlainKey<WORDS>) {
         let place = self.place(self.hash(key));
         if let Some(place) = self.places.get_mut(place) {
             place.patience = PATIENCE;
         }
     }
 
-    pub(super) fn remember(&mut self, way: ShortWay) {
+    pub(super) fn remember(&mut self, way: ShortWay<WORDS>) {
         let hash = self.hash(&way.key);
         let place = self.place(hash);
         self.places[place].remember(hash, Box::new(way));

@@ -3,49 +3,76 @@
 use super::*;
 use crate::base::Random;
 
+/// Where the checksum of the transport stands in it.
+fn sum_at<const WORDS: usize>(bytes: &[u8]) -> usize {
+    let protocol = if WORDS == OF_IPV4 { bytes[9] } else { bytes[6] };
+    PlainKey::<WORDS>::HEADER + if protocol == protocol::TCP { 16 } else { 6 }
+}
+
 /// A packet of either protocol with anything in it, of which the header's checksum is right, and that of the transport what it may be.
-fn drawn(random: &mut Random) -> Vec<u8> {
+fn drawn<const WORDS: usize>(random: &mut Random) -> Vec<u8> {
+    let header = PlainKey::<WORDS>::HEADER;
     let is_tcp = random.below(2) == 0;
-    let (least, at) = if is_tcp { (20, 36) } else { (8, 26) };
-    let mut bytes: Vec<u8> = (0..HEADER + least + random.below(40) as usize)
+    let least = if is_tcp { 20 } else { 8 };
+    let mut bytes: Vec<u8> = (0..header + least + random.below(40) as usize)
         .map(|_| random.next_u32() as u8)
         .collect();
-    bytes[0] = 0x45;
+    let number = if is_tcp { protocol::TCP } else { protocol::UDP };
     let total = bytes.len();
-    put16(&mut bytes, 2, total as u16);
-    put16(&mut bytes, 6, 0);
-    bytes[8] = 1 + random.below(255) as u8;
-    bytes[9] = if is_tcp { protocol::TCP } else { protocol::UDP };
+    if WORDS == OF_IPV4 {
+        bytes[0] = 0x45;
+        put16(&mut bytes, 2, total as u16);
+        put16(&mut bytes, 6, 0);
+        bytes[9] = number;
+    } else {
+        bytes[0] = 0x60 | bytes[0] & 0xf;
+        put16(&mut bytes, 4, (total - header) as u16);
+        bytes[6] = number;
+    }
+    bytes[PlainKey::<WORDS>::HOPS_AT] = 1 + random.below(255) as u8;
     if random.below(3) == 0 {
-        bytes[12..24].fill(if random.below(2) == 0 { 0 } else { 0xff });
+        bytes[PlainKey::<WORDS>::ADDRESSES_AT..header + 4].fill(if random.below(2) == 0 { 0 } else { 0xff });
     }
     let sum = match random.below(4) {
         0 => 0,
         1 => 0xffff,
         _ => random.next_u32() as u16,
     };
+    let at = sum_at::<WORDS>(&bytes);
     put16(&mut bytes, at, sum);
-    put16(&mut bytes, 10, 0);
-    let sum = checksum::of(&bytes[..HEADER]);
-    put16(&mut bytes, 10, sum);
+    if WORDS == OF_IPV4 {
+        put16(&mut bytes, 10, 0);
+        let sum = checksum::of(&bytes[..header]);
+        put16(&mut bytes, 10, sum);
+    }
     bytes
 }
 
 #[test]
 fn an_edit_made_at_once_is_what_single_edits_come_to() {
+    edits::<OF_IPV4>();
+    edits::<OF_IPV6>();
+}
+
+fn edits<const WORDS: usize>() {
     let mut random = Random::new(1);
     for round in 0..20_000 {
-        let bytes = drawn(&mut random);
-        let plain = Plain::read(&bytes).expect("a plain packet");
+        let bytes = drawn::<WORDS>(&mut random);
+        let plain = Plain::<WORDS>::read(&bytes).expect("a plain packet");
         let drawn_end = |random: &mut Random, end: End| {
+            let length = 4 * WORDS;
+            let at = PlainKey::<WORDS>::ADDRESSES_AT + if end == End::Source { 0 } else { length };
             let (address, port) = match random.below(4) {
                 // Ones' complement knows these two as one number.
-                0 => (0, 0),
-                1 => (u32::MAX, u16::MAX),
-                2 => (be32(&bytes, if end == End::Source { 12 } else { 16 }), 7),
-                _ => (random.next_u32(), random.next_u32() as u16),
+                0 => (vec![0; length], 0),
+                1 => (vec![0xff; length], u16::MAX),
+                2 => (bytes[at..at + length].to_vec(), 7),
+                _ => (
+                    (0..length).map(|_| random.next_u32() as u8).collect(),
+                    random.next_u32() as u16,
+                ),
             };
-            (end, Ipv4Addr::from_bits(address), port)
+            (end, address_in(&address), port)
         };
         let ends: Vec<_> = [End::Destination, End::Source]
             .into_iter()
@@ -57,7 +84,7 @@ fn an_edit_made_at_once_is_what_single_edits_come_to() {
         let change = |packet: &mut Packet, end: End| {
             for (_, address, port) in ends.iter().filter(|it| it.0 == end) {
                 packet.set_port(end, *port);
-                packet.set_address(end, IpAddr::V4(*address));
+                packet.set_address(end, *address);
             }
         };
         change(&mut packet, End::Destination);
@@ -74,22 +101,30 @@ fn an_edit_made_at_once_is_what_single_edits_come_to() {
 
 #[test]
 fn checksums_are_found_right_as_by_others() {
+    sums::<OF_IPV4>();
+    sums::<OF_IPV6>();
+}
+
+fn sums<const WORDS: usize>() {
     let mut random = Random::new(2);
     let mut right = 0;
     for _ in 0..20_000 {
-        let mut bytes = drawn(&mut random);
+        let mut bytes = drawn::<WORDS>(&mut random);
         if random.below(2) == 0 {
-            let at = if bytes[9] == protocol::TCP { 36 } else { 26 };
+            let at = sum_at::<WORDS>(&bytes);
             put16(&mut bytes, at, 0);
             let packet = Packet::parse(bytes.clone()).expect("a sane one");
             put16(&mut bytes, at, packet.transport_checksum(packet.protocol()));
         }
         let packet = Packet::parse(bytes.clone()).expect("a sane one");
         let is_right = packet.transport_checksum(packet.protocol()) == 0;
-        let plain = Plain::read(&bytes).expect("a plain packet");
+        let plain = Plain::<WORDS>::read(&bytes).expect("a plain packet");
         assert_eq!(plain.transport_is_right(), is_right, "{bytes:?}");
         right += u32::from(is_right);
-        bytes[random.below(HEADER as u32) as usize] ^= 1 << random.below(8);
+        if WORDS != OF_IPV4 {
+            continue;
+        }
+        bytes[random.below(20) as usize] ^= 1 << random.below(8);
         let header = bytes.first_chunk().expect("a header");
         assert_eq!(checksum::is_right(header), checksum::of(header) == 0);
     }

@@ -262,6 +262,16 @@ fn packets_without_a_transport() {
             "INVALID no-transport",
         ),
         (60, vec![17, 0, 1], "INVALID no-transport"),
+        (60, vec![60, 9, 1], "INVALID no-transport"),
+        (60, vec![121], "INVALID no-transport"),
+        // Whose length leads behind the end, to a protocol that has no header.
+        (43, vec![0x79, 0x1f, 0x1f, 0x41, 0xa4, 0x42, 0xbd, 0x85], "NEW"),
+        (60, vec![121, 0], "NEW"),
+        (60, vec![59, 9, 1], "INVALID no-transport"),
+        (51, vec![121, 9], "NEW"),
+        (44, vec![121, 0, 0, 0], "NEW"),
+        (44, vec![121, 0], "INVALID no-transport"),
+        (60, vec![60, 0, 1, 4, 0, 0, 0, 0, 121, 4], "NEW"),
         (60, plain.to_vec(), "INVALID header-truncated"),
         // No extension headers, but protocols of their own.
         (135, plain.to_vec(), "NEW"),

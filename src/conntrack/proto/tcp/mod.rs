@@ -157,12 +157,12 @@ impl Tracker for TcpTrack {
 
     /// Data and acknowledgements of a connection that stands, within the windows: most segments.
     #[inline]
-    fn goes_on(
+    fn goes_on<const WORDS: usize>(
         &mut self,
         cx: &TrackContext<'_>,
         known: &Known<'_>,
         direction: Direction,
-        (packet, checksum): (&Plain<'_>, &mut ChecksumCheck),
+        (packet, checksum): (&Plain<'_, WORDS>, &mut ChecksumCheck),
     ) -> Option<Accepted> {
         let settings = &cx.settings.protocols.tcp;
         let stands = self.state == TcpState::Established && !self.last.challenged;

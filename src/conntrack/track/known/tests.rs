@@ -1,8 +1,9 @@
 //! What goes on at a visit, against the tracking stage.
 
 use super::*;
-use crate::base::Random;
-use crate::conntrack::testing::{A, B, Bench};
+use crate::base::testing::host;
+use crate::base::{Family, Random};
+use crate::conntrack::testing::Bench;
 use crate::conntrack::{Reason, TrackStage};
 use crate::packet::testing;
 use crate::wire::{be32, checksum, put16, put32, tcp::flags};
@@ -10,6 +11,11 @@ use crate::wire::{be32, checksum, put16, put32, tcp::flags};
 /// Two tables that have seen the same packets: of one, packets that may go on do so by a visit.
 #[test]
 fn whoever_goes_on_is_tracked_alike() {
+    goes_on_alike::<1>(Family::V4);
+    goes_on_alike::<4>(Family::V6);
+}
+
+fn goes_on_alike<const WORDS: usize>(family: Family) {
     let (mut went_on, mut others) = ([0, 0], 0);
     for seed in 0..400 {
         let mut random = Random::new(seed);
@@ -20,7 +26,7 @@ fn whoever_goes_on_is_tracked_alike() {
         let mut talk = Talk::default();
         for number in 1..120 {
             bench.now = bench.now + std::time::Duration::from_millis(random.below(400).into());
-            let bytes = talk.next(&mut random, is_tcp);
+            let bytes = talk.next(&mut random, family, is_tcp);
             let packet = Packet::parse(bytes.clone()).unwrap();
             let cx = TrackContext {
                 stage: TrackStage::Prerouting,
@@ -34,7 +40,7 @@ fn whoever_goes_on_is_tracked_alike() {
                 (tracked, tracking, confirmed.is_ok(), packet.checksum)
             };
             let [own, its] = [&bench.table, &other].map(|table| table.flows(bench.now).pop());
-            let (Some(own), Some(its), Some(plain)) = (own, its, Plain::read(&bytes)) else {
+            let (Some(own), Some(its), Some(plain)) = (own, its, Plain::<WORDS>::read(&bytes)) else {
                 let [one, two] = [track(&bench.table), track(&other)];
                 assert_eq!(format!("{:?}", one.0), format!("{:?}", two.0));
                 continue;
@@ -90,9 +96,9 @@ struct Talk {
 }
 
 impl Talk {
-    fn next(&mut self, random: &mut Random, is_tcp: bool) -> Vec<u8> {
+    fn next(&mut self, random: &mut Random, family: Family, is_tcp: bool) -> Vec<u8> {
         let is_reply = self.said == 1 || (self.said > 2 && random.below(2) == 0);
-        let (near, far) = ((A.into(), 4000), (B.into(), 80));
+        let (near, far) = ((host(family, 2), 4000), (host(family, 9), 80));
         let (from, to) = if is_reply { (far, near) } else { (near, far) };
         let (own, theirs) = (usize::from(is_reply), usize::from(!is_reply));
         let data = vec![1; [0, 0, 32, 1400][random.below(4) as usize]];
@@ -100,13 +106,14 @@ impl Talk {
             true => testing::tcp(from, to, &data).into_bytes(),
             false => testing::udp(from, to, &data).into_bytes(),
         };
+        let header = bytes.len() - data.len() - if is_tcp { 20 } else { 8 };
         if is_tcp {
             let usual = match self.said {
                 0 => flags::SYN,
                 1 => flags::SYN | flags::ACK,
                 _ => flags::ACK,
             };
-            bytes[33] = match random.below(40) {
+            bytes[header + 13] = match random.below(40) {
                 0 => random.next_u32() as u8,
                 1 => flags::ACK | flags::FIN,
                 2 => flags::ACK | flags::PSH,
@@ -117,21 +124,21 @@ impl Talk {
                 1 => random.below(3),
                 _ => 0,
             };
-            put32(&mut bytes, 24, self.numbers[own].wrapping_add(odd(random)));
-            put32(&mut bytes, 28, self.numbers[theirs].wrapping_sub(odd(random)));
+            put32(&mut bytes, header + 4, self.numbers[own].wrapping_add(odd(random)));
+            put32(&mut bytes, header + 8, self.numbers[theirs].wrapping_sub(odd(random)));
             if random.below(20) == 0 {
-                put16(&mut bytes, 34, random.below(100) as u16);
+                put16(&mut bytes, header + 14, random.below(100) as u16);
             }
-            let eats = data.len() as u32 + u32::from(bytes[33] & (flags::SYN | flags::FIN) != 0);
-            self.numbers[own] = be32(&bytes, 24).wrapping_add(eats);
-            put16(&mut bytes, 36, 0);
-            let sum = checksum::transport(from.0, to.0, 6, &bytes[20..]);
-            put16(&mut bytes, 36, sum);
+            let eats = data.len() as u32 + u32::from(bytes[header + 13] & (flags::SYN | flags::FIN) != 0);
+            self.numbers[own] = be32(&bytes, header + 4).wrapping_add(eats);
+            put16(&mut bytes, header + 16, 0);
+            let sum = checksum::transport(from.0, to.0, 6, &bytes[header..]);
+            put16(&mut bytes, header + 16, sum);
         } else if random.below(10) == 0 {
-            put16(&mut bytes, 24, random.below(60) as u16);
+            put16(&mut bytes, header + 4, random.below(60) as u16);
         }
         if random.below(30) == 0 {
-            let at = 20 + random.below(bytes.len() as u32 - 20) as usize;
+            let at = header + random.below((bytes.len() - header) as u32) as usize;
             bytes[at] ^= 1;
         }
         self.said += 1;
