@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::generate::packet::seal_sctp;
-use super::layout::{ICMP, ICMPV6, Upper, addresses, is_ipv6, piece, pseudo_header, total_length, upper};
+use super::layout::{ICMP, ICMPV6, IPV6, Upper, addresses, is_ipv6, piece, pseudo_header, total_length, upper};
 use super::scenario::{Event, Scenario};
 
 /// A choice that two honest sides make differently.
@@ -333,6 +333,12 @@ impl Drawn {
         if theirs.len() != own.len() || own.len() < 20 {
             return Likeness::Different;
         }
+        let mut theirs = theirs.to_vec();
+        if is_local && is_ipv6(own, 0) && theirs.len() >= IPV6 {
+            // The kernel's side does not know.
+            theirs[24..IPV6].copy_from_slice(&own[24..IPV6]);
+        }
+        let theirs = theirs.as_slice();
         let mut mine = own.to_vec();
         // An answer may draw the number of the question.
         let kind = |bytes: &[u8], at: usize| upper(bytes, at).and_then(|upper| bytes.get(upper.at).copied());

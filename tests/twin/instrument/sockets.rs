@@ -114,17 +114,17 @@ impl Hearer {
             return Some(bytes.to_vec());
         };
         let from = SocketAddrV6::try_from(from?).ok()?;
-        Some(without_header(*from.ip(), protocol, bytes))
+        Some(in_short((*from.ip(), Ipv6Addr::UNSPECIFIED), protocol, bytes))
     }
 }
 
-/// What a raw socket of IPv6 says of a packet: who sent it, and what stands behind all headers.
-fn without_header(from: Ipv6Addr, protocol: u8, behind: &[u8]) -> Vec<u8> {
+/// What a raw socket of IPv6 says of a packet: who sent it, and what stands behind all headers. To whom, only nflab's side says.
+fn in_short((from, to): (Ipv6Addr, Ipv6Addr), protocol: u8, behind: &[u8]) -> Vec<u8> {
     let mut heard = vec![0x60, 0, 0, 0];
     heard.extend((behind.len() as u16).to_be_bytes());
     heard.extend([protocol, 0]);
     heard.extend(from.octets());
-    heard.extend([0; 16]);
+    heard.extend(to.octets());
     heard.extend(behind);
     heard
 }
@@ -132,7 +132,7 @@ fn without_header(from: Ipv6Addr, protocol: u8, behind: &[u8]) -> Vec<u8> {
 /// What the kernel's side would hear of a packet that reached the router. A raw socket gets no ICMP message that is shorter than a header, and of
 /// IPv6 none whose checksum is wrong.
 pub(crate) fn heard(bytes: &[u8]) -> Option<Vec<u8>> {
-    let IpAddr::V6(from) = addresses(bytes, 0)?.0 else {
+    let (IpAddr::V6(from), IpAddr::V6(to)) = addresses(bytes, 0)? else {
         let header = usize::from(bytes[0] & 15) * 4;
         let is_heard = match bytes[9] {
             TCP | UDP => true,
@@ -151,5 +151,5 @@ pub(crate) fn heard(bytes: &[u8]) -> Option<Vec<u8>> {
         }
         _ => false,
     };
-    is_heard.then(|| without_header(from, upper.protocol, behind))
+    is_heard.then(|| in_short((from, to), upper.protocol, behind))
 }
