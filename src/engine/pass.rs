@@ -16,7 +16,7 @@ use crate::base::{InterfaceId, Time};
 use crate::conntrack::Tracking;
 use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey, Suppressed,
-    arrive, from_program, is_joined_before_input, lacks_identification, sanity,
+    from_program, is_joined_before_input, lacks_identification, sanity,
 };
 use crate::packet::{OF_IPV4, OF_IPV6, Offload, Packet, Plain, Sender};
 use crate::rule::{Hook, WayOut};
@@ -221,7 +221,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 if offload != Offload::default() && transit.packet.set_offload(offload).is_err() {
                     self.gone(Reason::Host(DropReason::SegmentsRefused), &mut transit)
                 } else {
-                    match arrive(&transit.packet) {
+                    match self.config.net.arrive(&transit.packet) {
                         Ok(()) => self.onward(&mut transit),
                         Err((reason, complaint)) => {
                             // Whether it is the host's own is not asked yet: the address is what counts.

@@ -289,7 +289,10 @@ impl Address {
 
 /// A link that is down still has this.
 fn stays_down(route: &Route) -> bool {
-    route.scope == Scope::Host && route.to.length() == 32
+    match route.to.family() {
+        Family::V4 => route.scope == Scope::Host && route.to.length() == 32,
+        Family::V6 => matches!(route.kind, RouteKind::Local | RouteKind::Anycast),
+    }
 }
 
 /// The address that the routes of this one name as source.

@@ -45,6 +45,8 @@ pub struct Interface {
     pub(super) networks: Networks,
     pub(super) conf: Conf,
     pub(super) conf6: v6::Conf,
+    /// Of IPv6: forwarding was switched on since it has been there, so that it is in every group of routers.
+    pub(super) joined_all_routers: bool,
 }
 
 /// An address that an interface has.
@@ -216,6 +218,7 @@ impl Net {
                 networks: Networks::default(),
                 conf: sysctls.default_conf(),
                 conf6: sysctls.v6.default_conf(),
+                joined_all_routers: false,
             },
             next_id: 0,
             ways: Family::ALL.map(Ways::of),

@@ -79,16 +79,6 @@ fn is_of_the_other_family(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 4 == 6)
 }
 
-/// What the header of a packet that came in asks of every router: else why it goes no further, and what its sender is told.
-#[inline]
-pub(crate) fn arrive(packet: &Packet) -> Result<(), (DropReason, Option<Complaint>)> {
-    match packet.family() {
-        // Its options are read once it has a route.
-        Family::V4 => Ok(()),
-        Family::V6 => v6::arrive(packet),
-    }
-}
-
 /// Whether an ICMP message of the host's own belongs to the flow of the packet that it is about.
 pub(crate) fn belongs_to_what_it_quotes(packet: &Packet) -> bool {
     match packet.family() {
@@ -134,6 +124,16 @@ pub(crate) fn fragment(
 }
 
 impl Net {
+    /// What the header of a packet that came in asks of every router: else why it goes no further, and what its sender is told.
+    #[inline]
+    pub(crate) fn arrive(&self, packet: &Packet) -> Result<(), (DropReason, Option<Complaint>)> {
+        match packet.family() {
+            // Its options are read once it has a route.
+            Family::V4 => Ok(()),
+            Family::V6 => v6::arrive(self, packet),
+        }
+    }
+
     /// What comes after PREROUTING: the routing decision, then what the packet's header asks of the host, which may be written to. What is `seen` was
     /// decided by this very `Net`.
     #[inline]

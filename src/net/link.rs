@@ -97,7 +97,7 @@ impl Net {
             self.ways_mut(Family::V4).tables.retain(|entry| {
                 entry.route.interface != Some(id) || matches!(entry.route.scope, Scope::Host | Scope::Nowhere)
             });
-            self.end_ipv6(id);
+            self.ipv6_goes_down(id);
         }
         Ok(())
     }
@@ -106,6 +106,7 @@ impl Net {
     pub fn set_mtu(&mut self, id: InterfaceId, mtu: u32) -> Result<(), ConfigError> {
         check_mtu(mtu)?;
         let interface = self.interface_mut(id)?;
+        interface.conf6.follow_link();
         let before = std::mem::replace(&mut interface.mtu, mtu);
         match (before < v6::LEAST_MTU, mtu < v6::LEAST_MTU) {
             (false, true) => self.end_ipv6(id),
@@ -135,6 +136,7 @@ impl Net {
             networks: Networks::default(),
             conf: self.sysctls.default_conf(),
             conf6: self.sysctls.v6.default_conf(),
+            joined_all_routers: false,
         });
         self.begin_ipv6(id);
         id

@@ -26,6 +26,19 @@ interface = "wan"
 address = "192.0.2.9/24"
 "#;
 
+/// The same in both families.
+pub(crate) const BOTH_FAMILIES: &str = r#"[interface.lan]
+address = ["10.0.0.1/24", "2001:db8::1/64"]
+[interface.wan]
+address = ["192.0.2.1/24", "2001:db8:1::1/64"]
+[host.inside]
+interface = "lan"
+address = ["10.0.0.2/24", "2001:db8::2/64"]
+[host.outside]
+interface = "wan"
+address = ["192.0.2.9/24", "2001:db8:1::9/64"]
+"#;
+
 /// What the hosts inside may ask for outside, behind a router that masquerades and lets in nothing but what belongs to it.
 pub(crate) struct Service {
     pub protocol: &'static str,
@@ -85,6 +98,8 @@ pub(crate) struct Process(Child);
 pub(crate) enum Waits {
     Tcp(SocketAddrV4),
     Udp(SocketAddrV4),
+    /// TCP at a port of every address, by IPv6.
+    Tcp6(u16),
     /// At a raw socket of the protocol of this number.
     Raw(u8),
 }
@@ -345,6 +360,7 @@ impl Waits {
         match self {
             Self::Tcp(at) => ("tcp", line(ip(at), at.port(), "0A")),
             Self::Udp(at) => ("udp", line(ip(at), at.port(), "07")),
+            Self::Tcp6(port) => ("tcp6", format!(" {:032}:{port:04X} {:032}:0000 0A ", 0, 0)),
             Self::Raw(protocol) => ("raw", line(0, protocol.into(), "07")),
         }
     }

@@ -8,6 +8,7 @@
 mod ending;
 mod follow;
 mod ftp;
+mod ipv6;
 mod irc;
 mod lab;
 mod ping;

@@ -28,7 +28,7 @@ pub(crate) fn forward(net: &Net, packet: &mut Packet, route: &Forwarding) -> For
             return ForwardOutcome::Refused(DropReason::ScopeEnds, complaint);
         }
     }
-    let mtu = net.interface(route.output).mtu.max(LEAST_MTU);
+    let mtu = net.ipv6_mtu(net.interface(route.output)).max(LEAST_MTU);
     if is_too_big(packet, mtu) {
         return ForwardOutcome::Refused(DropReason::TooBig, Complaint::TooBig { mtu });
     }

@@ -12,8 +12,11 @@ impl Net {
     pub(in crate::net) fn has_joined_ipv6(&self, id: InterfaceId, group: Ipv6Addr) -> bool {
         match group.segments() {
             [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1] => true,
-            [0xff01 | 0xff02 | 0xff05, 0, 0, 0, 0, 0, 0, 2] => {
-                id != InterfaceId::LOOPBACK && self.conf_ipv6(self.interface(id), ConfKnob::Forwarding) != 0
+            // An interface that came when forwarding was on already is in no other group of routers.
+            [scope @ (0xff01 | 0xff02 | 0xff05), 0, 0, 0, 0, 0, 0, 2] => {
+                let interface = self.interface(id);
+                let forwards = self.conf_ipv6(interface, ConfKnob::Forwarding) != 0;
+                id != InterfaceId::LOOPBACK && forwards && (scope == 0xff02 || interface.joined_all_routers)
             }
             _ => false,
         }

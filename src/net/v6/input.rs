@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::ConfKnob;
 use crate::base::InterfaceId;
 use crate::net::lookup::Key;
 use crate::net::{
@@ -13,9 +12,6 @@ use crate::packet::Packet;
 /// [`Net::route_input`], by this interface.
 #[inline(never)]
 pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRoute {
-    if !net.has_ipv6(net.interface(input)) {
-        return InputRoute::Drop(DropReason::Ipv6Disabled);
-    }
     let key = Key {
         destination: packet.destination(),
         source: packet.source(),
@@ -28,6 +24,10 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
     match net.lookup(&key) {
         Ok(route) => decided(net, route, input, key.destination),
         Err(RouteError::Blackhole | RouteError::BadSource) => InputRoute::Drop(DropReason::Blackhole),
+        // Where nothing is forwarded, no one is told that there is no way; but of a route that refuses all are.
+        Err(RouteError::NetworkUnreachable) if !net.forwards_ipv6(net.interface(input)) => {
+            InputRoute::Drop(DropReason::NotForwarding)
+        }
         Err(RouteError::NetworkUnreachable) => unreachable(DropReason::NoRoute, Unreachable::Network),
         Err(RouteError::HostUnreachable) => unreachable(DropReason::Unreachable, Unreachable::Network),
         Err(RouteError::Prohibited) => unreachable(DropReason::Prohibited, Unreachable::AdminProhibited),
@@ -39,8 +39,7 @@ fn decided(net: &Net, route: &Route, input: InterfaceId, destination: IpAddr) ->
         RouteKind::Local | RouteKind::Anycast => InputRoute::Local,
         RouteKind::Multicast if net.has_joined(input, destination) => InputRoute::Multicast,
         RouteKind::Multicast => InputRoute::Drop(DropReason::MulticastNotJoined),
-        // The switch for all interfaces alone decides.
-        _ if net.conf_ipv6_of_all(ConfKnob::Forwarding) == 0 => InputRoute::Drop(DropReason::NotForwarding),
+        _ if !net.forwards_ipv6(net.interface(input)) => InputRoute::Drop(DropReason::NotForwarding),
         _ => {
             let Some(output) = route.interface else {
                 return InputRoute::Drop(DropReason::NoRoute);
@@ -48,7 +47,7 @@ fn decided(net: &Net, route: &Route, input: InterfaceId, destination: IpAddr) ->
             InputRoute::Forward(Forwarding {
                 output,
                 gateway: route.gateway(),
-                mtu: route.mtu.unwrap_or(net.interface(output).mtu),
+                mtu: route.mtu.unwrap_or(net.ipv6_mtu(net.interface(output))),
                 redirect: output == input,
                 source_route: None,
                 strict: false,

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::net::{BadPart, Complaint, DropReason};
+use crate::net::{BadPart, Complaint, DropReason, Net};
 use crate::packet::Packet;
 use crate::wire::be32;
 use crate::wire::ipv6::{Extension, HEADER, Ipv6, extension};
@@ -34,7 +34,10 @@ impl Refused {
 
 /// Of a packet on its arrival, before any hook: whether its hop-by-hop options let it in, and else why not and what its sender is told.
 #[cold]
-pub(crate) fn arrive(packet: &Packet) -> Result<(), (DropReason, Option<Complaint>)> {
+pub(crate) fn arrive(net: &Net, packet: &Packet) -> Result<(), (DropReason, Option<Complaint>)> {
+    if packet.input.is_some_and(|it| !net.has_ipv6(net.interface(it))) {
+        return Err((DropReason::Ipv6Disabled, None));
+    }
     let header = super::icmp::header(packet);
     if header.next_header() != extension::HOP_BY_HOP {
         return Ok(());

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::scope_of;
+use super::{ConfKnob, scope_of};
 use crate::base::{Family, InterfaceId};
 use crate::net::{Address, Net, Route, Scope};
 
@@ -17,7 +17,8 @@ impl Net {
     /// The source for a destination that is reached over this interface. To a group, or to the link itself, only an address of the interface will do.
     pub(in crate::net) fn select_ipv6_source(&self, output: Option<InterfaceId>, to: Ipv6Addr) -> Option<Ipv6Addr> {
         let scope = destination_scope(to);
-        let is_of_link = to.is_multicast() || scope >= Scope::Link;
+        let only_own = output.is_some_and(|it| self.conf_ipv6(self.interface(it), ConfKnob::UseOnlyOwnAddresses) != 0);
+        let is_of_link = to.is_multicast() || scope >= Scope::Link || only_own;
         let interfaces = self.interfaces().iter().filter(|it| it.is_up);
         let usable = interfaces.filter(|it| !is_of_link || output.is_none_or(|output| output == it.id));
         let own = usable.flat_map(|it| it.addresses_of(Family::V6).map(move |own| (it.id, own)));

@@ -2,29 +2,11 @@
 
 use std::net::Ipv6Addr;
 
+use super::conf::{self, ConfKnob};
 use super::knobs::{Knob, SPECS, Spec};
 use super::{LEAST_MTU, leads_nowhere, routes_of_link};
 use crate::base::{Family, InterfaceId};
-use crate::net::{Interface, Net, NewAddress, Route, RouteKind};
-
-macro_rules! conf_knobs {
-    ($($knob:ident $name:literal = $default:literal;)*) => {
-        /// A number of `net.ipv6.conf.IFACE`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(in crate::net) enum ConfKnob {
-            $($knob,)*
-        }
-
-        /// Knob, name, and the value in a fresh namespace.
-        const CONF_SPECS: &[(ConfKnob, &str, i32)] = &[$((ConfKnob::$knob, $name, $default),)*];
-    };
-}
-
-conf_knobs! {
-    AddrGenMode "addr_gen_mode" = 0;
-    DisableIpv6 "disable_ipv6" = 0;
-    Forwarding "forwarding" = 0;
-}
+use crate::net::{Address, Interface, Net, NewAddress, Route, RouteKind, Scope};
 
 /// Of `addr_gen_mode`.
 const NONE: i32 = 1;
@@ -35,7 +17,7 @@ const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// The numbers of one interface, of `all` or of `default`.
 #[derive(Clone, Debug)]
-pub(in crate::net) struct Conf([i32; CONF_SPECS.len()]);
+pub(in crate::net) struct Conf([i32; conf::SPECS.len()]);
 
 impl Conf {
     fn get(&self, knob: ConfKnob) -> i32 {
@@ -44,6 +26,13 @@ impl Conf {
 
     fn set(&mut self, knob: ConfKnob, value: i32) {
         self.0[knob as usize] = value;
+    }
+}
+
+impl Conf {
+    /// The link takes other packets from now on, and its IPv6 as large ones.
+    pub(in crate::net) fn follow_link(&mut self) {
+        self.set(ConfKnob::Mtu, 0);
     }
 }
 
@@ -56,7 +45,7 @@ pub(in crate::net) struct Sysctls {
 
 impl Sysctls {
     pub(in crate::net) fn new() -> Self {
-        let conf = Conf(std::array::from_fn(|at| CONF_SPECS[at].2));
+        let conf = Conf(std::array::from_fn(|at| conf::SPECS[at].default));
         let mut default = conf.clone();
         // Who wants an address of the link by itself says so.
         default.set(ConfKnob::AddrGenMode, NONE);
@@ -69,7 +58,13 @@ impl Sysctls {
 
     /// What a new interface starts with.
     pub(in crate::net) fn default_conf(&self) -> Conf {
-        self.default.clone()
+        let mut conf = self.default.clone();
+        for (spec, value) in conf::SPECS.iter().filter_map(|spec| Some((spec, spec.of_link?))) {
+            conf.set(spec.knob, value);
+        }
+        // That of the link.
+        conf.set(ConfKnob::Mtu, 0);
+        conf
     }
 }
 
@@ -87,7 +82,7 @@ pub(in crate::net) fn parse(path: &str) -> Option<Key<'_>> {
         return SPECS.iter().find(|spec| spec.name == rest).map(Key::Plain);
     };
     let (place, name) = conf.split_once('/')?;
-    let knob = CONF_SPECS.iter().find(|spec| spec.1 == name)?.0;
+    let knob = conf::SPECS.iter().find(|spec| spec.name == name)?.knob;
     Some(Key::Conf(place, knob))
 }
 
@@ -97,6 +92,7 @@ impl Net {
             Key::Plain(spec) => return Some(self.knob_ipv6(spec.knob)),
             Key::Conf("all", knob) => (&self.sysctls.v6.all, knob),
             Key::Conf("default", knob) => (&self.sysctls.v6.default, knob),
+            Key::Conf(name, ConfKnob::Mtu) => return Some(self.ipv6_mtu(self.by_name(name)?).into()),
             Key::Conf(name, knob) => (&self.by_name(name)?.conf6, knob),
         };
         Some(conf.get(knob).into())
@@ -110,12 +106,35 @@ impl Net {
                 Knob::FragmentLowThreshold => (spec.min, self.knob_ipv6(Knob::FragmentHighThreshold)),
                 _ => (spec.min, spec.max),
             },
-            Key::Conf(..) => (i32::MIN.into(), i32::MAX.into()),
+            Key::Conf(place, knob) => self.bounds_of_ipv6_conf(place, *knob),
         }
     }
 
     pub(in crate::net) fn knob_ipv6(&self, knob: Knob) -> i64 {
         self.sysctls.v6.values[knob as usize]
+    }
+
+    /// What a key takes. No link takes more than it has.
+    fn bounds_of_ipv6_conf(&self, place: &str, knob: ConfKnob) -> (i64, i64) {
+        let spec = conf::SPECS.iter().find(|spec| spec.knob == knob);
+        let (min, max) = spec.map_or((0, 0), |spec| (spec.min.into(), spec.max.into()));
+        match self.by_name(place) {
+            Some(interface) if knob == ConfKnob::Mtu => (min, interface.mtu.into()),
+            _ => (min, max),
+        }
+    }
+
+    /// The largest packet of IPv6 that leaves by an interface.
+    pub(in crate::net) fn ipv6_mtu(&self, interface: &Interface) -> u32 {
+        match interface.conf6.get(ConfKnob::Mtu) {
+            0 => interface.mtu,
+            own => own as u32,
+        }
+    }
+
+    /// Whether it forwards what comes in by an interface.
+    pub(in crate::net) fn forwards_ipv6(&self, interface: &Interface) -> bool {
+        self.sysctls.v6.all.get(ConfKnob::Forwarding) != 0 || interface.conf6.get(ConfKnob::ForceForwarding) != 0
     }
 
     /// False where there is no such interface.
@@ -132,8 +151,15 @@ impl Net {
             "all" => {
                 let before = self.sysctls.v6.all.get(knob);
                 self.sysctls.v6.all.set(knob, value);
-                if before != value || knob == ConfKnob::AddrGenMode {
-                    self.sysctls.v6.default.set(knob, value);
+                let spreads = match knob {
+                    ConfKnob::AddrGenMode | ConfKnob::ForceForwarding => true,
+                    ConfKnob::DisableIpv6 | ConfKnob::Forwarding => before != value,
+                    _ => false,
+                };
+                if spreads {
+                    if knob != ConfKnob::ForceForwarding {
+                        self.sysctls.v6.default.set(knob, value);
+                    }
                     let all: Vec<InterfaceId> = self.interfaces.iter().map(|it| it.id).collect();
                     all.into_iter().for_each(|id| self.set_ipv6_of(id, knob, value));
                 }
@@ -161,6 +187,7 @@ impl Net {
             ConfKnob::AddrGenMode => self.begin_ipv6(id),
             ConfKnob::DisableIpv6 if value != 0 => self.end_ipv6(id),
             ConfKnob::DisableIpv6 => self.begin_ipv6(id),
+            _ => {}
         }
     }
 
@@ -194,12 +221,28 @@ impl Net {
         }
     }
 
+    /// What goes with a link that goes down: all of it, but for addresses that `keep_addr_on_down` keeps.
+    pub(in crate::net) fn ipv6_goes_down(&mut self, id: InterfaceId) {
+        let keeps = match self.sysctls.v6.all.get(ConfKnob::KeepAddresses) {
+            0 => self.conf_ipv6(self.interface(id), ConfKnob::KeepAddresses),
+            of_all => of_all,
+        };
+        self.end_ipv6_but(id, |it| keeps > 0 && matches!(it.scope, Scope::Universe | Scope::Site));
+    }
+
     /// Its addresses go, and every route over it.
     pub(in crate::net) fn end_ipv6(&mut self, id: InterfaceId) {
+        if let Ok(interface) = self.interface_mut(id) {
+            interface.joined_all_routers = false;
+        }
+        self.end_ipv6_but(id, |_| false);
+    }
+
+    fn end_ipv6_but(&mut self, id: InterfaceId, stays: impl Fn(&Address) -> bool) {
         let Ok(interface) = self.interface_mut(id) else { return };
         let gone: Vec<_> = interface
             .addresses_mut()
-            .extract_if(.., |it| it.address.is_ipv6())
+            .extract_if(.., |it| it.address.is_ipv6() && !stays(it))
             .collect();
         for gone in gone {
             self.forget_ipv6_source(gone.address);
@@ -216,7 +259,11 @@ impl Net {
     /// A router is among those that the first address of each of its networks means.
     fn forwarding_changed(&mut self, id: InterfaceId) {
         let addresses: Vec<_> = self.interface(id).addresses_of(Family::V6).copied().collect();
-        if self.conf_ipv6(self.interface(id), ConfKnob::Forwarding) == 0 {
+        let forwards = self.conf_ipv6(self.interface(id), ConfKnob::Forwarding) != 0;
+        if let Ok(interface) = self.interface_mut(id) {
+            interface.joined_all_routers = forwards;
+        }
+        if !forwards {
             self.ways_mut(Family::V6).tables.retain(|entry| {
                 let is_own = entry.owner.is_some() && entry.route.interface == Some(id);
                 !(is_own && entry.route.kind == RouteKind::Anycast)
@@ -232,11 +279,6 @@ impl Net {
         interface.conf6.get(knob)
     }
 
-    /// What is said of all.
-    pub(in crate::net) fn conf_ipv6_of_all(&self, knob: ConfKnob) -> i32 {
-        self.sysctls.v6.all.get(knob)
-    }
-
     /// Every key, with its interfaces'.
     pub(in crate::net) fn list_ipv6(&self) -> impl Iterator<Item = String> {
         let names = self.interfaces.iter().map(|it| it.name.as_str());
@@ -246,9 +288,9 @@ impl Net {
         let conf = ["all", "default"].into_iter().chain(names).flat_map(|name| {
             // `sysctl` prints a dot within an interface's name as a slash.
             let name = name.replace('.', "/");
-            CONF_SPECS
+            conf::SPECS
                 .iter()
-                .map(move |spec| format!("net.ipv6.conf.{name}.{}", spec.1))
+                .map(move |spec| format!("net.ipv6.conf.{name}.{}", spec.name))
         });
         plain.chain(conf)
     }
@@ -259,5 +301,142 @@ fn stored(knob: Knob, value: i64) -> i64 {
     match knob {
         Knob::IcmpRateLimit => (value + 3) / 4 * 4,
         _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::InterfaceName;
+
+    /// What is written in turn, and what the keys behind it show then; `None` is EINVAL. Read on Linux 6.18, of TUN devices.
+    #[test]
+    fn knobs_of_interfaces_as_the_kernel_has_them() {
+        let mut net = Net::new();
+        for name in ["lan", "wan"] {
+            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+        }
+        for (key, value, shown) in [
+            (
+                "all.accept_ra",
+                "8",
+                &[("lan.accept_ra", "1"), ("default.accept_ra", "1")][..],
+            ),
+            (
+                "default.accept_ra",
+                "7",
+                &[("lan.accept_ra", "1"), ("all.accept_ra", "8")],
+            ),
+            (
+                "lan.accept_dad",
+                "-1",
+                &[
+                    ("lan.accept_dad", "-1"),
+                    ("lo.accept_dad", "-1"),
+                    ("all.accept_dad", "1"),
+                ],
+            ),
+            (
+                "lan.use_tempaddr",
+                "2",
+                &[("wan.use_tempaddr", "-1"), ("lo.use_tempaddr", "-1")],
+            ),
+            (
+                "lan.mtu",
+                "1300",
+                &[
+                    ("lan.mtu", "1300"),
+                    ("wan.mtu", "1500"),
+                    ("lo.mtu", "65536"),
+                    ("all.mtu", "1280"),
+                ],
+            ),
+            ("lan.mtu", "1600", &[]),
+            ("lan.mtu", "1279", &[]),
+            ("all.mtu", "1290", &[("lan.mtu", "1300")]),
+            ("lan.hop_limit", "0", &[]),
+            ("lan.hop_limit", "256", &[]),
+            ("all.hop_limit", "9", &[("lan.hop_limit", "64")]),
+            ("lan.router_solicitations", "-2", &[]),
+            ("lan.addr_gen_mode", "4", &[]),
+            ("lan.force_forwarding", "2", &[]),
+            (
+                "all.force_forwarding",
+                "1",
+                &[("wan.force_forwarding", "1"), ("default.force_forwarding", "0")],
+            ),
+            (
+                "all.forwarding",
+                "5",
+                &[
+                    ("wan.forwarding", "5"),
+                    ("default.forwarding", "5"),
+                    ("lo.forwarding", "5"),
+                ],
+            ),
+            (
+                "all.disable_ipv6",
+                "1",
+                &[("default.disable_ipv6", "1"), ("lo.disable_ipv6", "1")],
+            ),
+        ] {
+            let key = format!("net.ipv6.conf.{key}");
+            let result = net.sysctl_set(&key, value);
+            assert_eq!(result.is_ok(), !shown.is_empty(), "{key} <- {value}: {result:?}");
+            for (key, shown) in shown {
+                let found = net.sysctl_get(&format!("net.ipv6.conf.{key}"));
+                assert_eq!(found.as_deref(), Some(*shown), "{key}, {value} written");
+            }
+        }
+        net.set_mtu(net.by_name("lan").unwrap().id, 1400).unwrap();
+        assert_eq!(net.sysctl_get("net.ipv6.conf.lan.mtu").as_deref(), Some("1400"));
+    }
+
+    /// Switches that come and go, and the addresses and routes of `lan`, `lo` and `wan` then.
+    #[test]
+    fn what_comes_and_goes_with_ipv6() {
+        let mut net = Net::new();
+        for name in ["lan", "wan"] {
+            let id = net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+            net.add_address(id, format!("2001:db8:{}::1", id.0).parse().unwrap(), 64)
+                .unwrap();
+        }
+        let lan = net.by_name("lan").unwrap().id;
+        let has = |net: &Net, to: &str| net.routes(Family::V6).any(|it| it.to.to_string() == to);
+        let own = |net: &Net| {
+            let all = net.interfaces().iter().flat_map(|it| it.addresses_of(Family::V6));
+            all.map(|it| it.address.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let joined = |net: &Net, group: &str| net.has_joined(lan, group.parse().unwrap());
+        assert_eq!(own(&net), "::1 2001:db8:1::1 2001:db8:2::1");
+        assert!(!has(&net, "2001:db8:1::/128") && joined(&net, "ff02::1") && !joined(&net, "ff02::2"));
+        net.sysctl_set("net.ipv6.conf.all.forwarding", "1").unwrap();
+        assert!(has(&net, "2001:db8:1::/128") && joined(&net, "ff02::2") && joined(&net, "ff05::2"));
+        assert!(!joined(&net, "ff02::1:ff00:1"), "a link without neighbours to ask for");
+        net.sysctl_set("net.ipv6.conf.lan.keep_addr_on_down", "1").unwrap();
+        net.set_link_up(lan, false).unwrap();
+        assert_eq!(own(&net), "::1 2001:db8:1::1 2001:db8:2::1");
+        assert!(!has(&net, "2001:db8:1::/64") && !has(&net, "2001:db8:1::1/128"));
+        net.set_link_up(lan, true).unwrap();
+        assert!(has(&net, "2001:db8:1::/64") && has(&net, "2001:db8:1::1/128"));
+        net.sysctl_set("net.ipv6.conf.all.keep_addr_on_down", "-1").unwrap();
+        net.set_link_up(lan, false).unwrap();
+        assert_eq!(own(&net), "::1 2001:db8:2::1");
+        net.add_address(lan, "2001:db8:5::1".parse().unwrap(), 64).unwrap();
+        assert!(has(&net, "2001:db8:5::1/128") && has(&net, "2001:db8:5::/128") && !has(&net, "2001:db8:5::/64"));
+        net.set_link_up(lan, true).unwrap();
+        assert!(has(&net, "2001:db8:5::/64"));
+        net.set_mtu(lan, 1279).unwrap();
+        assert_eq!(own(&net), "::1 2001:db8:2::1");
+        net.set_mtu(lan, 1280).unwrap();
+        assert!(
+            joined(&net, "ff02::2") && !joined(&net, "ff05::2"),
+            "it forwarded from its beginning"
+        );
+        net.sysctl_set("net.ipv6.conf.all.disable_ipv6", "1").unwrap();
+        assert_eq!((own(&net), net.routes(Family::V6).count()), (String::new(), 0));
+        net.sysctl_set("net.ipv6.conf.all.addr_gen_mode", "0").unwrap();
+        net.sysctl_set("net.ipv6.conf.all.disable_ipv6", "0").unwrap();
+        assert_eq!(own(&net), "::1 fe80::1 fe80::1");
     }
 }

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 use crate::base::{InterfaceId, InterfaceName, Time, protocol};
 use crate::net::{
     Answer, Closed, Complaint, Delivery, DropReason, ForwardOutcome, HostState, InputRoute, Net, Outgoing, Prefix,
-    Route, Suppressed, arrive, fragment, sanity,
+    Route, Suppressed, fragment, sanity,
 };
 use crate::packet::Packet;
 use crate::wire::ipv6::{self, Ipv6, extension};
@@ -194,7 +194,7 @@ pub(super) fn said(net: &Net, make: &Make) -> String {
     let tell = |packet: &Packet, reason: DropReason, delivery, complaint: Complaint| {
         told(net, reason, net.complain(&host, now, packet, delivery, complaint))
     };
-    if let Err((reason, complaint)) = arrive(&packet) {
+    if let Err((reason, complaint)) = net.arrive(&packet) {
         return match complaint {
             Some(complaint) => tell(&packet, reason, Delivery::Local, complaint),
             None => reason.kernel_word().into(),
