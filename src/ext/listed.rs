@@ -188,7 +188,8 @@ mod tests {
                 let p = P::of(sample.before);
                 let made = read_match(spec, p, sample.typed).unwrap();
                 for printed in [sample.listed, sample.named] {
-                    let text = format!(" {printed} and more */");
+                    let blank = if sample.is_glued { "" } else { " " };
+                    let text = format!("{blank}{printed} and more */");
                     let ways = (spec.unlist)(Listed {
                         rest: &text,
                         protocol: p.0,

@@ -493,9 +493,13 @@ mod tests {
                     format!(" {text}")
                 }
             };
+            let listed = |text: &str| match sample.is_glued {
+                true => text.to_owned(),
+                false => spaced(text),
+            };
             assert_eq!(
                 (printed.name, printed.saved, printed.listed, printed.named),
-                (name, spaced(sample.saved), spaced(sample.listed), spaced(sample.named)),
+                (name, spaced(sample.saved), listed(sample.listed), listed(sample.named)),
                 "{line}"
             );
             assert_eq!(printed.reads_back, sample.reads_back, "{line}");

@@ -33,6 +33,8 @@ pub struct Taken {
     pub listed: &'static str,
     /// What `iptables -L` prints.
     pub named: &'static str,
+    /// No blank stands before what is listed.
+    pub is_glued: bool,
     /// What the tool says of it all the same, in lines.
     pub remark: &'static str,
     /// What comes of it when what is saved is read back.
@@ -91,6 +93,7 @@ pub const fn taken(before: &'static str, typed: &'static str, saved: &'static st
         saved,
         listed,
         named: listed,
+        is_glued: false,
         remark: "",
         reads_back: ReadsBack::Same,
     }
@@ -106,6 +109,12 @@ impl Taken {
     /// See [`ReadsBack::Alike`].
     pub const fn told_apart(mut self) -> Self {
         self.reads_back = ReadsBack::Alike;
+        self
+    }
+
+    /// See [`Taken::is_glued`].
+    pub const fn glued(mut self) -> Self {
+        self.is_glued = true;
         self
     }
 

@@ -22,27 +22,33 @@ pub(crate) struct Sample {
 }
 
 pub(crate) fn all() -> Vec<Sample> {
-    let is_ours = |families: &[Family]| families.contains(&Family::V4);
-    let matches = MATCHES.iter().filter(|spec| is_ours(spec.families));
-    let matches = matches.map(|spec| ("-m", spec.name, &spec.samples));
-    let targets = TARGETS.iter().filter(|spec| is_ours(spec.families));
-    let targets = targets.map(|spec| ("-j", spec.name, &spec.samples));
-    let samples = matches.chain(targets).flat_map(|(letter, name, samples)| {
+    // What both families have is asked in IPv4, of which its samples speak.
+    let tool = |families: &[Family]| match families {
+        [Family::V6] => "ip6tables",
+        _ => "iptables",
+    };
+    let matches = MATCHES
+        .iter()
+        .map(|spec| (tool(spec.families), "-m", spec.name, &spec.samples));
+    let targets = TARGETS
+        .iter()
+        .map(|spec| (tool(spec.families), "-j", spec.name, &spec.samples));
+    let samples = matches.chain(targets).flat_map(|(tool, letter, name, samples)| {
         // What passes through never sees OUTPUT.
         let place = match samples.place {
             (_, "OUTPUT") => ("mangle", "POSTROUTING"),
             (table, _) => (table, "FORWARD"),
         };
         let packets = samples.packets.iter();
-        packets.map(move |it| Sample::of(letter, name, place, it))
+        packets.map(move |it| Sample::of((tool, letter, name), place, it))
     });
     samples.collect()
 }
 
 impl Sample {
-    fn of(letter: &str, name: &str, (table, chain): (&str, &str), judged: &'static Judged) -> Self {
+    fn of((tool, letter, name): (&str, &str, &str), (table, chain): (&str, &str), judged: &'static Judged) -> Self {
         let rule = format!("{} {letter} {name} {}", judged.before, judged.typed);
-        let mut script = format!("iptables -t {table} -A {chain} {rule}\n");
+        let mut script = format!("{tool} -t {table} -A {chain} {rule}\n");
         for packet in judged.earlier {
             script += &format!("send {packet}\n");
         }

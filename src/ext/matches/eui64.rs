@@ -53,8 +53,9 @@ impl Match for Eui64 {
 
     fn save(&self, _out: &mut String) {}
 
+    /// The blank that others have in front stands behind it.
     fn list(&self, out: &mut String, _numeric: bool) {
-        out.push_str(" eui64 ");
+        out.push_str("eui64 ");
     }
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
@@ -63,7 +64,7 @@ impl Match for Eui64 {
     }
 }
 
-/// ` eui64 `.
+/// `eui64 `.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("eui64")?;
@@ -74,7 +75,10 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 
 const SAMPLES: Samples = Samples {
     place: ("filter", "FORWARD"),
-    taken: &[taken("", "", "", "eui64 "), taken("-p tcp", "", "", "eui64 ")],
+    taken: &[
+        taken("", "", "", "eui64 ").glued(),
+        taken("-p tcp", "", "", "eui64 ").glued(),
+    ],
     refused: &[],
     packets: &[fails("", "", DATAGRAM6, "eui64: packet has no Ethernet header")],
     spellings: &["-m eui64"],

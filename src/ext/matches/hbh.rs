@@ -148,7 +148,7 @@ const SAMPLES: Samples = Samples {
         passes(
             "",
             "! --hbh-len 8",
-            "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 hbh pad 20",
+            "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 hbh ra 0 opt 62 0x000000000000",
         ),
         passes("", "--hbh-opts 5:2", "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 hbh ra 0"),
         passes(
