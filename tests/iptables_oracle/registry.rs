@@ -28,21 +28,25 @@ pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
 /// The samples of the specs: each as a rule in its place, then the table as it is saved and listed, or the tool's words.
 pub(crate) fn samples() -> Vec<Vec<Step>> {
     let mut scenarios = Vec::new();
-    for extension in extensions() {
+    for (extension, family) in extensions() {
         let Samples {
             place, taken, refused, ..
         } = extension.samples;
         let (table, chain) = *place;
+        let of_family = |step: Step| Step {
+            tool: step.tool.of(family),
+            ..step
+        };
         let add = |before: &str, typed: &str| {
             let words = format!("-t {table} -A {chain} {before} {} {}", extension.letter, extension.name);
             let mut words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
             words.extend(words_of(typed));
-            Step::iptables(words)
+            of_family(Step::iptables(words))
         };
         for some in taken.chunks(10) {
             let mut steps: Vec<Step> = some.iter().map(|it| add(it.before, it.typed)).collect();
             for print in ["-S", "-L -n", "-L"] {
-                steps.push(super::step(&format!("-t {table} {print}")));
+                steps.push(of_family(super::step(&format!("-t {table} {print}"))));
             }
             scenarios.push(steps);
         }
@@ -62,12 +66,19 @@ struct Extension {
     samples: &'static Samples,
 }
 
-fn extensions() -> impl Iterator<Item = Extension> {
-    let is_ours = |families: &[Family]| families.contains(&Family::V4);
-    let matches = MATCHES.iter().filter(move |spec| is_ours(spec.families));
-    let targets = TARGETS.iter().filter(move |spec| is_ours(spec.families));
-    let matches = matches.map(|spec| Extension::of_match(spec));
-    matches.chain(targets.map(|spec| Extension::of_target(spec)))
+/// What both families have is asked in IPv4, of which its samples speak.
+fn extensions() -> impl Iterator<Item = (Extension, Family)> {
+    let family = |families: &[Family]| match families {
+        [Family::V6] => Family::V6,
+        _ => Family::V4,
+    };
+    let matches = MATCHES
+        .iter()
+        .map(move |spec| (Extension::of_match(spec), family(spec.families)));
+    let targets = TARGETS
+        .iter()
+        .map(move |spec| (Extension::of_target(spec), family(spec.families)));
+    matches.chain(targets)
 }
 
 type Words = Vec<String>;
