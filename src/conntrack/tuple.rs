@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::proto;
 use crate::base::Family;
 use crate::packet::{End, Packet};
-use crate::wire::ipv6;
 
 /// Which way a packet goes in its flow. Original is the way of the first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -71,18 +70,9 @@ impl Tuple {
                 let address = |number| IpAddr::V4(Ipv4Addr::from_bits(number as u32));
                 Self::new(protocol, address(source), address(destination), ids)
             }
-            Family::V6 if !packet.has_transport() => return Self::behind_what_is_cut_short(packet),
+            Family::V6 if !packet.has_transport() => return None,
             Family::V6 => Self::new(protocol, packet.source(), packet.destination(), ids),
         })
-    }
-
-    /// Seen: of extension headers only the first two bytes have to be there. A chain that goes on behind the packet's end by what they say names a flow all
-    /// the same, if of a protocol that is no more than a number.
-    #[cold]
-    fn behind_what_is_cut_short(packet: &Packet) -> Option<Self> {
-        let protocol = ipv6::named_behind(packet.protocol(), packet.transport())?;
-        let is_number = proto::spec(protocol).protocol == proto::generic::SPEC.protocol;
-        is_number.then(|| Self::new(protocol, packet.source(), packet.destination(), (0, 0)))
     }
 
     /// The tuple of headers, which an ICMP error may have cut after the first bytes of the transport header.

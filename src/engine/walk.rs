@@ -17,8 +17,8 @@ use crate::conntrack::{self, Tracking};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
-    Changes, Context, CopyTo, Hook, Matched, Policy, QueueTo, Rejection, Rule, SelectorFields, Services, State, Target,
-    TargetContext, TargetVerdict, WayOut,
+    Changes, Context, CopyTo, Hook, Matched, Miss, Policy, QueueTo, Rejection, Rule, SelectorFields, Services, State,
+    Target, TargetContext, TargetVerdict, WayOut,
 };
 
 /// What a walk needs besides the table.
@@ -115,7 +115,9 @@ impl Walk<'_> {
         let Pause { at, bottom, mut visits } = from;
         // Read where the first rule asks: many a table has a policy alone.
         let mut fields = None;
-        let mut guide = Guide::new(compiled, O::IN_DETAIL, foreseen);
+        // An index knows nothing of rules that drop what they cannot read.
+        let sees_all = O::IN_DETAIL || self.packet.has_broken_chain();
+        let mut guide = Guide::new(compiled, sees_all, foreseen);
         guide.enter(at);
         let mut next = guide.next(at, |asks_names| self.key(asks_names));
         let verdict = loop {
@@ -229,12 +231,18 @@ impl Walk<'_> {
             ..
         } = bound;
         let fields = fields.get_or_insert_with(|| SelectorFields::of(self.packet, &self.input, &self.output));
-        if let Err(miss) = selector.check(fields) {
-            if O::IN_DETAIL {
-                let (part, cx) = (Part::Selector(miss), self.context(table, None));
-                observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
+        match selector.check(fields) {
+            Ok(()) | Err(Miss::Protocol) if selector.protocol != 0 && self.packet.has_broken_chain() => {
+                return Matched::Malformed;
             }
-            return Matched::No;
+            Ok(()) => {}
+            Err(miss) => {
+                if O::IN_DETAIL {
+                    let (part, cx) = (Part::Selector(miss), self.context(table, None));
+                    observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
+                }
+                return Matched::No;
+            }
         }
         if !matches.is_empty() {
             self.notes.asks(bound);

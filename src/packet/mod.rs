@@ -282,6 +282,18 @@ impl Packet {
         }
     }
 
+    /// Whether nobody can read on where its extension headers end: a rule that asks for a protocol drops it then. "No next header" is a protocol to ask
+    /// for, but of a later fragment.
+    #[inline]
+    pub fn has_broken_chain(&self) -> bool {
+        match self.family {
+            Family::V4 => false,
+            Family::V6 => {
+                !self.has_transport() && (self.protocol != extension::NO_NEXT_HEADER || self.fragment_offset != 0)
+            }
+        }
+    }
+
     /// Whether it says of itself that it came in pieces: in IPv6 also one that is whole can.
     pub fn has_fragment_header(&self) -> bool {
         match self.family {

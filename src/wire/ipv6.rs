@@ -83,11 +83,6 @@ impl<'a> Extensions<'a> {
             is_later: false,
         }
     }
-
-    /// What comes next is an extension header, of which not all is there.
-    pub(crate) fn is_cut_short(&self) -> bool {
-        !self.is_later && is_walked_over(self.next)
-    }
 }
 
 impl<'a> Iterator for Extensions<'a> {
@@ -111,24 +106,13 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
-/// What an extension header that is cut short says to be behind it, where its length goes beyond the end of these bytes. `None` where less than its first
-/// two are there, or what is behind is no transport either.
-pub(crate) fn named_behind(kind: u8, rest: &[u8]) -> Option<u8> {
-    let [next, length, ..] = *rest else { return None };
-    let length = length_of(kind, &[next, length, 0, 0, 0, 0, 0, 0]);
-    // Of a fragment its place has to be there too, and be the first.
-    let is_readable = kind != extension::FRAGMENT || rest.len() >= 4 && be16(rest, 2) & !7 == 0;
-    let is_behind = is_walked_over(kind) && is_readable && length > rest.len();
-    (is_behind && !extension::is_extension(next)).then_some(next)
-}
-
 fn is_walked_over(number: u8) -> bool {
     extension::is_extension(number) && number != extension::NO_NEXT_HEADER
 }
 
 fn length_of(kind: u8, header: &[u8; 8]) -> usize {
     match kind {
-        extension::FRAGMENT => header.len(),
+        extension::FRAGMENT => FRAGMENT_HEADER,
         protocol::AH => (usize::from(header[1]) + 2) * 4,
         _ => (usize::from(header[1]) + 1) * 8,
     }
@@ -137,7 +121,7 @@ fn length_of(kind: u8, header: &[u8; 8]) -> usize {
 /// What stands behind the extension headers, as far as they can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Upper {
-    /// Of the transport; of an extension header where that is cut short.
+    /// Of the transport; of an extension header where of that there are no two bytes.
     pub protocol: u8,
     /// Where it begins.
     pub offset: usize,
@@ -204,31 +188,61 @@ impl<T: AsRef<[u8]>> Ipv6<T> {
 
     /// Past the extension headers, as far as they can be read.
     pub(crate) fn upper(&self) -> Upper {
-        Upper::behind(self.extensions())
+        self.upper_within(self.total_length())
     }
 
     /// The same of a packet that an error quotes, whose length says nothing.
     pub(crate) fn quoted_upper(&self) -> Upper {
-        Upper::behind(self.extensions_within(usize::MAX))
+        self.upper_within(usize::MAX)
+    }
+
+    fn upper_within(&self, length: usize) -> Upper {
+        let data = &self.data()[..self.data().len().min(length)];
+        let upper = Upper::behind(data, self.next_header(), HEADER);
+        Upper {
+            offset: upper.offset.min(data.len()),
+            ..upper
+        }
     }
 }
 
 impl Upper {
-    fn behind(mut extensions: Extensions<'_>) -> Self {
-        let (mut fragment_offset, mut is_fragment) = (0, false);
-        for header in &mut extensions {
-            if let Some((offset, more)) = header.fragment() {
-                (fragment_offset, is_fragment) = (offset, offset != 0 || more);
+    /// From a header of this number on, which begins there. As the kernel does it: of each header two bytes are enough, and the length that it tells is
+    /// believed, whether so much is there or not. So what stands behind may begin behind the packet's end.
+    pub(crate) fn behind(data: &[u8], number: u8, at: usize) -> Self {
+        let mut upper = Self {
+            protocol: number,
+            offset: at,
+            fragment_offset: 0,
+            is_fragment: false,
+        };
+        while is_walked_over(upper.protocol) {
+            let rest = data.get(upper.offset..).unwrap_or(&[]);
+            let [next, length, more @ ..] = rest else {
+                return upper;
+            };
+            let length = match (upper.protocol, more) {
+                (extension::FRAGMENT, [high, low, ..]) => {
+                    let field = u16::from_be_bytes([*high, *low]);
+                    upper.fragment_offset = usize::from(field & !7);
+                    upper.is_fragment = field & (!7 | MORE_FRAGMENTS) != 0;
+                    FRAGMENT_HEADER
+                }
+                (extension::FRAGMENT, _) => return upper,
+                (protocol::AH, _) => (usize::from(*length) + 2) * 4,
+                _ => (usize::from(*length) + 1) * 8,
+            };
+            upper.protocol = *next;
+            upper.offset += length;
+            if upper.fragment_offset != 0 {
+                return upper;
             }
         }
-        Self {
-            protocol: extensions.next,
-            offset: extensions.at,
-            fragment_offset,
-            is_fragment,
-        }
+        upper
     }
 }
+
+const FRAGMENT_HEADER: usize = 8;
 
 impl<T: AsRef<[u8]> + AsMut<[u8]>> Ipv6<T> {
     fn data_mut(&mut self) -> &mut [u8] {
@@ -371,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_cut_short_is_where_it_ends() {
+    fn a_header_that_is_cut_short_is_believed() {
         let whole = packet(
             &[
                 (HOP_BY_HOP, &[0; 7]),
@@ -382,9 +396,14 @@ mod tests {
         );
         for (length, expected) in [
             (40, (HOP_BY_HOP, 40)),
-            (47, (HOP_BY_HOP, 40)),
+            (41, (HOP_BY_HOP, 40)),
+            // Two bytes are enough to go on.
+            (42, (DESTINATION, 42)),
+            (47, (DESTINATION, 47)),
             (48, (DESTINATION, 48)),
-            (63, (DESTINATION, 48)),
+            (49, (DESTINATION, 48)),
+            (50, (TCP, 50)),
+            (63, (TCP, 63)),
             (64, (TCP, 64)),
         ] {
             let upper = Ipv6::new(&whole[..length]).unwrap().upper();

@@ -338,3 +338,63 @@ fn a_walk_within_a_walk_comes_back_to_its_own_jumps_only() {
         assert_eq!(stack.len(), left);
     }
 }
+
+/// Rules that ask for a protocol, packets of IPv6 whose extension headers end so, and what the kernel made of them: in a chain of one rule, and in one
+/// that is long enough for an index.
+#[test]
+fn who_asks_for_a_protocol_drops_what_it_cannot_read() {
+    use crate::base::Family;
+    use crate::net::example::both;
+    use crate::rule::{Chain, Selector, TableRules};
+    const HEADER: &[u8] = b"\x60\0\0\0\0\x08\x3c\x40\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\x20\x01\x0d\xb8\0\x01\0\0\0\0\0\0\0\0\0\x09";
+    let (passes, drops) = (
+        "Forwarded",
+        "dropped at rule 1 of filter FORWARD: its transport header is cut short",
+    );
+    for (protocol, inverted, next, rest, expected) in [
+        (6, false, 60, &[17, 0, 1, 4, 0, 0, 0, 0][..], passes),
+        (6, true, 60, &[17, 0, 1, 4, 0, 0, 0, 0], passes),
+        // A length that goes beyond the end is believed, and what it names is the protocol.
+        (6, false, 60, &[17, 9, 1, 4, 0, 0, 0, 0], passes),
+        (6, false, 60, &[60, 9, 1, 4, 0, 0, 0, 0], drops),
+        (6, true, 60, &[60, 9, 1, 4, 0, 0, 0, 0], drops),
+        (0, false, 60, &[60, 9, 1, 4, 0, 0, 0, 0], passes),
+        (6, false, 43, &[], drops),
+        (6, false, 44, &[17, 0], drops),
+        (6, false, 44, &[17, 0, 0, 9, 0, 0, 0, 9], passes),
+        (6, false, 44, &[59, 0, 0, 9, 0, 0, 0, 9], drops),
+        (6, false, 44, &[60, 0, 0, 9, 0, 0, 0, 9], drops),
+        (59, true, 59, &[], passes),
+    ] {
+        for count in [1, 60] {
+            let mut rules = TableRules::new(Family::V6, Table::Filter);
+            let selector = Selector {
+                protocol,
+                protocol_inverted: inverted,
+                ..Selector::any(Family::V6)
+            };
+            let made = |_| {
+                let mut made = (*crate::engine::example::rule("")).clone();
+                made.id = crate::rule::CountId::fresh();
+                made.selector = selector;
+                std::sync::Arc::new(made)
+            };
+            let chain: &mut Chain = rules.chain_mut("FORWARD").unwrap();
+            chain.rules = (0..count).map(made).collect();
+            let mut bytes = [HEADER, rest].concat();
+            (bytes[5], bytes[6]) = (rest.len() as u8, next);
+            let mut example = Example::with(both(), [rules]);
+            let (_, report) = example.receive(LAN, &bytes);
+            assert_eq!(fate(&report), expected, "-p {protocol} {next} {rest:02x?} of {count}");
+            let silent = &mut crate::engine::Silent;
+            let report = example
+                .router
+                .receive(&mut example.worker, example.now, LAN, &bytes, silent);
+            assert_eq!(
+                fate(&report),
+                expected,
+                "-p {protocol} {next} {rest:02x?} of {count}, unwatched"
+            );
+        }
+    }
+}

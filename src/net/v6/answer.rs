@@ -85,7 +85,9 @@ impl Asked<'_> {
             extension::HOP_BY_HOP if found.at == HEADER => Ok(()),
             extension::DESTINATION => options::read(Kind::Destination, self.packet.bytes(), found),
             extension::ROUTING => self.routing(found),
-            extension::FRAGMENT if self.was_fragmented => Err(Refused::telling(BadPart::Field, found.at)),
+            extension::FRAGMENT if self.was_fragmented || header(self.packet).payload_length() == 0 => {
+                Err(Refused::telling(BadPart::Field, found.at))
+            }
             extension::FRAGMENT => {
                 self.was_fragmented = true;
                 Ok(())

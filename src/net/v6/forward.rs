@@ -123,7 +123,7 @@ mod tests {
             ),
             (
                 udp(HOST, FAR, 1).with(DESTINATION, &[0x20, 0, 0, 0, 0, 0, 0]),
-                format!("wan {HOST}>{FAR} p60 tc00 hl63 len57 data17"),
+                format!("wan {HOST}>{FAR} p17 tc00 hl63 len57 data0"),
             ),
         ] {
             assert_eq!(said(&net(), &make), expected);

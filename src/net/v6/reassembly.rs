@@ -9,7 +9,7 @@ use crate::base::{InterfaceId, protocol};
 use crate::net::reassembly::{Key, Piece, Queue, Rules};
 use crate::net::{BadPart, Complaint, DefragUser, DropReason, Net};
 use crate::packet::Packet;
-use crate::wire::ipv6::{Extension, Extensions, HEADER, Ipv6, extension};
+use crate::wire::ipv6::{Extension, HEADER, Ipv6, Upper, extension};
 use crate::wire::{icmpv6, put16, tcp, udp};
 
 /// What a packet is to reassembly.
@@ -86,21 +86,18 @@ fn is_chain_cut(packet: &Packet, found: &Extension<'_>) -> bool {
     if found.fragment() != Some((0, true)) {
         return false;
     }
-    let mut chain = Extensions::from(packet.bytes(), found.named_at, found.at);
-    let is_later = chain
-        .by_ref()
-        .any(|it| it.fragment().is_some_and(|(offset, _)| offset != 0));
-    // What is cut within an extension header is not looked at any further.
-    if is_later || chain.next == extension::NO_NEXT_HEADER || chain.is_cut_short() {
+    let upper = Upper::behind(packet.bytes(), found.kind, found.at);
+    // Of what has no two bytes nothing is known.
+    if upper.fragment_offset != 0 || extension::is_extension(upper.protocol) {
         return false;
     }
-    let least = match chain.next {
+    let least = match upper.protocol {
         protocol::TCP => tcp::MIN_HEADER,
         protocol::UDP => udp::HEADER,
         protocol::ICMPV6 => icmpv6::HEADER,
         _ => 1,
     };
-    chain.at + least > packet.len()
+    upper.offset + least > packet.len()
 }
 
 /// What the knobs allow; those of tracking have the same defaults.

@@ -248,12 +248,12 @@ fn packets_without_a_transport() {
         (
             60,
             [&[17, 9, 1, 4, 0, 0, 0, 0], datagram].concat(),
-            "INVALID no-transport",
+            "INVALID header-truncated",
         ),
         (
             51,
             [&[17, 40, 0, 0, 0, 0, 0, 0], datagram].concat(),
-            "INVALID no-transport",
+            "INVALID header-truncated",
         ),
         (59, datagram.to_vec(), "INVALID no-transport"),
         (
@@ -261,7 +261,9 @@ fn packets_without_a_transport() {
             [&[59, 0, 1, 4, 0, 0, 0, 0], datagram].concat(),
             "INVALID no-transport",
         ),
-        (60, vec![17, 0, 1], "INVALID no-transport"),
+        // A header's length is believed, whether so much is there or not; two bytes are enough of it.
+        (60, vec![17, 0, 1], "INVALID header-truncated"),
+        (60, vec![17], "INVALID no-transport"),
         (60, vec![60, 9, 1], "INVALID no-transport"),
         (60, vec![121], "INVALID no-transport"),
         // Whose length leads behind the end, to a protocol that has no header.
