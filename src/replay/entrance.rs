@@ -3,12 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::TimedPacket;
-use crate::base::absent::NO_IPV6;
 use crate::base::bytes::quoted;
-use crate::base::{AddressMask, InterfaceId, InterfaceName};
+use crate::base::{AddressMask, Family, InterfaceId, InterfaceName};
 use crate::lab::memory::{LOCAL, Lab};
 
 /// What decides by which interface a packet comes: a map from its source, then what the capture says, then a default.
@@ -67,20 +66,24 @@ impl Entrances {
             what: what.to_owned(),
         };
         let (prefix, name) = line.split_once('=').ok_or_else(|| wrong("it has no `=`"))?;
-        let (address, length) = prefix.split_once('/').unwrap_or((prefix, "32"));
-        let address: Ipv4Addr = address
+        let (address, length) = match prefix.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (prefix, None),
+        };
+        let address: IpAddr = address
             .parse()
-            .map_err(|_| match address.parse::<std::net::Ipv6Addr>() {
-                Ok(_) => wrong(NO_IPV6),
-                Err(_) => wrong(&format!("{address} is no IPv4 address", address = quoted(address))),
-            })?;
-        let length: u8 = length.parse().ok().filter(|length| *length <= 32).ok_or_else(|| {
-            wrong(&format!(
-                "{length} is no prefix length from 0 to 32",
-                length = quoted(length)
-            ))
-        })?;
-        let prefix = prefix_of(address.into(), length).ok_or_else(|| wrong("this is no prefix"))?;
+            .map_err(|_| wrong(&format!("{address} is no address", address = quoted(address))))?;
+        let most = Family::of(address).bits();
+        let length = match length {
+            None => most,
+            Some(length) => length.parse().ok().filter(|length| *length <= most).ok_or_else(|| {
+                wrong(&format!(
+                    "{length} is no prefix length from 0 to {most}",
+                    length = quoted(length)
+                ))
+            })?,
+        };
+        let prefix = prefix_of(address, length).ok_or_else(|| wrong("this is no prefix"))?;
         let entrance = Entrance::named(lab, name).ok_or_else(|| MapError::Interface(unknown(lab, name)))?;
         let there = *self.map.entry(prefix).or_insert(entrance);
         if there != entrance {
@@ -91,11 +94,9 @@ impl Entrances {
         if self.map.len() <= FEW {
             self.few
                 .extend(self.map.iter().filter_map(|((address, length), entrance)| {
+                    let IpAddr::V4(address) = address else { return None };
                     let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
-                    match address {
-                        IpAddr::V4(address) => Some((address.to_bits(), mask, *entrance)),
-                        IpAddr::V6(_) => None,
-                    }
+                    Some((address.to_bits(), mask, *entrance))
                 }));
             self.few.sort_unstable_by_key(|(_, mask, _)| Reverse(*mask));
         }
@@ -154,9 +155,10 @@ fn prefix_of(address: IpAddr, length: u8) -> Option<(IpAddr, u8)> {
 }
 
 fn source(packet: &[u8]) -> Option<IpAddr> {
-    let version = packet.first()? >> 4;
-    let address: &[u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    (version == 4).then(|| IpAddr::from(*address))
+    match Family::of_packet(packet)? {
+        Family::V4 => Some(IpAddr::from(*packet.get(12..16)?.first_chunk::<4>()?)),
+        Family::V6 => Some(IpAddr::from(*packet.get(8..24)?.first_chunk::<16>()?)),
+    }
 }
 
 fn unknown(lab: &Lab, name: &str) -> NoEntrance {

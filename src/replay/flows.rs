@@ -1,15 +1,16 @@
 //! The flows that carry most, without remembering all.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hashbrown::HashTable;
 
-use super::meeting::place_between;
-use crate::base::protocol;
+use super::meeting::place_between_addresses;
+use crate::base::{Family, protocol};
 use crate::conntrack::Tuple;
 use crate::explain::describe;
 use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::Ipv6;
 
 /// Packets and bytes of flows, as long as they may still be among the largest.
 ///
@@ -247,11 +248,7 @@ impl Part {
 
 /// Which part packets between these two ends are of, whoever sends.
 fn part_of(tuple: &Tuple) -> usize {
-    let place = match (tuple.source.address, tuple.destination.address) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => place_between(source.to_bits(), destination.to_bits()),
-        _ => 0,
-    };
-    place as usize % PARTS
+    place_between_addresses(tuple.source.address, tuple.destination.address) as usize % PARTS
 }
 
 /// Numbers that count up, and nobody outside chooses.
@@ -271,17 +268,42 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Of a packet's bytes; `None` where they don't begin with an IPv4 header.
+    /// Of a packet's bytes; `None` where they don't begin with the header of an IP packet.
     pub fn of(packet: &[u8]) -> Option<Self> {
+        if Family::of_packet(packet) == Some(Family::V6) {
+            return Self::of_ipv6(packet);
+        }
         let ip = Ipv4::new(packet).ok()?;
-        let with_ports = has_ports(ip.protocol()) && ip.fragment_offset() == 0;
-        let ports = ip.payload().first_chunk::<4>().filter(|_| with_ports);
+        let transport = Some(ip.payload()).filter(|_| ip.fragment_offset() == 0);
+        Some(Self::between(
+            ip.protocol(),
+            (ip.source().into(), ip.destination().into()),
+            transport,
+        ))
+    }
+
+    #[cold]
+    fn of_ipv6(packet: &[u8]) -> Option<Self> {
+        let ip = Ipv6::new(packet).ok()?;
+        let upper = ip.upper();
+        let transport = packet.get(upper.offset..).filter(|_| upper.fragment_offset == 0);
+        Some(Self::between(
+            upper.protocol,
+            (ip.source().into(), ip.destination().into()),
+            transport,
+        ))
+    }
+
+    fn between(protocol: u8, (source, destination): (IpAddr, IpAddr), transport: Option<&[u8]>) -> Self {
+        let ports = transport
+            .filter(|_| has_ports(protocol))
+            .and_then(|it| it.first_chunk::<4>());
         let port = |at: usize| ports.map(|bytes| u16::from_be_bytes([bytes[at], bytes[at + 1]]));
-        Some(Self {
-            protocol: ip.protocol(),
-            source: (ip.source().into(), port(0)),
-            destination: (ip.destination().into(), port(2)),
-        })
+        Self {
+            protocol,
+            source: (source, port(0)),
+            destination: (destination, port(2)),
+        }
     }
 
     /// Of one direction of a flow.
@@ -340,7 +362,7 @@ impl fmt::Display for Ends {
 
 fn end(f: &mut fmt::Formatter<'_>, (address, port): (IpAddr, Option<u16>)) -> fmt::Result {
     match port {
-        Some(port) => write!(f, "{address}:{port}"),
+        Some(port) => write!(f, "{}", SocketAddr::new(address, port)),
         None => write!(f, "{address}"),
     }
 }
@@ -409,6 +431,7 @@ mod tests {
         let ends = Ends::of_tuple(&tuple(9));
         assert_eq!(ends.reversed().undirected(), ends.undirected());
         assert_ne!(ends.reversed(), ends);
-        assert_eq!(Ends::of(&[0x60; 40]), None);
+        assert_eq!(Ends::of(&[0x60; 39]), None);
+        assert_eq!(Ends::of(&[0x45; 19]), None);
     }
 }

@@ -5,18 +5,21 @@
 //! carries a packet. The other forms were an owner found by looking the flow up, which costs as much as the look-up that tracking makes anyway,
 //! and sets of addresses that are joined as packets name them, which in most captures end as one set.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::Rulebook;
 use crate::base::{Family, protocol};
 use crate::conntrack::Settings;
 use crate::lab::memory::Lab;
 use crate::rule::{Action, Reach, Rule, Table};
+use crate::wire::ipv6::Ipv6;
 
 /// Of a packet: the same number for all that may meet it. `None` for the beginning of an ICMP error in fragments: whose it is, is known once it is
 /// whole.
 #[inline]
 pub(crate) fn place_of(packet: &[u8]) -> Option<u32> {
     let Some(ends) = packet.get(12..20).filter(|_| packet[0] >> 4 == 4) else {
-        return Some(0);
+        return of_ipv6(packet);
     };
     if packet[9] == protocol::ICMP {
         return of_icmp(packet, ends);
@@ -27,7 +30,11 @@ pub(crate) fn place_of(packet: &[u8]) -> Option<u32> {
 /// Whether the source is nobody's address: a router gives a packet of its own another one.
 #[inline]
 pub(crate) fn is_without_source(packet: &[u8]) -> bool {
-    packet.get(12..16).is_some_and(|source| source == [0; 4])
+    let source = match Family::of_packet(packet) {
+        Some(Family::V6) => packet.get(8..24),
+        _ => packet.get(12..16),
+    };
+    source.is_some_and(|source| source.iter().all(|octet| *octet == 0))
 }
 
 /// Of an address pair, whichever is first.
@@ -43,6 +50,42 @@ pub(super) fn place_between(one: u32, other: u32) -> u32 {
     let both = u64::from(one ^ other) << 32 | u64::from(one.wrapping_add(other));
     let mixed = (both ^ both >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((mixed ^ mixed >> 32).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) as u32
+}
+
+/// The same of two addresses of one family.
+#[inline]
+pub(super) fn place_between_addresses(one: IpAddr, other: IpAddr) -> u32 {
+    let number = |address| match address {
+        IpAddr::V4(address) => Ipv4Addr::to_bits(address),
+        IpAddr::V6(address) => folded(address),
+    };
+    place_between(number(one), number(other))
+}
+
+fn folded(address: Ipv6Addr) -> u32 {
+    let bits = address.to_bits();
+    [bits >> 96, bits >> 64, bits >> 32, bits]
+        .into_iter()
+        .fold(0, |all, word| all ^ word as u32)
+}
+
+/// Of an IPv6 packet; whatever is no packet has one place.
+#[cold]
+fn of_ipv6(packet: &[u8]) -> Option<u32> {
+    let Ok(ip) = Ipv6::new(packet) else { return Some(0) };
+    let between = |ip: Ipv6<&[u8]>| place_between_addresses(ip.source().into(), ip.destination().into());
+    let upper = ip.upper();
+    let kind = packet
+        .get(upper.offset)
+        .filter(|_| upper.protocol == protocol::ICMPV6 && upper.fragment_offset == 0);
+    if kind.is_none_or(|kind| *kind >= 128) {
+        return Some(between(ip));
+    }
+    if upper.is_fragment {
+        return None;
+    }
+    let quoted = packet.get(upper.offset + 8..).and_then(|it| Ipv6::new(it).ok());
+    Some(between(quoted.unwrap_or(ip)))
 }
 
 #[cold]
@@ -68,8 +111,9 @@ const ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
 pub(crate) fn meeting_places(lab: &Lab, rules: &Rulebook) -> Vec<String> {
     let router = lab.machine.router();
     let mut found = Vec::new();
-    for table in router.tables(Family::V4) {
-        let all = router.table(Family::V4, table);
+    let tables_of = |family| router.tables(family).into_iter().map(move |table| (family, table));
+    for (family, table) in Family::ALL.into_iter().flat_map(tables_of) {
+        let all = router.table(family, table);
         let meet: Vec<_> = all.rules().filter(|rule| reach(rule) == Reach::Others).collect();
         let named = meet.iter().filter_map(|rule| rules.of_rule(rule.id));
         found.extend(named.map(|entry| format!("{entry}: {}", entry.text)));
@@ -142,6 +186,26 @@ mod tests {
         for short in 0..error.len() {
             place_of(&packet(1, HOP, A, &error[..short]));
         }
+    }
+
+    #[test]
+    fn what_may_meet_in_ipv6_has_one_place() {
+        use crate::packet::testing::{echo, udp};
+        let host = |number| crate::base::testing::host(Family::V6, number);
+        let there = udp((host(2), 1), (host(9), 2), &[0; 8]);
+        let place = place_of(there.bytes());
+        assert_eq!(place, place_of(udp((host(9), 2), (host(2), 1), &[0; 8]).bytes()));
+        assert_ne!(place, place_of(udp((host(2), 1), (host(7), 2), &[0; 8]).bytes()));
+        let plain = echo(host(7), host(2), 1);
+        assert_ne!(place, place_of(plain.bytes()));
+        let mut error = plain.bytes()[..48].to_vec();
+        error[40] = 1;
+        error.extend_from_slice(there.bytes());
+        assert_eq!(place, place_of(&error));
+        for short in 0..error.len() {
+            place_of(&error[..short]);
+        }
+        assert!(!is_without_source(there.bytes()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::entrance::Entrance;
 use super::witness::Witness;
 use super::{RulePlace, Rulebook, TimedPacket};
-use crate::base::{InterfaceName, Time};
+use crate::base::{Family, InterfaceName, Time};
 use crate::engine::{Emission, Fate, Reason, Report, Router};
 use crate::lab::memory::port_name;
 use crate::rule::Table;
@@ -79,12 +79,13 @@ impl<'a> Passed<'a> {
     /// The rule or policy that decided: of what stopped it, if that was one; else the last word in the filter table. `None` where no rule had a say.
     pub fn deciding(&self) -> Option<RulePlace<'a>> {
         let (rules, filter) = (self.rules, self.witness.filter);
+        let family = Family::of_packet(self.bytes()).unwrap_or(Family::V4);
         match self.reason() {
             // What the table decided is known by number already.
             Some(Reason::Rule(place) | Reason::Policy(place) | Reason::Rejected { place, .. })
                 if place.table == Table::Filter && filter.is_some() =>
             {
-                filter.and_then(|decision| rules.of_decision(decision))
+                filter.and_then(|decision| rules.of_decision(decision, family))
             }
             Some(
                 Reason::Rule(place)
@@ -96,9 +97,9 @@ impl<'a> Passed<'a> {
                 | Reason::Queued(place)
                 | Reason::Held { place, .. }
                 | Reason::QueueFull { place, .. },
-            ) => rules.at(place),
+            ) => rules.at(place, family),
             Some(_) => None,
-            None => filter.and_then(|decision| rules.of_decision(decision)),
+            None => filter.and_then(|decision| rules.of_decision(decision, family)),
         }
     }
 

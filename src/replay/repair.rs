@@ -3,9 +3,10 @@
 //! A router drops a packet that is shorter than its header says, and tracking calls one with a wrong checksum INVALID: so would the real one, had it
 //! seen the packet as the capture has it. It did not.
 
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 use crate::wire::checksum;
 use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::{HEADER, Ipv6};
 
 /// What is to be repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -32,6 +33,10 @@ impl Repair {
         buffer.extend_from_slice(packet);
         buffer.resize(packet.len() + missing, 0);
         let length = buffer.len();
+        if Family::of_packet(buffer) == Some(Family::V6) {
+            self.sum_ipv6(buffer);
+            return buffer;
+        }
         let Ok(mut ip) = Ipv4::new(&mut buffer[..]) else {
             return packet;
         };
@@ -54,6 +59,26 @@ impl Repair {
         }
         buffer
     }
+
+    /// The same of a packet of IPv6, whose length is what a jumbo one's header leaves out.
+    #[cold]
+    fn sum_ipv6(self, buffer: &mut [u8]) {
+        let length = buffer.len();
+        let Ok(mut ip) = Ipv6::new(&mut buffer[..]) else { return };
+        if self.fix_checksums
+            && ip.total_length() == HEADER
+            && let Ok(payload) = u16::try_from(length - HEADER)
+        {
+            ip.set_payload_length(payload);
+        }
+        let (source, destination, end) = (ip.source().into(), ip.destination().into(), ip.total_length());
+        let upper = ip.upper();
+        if !upper.is_fragment
+            && let Some(segment) = buffer.get_mut(upper.offset..end)
+        {
+            sum(source, destination, upper.protocol, segment);
+        }
+    }
 }
 
 /// How many bytes of a packet the capture left out; zero too where its header can't be read.
@@ -63,6 +88,9 @@ pub(crate) fn missing(packet: &[u8]) -> usize {
         [first, _, high, low, ..] if first >> 4 == 4 && packet.len() >= 20 => {
             usize::from(u16::from_be_bytes([*high, *low])).saturating_sub(packet.len())
         }
+        [first, ..] if first >> 4 == 6 => {
+            Ipv6::new(packet).map_or(0, |ip| ip.total_length().saturating_sub(packet.len()))
+        }
         _ => 0,
     }
 }
@@ -71,7 +99,7 @@ fn sum(source: std::net::IpAddr, destination: std::net::IpAddr, number: u8, segm
     let at = match number {
         protocol::TCP => 16,
         protocol::UDP => 6,
-        protocol::ICMP => 2,
+        protocol::ICMP | protocol::ICMPV6 => 2,
         _ => return,
     };
     let Some(field) = segment.get(at..at + 2) else {
@@ -159,5 +187,32 @@ mod tests {
         without[26..28].fill(0);
         assert_eq!(fix.packet(&without, &mut buffer), without, "UDP may have none");
         assert_eq!(fix.packet(&[0x60; 40], &mut buffer), [0x60; 40]);
+    }
+
+    #[test]
+    fn packets_of_ipv6_are_repaired_alike() {
+        use crate::base::testing::host;
+        let [a, b] = [2, 9].map(|number| host(Family::V6, number));
+        let right = crate::packet::testing::udp((a, 1), (b, 2), &[0; 40]).into_bytes();
+        let (fill, fix) = (
+            Repair {
+                fill_cut: true,
+                ..Repair::default()
+            },
+            Repair {
+                fix_checksums: true,
+                ..Repair::default()
+            },
+        );
+        let mut buffer = Vec::new();
+        assert_eq!(fill.packet(&right[..60], &mut buffer), right);
+        let mut wrong = right.clone();
+        wrong[46] ^= 1;
+        wrong[4..6].fill(0);
+        assert_eq!(fix.packet(&wrong, &mut buffer), right);
+        for end in 0..right.len() {
+            fill.packet(&right[..end], &mut buffer);
+            fix.packet(&right[..end], &mut buffer);
+        }
     }
 }

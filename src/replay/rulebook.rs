@@ -17,14 +17,16 @@ pub struct Rulebook {
     /// Hashed by what is fast: nobody outside chooses these numbers.
     by_id: hashbrown::HashMap<CountId, usize, BuildHasherDefault<NumberHasher>>,
     /// Where the rules of a chain begin.
-    chains: HashMap<(Table, String), usize>,
-    /// The policies of the filter table, by hook.
-    filter: [Option<usize>; Hook::ALL.len()],
+    chains: [HashMap<(Table, String), usize>; 2],
+    /// The policies of each family's filter table, by hook.
+    filter: [[Option<usize>; Hook::ALL.len()]; 2],
 }
 
 /// A rule, or a built-in chain's policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleEntry {
+    /// Whose packets meet it.
+    pub family: Family,
     /// Which of the five it is in.
     pub table: Table,
     /// The name of its chain.
@@ -48,20 +50,22 @@ pub struct RulePlace<'a> {
 }
 
 impl Rulebook {
-    /// The rules of all IPv4 tables that a lab has now, with what their counters are.
+    /// The rules of all tables that a lab has now, with what their counters are.
     pub fn of(lab: &Lab) -> Self {
         let mut book = Self::default();
         let router = lab.machine.router();
-        for table in router.tables(Family::V4) {
-            let rules = router.table(Family::V4, table);
-            let counters = router.counters(Family::V4, table);
+        let tables_of = |family| router.tables(family).into_iter().map(move |table| (family, table));
+        for (family, table) in Family::ALL.into_iter().flat_map(tables_of) {
+            let rules = router.table(family, table);
+            let counters = router.counters(family, table);
             let before = |id| counters.get(&id).copied().unwrap_or_default();
             for chain in &rules.chains {
-                book.chains.insert((table, chain.name.clone()), book.entries.len());
+                book.chains[family as usize].insert((table, chain.name.clone()), book.entries.len());
                 for (position, rule) in chain.rules.iter().enumerate() {
                     let mut text = String::new();
                     crate::text::save::write_rule(&mut text, "", rule, None);
                     book.add(RuleEntry {
+                        family,
                         table,
                         chain: chain.name.clone(),
                         number: Some(position as u32 + 1),
@@ -72,9 +76,10 @@ impl Rulebook {
                 }
                 if let ChainKind::BuiltIn { hook, policy, id, .. } = &chain.kind {
                     if table == Table::Filter {
-                        book.filter[*hook as usize] = Some(book.entries.len());
+                        book.filter[family as usize][*hook as usize] = Some(book.entries.len());
                     }
                     book.add(RuleEntry {
+                        family,
                         table,
                         chain: chain.name.clone(),
                         number: None,
@@ -98,17 +103,18 @@ impl Rulebook {
         &self.entries
     }
 
-    pub(super) fn of_decision(&self, decision: Decision) -> Option<RulePlace<'_>> {
+    /// Of a packet of this family.
+    pub(super) fn of_decision(&self, decision: Decision, family: Family) -> Option<RulePlace<'_>> {
         let index = match decision {
             Decision::Rule(id) => self.by_id.get(&id).copied(),
-            Decision::FilterPolicy(hook) => self.filter[hook as usize],
+            Decision::FilterPolicy(hook) => self.filter[family as usize][hook as usize],
         };
         self.place(index?)
     }
 
     /// The rule or policy at a place that a [`Reason`](crate::engine::Reason) names: a policy's number is that of one more rule.
-    pub fn at(&self, place: &Place) -> Option<RulePlace<'_>> {
-        let start = *self.chains.get(&(place.table, place.chain.to_string()))?;
+    pub fn at(&self, place: &Place, family: Family) -> Option<RulePlace<'_>> {
+        let start = *self.chains[family as usize].get(&(place.table, place.chain.to_string()))?;
         self.place(start + (place.number as usize).checked_sub(1)?)
     }
 
@@ -124,11 +130,11 @@ impl Rulebook {
     /// The rules (no policies) that no packet of the replay came to, and how many rules there are.
     pub fn never_hit(&self, lab: &Lab) -> (Vec<&RuleEntry>, usize) {
         let router = lab.machine.router();
-        let now: HashMap<CountId, Counters> = router
-            .tables(Family::V4)
-            .into_iter()
-            .flat_map(|it| router.counters(Family::V4, it))
-            .collect();
+        let counters_of = |family| {
+            let tables = router.tables(family).into_iter();
+            tables.flat_map(move |table| router.counters(family, table))
+        };
+        let now: HashMap<CountId, Counters> = Family::ALL.into_iter().flat_map(counters_of).collect();
         let rules = self.entries.iter().filter(|entry| entry.number.is_some());
         let never = rules
             .clone()
@@ -140,9 +146,13 @@ impl Rulebook {
 
 impl fmt::Display for RuleEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose = match self.family {
+            Family::V4 => "",
+            Family::V6 => "IPv6's ",
+        };
         match self.number {
-            Some(number) => write!(f, "rule {number} of {} {}", self.table.name(), self.chain),
-            None => write!(f, "policy of {} {}", self.table.name(), self.chain),
+            Some(number) => write!(f, "rule {number} of {whose}{} {}", self.table.name(), self.chain),
+            None => write!(f, "policy of {whose}{} {}", self.table.name(), self.chain),
         }
     }
 }

@@ -146,7 +146,7 @@ fn options_that_cannot_be_kept_are_refused_before_anything_is_written() {
             "--map \"10.0.0.0/8\": it has no `=`; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan",
         ),
         (&["--map", "10.0.0.0/33=lan"], "\"33\" is no prefix length"),
-        (&["--map", "2001:db8::/32=lan"], "IPv6 is not there yet"),
+        (&["--map", "2001:db8::/129=lan"], "\"129\" is no prefix length"),
         (
             &["--map", "10.0.0.0/8=dmz"],
             "interface \"dmz\", which the lab doesn't have: it has",
