@@ -81,10 +81,10 @@ _nflab_options() {
 	case $1 in
 	repl) echo --lab --seed --profile --help ;;
 	run) echo --lab --seed --profile --verbose --quiet --help ;;
-	test) echo --rules --filter --seed --profile --format --out --coverage --require-coverage --watch --list --jobs --help ;;
+	test) echo --rules --rules6 --filter --seed --profile --format --out --coverage --require-coverage --watch --list --jobs --help ;;
 	learn) echo --list --test --help ;;
 	demo) echo --memory --help ;;
-	trace) echo --lab --rules --seed --profile --short --json --svg --why --follow --count --help ;;
+	trace) echo --lab --rules --rules6 --seed --profile --short --json --svg --why --follow --count --help ;;
 	import) echo --from --table --out --host --strict --verbose --lab --profile --argument --allow --help ;;
 	helper) echo --parameter --behind --network --verbose --help ;;
 	replay) echo --lab --rules --rules6 --seed --profile --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --workers --summary --quiet --help ;;

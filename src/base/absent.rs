@@ -9,7 +9,5 @@ macro_rules! no_ipv6 {
 
 pub(crate) use no_ipv6;
 
-pub(crate) const NO_IPV6: &str = no_ipv6!();
-
 /// Of the tools and texts that have rules.
 pub(crate) const NO_IPV6_RULES: &str = "rules for IPv6 are not there yet in nflab";

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::TOOLBOX;
+use crate::base::Family;
 use crate::device::standard::tell_styled;
 use crate::device::text_file::{read_bytes, read_regular};
 use crate::lab::copy::LabCopy;
@@ -45,9 +46,9 @@ pub(super) fn made(file: &LabFile, seed: u64) -> Result<Lab, u8> {
     Lab::new(file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
 }
 
-/// What `iptables-restore` says of rules, and of their counters. It refuses a policy without counters, which is how people write one by hand:
+/// What `iptables-restore`, or that of IPv6, says of rules, and of their counters. It refuses a policy without counters, which is how people write one by hand:
 /// its counters are zero here.
-pub(super) fn restore(lab: &mut Lab, rules: &str) -> ToolOutput {
+pub(super) fn restore(lab: &mut Lab, family: Family, rules: &str) -> ToolOutput {
     let mut all = String::with_capacity(rules.len());
     for line in rules.split_inclusive('\n') {
         let bare = line.trim_end();
@@ -57,7 +58,11 @@ pub(super) fn restore(lab: &mut Lab, rules: &str) -> ToolOutput {
         }
         all.push_str(&line[bare.len()..]);
     }
-    lab.tool("iptables-restore", &["-c".to_owned()], &all, Path::new("."))
+    let tool = match family {
+        Family::V4 => "iptables-restore",
+        Family::V6 => "ip6tables-restore",
+    };
+    lab.tool(tool, &["-c".to_owned()], &all, Path::new("."))
 }
 
 /// The current lab as text. Where there is none, what to do is said, with `instead`; the exit code is 4.

@@ -83,7 +83,11 @@ fn replay(arguments: &Arguments, again: &Again, alone: Option<&str>) -> Result<u
     if let Some(text) = &arguments.filter {
         let (hosts, interfaces) = (labs.lab.machine.hosts(), labs.lab.interface_names());
         let names = Names {
-            host_of: &|name| Some(hosts.get(name)?.address.into()),
+            addresses_of: &|name| {
+                hosts
+                    .get(name)
+                    .map_or_else(Vec::new, |host| host.addresses.all().collect())
+            },
             is_interface: &|name| interfaces.iter().any(|it| it.as_str() == name),
         };
         wanted.filter = Some(filter_among(text, &names)?);

@@ -38,6 +38,9 @@ struct Inside {
     expectations: usize,
     /// How many there are in each table that exists.
     rules: BTreeMap<String, usize>,
+    /// The same of IPv6.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rules6: BTreeMap<String, usize>,
     modules: Vec<String>,
 }
 
@@ -101,10 +104,10 @@ impl Inside {
                 .map(|own| format!("{}/{}", own.address, own.prefix_length))
                 .collect(),
         };
-        let rules = router.tables(Family::V4).into_iter().map(|table| {
-            let count = router.table(Family::V4, table).rules().count();
-            (table.name().to_owned(), count)
-        });
+        let rules = |family| {
+            let tables = router.tables(family).into_iter();
+            tables.map(move |table| (table.name().to_owned(), router.table(family, table).rules().count()))
+        };
         Self {
             name: machine.name.clone(),
             live: machine.live,
@@ -116,7 +119,8 @@ impl Inside {
             flows: router.flows().count(),
             flows_max: config.conntrack.max as usize,
             expectations: router.flows().expectations(machine.now).len(),
-            rules: rules.collect(),
+            rules: rules(Family::V4).collect(),
+            rules6: rules(Family::V6).collect(),
             modules: machine.modules().to_vec(),
         }
     }
@@ -305,15 +309,17 @@ impl Seen {
             "  flows {} of at most {}, expected {}; profile {}",
             inside.flows, inside.flows_max, inside.expectations, inside.profile
         );
-        let rules: Vec<String> = inside
-            .rules
-            .iter()
-            .map(|(table, count)| format!("{table} {count}"))
-            .collect();
-        let _ = match rules.is_empty() {
-            true => writeln!(text, "  rules none"),
-            false => writeln!(text, "  rules {}", rules.join(", ")),
+        let listed = |rules: &BTreeMap<String, usize>| {
+            let tables: Vec<String> = rules.iter().map(|(table, count)| format!("{table} {count}")).collect();
+            tables.join(", ")
         };
+        let _ = match inside.rules.is_empty() {
+            true => writeln!(text, "  rules none"),
+            false => writeln!(text, "  rules {}", listed(&inside.rules)),
+        };
+        if !inside.rules6.is_empty() {
+            let _ = writeln!(text, "  rules of IPv6 {}", listed(&inside.rules6));
+        }
         if let Some(privileges) = self.privileges() {
             let _ = writeln!(text, "  {privileges}");
         }

@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// Run the tests under these rules instead of those the files name; several times: under each
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// The same of IPv6, as ip6tables-save prints them: in force beside each of --rules
+    #[arg(long, value_name = "FILE")]
+    rules6: Vec<PathBuf>,
     /// Only tests whose names contain this
     #[arg(long, value_name = "NAME")]
     filter: Option<String>,
@@ -132,7 +135,7 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
             return 2;
         }
     };
-    if let Err(message) = keep_what_is_read(arguments, paths.iter().chain(&arguments.rules)) {
+    if let Err(message) = keep_what_is_read(arguments, paths.iter().chain(&arguments.rules).chain(&arguments.rules6)) {
         tell!("nflab: {message}");
         return 2;
     }
@@ -222,6 +225,7 @@ fn keep_what_is_read<'a>(arguments: &Arguments, read: impl Iterator<Item = &'a P
 fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result<Vec<Suite>, Unreadable> {
     let choice = Choice {
         rules: arguments.rules.clone(),
+        rules6: arguments.rules6.clone(),
         seed: arguments.seed,
         profile: arguments.what.profile,
     };
@@ -230,6 +234,7 @@ fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result
         paths
             .iter()
             .chain(&arguments.rules)
+            .chain(&arguments.rules6)
             .any(|given| suite::plain(given) == path)
     };
     let mut reader = |path: &Path| {

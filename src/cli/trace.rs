@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::current;
 use super::open;
 use super::tools::said_by_system;
-use crate::base::InterfaceName;
 use crate::base::bytes::text_of_path;
+use crate::base::{Family, InterfaceName};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
@@ -19,9 +19,9 @@ use crate::explain::why::RuleName;
 use crate::lab::conversation::Hosts;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::memory::{LOCAL, Lab};
-use crate::lab::script::Runner;
 use crate::lab::script::lex::{Input, lex};
 use crate::lab::script::trace::{Form, interface_and_packet, tell};
+use crate::lab::script::{Runner, asked_family};
 use crate::lab::send::Draft;
 use crate::syntax::problem::{Problem, Source, SourceError};
 use crate::syntax::words::Words;
@@ -35,6 +35,9 @@ pub(super) struct Arguments {
     /// A fresh lab with these rules, as iptables-restore reads them; without --lab: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
     #[arg(long, value_name = "FILE", conflicts_with = "follow")]
     rules: Option<PathBuf>,
+    /// The same of IPv6, as ip6tables-restore reads them
+    #[arg(long, value_name = "FILE", conflicts_with = "follow")]
+    rules6: Option<PathBuf>,
     /// The same run again needs the same seed; for a fresh lab [default: 1]
     #[arg(long, value_name = "SEED", conflicts_with = "follow")]
     seed: Option<u64>,
@@ -74,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         None if arguments.count.is_some() => {
             refuse("--count is for packets that pass (--follow): leave it out, and each PACKET is traced once")
         }
-        None if arguments.lab.is_some() || arguments.rules.is_some() => trace(arguments),
+        None if arguments.lab.is_some() || arguments.rules.is_some() || arguments.rules6.is_some() => trace(arguments),
         None if arguments.seed.is_some() => refuse("--seed is for a fresh lab: say which with --lab or --rules"),
         None if arguments.what.profile.is_some() => {
             refuse("--profile is for a fresh lab: say which with --lab or --rules")
@@ -85,7 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
     let mut uses = FileUses::default();
-    for file in arguments.lab.iter().chain(&arguments.rules) {
+    for file in arguments.lab.iter().chain(&arguments.rules).chain(&arguments.rules6) {
         uses.reads(file);
     }
     if let Some(picture) = &arguments.svg {
@@ -207,12 +210,12 @@ pub(super) fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
         (None, true) => Form::Json,
         (None, false) => form,
     };
-    let hosts = machine.hosts().only_these();
+    let mut hosts = machine.hosts().only_these();
     let config = machine.router().config();
     let interfaces: Vec<&str> = config.net.interfaces().iter().map(|it| it.name.as_str()).collect();
     let mut drafts = Vec::with_capacity(packets.len());
     for text in packets {
-        match read(text, &hosts, &interfaces) {
+        match read(text, &mut hosts, &interfaces) {
             Ok(packet) => drafts.push((text, packet)),
             Err(error) => return ToolOutput::failure(2, format!("{}\n", error.styled())),
         }
@@ -270,10 +273,11 @@ fn trace(arguments: &Arguments) -> u8 {
         Ok(file) => arguments.what.applied(file),
         Err(code) => return code,
     };
-    let hosts = Hosts::of_lab(&file).only_these();
-    let interfaces = [&["lo"], &hosts.interfaces()[..]].concat();
+    let mut hosts = Hosts::of_lab(&file).only_these();
+    let named = hosts.clone();
+    let interfaces = [&["lo"], &named.interfaces()[..]].concat();
     for text in &arguments.packets {
-        match read(text, &hosts, &interfaces) {
+        match read(text, &mut hosts, &interfaces) {
             Ok(packet) => drafts.push(packet),
             Err(error) => {
                 tell_styled!("{}", error.styled());
@@ -285,10 +289,12 @@ fn trace(arguments: &Arguments) -> u8 {
         Ok(lab) => lab,
         Err(code) => return code,
     };
-    if let Some(path) = &arguments.rules
-        && let Err(code) = restore(&mut lab, path)
-    {
-        return code;
+    for (family, path) in [(Family::V4, &arguments.rules), (Family::V6, &arguments.rules6)] {
+        if let Some(path) = path
+            && let Err(code) = restore(&mut lab, family, path)
+        {
+            return code;
+        }
     }
     let forms = forms(arguments);
     let mut runner = Runner::new(lab, PathBuf::from("."));
@@ -349,7 +355,7 @@ fn source(text: &str) -> Source {
 }
 
 /// A packet by an interface that the lab has, of these and `local`.
-fn read(text: &str, hosts: &Hosts, interfaces: &[&str]) -> Result<(Option<InterfaceName>, Draft), SourceError> {
+fn read(text: &str, hosts: &mut Hosts, interfaces: &[&str]) -> Result<(Option<InterfaceName>, Draft), SourceError> {
     let source = source(text);
     let lines = lex(text).map_err(|error| source.error(vec![error.problem]))?;
     let mut words = lines.first().map(|line| line.words.clone()).unwrap_or_default();
@@ -372,6 +378,10 @@ fn read(text: &str, hosts: &Hosts, interfaces: &[&str]) -> Result<(Option<Interf
         return Err(source.error(vec![problem]));
     }
     let mut packet = || {
+        let asked = asked_family(words.iter().take(1));
+        if asked.is_some() {
+            words.remove(0);
+        }
         if let Some(interface) = words.first_mut() {
             hosts.resolve_interface(interface)?;
             let name = interface.text.as_str();
@@ -387,16 +397,16 @@ fn read(text: &str, hosts: &Hosts, interfaces: &[&str]) -> Result<(Option<Interf
                 ));
             }
         }
-        hosts.resolve(&mut words)?;
+        hosts.resolve(&mut words, asked, false)?;
         interface_and_packet(&mut Words::new(&words))
     };
     packet().map_err(|problem| source.error(vec![problem]))
 }
 
-fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
+fn restore(lab: &mut Lab, family: Family, path: &Path) -> Result<(), u8> {
     let text =
         read_file(path).map_err(|error| refuse(&format!("cannot read the rules {}: {error}", text_of_path(path))))?;
-    let output = open::restore(lab, &text);
+    let output = open::restore(lab, family, &text);
     standard::tell_text(&output.stderr);
     if output.code != 0 {
         standard::tell_text(&output.advice);

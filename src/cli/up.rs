@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{TOOLBOX, current, open};
+use crate::base::Family;
 use crate::base::bytes::{path_of, quoted, text_of, text_of_path};
 use crate::device::limits::{enough_files_beside, own_files_usable};
 use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
@@ -185,7 +186,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
         );
         2
     })?;
-    let output = open::restore(lab, &text_of(&bytes));
+    let output = open::restore(lab, Family::V4, &text_of(&bytes));
     tell_text(&output.stderr);
     if output.code != 0 {
         tell!(

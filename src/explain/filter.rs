@@ -55,8 +55,8 @@ pub(crate) struct Outcome<'a> {
 /// What has a name in the lab that a filter is for.
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'a> {
-    /// The address of a host.
-    pub host_of: &'a dyn Fn(&str) -> Option<IpAddr>,
+    /// The addresses of a host; empty where there is none of that name.
+    pub addresses_of: &'a dyn Fn(&str) -> Vec<IpAddr>,
     pub is_interface: &'a dyn Fn(&str) -> bool,
 }
 
@@ -64,9 +64,12 @@ impl Names<'static> {
     /// For who does not know them yet: whatever may be a name of a host or an interface is one.
     pub(crate) fn of_any_lab() -> Self {
         Self {
-            host_of: &|name| {
+            addresses_of: &|name| {
                 let may_be = name.starts_with(|c: char| c.is_ascii_alphabetic());
-                may_be.then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+                may_be
+                    .then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+                    .into_iter()
+                    .collect()
             },
             is_interface: &|_| true,
         }
@@ -77,7 +80,7 @@ impl Filter {
     #[cfg(test)]
     fn parse(text: &str) -> Result<Self, SourceError> {
         let no_hosts = Names {
-            host_of: &|_| None,
+            addresses_of: &|_| Vec::new(),
             is_interface: &|_| true,
         };
         Self::parse_among(text, &no_hosts)
@@ -118,7 +121,8 @@ enum Test {
     /// ICMP of the packet's own family.
     OwnIcmp,
     Family(Family),
-    Address(End, AddressMask),
+    /// In any of them.
+    Address(End, Vec<AddressMask>),
     Ports(End, Vec<PortRange>),
     Mss(Vec<PortRange>),
     Input(Way),
@@ -253,9 +257,10 @@ impl Test {
                 .family
                 .is_some_and(|family| headers.protocol == Some(describe::icmp::protocol(family))),
             Self::Family(family) => headers.family == Some(*family),
-            Self::Address(end, mask) => headers
-                .ends
-                .is_some_and(|(source, destination)| at_end(end, mask.contains(source), mask.contains(destination))),
+            Self::Address(end, masks) => headers.ends.is_some_and(|(source, destination)| {
+                let within = |address| masks.iter().any(|mask| mask.contains(address));
+                at_end(end, within(source), within(destination))
+            }),
             Self::Ports(end, ranges) => headers.ports.is_some_and(|(source, destination)| {
                 let within = |port: u16| ranges.iter().any(|range| range.contains(port));
                 at_end(end, within(source), within(destination))

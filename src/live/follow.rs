@@ -121,7 +121,11 @@ impl Followers {
                 }
                 text => {
                     let names = Names {
-                        host_of: &|name| Some(hosts.get(name)?.address.into()),
+                        addresses_of: &|name| {
+                            hosts
+                                .get(name)
+                                .map_or_else(Vec::new, |host| host.addresses.all().collect())
+                        },
                         is_interface: &|name| hosts.has_interface(name),
                     };
                     match Filter::parse_among(text, &names) {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::rules::RulePlace;
 use super::run::Outcome;
+use super::twins;
+use crate::lab::conversation::family_name;
 
 /// Every rule with its count, by file and line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +86,30 @@ impl Coverage {
                 );
             }
         }
+        let alone = self.without_twin();
+        if !alone.is_empty() {
+            let _ = writeln!(out, "rules of one family without a like one of the other:");
+        }
+        for rule in alone {
+            let place = &rule.place;
+            let _ = writeln!(
+                out,
+                "  {}:{}: rule {} of {} {} is {}'s alone\n      {}",
+                place.file,
+                place.line,
+                place.number,
+                place.table.name(),
+                place.chain,
+                family_name(place.family),
+                place.rule
+            );
+        }
         out
+    }
+
+    /// Where both families have rules: those that have no like one in the other, which is what guards only one of them.
+    pub fn without_twin(&self) -> Vec<&Covered> {
+        twins::missing(&self.rules, |rule| &rule.place)
     }
 
     /// An lcov tracefile: a line of a file of rules is a line of source. Of several rules in one line the least reached counts.

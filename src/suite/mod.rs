@@ -47,6 +47,7 @@ pub mod report;
 mod rules;
 mod run;
 mod table;
+mod twins;
 
 pub use coverage::{Coverage, Covered};
 pub use fault::Unreadable;
@@ -71,8 +72,13 @@ pub const FILE_WORDS: &[(&str, &str, &str)] = &[
         "what `iptables-save` prints, or a file of tools' commands; of several, every test runs under each",
     ),
     (
+        "rules6",
+        "rules6 FILE [as NAME], or rules6 <<EOF",
+        "what `ip6tables-save` prints: in force beside each of `rules`, or beside those of that name",
+    ),
+    (
         "host",
-        "host NAME ADDRESS [INTERFACE|local]",
+        "host NAME ADDRESS [ADDRESS] [INTERFACE|local]",
         "a name for a host; those of the lab file have theirs",
     ),
     ("seed", "seed N", "what randomness begins with, 1 unless written"),

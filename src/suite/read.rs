@@ -13,6 +13,7 @@ use super::fault::{Faults, Text, Unreadable};
 use super::items::{BLOCKS, Files, Item, alone, gather, plain, unreadable};
 use super::rules::Ruleset;
 use super::table::{self, Row};
+use crate::base::Family;
 use crate::base::bytes::text_of_path;
 use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
@@ -27,6 +28,8 @@ use crate::syntax::words::{self, Words};
 pub struct Choice {
     /// Tests run under these rules, and not under the ones that the file names.
     pub rules: Vec<PathBuf>,
+    /// The same of IPv6: beside each of the others.
+    pub rules6: Vec<PathBuf>,
     /// Instead of the file's; what is random in a lab follows from it.
     pub seed: Option<u64>,
     /// The labs as this machine, whatever their files say.
@@ -143,12 +146,22 @@ struct Gathering<'a, 'b> {
     lab: Option<LabFile>,
     seed: Option<u64>,
     seed_is_said: bool,
-    /// Name, text and directory.
-    rules: Vec<(String, Arc<Text>, PathBuf)>,
+    rules: Vec<RulesText>,
     setup: Vec<Step>,
     tests: Vec<Test>,
     /// The line of each name that a test has.
     names: HashMap<String, (String, usize)>,
+}
+
+/// Rules of one family as they are written.
+#[derive(Clone)]
+struct RulesText {
+    family: Family,
+    name: String,
+    /// By the file: then IPv6's are for the ruleset of that name alone.
+    is_named: bool,
+    text: Arc<Text>,
+    directory: PathBuf,
 }
 
 impl Gathering<'_, '_> {
@@ -200,15 +213,18 @@ impl Gathering<'_, '_> {
                 _ => {}
             }
         }
-        for path in &choice.rules {
+        let chosen = choice.rules.iter().map(|path| (Family::V4, path));
+        for (family, path) in chosen.chain(choice.rules6.iter().map(|path| (Family::V6, path))) {
+            let name = text_of_path(path);
             match self.files.text(path) {
-                Ok(text) => {
-                    let name = text_of_path(path);
-                    let directory = super::items::directory_of(path);
-                    self.rules.push((name.clone(), Text::new(name, text), directory));
-                }
+                Ok(text) => self.rules.push(RulesText {
+                    family,
+                    is_named: false,
+                    text: Text::new(name.clone(), text),
+                    name,
+                    directory: super::items::directory_of(path),
+                }),
                 Err(why) => {
-                    let name = text_of_path(path);
                     let problem = Problem::new(0..0, format!("cannot read the rules {name}: {why}"), "", "");
                     self.faults.add(&Text::new(name, String::new()), problem);
                 }
@@ -238,8 +254,12 @@ impl Gathering<'_, '_> {
             if let Err(error) = Lab::new(lab, 1, self.toolbox) {
                 self.faults.add_error(error);
             } else {
-                for (name, text, directory) in std::mem::take(&mut self.rules) {
-                    match Ruleset::parse(name, &text, &directory, lab, self.toolbox) {
+                for (name, parts) in together(std::mem::take(&mut self.rules)) {
+                    let parts: Vec<_> = parts
+                        .iter()
+                        .map(|part| (part.family, &part.text, &*part.directory))
+                        .collect();
+                    match Ruleset::parse(name, &parts, lab, self.toolbox) {
                         Ok(ruleset) => rulesets.push(ruleset),
                         Err(error) => self.faults.add_error(error),
                     }
@@ -358,6 +378,28 @@ impl Gathering<'_, '_> {
             body,
         });
     }
+}
+
+/// Each ruleset's name with the texts of its families. What is IPv6's and has no name of its own stands beside each of IPv4's.
+fn together(texts: Vec<RulesText>) -> Vec<(String, Vec<RulesText>)> {
+    let (first, second): (Vec<_>, Vec<_>) = texts.into_iter().partition(|text| text.family == Family::V4);
+    let mut rulesets: Vec<(String, Vec<RulesText>)> =
+        first.into_iter().map(|text| (text.name.clone(), vec![text])).collect();
+    let has_first = !rulesets.is_empty();
+    for text in second {
+        let mut is_there = false;
+        for (_, parts) in rulesets
+            .iter_mut()
+            .filter(|(name, _)| has_first && (!text.is_named || *name == text.name))
+        {
+            parts.push(text.clone());
+            is_there = true;
+        }
+        if !is_there {
+            rulesets.push((text.name.clone(), vec![text]));
+        }
+    }
+    rulesets
 }
 
 /// What a block is called: one line of text, and nothing behind it.

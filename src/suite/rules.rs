@@ -40,6 +40,8 @@ pub struct RulePlace {
     pub file: String,
     /// From 1.
     pub line: u32,
+    /// Whose packets meet it.
+    pub family: Family,
     /// Which of the five it is in.
     pub table: Table,
     /// The name of its chain.
@@ -64,28 +66,36 @@ impl Ruleset {
         }
     }
 
-    /// From the text of a file: what `iptables-save` prints, or commands, a line each.
+    /// From the texts of files, each with its directory: what `iptables-save` or `ip6tables-save` prints, or commands, a line each. Those of IPv4
+    /// come first.
     pub(super) fn parse(
         name: String,
-        text: &Arc<Text>,
-        directory: &Path,
+        parts: &[(Family, &Arc<Text>, &Path)],
         lab: &LabFile,
         toolbox: Toolbox,
     ) -> Result<Self, SourceError> {
         let mut lab = Lab::new(lab, 1, toolbox)?;
         let mut ruleset = Self { name, ..Self::empty() };
-        let mut marks = Marks::default();
-        if is_saved(&text.source.text) {
-            ruleset.restore(text, &lab, &mut marks)?;
-        } else {
-            lab = ruleset.command(text, directory, lab, &mut marks)?;
+        let mut known: HashMap<CountId, (String, u32)> = HashMap::new();
+        for (family, text, directory) in parts {
+            let mut marks = Marks::default();
+            if is_saved(&text.source.text) {
+                ruleset.restore(*family, text, &lab, &mut marks)?;
+            } else {
+                lab = ruleset.command(text, directory, lab, &mut marks)?;
+            }
+            for rules in in_force(&lab) {
+                for rule in rules.chains.iter().flat_map(|chain| &chain.rules) {
+                    // What stood there before this text has its place already.
+                    if let (false, Some(line)) = (known.contains_key(&rule.id), marks.line(rule.id)) {
+                        known.insert(rule.id, (text.source.name.clone(), line));
+                    }
+                }
+            }
         }
-        let router = lab.machine.router();
-        for table in router.tables(Family::V4) {
-            ruleset.tables.push(router.table(Family::V4, table));
-        }
+        ruleset.tables = in_force(&lab).collect();
         for rules in &ruleset.tables {
-            for (place, id) in places(rules, |id| marks.line(id).map(|line| (text.source.name.clone(), line))) {
+            for (place, id) in places(rules, |id| known.get(&id).cloned()) {
                 ruleset.rules.push(Arc::clone(&place));
                 ruleset.places.insert(id, place);
             }
@@ -93,8 +103,12 @@ impl Ruleset {
         Ok(ruleset)
     }
 
-    fn restore(&mut self, text: &Arc<Text>, lab: &Lab, marks: &mut Marks) -> Result<(), SourceError> {
-        let options = Options::of(Family::V4);
+    fn restore(&mut self, family: Family, text: &Arc<Text>, lab: &Lab, marks: &mut Marks) -> Result<(), SourceError> {
+        let options = Options::of(family);
+        let tool = match family {
+            Family::V4 => "iptables-restore",
+            Family::V6 => "ip6tables-restore",
+        };
         let mut tables = RouterTables::new(lab.machine.router(), lab.now());
         let (printed, result) = restore::run_marked(
             &text.source.text,
@@ -118,8 +132,7 @@ impl Ruleset {
             };
             let remedy = match text.source.text.starts_with(MARK) {
                 true => {
-                    "the file begins with a byte order mark, which iptables-restore does not take: save it without one"
-                        .to_owned()
+                    format!("the file begins with a byte order mark, which {tool} does not take: save it without one")
                 }
                 false => failure.remedy.clone().unwrap_or_default(),
             };
@@ -128,7 +141,7 @@ impl Ruleset {
             text.source.error(vec![Problem::new(
                 at,
                 said.explain(),
-                "iptables-restore does not take this",
+                format!("{tool} does not take this"),
                 remedy,
             )])
         })
@@ -155,7 +168,7 @@ impl Ruleset {
                 ));
                 continue;
             };
-            let sets_rules = call.name.starts_with("iptables");
+            let sets_rules = sets_rules(call.name);
             marks.set(text.line_and_column(statement.position.start).0 as u32);
             let (said, result) = runner.run(&statement);
             match result {
@@ -220,6 +233,20 @@ impl Ruleset {
     }
 }
 
+/// A tool of either family.
+pub(super) fn sets_rules(tool: &str) -> bool {
+    tool.starts_with("iptables") || tool.starts_with("ip6tables")
+}
+
+/// All tables of both families.
+pub(super) fn in_force(lab: &Lab) -> impl Iterator<Item = TableRules> {
+    let router = lab.machine.router();
+    let tables = Family::ALL
+        .into_iter()
+        .flat_map(move |family| router.tables(family).into_iter().map(move |table| (family, table)));
+    tables.map(move |(family, table)| router.table(family, table))
+}
+
 /// The rules of a table whose place is known.
 pub(super) fn places(
     rules: &TableRules,
@@ -232,6 +259,7 @@ pub(super) fn places(
             let made = RulePlace {
                 file,
                 line,
+                family: rules.family,
                 table: rules.table,
                 chain: chain.name.clone(),
                 number: at as u32 + 1,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::coverage::Coverage;
 use super::read::{Body, Spot, Step, Suite, Test};
-use super::rules::{RulePlace, Ruleset, places};
+use super::rules::{RulePlace, Ruleset, in_force, places, sets_rules};
 use super::table::Row;
 use crate::base::Family;
 use crate::base::bytes::text_of_path;
@@ -329,15 +329,13 @@ impl Running {
         runner: &Runner,
         marks: &Marks,
     ) -> HashMap<CountId, Arc<RulePlace>> {
-        let is_tool =
-            |step: &Step| matches!(&step.statement.kind, Kind::Tool(call) if call.name.starts_with("iptables"));
+        let is_tool = |step: &Step| matches!(&step.statement.kind, Kind::Tool(call) if sets_rules(call.name));
         if !setup.iter().any(is_tool) {
             return HashMap::new();
         }
-        let router = runner.lab.machine.router();
         let mut made = HashMap::new();
-        for table in router.tables(Family::V4) {
-            let found = places(&router.table(Family::V4, table), |id| {
+        for rules in in_force(&runner.lab) {
+            let found = places(&rules, |id| {
                 if ruleset.place(id).is_some() {
                     return None;
                 }
@@ -437,8 +435,9 @@ impl Tally {
 /// The rules and policies that packets came to, and how many: of a thousand rules a case meets few.
 fn counted(lab: &Lab) -> Vec<(CountId, u64)> {
     let router = lab.machine.router();
-    let tables = router.tables(Family::V4).into_iter();
-    let counted = tables.filter_map(|table| router.live_table(Family::V4, table));
+    let tables_of = |family| router.tables(family).into_iter().map(move |table| (family, table));
+    let tables = Family::ALL.into_iter().flat_map(tables_of);
+    let counted = tables.filter_map(|(family, table)| router.live_table(family, table));
     let mut packets = Vec::new();
     for table in counted {
         packets.extend(table.counted().map(|(id, counters)| (id, counters.packets)));

@@ -6,15 +6,16 @@ use nom::{Err, Input as _, Parser};
 
 use super::fault::Faults;
 use super::items::Item;
-use crate::base::protocol;
+use crate::base::{Family, protocol};
+use crate::explain::describe::icmp;
 use crate::ext::names;
-use crate::lab::conversation::{Hosts, Party, Service};
+use crate::lab::conversation::{Called, Hosts, Party, Service, family_name};
 use crate::lab::script::{Expectation, FATES, Input, Line, fate, lex, state};
 use crate::syntax::atom;
 use crate::syntax::problem::{Position, Problem, suggestion};
 use crate::syntax::words::{self, Read, Word, Words, unexpected};
 
-/// One line of a table: the first packet of a service from one host to another.
+/// One line of a table in one family: the first packet of a service from one host to another.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) from: Party,
@@ -69,10 +70,18 @@ pub(super) fn cases(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<
     let mut found = Vec::new();
     for line in lines {
         let read = Words::new(&line.words).read(row(&columns, hosts));
-        match read.and_then(|row| line.without_input("a case").map(|()| row)) {
-            Ok(row) => {
-                let name = format!("{} > {} {}", row.from.name, row.to.name, row.service);
-                found.push(Case { row, name, line });
+        let read = read.and_then(|row| line.without_input("a case").map(|()| row));
+        match read.and_then(|row| row.in_each_family(line.position)) {
+            Ok(rows) => {
+                for (row, has_both) in rows {
+                    let family = match has_both {
+                        true => format!(" ({})", family_name(row.from.family)),
+                        false => String::new(),
+                    };
+                    let name = format!("{} > {} {}{family}", row.from.name, row.to.name, row.service);
+                    let line = line.clone();
+                    found.push(Case { row, name, line });
+                }
             }
             Err(problem) => faults.add(&text, problem),
         }
@@ -80,11 +89,71 @@ pub(super) fn cases(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<
     found
 }
 
+/// A line as it is written: its hosts may have addresses of both families.
+struct Written {
+    from: Called,
+    to: Called,
+    service: Service,
+    /// `None`: in each that both ends have.
+    family: Option<Family>,
+    expected: Vec<(String, Expectation)>,
+}
+
+impl Written {
+    /// A row for each family in which its hosts can speak of this service, and whether they could in both.
+    fn in_each_family(self, at: Position) -> Result<Vec<(Row, bool)>, Problem> {
+        let icmp = Family::ALL.map(icmp::protocol);
+        let asked = match self.service.protocol {
+            protocol::ICMPV6 => Some(Family::V6),
+            // The router speaks to itself in either.
+            _ if self.from.addresses.is_none() && self.to.addresses.is_none() => self.family.or(Some(Family::V4)),
+            _ => self.family,
+        };
+        let families = self.from.families(&self.to);
+        let are_named = self.from.addresses.is_some() || self.to.addresses.is_some();
+        let has_both = are_named && self.from.families(&self.to).count() > 1;
+        let rows = families
+            .filter(|family| asked.is_none_or(|asked| asked == *family))
+            .map(|family| {
+                let service = match icmp.contains(&self.service.protocol) {
+                    true => Service {
+                        protocol: icmp::protocol(family),
+                        ..self.service
+                    },
+                    false => self.service,
+                };
+                let row = Row {
+                    from: self.from.party(family),
+                    to: self.to.party(family),
+                    service,
+                    expected: self.expected.clone(),
+                };
+                (row, has_both)
+            });
+        let rows: Vec<(Row, bool)> = rows.collect();
+        if rows.is_empty() {
+            let (from, to) = (&self.from.name, &self.to.name);
+            let message = match asked {
+                Some(family) => format!("{from} and {to} do not both have an {} address", family_name(family)),
+                None => format!("{from} and {to} have no addresses of one family"),
+            };
+            return Err(Problem::new(
+                at,
+                message,
+                "expected two hosts that can speak to each other",
+                "give one of them another address: `host NAME ADDRESS ADDRESS INTERFACE`",
+            ));
+        }
+        Ok(rows)
+    }
+}
+
 /// What the cells of a column say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
     From,
     To,
+    Family,
     Service,
     Verdict,
     State,
@@ -97,6 +166,7 @@ impl Column {
     const ALL: &[Self] = &[
         Self::From,
         Self::To,
+        Self::Family,
         Self::Service,
         Self::Verdict,
         Self::State,
@@ -110,6 +180,7 @@ impl Column {
         match self {
             Self::From => "from",
             Self::To => "to",
+            Self::Family => "family",
             Self::Service => "service",
             Self::Verdict => "verdict",
             Self::State => "state",
@@ -123,6 +194,7 @@ impl Column {
         match self {
             Self::From => "the host that begins",
             Self::To => "the host that it goes to",
+            Self::Family => "4 or 6",
             Self::Service => "the service",
             Self::Verdict => "the verdict",
             Self::State => "the packet's state",
@@ -187,11 +259,11 @@ fn column<'a>(there: &[Column], words: Words<'a>) -> Read<'a, Column> {
 }
 
 /// A case, whole: a cell a column.
-fn row<'a>(columns: &[Column], hosts: &Hosts) -> impl Parser<Words<'a>, Output = Row, Error = Problem> {
+fn row<'a>(columns: &[Column], hosts: &Hosts) -> impl Parser<Words<'a>, Output = Written, Error = Problem> {
     move |words: Words<'a>| {
         // Before any cell: where one has too many words, all behind it are in wrong places.
         not_more_than(columns.len(), words)?;
-        let (mut from, mut to, mut of, mut expected) = (None, None, None, Vec::new());
+        let (mut from, mut to, mut of, mut family, mut expected) = (None, None, None, None, Vec::new());
         let mut left = words;
         for column in columns {
             let (behind, word) = cell(*column).parse(left)?;
@@ -210,6 +282,10 @@ fn row<'a>(columns: &[Column], hosts: &Hosts) -> impl Parser<Words<'a>, Output =
                     continue;
                 }
                 _ if word.text == "-" && !column.is_needed() => continue,
+                Column::Family => {
+                    family = Some(family_of(word).map_err(Err::Failure)?);
+                    continue;
+                }
                 Column::Verdict => verdict(word),
                 Column::State => state(&word.text).map(Expectation::State).ok_or_else(|| {
                     unexpected(
@@ -229,10 +305,11 @@ fn row<'a>(columns: &[Column], hosts: &Hosts) -> impl Parser<Words<'a>, Output =
         match (from, to, of) {
             (Some(from), Some(to), Some(service)) => Ok((
                 left,
-                Row {
+                Written {
                     from,
                     to,
                     service,
+                    family,
                     expected,
                 },
             )),
@@ -275,8 +352,20 @@ fn cell<'a>(column: Column) -> impl Parser<Words<'a>, Output = &'a Word, Error =
     })
 }
 
-fn party(hosts: &Hosts, word: &Word) -> Result<Party, Problem> {
-    let party = hosts.party(word, protocol::TCP)?;
+fn family_of(word: &Word) -> Result<Family, Problem> {
+    match word.text.as_str() {
+        "4" => Ok(Family::V4),
+        "6" => Ok(Family::V6),
+        _ => Err(unexpected(
+            word,
+            "expected 4, 6, or `-` for each that both hosts have",
+            "",
+        )),
+    }
+}
+
+fn party(hosts: &Hosts, word: &Word) -> Result<Called, Problem> {
+    let party = hosts.called(word, protocol::TCP)?;
     match party.port {
         None => Ok(party),
         Some(_) => Err(unexpected(

@@ -374,8 +374,16 @@ fn what_cannot_be_read_is_said_where() {
             &["3:3", "a case reads no input"],
         ),
         (
-            "table t\n  from to service verdict\n  router 2001:db8::1 icmp sent\nend\n",
-            &["3:10", "IPv6 is not there yet: `2001:db8::1`"],
+            "table t\n  from to service verdict\n  10.0.0.2 2001:db8::1 icmp sent\nend\n",
+            &["3:3", "10.0.0.2 and 2001:db8::1 have no addresses of one family"],
+        ),
+        (
+            "table t\n  from to family service verdict\n  10.0.0.2 10.0.0.3 6 icmp sent\nend\n",
+            &["3:3", "10.0.0.2 and 10.0.0.3 do not both have an IPv6 address"],
+        ),
+        (
+            "table t\n  from to family service verdict\n  10.0.0.2 10.0.0.3 v4 icmp sent\nend\n",
+            &["3:21", "expected 4, 6, or `-` for each that both hosts have"],
         ),
         (
             "test one < rules.v4\n  expect flows 0\nend\n",
@@ -553,5 +561,51 @@ fn coverage_as_text_and_for_lcov() {
     assert_eq!(
         coverage.lcov(),
         "TN:\nSF:rules.v4\nDA:5,0\nDA:6,1\nDA:7,1\nLF:3\nLH:2\nend_of_record\n"
+    );
+}
+
+const RULES6: &str = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n\
+-A FORWARD -m state --state ESTABLISHED,RELATED -j ACCEPT\n\
+-A FORWARD -i lan -p tcp -m tcp --dport 80 -m comment --comment \"the web\" -j ACCEPT\n\
+-A FORWARD -i lan -p udp -j DROP\nCOMMIT\n";
+
+/// A case whose hosts have both families runs in each, under the rules of each.
+#[test]
+fn both_families_in_one_table() {
+    let hosts = "host both 10.0.0.2 2001:db8::2 lan\nhost www 192.0.2.9 2001:db8:1::9 wan\nhost old 192.0.2.8 wan\n";
+    let text = format!(
+        "{hosts}rules rules.v4\nrules6 rules.v6\n\
+         table t\n  from to family service verdict comment\n  both www - tcp/80 accept 'the web'\n  both www 6 udp/53 drop -\n  both www 4 udp/53 reject -\n  both old - icmp drop -\n  www both - icmp drop -\nend\n"
+    );
+    let suite = suite_of(&text, &[("rules.v6", RULES6)]).unwrap_or_else(|error| panic!("{error}"));
+    let outcome = run(&[suite]);
+    assert!(outcome.passed(), "{}", report::people(&outcome, false));
+    let names: Vec<String> = outcome.cases.iter().map(super::CaseOutcome::name).collect();
+    assert_eq!(
+        names,
+        [
+            "t: both > www tcp/80 (IPv4)",
+            "t: both > www tcp/80 (IPv6)",
+            "t: both > www udp/53 (IPv6)",
+            "t: both > www udp/53 (IPv4)",
+            "t: both > old icmp",
+            "t: www > both icmp (IPv4)",
+            "t: www > both ipv6-icmp (IPv6)",
+        ]
+    );
+    // What one family does otherwise than the other is shown.
+    let coverage = outcome.coverage();
+    let alone: Vec<String> = coverage
+        .without_twin()
+        .iter()
+        .map(|rule| format!("{}:{}", rule.place.file, rule.place.line))
+        .collect();
+    assert_eq!(alone, ["rules.v4:7", "rules.v6:7"]);
+    assert!(
+        coverage.text().contains(
+            "  rules.v6:7: rule 3 of filter FORWARD is IPv6's alone\n      -A FORWARD -i lan -p udp -j DROP\n"
+        ),
+        "{}",
+        coverage.text()
     );
 }

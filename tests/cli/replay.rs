@@ -207,7 +207,7 @@ fn what_is_wrong_is_exit_code_2_with_a_position_and_older_results_stay() {
             &["--rules", "nosuch.v4", "in.pcapng"],
             &["cannot read the rules nosuch.v4"],
         ),
-        (&["--rules6", "rules.v4", "in.pcapng"], &["--rules6", "not there yet"]),
+        (&["--rules6", "rules.v4", "in.pcapng"], &["line: 3", "rules.v4"]),
         (&["text.pcapng"], &["text.pcapng: not a capture"]),
         (&["nosuch.pcapng"], &["cannot read the capture nosuch.pcapng"]),
     ];

@@ -144,7 +144,7 @@ error: there is no host `sever`
  --> misspelt.test.nflab:6:23
   |
 6 |   expect flow tcp dst=sever
-  |                       ^^^^^ expected a host's name, an IPv4 address or `router`
+  |                       ^^^^^ expected a host's name, an address or `router`
   |
   = help: say who it is first: `host sever ADDRESS INTERFACE`
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::Stop;
 use super::screen::Screen;
-use crate::base::absent::NO_IPV6_RULES;
 use crate::cli::open::As;
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::tell_styled;
@@ -19,7 +18,7 @@ pub(crate) struct Arguments {
     /// Rules, as iptables-restore reads them (counters too); without them, and without --lab, those of the current lab
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// Rules for IPv6
+    /// Rules of IPv6, as ip6tables-restore reads them; with --against both replays have them
     #[arg(long, value_name = "FILE")]
     pub rules6: Option<PathBuf>,
     /// The same run again needs the same seed
@@ -109,9 +108,6 @@ pub(super) struct Wanted {
 
 /// What can be known to be wrong before anything is read.
 pub(super) fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
-    if arguments.rules6.is_some() {
-        return Err(format!("--rules6: {NO_IPV6_RULES}; replay without them, or wait for a later version").into());
-    }
     let explain = match &arguments.explain {
         Some(text) => Some(Selection::parse(text).map_err(|error| format!("--explain {error}"))?),
         None => None,
@@ -162,7 +158,7 @@ pub(super) fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>
 fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
     let mut uses = FileUses::default();
     uses.reads(&arguments.input);
-    for read in [&arguments.lab, &arguments.rules, &arguments.against]
+    for read in [&arguments.lab, &arguments.rules, &arguments.rules6, &arguments.against]
         .into_iter()
         .flatten()
     {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::screen::Again;
 use super::{Arguments, Stop};
-use crate::base::Time;
 use crate::base::bytes::text_of_path;
+use crate::base::{Family, Time};
 use crate::cli::{TOOLBOX, open};
 use crate::device::standard::{self, tell};
 use crate::device::text_file::read_file;
@@ -25,7 +25,8 @@ pub(super) struct Labs {
 impl Labs {
     /// Once there is something to replay.
     pub(super) fn tell_which(&self, arguments: &Arguments) {
-        match (&self.copy, &arguments.rules) {
+        let rules = arguments.rules.as_ref().or(arguments.rules6.as_ref());
+        match (&self.copy, rules) {
             (Some(copy), Some(_)) => tell!("nflab: replayed through a copy of the lab {}", copy.name),
             (Some(copy), None) => tell!("nflab: replayed through a copy of the lab {} with its rules", copy.name),
             (None, Some(_)) => {}
@@ -89,10 +90,15 @@ impl Labs {
             if let Some(time) = time {
                 lab.start_at(time);
             }
-            match (rules, &self.copy) {
-                (Some(path), _) => restore(&mut lab, path, again)?,
+            match (rules.as_ref().or(arguments.rules6.as_ref()), &self.copy) {
                 (None, Some(copy)) => copy.restore(&mut lab).map_err(|error| Stop::Say(error.to_string()))?,
-                (None, None) => {}
+                _ => {
+                    for (family, path) in [(Family::V4, rules), (Family::V6, &arguments.rules6)] {
+                        if let Some(path) = path {
+                            restore(&mut lab, family, path, again)?;
+                        }
+                    }
+                }
             }
             Ok::<_, Stop>(Replayer::new(lab).with_entrances(self.entrances.clone()))
         };
@@ -105,9 +111,9 @@ impl Labs {
     }
 }
 
-fn restore(lab: &mut Lab, path: &Path, again: &Again) -> Result<(), Stop> {
+fn restore(lab: &mut Lab, family: Family, path: &Path, again: &Again) -> Result<(), Stop> {
     let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", text_of_path(path)))?;
-    let output = open::restore(lab, &text);
+    let output = open::restore(lab, family, &text);
     if again.is_first() {
         standard::tell_text(&output.stderr);
     }

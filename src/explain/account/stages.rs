@@ -1,14 +1,14 @@
 //! What the stages between the tables made of a packet, in words: tracking, routing, NAT, helpers.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Told;
 use super::untracked::Spared;
 use crate::base::{InterfaceId, write_address, write_number};
 use crate::conntrack::{self, CtState, Direction, Endpoint, Tracked, Tuple};
 use crate::engine::{Config, NatNotAsked};
-use crate::explain::describe;
+use crate::explain::describe::{self, icmp};
 use crate::explain::story::TrackedAs;
 use crate::helper::{Announced, Heard, HeardWhat};
 use crate::nat::Manip;
@@ -209,15 +209,15 @@ fn all_ends(bytes: &[u8]) -> String {
     let Ok(packet) = Packet::parse(bytes.to_vec()) else {
         return describe::brief(bytes);
     };
-    match packet.icmpv4() {
-        Some(icmp) if crate::wire::icmpv4::kind::is_error(icmp.kind()) => {
+    match icmp::message(&packet) {
+        Some(message) if icmp::is_error(packet.family(), message.kind()) => {
             format!(
                 "{} (quoting {})",
                 describe::ends(&packet),
-                describe::brief(icmp.payload())
+                describe::brief(message.payload())
             )
         }
-        Some(icmp) => format!("{} id {}", describe::ends(&packet), icmp.identifier()),
+        Some(message) => format!("{} id {}", describe::ends(&packet), message.identifier()),
         None => describe::ends(&packet),
     }
 }
@@ -302,10 +302,14 @@ fn expected_from(tuple: &Tuple, mask: Option<IpAddr>) -> String {
     let from = match source {
         any if any.address.is_unspecified() => "any host".to_owned(),
         Endpoint { id: 0, .. } => host,
-        Endpoint { id, .. } => format!("{host}:{id}"),
+        Endpoint { id, .. } => match source.address {
+            IpAddr::V4(_) => format!("{host}:{id}"),
+            IpAddr::V6(_) => format!("[{host}]:{id}"),
+        },
     };
     let name = conntrack::proto::spec(tuple.protocol).name;
-    format!("{name} {from} > {}:{}", destination.address, destination.id)
+    let to = SocketAddr::new(destination.address, destination.id);
+    format!("{name} {from} > {to}")
 }
 
 fn payload(bytes: &[u8]) -> Option<Vec<u8>> {

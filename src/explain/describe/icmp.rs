@@ -2,7 +2,7 @@
 
 use crate::base::{Family, protocol};
 use crate::packet::Packet;
-use crate::wire::icmpv4::{self, Icmpv4, unreachable};
+use crate::wire::icmpv4::{self, Icmpv4, unreachable as codes};
 
 /// One type, with what its codes are called.
 struct Kind {
@@ -18,6 +18,30 @@ pub(crate) fn protocol(family: Family) -> u8 {
     match family {
         Family::V4 => protocol::ICMP,
         Family::V6 => protocol::ICMPV6,
+    }
+}
+
+/// The type of what asks for an echo.
+pub(crate) fn echo_request(family: Family) -> u8 {
+    match family {
+        Family::V4 => icmpv4::kind::ECHO_REQUEST,
+        Family::V6 => 128,
+    }
+}
+
+/// The type of the echo.
+pub(crate) fn echo_reply(family: Family) -> u8 {
+    match family {
+        Family::V4 => icmpv4::kind::ECHO_REPLY,
+        Family::V6 => 129,
+    }
+}
+
+/// The type of what says that nothing can be reached.
+pub(crate) fn unreachable(family: Family) -> u8 {
+    match family {
+        Family::V4 => icmpv4::kind::DESTINATION_UNREACHABLE,
+        Family::V6 => 1,
     }
 }
 
@@ -115,15 +139,15 @@ const KINDS_OF_IPV4: &[Kind] = &[
         "unreachable",
         icmpv4::kind::DESTINATION_UNREACHABLE,
         &[
-            ("net", unreachable::NET),
-            ("host", unreachable::HOST),
-            ("protocol", unreachable::PROTOCOL),
-            ("port", unreachable::PORT),
-            ("fragmentation-needed", unreachable::FRAGMENTATION_NEEDED),
-            ("source-route-failed", unreachable::SOURCE_ROUTE_FAILED),
-            ("net-prohibited", unreachable::NET_PROHIBITED),
-            ("host-prohibited", unreachable::HOST_PROHIBITED),
-            ("admin-prohibited", unreachable::ADMIN_PROHIBITED),
+            ("net", codes::NET),
+            ("host", codes::HOST),
+            ("protocol", codes::PROTOCOL),
+            ("port", codes::PORT),
+            ("fragmentation-needed", codes::FRAGMENTATION_NEEDED),
+            ("source-route-failed", codes::SOURCE_ROUTE_FAILED),
+            ("net-prohibited", codes::NET_PROHIBITED),
+            ("host-prohibited", codes::HOST_PROHIBITED),
+            ("admin-prohibited", codes::ADMIN_PROHIBITED),
         ],
         true,
     ),

@@ -185,8 +185,14 @@ fn address<'a>(names: &Names<'_>, end: End) -> impl Parser<Words<'a>, Output = T
             Some((address, length)) => (address, Some(length)),
             None => (word.text.as_str(), None),
         };
-        let host = (names.host_of)(address).filter(|_| length.is_none());
-        let Ok(address) = host.map_or_else(|| address.parse::<IpAddr>(), Ok) else {
+        let known = match length {
+            None => (names.addresses_of)(address),
+            Some(_) => Vec::new(),
+        };
+        if !known.is_empty() {
+            return Ok(Test::Address(end, known.into_iter().map(AddressMask::host).collect()));
+        }
+        let Ok(address) = address.parse::<IpAddr>() else {
             return Err(wrong(
                 word,
                 "expected an address or network, or a host of the lab",
@@ -196,7 +202,7 @@ fn address<'a>(names: &Names<'_>, end: End) -> impl Parser<Words<'a>, Output = T
         let most = Family::of(address).bits();
         let length = length.map_or(Some(most), |text| text.parse().ok());
         match length.and_then(|length| AddressMask::prefix(address, length)) {
-            Some(mask) => Ok(Test::Address(end, mask)),
+            Some(mask) => Ok(Test::Address(end, vec![mask])),
             None => Err(wrong(
                 word,
                 &format!("expected a prefix length of 0 to {most}"),

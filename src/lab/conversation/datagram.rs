@@ -4,9 +4,9 @@ use super::tcp::{ends, unreadable};
 use super::{Conversations, Party, Stage, is_unreachable, packet, show};
 use crate::base::protocol;
 use crate::engine::Port;
+use crate::explain::describe::icmp;
 use crate::lab::send::{IcmpDraft, Transport};
 use crate::packet::Packet;
-use crate::wire::icmpv4::kind;
 
 impl Conversations {
     /// `answer`: `None` where nobody shall answer.
@@ -68,6 +68,7 @@ impl Conversations {
         let (seat, own) = stage.seat(from, to)?;
         let target = stage.address(to, (seat, own))?;
         let id = self.fresh_port();
+        let [asks, answers] = [icmp::echo_request(from.family), icmp::echo_reply(from.family)];
         for sequence in 1..=count {
             let echo = |kind: u8, id: u16| {
                 Transport::Icmp(IcmpDraft {
@@ -78,7 +79,7 @@ impl Conversations {
                 })
             };
             let what = format!("echo request {sequence} of {own}");
-            let request = packet(own, target, echo(kind::ECHO_REQUEST, id), DATA)?;
+            let request = packet(own, target, echo(asks, id), DATA)?;
             let arrival = stage.carry(seat, request, &what)?;
             if arrival.seat == Port::Local {
                 // The router answers for itself.
@@ -88,21 +89,19 @@ impl Conversations {
                 }
             }
             let arrived = Packet::parse(arrival.bytes).map_err(|_| unreadable())?;
-            let seen = arrived.icmpv4().map_or(id, |it| it.identifier());
-            let ip = arrived.ipv4().ok_or_else(unreadable)?;
-            let what = format!("echo reply {sequence} of {}", ip.destination());
-            let reply = packet(ip.destination(), ip.source(), echo(kind::ECHO_REPLY, seen), DATA)?;
+            let seen = icmp::message(&arrived).map_or(id, |it| it.identifier());
+            let what = format!("echo reply {sequence} of {}", arrived.destination());
+            let reply = packet(arrived.destination(), arrived.source(), echo(answers, seen), DATA)?;
             let back = stage.carry(arrival.seat, reply, &what)?;
             let arrived = Packet::parse(back.bytes).map_err(|_| unreadable())?;
-            let ip = arrived.ipv4().ok_or_else(unreadable)?;
-            let right = (back.seat, ip.destination()) == (seat, own)
-                && ip.source() == target
-                && arrived.icmpv4().is_some_and(|it| it.identifier() == id);
+            let right = (back.seat, arrived.destination()) == (seat, own)
+                && arrived.source() == target
+                && icmp::message(&arrived).is_some_and(|it| it.identifier() == id);
             if !right {
                 return Err(format!(
                     "{what} arrived as {} > {}, which {own} did not ask for",
-                    ip.source(),
-                    ip.destination()
+                    arrived.source(),
+                    arrived.destination()
                 ));
             }
         }
@@ -111,7 +110,7 @@ impl Conversations {
 }
 
 fn is_reply(packet: &Packet) -> bool {
-    packet.icmpv4().is_some_and(|it| it.kind() == kind::ECHO_REPLY)
+    icmp::message(packet).is_some_and(|it| it.kind() == icmp::echo_reply(packet.family()))
 }
 
 const DATA: &[u8] = b"abcdefghijklmnopqrstuvwabcdefghi";

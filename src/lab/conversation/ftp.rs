@@ -1,7 +1,7 @@
 //! FTP (RFC 959) between a client and a server that believe what they read: the client connects where a `227` says, the server where a
 //! `PORT` says. The file that is transferred is compared byte by byte.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::tcp::{Connection, Side};
 use super::{Address, Conversations, Party, Stage};
@@ -57,8 +57,9 @@ impl Conversations {
             Mode::Active => {
                 let own = (client.own.0, self.fresh_port());
                 listen(stage, client.seat, own.1);
-                let heard = session.client(stage, &format!("PORT {}", numbers(own)))?;
-                let target = announced(&heard).ok_or_else(|| format!("the server cannot read {heard:?}"))?;
+                let heard = session.client(stage, &active(own))?;
+                let target = told(&heard, session.control.responder.peer.0)
+                    .ok_or_else(|| format!("the server cannot read {heard:?}"))?;
                 session.server(stage, "200 will connect there")?;
                 session.client(stage, &command)?;
                 let source = (server.own.0, DATA);
@@ -71,14 +72,15 @@ impl Conversations {
                 (data, if server_sends { Side::Initiator } else { Side::Responder })
             }
             Mode::Passive => {
-                session.client(stage, "PASV")?;
+                session.client(stage, if server.own.0.is_ipv4() { "PASV" } else { "EPSV" })?;
                 let own = (
                     server.own.0,
                     PASSIVE.wrapping_add(self.fresh_port().wrapping_sub(super::FIRST_PORT)),
                 );
                 listen(stage, server.seat, own.1);
-                let heard = session.server(stage, &format!("227 Entering Passive Mode ({})", numbers(own)))?;
-                let target = announced(&heard).ok_or_else(|| format!("the client cannot read {heard:?}"))?;
+                let heard = session.server(stage, &passive(own))?;
+                let target = told(&heard, session.control.initiator.peer.0)
+                    .ok_or_else(|| format!("the client cannot read {heard:?}"))?;
                 session.client(stage, &command)?;
                 let source = (client.own.0, self.fresh_port());
                 let data = Connection::open(stage, client.seat, source, target)
@@ -157,14 +159,43 @@ pub(in crate::lab) fn byte_at(position: usize) -> u8 {
     (position ^ position >> 8 ^ position >> 16) as u8
 }
 
+/// The command that says where a client waits: IPv6 has room only in that of RFC 2428.
+fn active((address, port): Address) -> String {
+    match address {
+        IpAddr::V4(address) => format!("PORT {}", numbers((address, port))),
+        IpAddr::V6(address) => format!("EPRT |2|{address}|{port}|"),
+    }
+}
+
+/// The answer that says where a server waits.
+fn passive((address, port): Address) -> String {
+    match address {
+        IpAddr::V4(address) => format!("227 Entering Passive Mode ({})", numbers((address, port))),
+        IpAddr::V6(_) => format!("229 Entering Extended Passive Mode (|||{port}|)"),
+    }
+}
+
+/// Where one of these lines says, to who speaks to this one.
+fn told(line: &str, peer: IpAddr) -> Option<Address> {
+    if !line.contains('|') {
+        return announced(line).map(|(address, port)| (address.into(), port));
+    }
+    let mut parts = line.split('|').skip(2);
+    let address = match parts.next()? {
+        "" => peer,
+        address => address.parse().ok()?,
+    };
+    Some((address, parts.next()?.parse().ok()?))
+}
+
 /// An address as FTP writes it: `10,0,0,2,156,65`.
-pub(in crate::lab) fn numbers((address, port): Address) -> String {
+pub(in crate::lab) fn numbers((address, port): (Ipv4Addr, u16)) -> String {
     let [a, b, c, d] = address.octets();
     format!("{a},{b},{c},{d},{},{}", port >> 8, port & 255)
 }
 
 /// The address in a line of FTP.
-pub(in crate::lab) fn announced(line: &str) -> Option<Address> {
+pub(in crate::lab) fn announced(line: &str) -> Option<(Ipv4Addr, u16)> {
     let (_, from) = line.split_once(' ')?;
     let mut found = from
         .split(|c: char| !c.is_ascii_digit())

@@ -1,26 +1,105 @@
 //! Hosts by name: what `host client 10.0.0.2 lan` says, and the hosts of a lab file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use super::Party;
-use crate::base::absent::NO_IPV6;
-use crate::base::{InterfaceName, protocol};
+use crate::base::{Family, InterfaceName, protocol};
 use crate::ext::names;
 use crate::lab::file::LabFile;
 use crate::lab::memory::LOCAL;
 use crate::lab::send::PACKETS;
 use crate::syntax::atom;
-use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::problem::{Position, Problem, suggestion};
 use crate::syntax::words::{self, Word, unexpected};
 
 /// A host that a script calls by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// The only one that packets of a script can have.
-    pub address: Ipv4Addr,
+    /// Those that packets of a script can have; one at least.
+    pub addresses: Addresses,
     /// Where it is; found by its address where it says `None`.
     pub interface: Option<InterfaceName>,
+}
+
+/// By what somebody is called: at most one address of each family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Addresses {
+    v4: Option<Ipv4Addr>,
+    v6: Option<Ipv6Addr>,
+}
+
+impl Addresses {
+    /// That of a family.
+    pub fn of(self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.v4.map(IpAddr::V4),
+            Family::V6 => self.v6.map(IpAddr::V6),
+        }
+    }
+
+    /// IPv4's first.
+    pub fn all(self) -> impl Iterator<Item = IpAddr> {
+        Family::ALL.into_iter().filter_map(move |family| self.of(family))
+    }
+}
+
+/// The first of each family; of IPv6 one that is not of the link alone, where there is such a one.
+impl FromIterator<IpAddr> for Addresses {
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(addresses: I) -> Self {
+        let mut all = Self::default();
+        for address in addresses {
+            match address {
+                IpAddr::V4(address) => all.v4 = all.v4.or(Some(address)),
+                IpAddr::V6(address) => {
+                    all.v6 = all.v6.filter(|it| !it.is_unicast_link_local()).or(Some(address));
+                }
+            }
+        }
+        all
+    }
+}
+
+impl From<IpAddr> for Addresses {
+    fn from(address: IpAddr) -> Self {
+        Self::from_iter([address])
+    }
+}
+
+/// Whom a word calls, with all addresses that it has.
+#[derive(Clone, Debug)]
+pub(crate) struct Called {
+    /// As written, for messages.
+    pub(crate) name: String,
+    /// `None`: the router, by whichever of its addresses suits.
+    pub(crate) addresses: Option<Addresses>,
+    pub(crate) interface: Option<InterfaceName>,
+    pub(crate) port: Option<u16>,
+}
+
+impl Called {
+    fn has(&self, family: Family) -> bool {
+        self.addresses.is_none_or(|addresses| addresses.of(family).is_some())
+    }
+
+    /// The families in which it can speak to another, IPv4 first.
+    pub(crate) fn families(&self, other: &Self) -> impl Iterator<Item = Family> {
+        let both = |family: &Family| self.has(*family) && other.has(*family);
+        let shared: Vec<Family> = Family::ALL.into_iter().filter(both).collect();
+        shared.into_iter()
+    }
+
+    /// The same by its address of one family.
+    pub(crate) fn party(&self, family: Family) -> Party {
+        Party {
+            name: self.name.clone(),
+            family,
+            address: self.addresses.and_then(|addresses| addresses.of(family)),
+            interface: self.interface,
+            port: self.port,
+        }
+    }
 }
 
 /// All that are known at a place of a script.
@@ -31,26 +110,30 @@ pub struct Hosts {
     interfaces: BTreeSet<InterfaceName>,
     /// No line can name another: a packet by itself has none before it.
     are_all: bool,
+    /// In which the last packet was sent: what is expected of it is of that one.
+    spoken: Option<Family>,
 }
 
 /// What the router itself is called.
 pub(crate) const ROUTER: &str = "router";
 
 impl Hosts {
-    /// The hosts of a lab file, by their first IPv4 addresses, and its interfaces.
+    /// The hosts of a lab file, by their first addresses of each family, and its interfaces.
     pub fn of_lab(file: &LabFile) -> Self {
-        let named = file.hosts.iter().filter_map(|host| {
-            let address = host.addresses.iter().find_map(|it| match it.address {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            })?;
-            let interface = Some(host.interface);
-            Some((host.name.clone(), Host { address, interface }))
+        let named = file.hosts.iter().map(|host| {
+            let known = Host {
+                addresses: host.addresses.iter().map(|it| it.address).collect(),
+                interface: Some(host.interface),
+            };
+            (host.name.clone(), known)
         });
         Self {
-            named: named.collect(),
+            named: named
+                .filter(|(_, host)| host.addresses.all().next().is_some())
+                .collect(),
             interfaces: file.interfaces.iter().map(|it| it.name).collect(),
             are_all: false,
+            spoken: None,
         }
     }
 
@@ -106,35 +189,71 @@ impl Hosts {
         self.interfaces.extend(others.interfaces);
     }
 
-    /// `client`, `client:40000`, `10.0.0.2:80`, `router:http`. Services are those of the protocol.
-    pub(crate) fn party(&self, word: &Word, of: u8) -> Result<Party, Problem> {
-        if atom::is_ipv6(&word.text) {
-            let message = format!("{NO_IPV6}: `{}`", word.text);
-            return Err(Problem::new(word.position, message, A_PARTY, "use IPv4 addresses"));
-        }
+    /// `client`, `client:40000`, `10.0.0.2:80`, `[2001:db8::2]:80`, `fe80::2%lan`, `router:http`. Services are those of the protocol.
+    pub(crate) fn called(&self, word: &Word, of: u8) -> Result<Called, Problem> {
         if words::is_stuck_together(word) {
-            return Err(unexpected(word, A_PARTY, "use IPv4 addresses"));
+            return Err(unexpected(word, A_PARTY, ""));
         }
-        let (name, service) = match word.text.split_once(':') {
-            Some((name, service)) => (name, Some(service)),
-            None => (word.text.as_str(), None),
-        };
+        let (name, service) = name_and_service(&word.text);
         let port = match service {
             None => None,
             Some(service) => Some(self.port(word, name, service, of)?),
         };
-        let (address, interface) = match (self.get(name), atom::address(name)) {
+        // Of the link: which one stands behind the sign, and the lab may know by the name.
+        let (address, zone) = match name.split_once('%') {
+            Some((address, zone)) => (address, Some(zone)),
+            None => (name, None),
+        };
+        let address = atom::ip_address(address).filter(|it| zone.is_none() || it.is_ipv6());
+        let (addresses, interface) = match (self.get(name), address) {
             _ if name == ROUTER => (None, None),
-            (Some(host), _) => (Some(host.address), host.interface),
-            (None, Some(address)) => (Some(address), None),
+            (Some(host), _) => (Some(host.addresses), host.interface),
+            (None, Some(address)) => (Some(address.into()), zone.and_then(InterfaceName::new)),
             (None, None) => return Err(self.unknown(word, name)),
         };
-        Ok(Party {
+        Ok(Called {
             name: name.to_owned(),
-            address,
+            addresses,
             interface,
             port,
         })
+    }
+
+    /// Who speaks to whom, in the family that is asked for, or the first that both have.
+    pub(crate) fn parties(
+        &mut self,
+        (from, to): (&Called, &Called),
+        asked: Option<Family>,
+        at: Position,
+    ) -> Result<(Party, Party), Problem> {
+        let found = from
+            .families(to)
+            .find(|family| asked.is_none_or(|asked| asked == *family));
+        let Some(family) = found else {
+            let (what, remedy) = match asked {
+                Some(family) => (
+                    format!(
+                        "{} and {} do not both have an {} address",
+                        from.name,
+                        to.name,
+                        family_name(family)
+                    ),
+                    "leave `-4` or `-6` out, or give them one: `host NAME ADDRESS ADDRESS INTERFACE`",
+                ),
+                None => (
+                    format!("{} and {} have no addresses of one family", from.name, to.name),
+                    "give one of them another address: `host NAME ADDRESS ADDRESS INTERFACE`",
+                ),
+            };
+            return Err(Problem::new(
+                at,
+                what,
+                "expected two that can speak to each other",
+                remedy,
+            ));
+        };
+        self.spoken = Some(family);
+        Ok((from.party(family), to.party(family)))
     }
 
     fn port(&self, word: &Word, name: &str, service: &str, of: u8) -> Result<u16, Problem> {
@@ -170,46 +289,81 @@ impl Hosts {
         )
     }
 
-    /// Puts addresses in the place of names where a line has hosts: beside a `>`, after `src` and `dst`, in `src=` and `dst=`.
-    pub(crate) fn resolve(&self, words: &mut [Word]) -> Result<(), Problem> {
+    /// Puts addresses in the place of names where a line has hosts: beside a `>`, after `src` and `dst`, in `src=` and `dst=`. A host that has one of
+    /// each family is called by that which is asked for, or which the line's other addresses are of, or else by that of the last packet where the
+    /// line `looks_back` at it; and where nothing says it, by the first that all of the line have.
+    pub(crate) fn resolve(
+        &mut self,
+        words: &mut [Word],
+        asked: Option<Family>,
+        looks_back: bool,
+    ) -> Result<(), Problem> {
+        let mut named = Vec::new();
+        let mut written = None;
         for at in 0..words.len() {
-            let is = |at: Option<usize>, texts: &[&str]| {
-                at.and_then(|at| words.get(at))
-                    .is_some_and(|word| !word.quoted && texts.contains(&word.text.as_str()))
+            let Some(place) = place_of_name(words, at) else {
+                continue;
             };
-            let end = is(at.checked_sub(1), &[">", "src", "dst"]) || is(Some(at + 1), &[">"]);
             let word = &words[at];
-            let text = word.text.as_str();
-            let (before, rest) = match text.split_once('=') {
-                Some((key @ ("src" | "dst"), _)) => text.split_at(key.len() + 1),
-                _ if end => text.split_at(text.len() - text.trim_start_matches('(').len()),
-                _ => continue,
-            };
-            let length = rest.find([':', ')']).unwrap_or(rest.len());
-            let (name, after) = rest.split_at(length);
-            if word.quoted || !is_name(name) || atom::endpoint(rest.trim_end_matches(')')).is_some() {
+            let text = word.text.get(place.clone()).unwrap_or_default();
+            if let Some((address, _)) = atom::endpoint(word.text[place.start..].trim_end_matches(')')) {
+                written = written.or(Some(Family::of(address)));
                 continue;
             }
-            let Some(host) = self.get(name) else {
-                if name == ROUTER {
-                    return Err(unexpected(
-                        word,
-                        "expected an address, or a host's name",
-                        "the router has several addresses: write which, or name one: `host NAME ADDRESS local`",
-                    ));
-                }
-                let start = word.position.start + before.len();
-                let named = Word {
-                    position: (start..word.position.end).into(),
-                    ..word.clone()
-                };
-                return Err(self.unknown(&named, name));
+            if word.quoted || !is_name(text) {
+                continue;
+            }
+            match self.get(text) {
+                Some(host) => named.push((at, place, host)),
+                None => return Err(self.nobody(word, place)),
+            }
+        }
+        let of_icmp = words.iter().any(|word| word.text == "icmpv6" && !word.quoted);
+        let has = |family: &Family| named.iter().all(|(.., host)| host.addresses.of(*family).is_some());
+        let said = asked.or(of_icmp.then_some(Family::V6)).or(written);
+        let before = self.spoken.filter(|family| looks_back && has(family));
+        let family = said.or(before).or_else(|| Family::ALL.into_iter().find(has));
+        let family = family.unwrap_or(Family::V4);
+        for (at, place, host) in named {
+            let word = &mut words[at];
+            let Some(address) = host.addresses.of(family) else {
+                let name = &word.text[place];
+                return Err(Problem::new(
+                    word.position,
+                    format!("`{name}` has no {} address", family_name(family)),
+                    "expected one that has",
+                    "give it one: `host NAME ADDRESS ADDRESS INTERFACE`, or in the lab file",
+                ));
             };
-            let text = format!("{before}{}{after}", host.address);
-            let typed = std::mem::replace(&mut words[at].text, text);
-            words[at].typed.get_or_insert(typed);
+            let (before, after) = (&word.text[..place.start], &word.text[place.end..]);
+            let text = match address {
+                IpAddr::V6(address) if after.starts_with(':') => format!("{before}[{address}]{after}"),
+                address => format!("{before}{address}{after}"),
+            };
+            let typed = std::mem::replace(&mut word.text, text);
+            word.typed.get_or_insert(typed);
+        }
+        if !looks_back {
+            self.spoken = Some(family);
         }
         Ok(())
+    }
+
+    fn nobody(&self, word: &Word, place: Range<usize>) -> Problem {
+        let name = word.text.get(place.clone()).unwrap_or_default();
+        if name == ROUTER {
+            return unexpected(
+                word,
+                "expected an address, or a host's name",
+                "the router has several addresses: write which, or name one: `host NAME ADDRESS local`",
+            );
+        }
+        let start = word.position.start + place.start;
+        let named = Word {
+            position: (start..word.position.end).into(),
+            ..word.clone()
+        };
+        self.unknown(&named, name)
     }
 
     /// The interface that a host is on, in the place of its name.
@@ -223,17 +377,61 @@ impl Hosts {
                 word.typed.get_or_insert(typed);
                 Ok(())
             }
-            None => Err(Problem::new(
-                word.position,
-                format!("nobody said which interface `{}` is on", word.text),
-                "expected an interface here",
-                format!("add it: `host {} {} INTERFACE`", word.text, host.address),
-            )),
+            None => {
+                let addresses: Vec<String> = host.addresses.all().map(|it| it.to_string()).collect();
+                Err(Problem::new(
+                    word.position,
+                    format!("nobody said which interface `{}` is on", word.text),
+                    "expected an interface here",
+                    format!("add it: `host {} {} INTERFACE`", word.text, addresses.join(" ")),
+                ))
+            }
         }
     }
 }
 
-const A_PARTY: &str = "expected a host's name, an IPv4 address or `router`";
+const A_PARTY: &str = "expected a host's name, an address or `router`";
+
+/// How people call a family.
+pub(crate) fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+/// An IPv6 address stands in brackets where a port follows; without them it takes all that can belong to it.
+fn name_and_service(text: &str) -> (&str, Option<&str>) {
+    if let Some((inside, behind)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (inside, behind.strip_prefix(':'));
+    }
+    let is_address = |text: &str| atom::is_ipv6(text.split('%').next().unwrap_or_default());
+    match text.rsplit_once(':') {
+        _ if is_address(text) => (text, None),
+        Some((before, behind)) if is_address(before) => (before, Some(behind)),
+        _ => match text.split_once(':') {
+            Some((name, service)) => (name, Some(service)),
+            None => (text, None),
+        },
+    }
+}
+
+/// Where in a word a host may be named; `None` where the line has none there.
+fn place_of_name(words: &[Word], at: usize) -> Option<Range<usize>> {
+    let is = |at: Option<usize>, texts: &[&str]| {
+        at.and_then(|at| words.get(at))
+            .is_some_and(|word| !word.quoted && texts.contains(&word.text.as_str()))
+    };
+    let end = is(at.checked_sub(1), &[">", "src", "dst"]) || is(Some(at + 1), &[">"]);
+    let text = words.get(at)?.text.as_str();
+    let start = match text.split_once('=') {
+        Some((key @ ("src" | "dst"), _)) => key.len() + 1,
+        _ if end => text.len() - text.trim_start_matches('(').len(),
+        _ => return None,
+    };
+    let length = text[start..].find([':', ')']).unwrap_or(text.len() - start);
+    Some(start..start + length)
+}
 
 /// Why no host can have this name: written in a packet, a rule or a filter, it would mean something else. Names of a lab's interfaces are refused
 /// beside that.

@@ -12,22 +12,22 @@ mod tcp;
 
 pub(crate) use ftp::{Ftp, Mode, Transfer};
 pub(super) use ftp::{announced, byte_at, numbers};
-pub use hosts::{Host, Hosts};
-pub(crate) use hosts::{ROUTER, is_name, means_something_else};
-pub(crate) use parse::{WORDS, parse};
+pub use hosts::{Addresses, Host, Hosts};
+pub(crate) use hosts::{Called, ROUTER, family_name, is_name, means_something_else};
+pub(crate) use parse::{WORDS, family, parse};
 pub(crate) use tcp::Connection;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::memory::{LOCAL, Lab, Passage};
 use super::send::{self, Draft, IcmpDraft, IpDraft, Surroundings, TcpDraft, Transport};
-use crate::base::{InterfaceName, protocol};
+use crate::base::{Family, InterfaceName, protocol};
 use crate::engine::{Emission, Fate, Port};
+use crate::explain::describe::icmp;
 use crate::ext::names;
 use crate::net::OutputKey;
 use crate::packet::Packet;
-use crate::wire::icmpv4::kind;
 use crate::wire::tcp::flags;
 
 /// One end as a script names it.
@@ -35,8 +35,10 @@ use crate::wire::tcp::flags;
 pub struct Party {
     /// As written, for messages.
     pub name: String,
+    /// In which it speaks.
+    pub family: Family,
     /// `None`: the router, by whichever of its addresses suits.
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     /// Where it is; found by its address where it says `None`.
     pub interface: Option<InterfaceName>,
     pub port: Option<u16>,
@@ -126,7 +128,7 @@ impl fmt::Display for Service {
 pub(crate) type Seat = Port;
 
 /// An address with its port.
-pub(crate) type Address = (Ipv4Addr, u16);
+pub(crate) type Address = (IpAddr, u16);
 
 /// What a packet became at its other end.
 #[derive(Clone, Debug)]
@@ -208,9 +210,9 @@ impl Conversations {
                 },
                 &b"question"[..],
             ),
-            protocol::ICMP => (
+            number if number == icmp::protocol(from.family) => (
                 Transport::Icmp(IcmpDraft {
-                    kind: kind::ECHO_REQUEST,
+                    kind: icmp::echo_request(from.family),
                     code: 0,
                     rest: u32::from(port) << 16 | 1,
                     quote: None,
@@ -243,22 +245,26 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// Where a party sits, and by which address it speaks to another.
-    fn seat(&self, party: &Party, to: &Party) -> Result<(Seat, Ipv4Addr), String> {
+    fn seat(&self, party: &Party, to: &Party) -> Result<(Seat, IpAddr), String> {
         let config = self.lab.machine.router().config();
         let net = &config.net;
         let Some(address) = party.address else {
             let Some(destination) = to.address else {
-                return Ok((Port::Local, Ipv4Addr::LOCALHOST));
+                return Ok((Port::Local, loopback(party.family)));
             };
             let route = net
                 .route_output(key(destination))
                 .map_err(|error| format!("the router cannot send to {}: {error}", to.name))?;
-            return match route.source {
-                IpAddr::V4(source) => Ok((Port::Local, source)),
-                IpAddr::V6(_) => Err(format!("the router has no IPv4 address towards {}", to.name)),
+            return match Family::of(route.source) == party.family {
+                true => Ok((Port::Local, route.source)),
+                false => Err(format!(
+                    "the router has no {} address towards {}",
+                    family_name(party.family),
+                    to.name
+                )),
             };
         };
-        if party.interface.is_some_and(|it| it.as_str() == LOCAL) || net.is_own_address(address.into()) {
+        if party.interface.is_some_and(|it| it.as_str() == LOCAL) || net.is_own_address(address) {
             return Ok((Port::Local, address));
         }
         let id = match party.interface {
@@ -279,30 +285,36 @@ impl Stage<'_> {
     }
 
     /// The address at which a party is asked by one who sits there.
-    fn address(&self, party: &Party, asker: (Seat, Ipv4Addr)) -> Result<Ipv4Addr, String> {
+    fn address(&self, party: &Party, asker: (Seat, IpAddr)) -> Result<IpAddr, String> {
         if let Some(address) = party.address {
             return Ok(address);
         }
         let Port::Interface(id) = asker.0 else {
-            return Ok(Ipv4Addr::LOCALHOST);
+            return Ok(loopback(party.family));
         };
         let config = self.lab.machine.router().config();
         let own = &config.net.interface(id).addresses;
-        let near = own.iter().find(|it| it.network().contains(asker.1.into()));
-        match near.or(own.first()).map(|it| it.address) {
-            Some(IpAddr::V4(address)) => Ok(address),
-            _ => Err(format!(
-                "the router has no IPv4 address on {}",
+        let near = own.iter().find(|it| it.network().contains(asker.1));
+        let addresses: Addresses = near.into_iter().chain(own).map(|it| it.address).collect();
+        let nearest = near.map(|it| it.address).or(addresses.of(party.family));
+        nearest.ok_or_else(|| {
+            format!(
+                "the router has no {} address on {}",
+                family_name(party.family),
                 self.lab.port_name(asker.0)
-            )),
-        }
+            )
+        })
     }
 
     /// The largest TCP payload that fits every interface.
-    fn segment(&self) -> usize {
+    fn segment(&self, family: Family) -> usize {
+        let headers = match family {
+            Family::V4 => 40,
+            Family::V6 => 60,
+        };
         let config = self.lab.machine.router().config();
         let smallest = config.net.interfaces().iter().map(|it| it.mtu).min().unwrap_or(1500);
-        (smallest as usize).saturating_sub(40).clamp(8, 1400)
+        (smallest as usize).saturating_sub(headers).clamp(8, 1400)
     }
 
     /// A packet from where its sender sits to wherever it arrives. `what` names it in the reason.
@@ -360,7 +372,7 @@ impl Shape {
         let packet = Packet::parse(bytes.to_vec()).ok()?;
         (packet.fragment_offset() == 0).then(|| Self {
             protocol: packet.protocol(),
-            icmp: packet.icmpv4().map(|it| it.kind()),
+            icmp: icmp::message(&packet).map(|it| it.kind()),
             flags: packet.tcp().map(|it| it.flags()),
         })
     }
@@ -387,12 +399,12 @@ fn key(destination: impl Into<IpAddr>) -> OutputKey {
 }
 
 /// A packet's bytes.
-fn packet(source: Ipv4Addr, destination: Ipv4Addr, transport: Transport, data: &[u8]) -> Result<Vec<u8>, String> {
-    let dont_fragment = matches!(transport, Transport::Tcp(_));
+fn packet(source: IpAddr, destination: IpAddr, transport: Transport, data: &[u8]) -> Result<Vec<u8>, String> {
+    let dont_fragment = matches!(transport, Transport::Tcp(_)) && source.is_ipv4();
     let draft = Draft::Ip(Box::new(IpDraft {
         data: data.to_vec(),
         dont_fragment,
-        ..IpDraft::new(source.into(), destination.into(), transport)
+        ..IpDraft::new(source, destination, transport)
     }));
     send::build(&draft, &Nowhere).map_err(|error| error.to_string())
 }
@@ -411,13 +423,26 @@ impl Surroundings for Nowhere {
 }
 
 fn show((address, port): Address) -> String {
-    format!("{address}:{port}")
+    SocketAddr::new(address, port).to_string()
+}
+
+/// A name or an address with a port.
+fn written(name: &str, port: u16) -> String {
+    match name.contains(':') {
+        true => format!("[{name}]:{port}"),
+        false => format!("{name}:{port}"),
+    }
+}
+
+fn loopback(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::LOCALHOST.into(),
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+    }
 }
 
 fn is_unreachable(packet: &Packet) -> bool {
-    packet
-        .icmpv4()
-        .is_some_and(|it| it.kind() == kind::DESTINATION_UNREACHABLE)
+    icmp::message(packet).is_some_and(|it| it.kind() == icmp::unreachable(packet.family()))
 }
 
 /// Below the ports that a client gets when none is written.

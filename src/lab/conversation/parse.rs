@@ -4,8 +4,9 @@ use nom::combinator::{cut, map, opt};
 use nom::sequence::{preceded, separated_pair};
 use nom::{Err, IResult, Parser};
 
-use super::{Conversation, Ftp, Hosts, Mode, Party, Transfer};
-use crate::base::protocol;
+use super::hosts::Called;
+use super::{Conversation, Ftp, Hosts, Mode, Party, Transfer, written};
+use crate::base::{Family, protocol};
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
 use crate::syntax::words::{self, Read, Word, Words, unexpected};
@@ -14,47 +15,68 @@ use crate::syntax::words::{self, Read, Word, Words, unexpected};
 pub(crate) const WORDS: &[&str] = &["handshake", "udp", "ping", "data", "close", "reset", "ftp"];
 
 /// Reads what follows one of [`WORDS`].
-pub(crate) fn parse(word: &Word, rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
-    let tcp = ends(hosts, protocol::TCP);
-    let conversation = match word.text.as_str() {
-        "handshake" => rest.read(map(to_a_port(tcp), |(from, to)| Conversation::Handshake { from, to })),
-        "udp" => udp(rest, hosts),
-        "ping" => rest.read(map(
-            (
-                ends(hosts, protocol::ICMP),
-                one_or_after("count", words::number("how many", 1..=1000), 1),
-            ),
-            |((from, to), count)| Conversation::Ping {
-                from,
-                to,
-                count: count as u16,
-            },
-        )),
-        "data" => rest.read(map((tcp, bytes), |((from, to), bytes)| Conversation::Data {
-            from,
-            to,
-            bytes,
-        })),
-        "close" => rest.read(map(tcp, |(from, to)| Conversation::Close { from, to })),
-        "reset" => rest.read(map(tcp, |(from, to)| Conversation::Reset { from, to })),
-        "ftp" => rest.read(ftp(hosts)),
+pub(crate) fn parse(word: &Word, rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Conversation, Problem> {
+    let asked = rest.read(opt(family))?;
+    let mode = match word.text.as_str() {
+        "ftp" => Some(rest.read(mode())?),
+        _ => None,
+    };
+    let of = match word.text.as_str() {
+        "udp" => protocol::UDP,
+        "ping" => protocol::ICMP,
+        text if WORDS.contains(&text) => protocol::TCP,
         text => {
             let remedy = suggestion(text, WORDS.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             return Err(unexpected(word, "expected a conversation", &remedy.unwrap_or_default()));
         }
-    }?;
+    };
+    let ends = rest.read(ends(hosts, of))?;
+    let (from, to) = hosts.parties((&ends.0, &ends.1), asked, rest.position())?;
+    let conversation = match (word.text.as_str(), mode) {
+        ("handshake", _) => Conversation::Handshake {
+            to: with_a_port(to, rest)?,
+            from,
+        },
+        ("udp", _) => {
+            let to = with_a_port(to, rest)?;
+            udp(rest, from, to)?
+        }
+        ("ping", _) => Conversation::Ping {
+            from,
+            to,
+            count: rest.read(one_or_after("count", words::number("how many", 1..=1000), 1))? as u16,
+        },
+        ("data", _) => Conversation::Data {
+            from,
+            to,
+            bytes: rest.read(bytes)?,
+        },
+        ("close", _) => Conversation::Close { from, to },
+        (_, Some(mode)) => Conversation::Ftp(ftp(rest, mode, from, to)?),
+        _ => Conversation::Reset { from, to },
+    };
     rest.read(words::end("expected the end of the line"))?;
     Ok(conversation)
 }
 
-fn ends<'a>(hosts: &Hosts, of: u8) -> impl Parser<Words<'a>, Output = (Party, Party), Error = Problem> {
+/// `-4` or `-6`, as programs have them: in which family a host that has both is spoken to.
+pub(crate) fn family(words: Words<'_>) -> Read<'_, Family> {
+    words::made(|text| match text {
+        "-4" => Some(Family::V4),
+        "-6" => Some(Family::V6),
+        _ => None,
+    })
+    .parse(words)
+}
+
+fn ends<'a>(hosts: &Hosts, of: u8) -> impl Parser<Words<'a>, Output = (Called, Called), Error = Problem> {
     let party = move |word: &Word| {
         if word.text.starts_with('-') {
             let like = "no options of programs are here: write it like `ping client > server count 3`, `handshake client > server:80`";
             return Err(unexpected(word, "expected who speaks to whom", like));
         }
-        let party = hosts.party(word, of)?;
-        match word.text.find(':') {
+        let party = hosts.called(word, of)?;
+        match word.text.rfind(':') {
             Some(colon) if of == protocol::ICMP && party.port.is_some() => Err(Problem::new(
                 word.position.end - (word.text.len() - colon)..word.position.end,
                 "a ping has no ports",
@@ -91,21 +113,16 @@ fn arrow(words: Words<'_>) -> IResult<Words<'_>, &Word, Problem> {
     Err(Err::Error(problem))
 }
 
-/// The same where the second one has to have a port.
-fn to_a_port<'a>(
-    mut ends: impl Parser<Words<'a>, Output = (Party, Party), Error = Problem>,
-) -> impl Parser<Words<'a>, Output = (Party, Party), Error = Problem> {
-    move |words: Words<'a>| {
-        let (rest, (from, to)) = ends.parse(words)?;
-        match to.port {
-            Some(_) => Ok((rest, (from, to))),
-            None => Err(Err::Failure(Problem::new(
-                rest.position(),
-                format!("to which port of {}?", to.name),
-                "expected a port after it",
-                format!("write it like {}:80", to.name),
-            ))),
-        }
+/// The same, where the line says at which port.
+fn with_a_port(to: Party, rest: &Words<'_>) -> Result<Party, Problem> {
+    match to.port {
+        Some(_) => Ok(to),
+        None => Err(Problem::new(
+            rest.position(),
+            format!("to which port of {}?", to.name),
+            "expected a port after it",
+            format!("write it like {}", written(&to.name, 80)),
+        )),
     }
 }
 
@@ -120,8 +137,7 @@ fn one_or_after<'a>(
     })
 }
 
-fn udp(rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
-    let (from, to) = rest.read(to_a_port(ends(hosts, protocol::UDP)))?;
+fn udp(rest: &mut Words<'_>, from: Party, to: Party) -> Result<Conversation, Problem> {
     let (mut data, mut answer) = (b"question".to_vec(), Some(b"answer".to_vec()));
     let mut said: Vec<&Word> = Vec::new();
     while let Some(word) = rest.read(opt(words::anything))? {
@@ -154,34 +170,36 @@ fn udp(rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
     Ok(Conversation::Udp { from, to, data, answer })
 }
 
-fn ftp<'a>(hosts: &Hosts) -> impl Parser<Words<'a>, Output = Conversation, Error = Problem> {
-    let mode = words::one("active or passive", |text| match text {
+fn mode<'a>() -> impl Parser<Words<'a>, Output = Mode, Error = Problem> {
+    words::one("active or passive", |text| match text {
         "active" => Some(Mode::Active),
         "passive" => Some(Mode::Passive),
         _ => None,
-    });
-    let transfer = words::one("retr or stor", |text| match text {
+    })
+}
+
+fn ftp(rest: &mut Words<'_>, mode: Mode, from: Party, to: Party) -> Result<Ftp, Problem> {
+    let transfer = rest.read(words::one("retr or stor", |text| match text {
         "retr" => Some(Transfer::Retr),
         "stor" => Some(Transfer::Stor),
         _ => None,
-    });
-    let file = words::one("the file's name, without blanks", |text| {
+    }))?;
+    let file = rest.read(words::one("the file's name, without blanks", |text| {
         (!text.is_empty() && !text.contains(char::is_whitespace) && text.len() <= 200).then(|| text.to_owned())
-    });
-    let size = one_or_after("size", words::number("a number of bytes", 0..=10_000_000), 3000);
-    map(
-        (mode, ends(hosts, protocol::TCP), transfer, file, size),
-        |(mode, (from, to), transfer, file, size)| {
-            Conversation::Ftp(Ftp {
-                mode,
-                from,
-                to,
-                transfer,
-                file,
-                size: size as usize,
-            })
-        },
-    )
+    }))?;
+    let size = rest.read(one_or_after(
+        "size",
+        words::number("a number of bytes", 0..=10_000_000),
+        3000,
+    ))?;
+    Ok(Ftp {
+        mode,
+        from,
+        to,
+        transfer,
+        file,
+        size: size as usize,
+    })
 }
 
 /// A text in quotes, `0x` and digits, or how many.

@@ -1,7 +1,7 @@
 //! TCP between two hosts that lose nothing: handshake, data with its acknowledgements, the two ways to end.
 
-use super::{Address, Conversations, Party, Seat, Stage, packet, show};
-use crate::base::protocol;
+use super::{Address, Conversations, Party, Seat, Stage, packet, show, written};
+use crate::base::{Family, protocol};
 use crate::engine::Port;
 use crate::lab::send::{TcpDraft, Transport, first_sequence};
 use crate::packet::Packet;
@@ -55,11 +55,14 @@ impl Conversations {
     /// The connection between two parties, the youngest first, and which end is `from`.
     pub(super) fn find(&self, stage: &Stage<'_>, from: &Party, to: &Party) -> Result<(usize, Side), String> {
         let config = stage.lab.machine.router().config();
-        let is_router = |address: Address| config.net.is_own_address(address.0.into());
+        let is_router = |address: Address| config.net.is_own_address(address.0);
         let is = |party: &Party, end: &End, called: Address| {
             let port = |address: Address| party.port.is_none_or(|port| port == address.1);
             match party.address {
-                None => (end.seat == Port::Local || is_router(called)) && (port(end.own) || port(called)),
+                None => {
+                    let is_local = end.seat == Port::Local || is_router(called);
+                    is_local && (port(end.own) || port(called)) && Family::of(end.own.0) == party.family
+                }
                 Some(address) => [end.own, called].iter().any(|it| it.0 == address && port(*it)),
             }
         };
@@ -86,16 +89,16 @@ impl Conversations {
             };
             format!(
                 "no connection is open between {} and {} (open are: {open}); `handshake` opens one",
-                written(from),
-                written(to)
+                called(from),
+                called(to)
             )
         })
     }
 }
 
-fn written(party: &Party) -> String {
+fn called(party: &Party) -> String {
     match party.port {
-        Some(port) => format!("{}:{port}", party.name),
+        Some(port) => written(&party.name, port),
         None => party.name.clone(),
     }
 }
@@ -107,7 +110,7 @@ impl Connection {
             seat,
             own,
             peer: target,
-            next: first_sequence(own.0.into(), own.1),
+            next: first_sequence(own.0, own.1),
             expected: 0,
         };
         // A program on the router that connects has its port open.
@@ -134,7 +137,7 @@ impl Connection {
             seat: arrival.seat,
             own: to,
             peer: from,
-            next: first_sequence(to.0.into(), to.1),
+            next: first_sequence(to.0, to.1),
             expected: sequence.wrapping_add(1),
         };
         let mut connection = Self { initiator, responder };
@@ -189,7 +192,7 @@ impl Connection {
     /// So many bytes in segments, each acknowledged; what the other end read.
     pub(super) fn send(&mut self, stage: &mut Stage<'_>, side: Side, data: &[u8]) -> Result<Vec<u8>, String> {
         let mut read = Vec::with_capacity(data.len());
-        let size = stage.segment();
+        let size = stage.segment(Family::of(self.end(side).own.0));
         for (at, piece) in data.chunks(size).enumerate() {
             let last = (at + 1) * size >= data.len();
             let bits = if last { flags::PSH | flags::ACK } else { flags::ACK };
@@ -233,8 +236,7 @@ fn taken(bits: u8, data: usize) -> u32 {
 
 pub(super) fn ends(packet: &Packet) -> Option<(Address, Address)> {
     let (from, to) = packet.ports()?;
-    let ip = packet.ipv4()?;
-    Some(((ip.source(), from), (ip.destination(), to)))
+    Some(((packet.source(), from), (packet.destination(), to)))
 }
 
 fn name(bits: u8, data: &[u8]) -> &'static str {

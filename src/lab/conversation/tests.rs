@@ -77,6 +77,74 @@ fn ftp_needs_its_helper_where_only_its_port_is_open() {
     }
 }
 
+const BOTH: &str = "host both 10.0.0.2 2001:db8::2 lan\nhost www 192.0.2.9 2001:db8:1::9 wan\n";
+
+const TRACKED: &str = "iptables -A FORWARD -m state --state NEW\nip6tables -A FORWARD -m state --state NEW\n";
+
+#[test]
+fn conversations_of_ipv6_come_through() {
+    for lines in [
+        "handshake -6 both:40000 > www:80\ndata -6 both > www \"GET /\\r\\n\"\ndata -6 www > both 5000\nclose -6 www > both",
+        "handshake [2001:db8::2]:5 > 2001:db8:1::9:40000\nreset -6 www:40000 > both:5",
+        "udp -6 both:5000 > www:domain answer \"yes\"\nexpect forwarded\nexpect out lan udp www:53 > both:5000",
+        "ping 2001:db8::2 > www count 3\nexpect out lan icmpv6 echo-reply",
+        "ftp -6 active both > www retr file",
+        "ftp -6 passive both > www stor file size 10000",
+    ] {
+        run(&format!("{BOTH}{lines}")).unwrap_or_else(|why| panic!("{lines}: {why}"));
+    }
+}
+
+/// A name stands for the address of the family that is meant.
+#[test]
+fn a_host_with_both_families_is_called_by_the_one_that_is_meant() {
+    for (line, from) in [
+        ("send both udp both:1 > www:53", "10.0.0.2"),
+        ("send -6 both udp both:1 > www:53", "2001:db8::2"),
+        ("send -4 both udp both:1 > www:53", "10.0.0.2"),
+        ("send both udp both:1 > [2001:db8:1::9]:53", "2001:db8::2"),
+        ("send both udp 10.0.0.2:1 > www:53", "10.0.0.2"),
+        ("send both icmpv6 both > www echo-request", "2001:db8::2"),
+        ("send both icmp both > www echo-request", "10.0.0.2"),
+        ("ping both > www", "10.0.0.2"),
+        ("ping -6 both > www", "2001:db8::2"),
+        ("trace -6 both udp both:1 > www:53", "2001:db8::2"),
+    ] {
+        // What is expected of a packet is of its family.
+        let seen = match line.starts_with("ping") {
+            true => "expect out lan dst both",
+            false => "expect out wan src both dst www",
+        };
+        run(&format!("{BOTH}{TRACKED}{line}\n{seen}\nexpect flow src=both dst=www"))
+            .unwrap_or_else(|why| panic!("{line}: {why}"));
+        let told = run(&format!("{BOTH}{line}\ntrace 1")).unwrap();
+        assert!(
+            told.contains(&format!(" {from}")) || told.contains(&format!(" [{from}]:")),
+            "{line}: {told}"
+        );
+    }
+    for (line, why) in [
+        (
+            "host a 10.0.0.3 10.0.0.4 lan",
+            "`a` has an address of this family already",
+        ),
+        (
+            "ping -6 client > www",
+            "client and www do not both have an IPv6 address",
+        ),
+        (
+            "ping 2001:db8::2 > server",
+            "2001:db8::2 and server have no addresses of one family",
+        ),
+        ("send -6 lan udp client:1 > www:53", "`client` has no IPv6 address"),
+        ("udp 2001:db8::2 > 2001:db8:1::9", "write it like [2001:db8:1::9]:80"),
+        ("ping [2001:db8::2]:7 > www", "a ping has no ports"),
+    ] {
+        let said = run(&format!("{BOTH}{line}")).unwrap_err();
+        assert!(said.contains(why), "{line}: {said}");
+    }
+}
+
 /// A copy goes to its gateway's link address: the host that it is addressed to never sees it.
 #[test]
 fn nobody_answers_a_copy() {

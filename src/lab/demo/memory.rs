@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Act, CLIENT, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::base::{InterfaceId, protocol};
 use crate::engine::{Fate, Port};
-use crate::lab::conversation::{Address, announced, byte_at, numbers};
+use crate::lab::conversation::{announced, byte_at, numbers};
 use crate::lab::file::LabFile;
 use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
@@ -349,6 +349,9 @@ fn packet(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8])
     }
     .emit(payload)
 }
+
+/// An address with its port.
+type Address = (Ipv4Addr, u16);
 
 /// From one host to the other.
 const TRAVEL: Duration = Duration::from_micros(50);

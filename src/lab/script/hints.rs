@@ -3,12 +3,12 @@
 use crate::base::protocol;
 use crate::conntrack::{CtState, Tuple};
 use crate::engine::{Fate, Port};
+use crate::explain::describe::icmp;
 use crate::helper::{self, Heard, HeardWhat, HelperSpec};
 use crate::lab::conversation;
 use crate::lab::machine::{Machine, Profile};
 use crate::lab::memory::{Lab, Passage};
 use crate::packet::Packet;
-use crate::wire::icmpv4::kind;
 use crate::wire::tcp::flags;
 
 /// All there is to say of a packet, a line each.
@@ -56,7 +56,8 @@ fn nobody_listens(passage: &Passage, packet: &Packet) -> Option<String> {
             ("tcp", answers.any(|it| reset(&it)).then_some("RST")?)
         }
         protocol::UDP => {
-            let unreachable = |it: &Packet| it.icmpv4().is_some_and(|it| it.kind() == kind::DESTINATION_UNREACHABLE);
+            let unreachable =
+                |it: &Packet| icmp::message(it).is_some_and(|message| message.kind() == icmp::unreachable(it.family()));
             ("udp", answers.any(|it| unreachable(&it)).then_some("port-unreachable")?)
         }
         _ => return None,

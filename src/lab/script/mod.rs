@@ -11,7 +11,7 @@ mod parse;
 mod run;
 pub(crate) mod trace;
 
-pub use super::conversation::{Host, Hosts};
+pub use super::conversation::{Addresses, Host, Hosts};
 #[doc(hidden)]
 pub use expect::Expectation;
 pub(crate) use expect::{FATES, SUBJECTS, fate, state};
@@ -19,7 +19,7 @@ pub use lex::Input;
 pub(crate) use lex::Line;
 #[doc(hidden)]
 pub use output::Output;
-pub(crate) use parse::parse_line;
+pub(crate) use parse::{asked_family, parse_line};
 pub use parse::{parse, parse_in, parse_text};
 pub(crate) use run::Talk;
 pub use run::{Failed, Runner, Said};
@@ -231,13 +231,13 @@ pub struct Own {
 pub const OWN_WORDS: &[Own] = &[
     Own {
         name: "send",
-        syntax: "send [-v] INTERFACE|local PACKET",
+        syntax: "send [-v] [-4|-6] INTERFACE|local PACKET",
         about: "a packet comes in by an interface, or the router sends it; says what became of it",
     },
     Own {
         name: "host",
-        syntax: "host NAME ADDRESS [INTERFACE|local]",
-        about: "a name for a host; conversations, `send` and `expect` may call it so",
+        syntax: "host NAME ADDRESS [ADDRESS] [INTERFACE|local]",
+        about: "a name for a host, which may have an address of each family; conversations, `send` and `expect` may call it so (-4 or -6 says by which)",
     },
     Own {
         name: "handshake",

@@ -8,7 +8,7 @@ use nom::combinator::opt;
 use super::lex::{LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
 use super::{Asked, CAN_FAIL, Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement};
-use crate::base::{InterfaceName, protocol};
+use crate::base::{Family, InterfaceName, protocol};
 use crate::engine::{QueueSettings, VerdictKind};
 use crate::explain::story::Detail;
 use crate::lab::conversation::{self, Host, Hosts, ROUTER};
@@ -306,12 +306,18 @@ const WHOLE_FILES: &str = "`cat FILE` and `| grep WORD` are here";
 const A_PACKET: &str = "did you mean `send lan tcp ...`? It says by which interface a packet comes";
 
 /// Words that `nflab test` knows and scripts don't.
-const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "seed", "end"];
+const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "rules6", "seed", "end"];
 
 fn send(rest: &mut Words<'_>) -> Result<Kind, Problem> {
     let mut detail = None;
-    while let Some(word) = rest.read(opt(words::fitting(|word| matches!(word.text.as_str(), "-v" | "-q"))))? {
-        detail = (word.text == "-v").then_some(Detail::Whole);
+    let is_option = |word: &Word| matches!(word.text.as_str(), "-v" | "-q" | "-4" | "-6");
+    while let Some(word) = rest.read(opt(words::fitting(is_option)))? {
+        match word.text.as_str() {
+            "-v" => detail = Some(Detail::Whole),
+            "-q" => detail = None,
+            // Names are addresses by now.
+            _ => {}
+        }
     }
     let (interface, draft) = interface_and_packet(rest)?;
     Ok(Kind::Send {
@@ -426,13 +432,13 @@ fn queue(rest: &mut Words<'_>) -> Result<Kind, Problem> {
 }
 
 /// Addresses for the names of hosts in the lines that write packets.
-fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
+fn resolve(words: &mut [Word], hosts: &mut Hosts) -> Result<(), Problem> {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     let interface = match texts[..] {
         ["send", ..] => words
             .iter()
             .skip(1)
-            .position(|word| !matches!(word.text.as_str(), "-v" | "-q")),
+            .position(|word| !matches!(word.text.as_str(), "-v" | "-q" | "-4" | "-6")),
         ["trace", ..] => {
             let packet = texts.iter().position(|text| PACKETS.contains(text));
             packet.and_then(|at| at.checked_sub(2))
@@ -443,10 +449,25 @@ fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
         ["expect", "flow" | "expectation", ..] | ["expect", "no", "flow" | "expectation", ..] => None,
         _ => return Ok(()),
     };
+    let asked = match texts[..] {
+        ["send" | "trace", ..] => asked_family(words.iter().take(interface.map_or(0, |at| at + 1))),
+        _ => None,
+    };
+    let looks_back = texts.first() == Some(&"expect");
     if let Some(word) = interface.and_then(|at| words.get_mut(at + 1)) {
         hosts.resolve_interface(word)?;
     }
-    hosts.resolve(words)
+    hosts.resolve(words, asked, looks_back)
+}
+
+/// The last of `-4` and `-6`.
+pub(crate) fn asked_family<'a>(words: impl Iterator<Item = &'a Word>) -> Option<Family> {
+    let families = words.filter_map(|word| match word.text.as_str() {
+        "-4" => Some(Family::V4),
+        "-6" => Some(Family::V6),
+        _ => None,
+    });
+    families.last()
 }
 
 fn host(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
@@ -474,7 +495,17 @@ fn host(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
     if hosts.has_interface(&word.text) {
         return refused("an interface of this lab has that name");
     }
-    let address = rest.read(words::one("its IPv4 address", atom::address))?;
+    let first = rest.read(words::one("its address", atom::ip_address))?;
+    let second = rest.read(opt(words::made(atom::ip_address)))?;
+    if second.is_some_and(|second| Family::of(second) == Family::of(first)) {
+        return Err(Problem::new(
+            rest.position(),
+            format!("`{}` has an address of this family already", word.text),
+            "expected one of the other family, or the interface it is on",
+            "leave one of them out",
+        ));
+    }
+    let addresses = [Some(first), second].into_iter().flatten().collect();
     let interface = match rest.is_done() {
         true => None,
         false => Some(rest.read(words::one("the interface it is on, or `local`", |text| {
@@ -492,11 +523,11 @@ fn host(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
             ),
         ));
     }
-    hosts.insert(&word.text, Host { address, interface });
+    hosts.insert(&word.text, Host { addresses, interface });
     done(rest, Kind::Host)
 }
 
-fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) -> Result<Kind, Problem> {
+fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Problem> {
     if rest.read(words::has("fail"))? {
         let conversation = words::fitting(|word| conversation::WORDS.contains(&word.text.as_str()));
         if let Some(word) = rest.read(opt(conversation))? {

@@ -507,9 +507,11 @@ fn describe_lab(lab: &Lab) -> String {
         ));
     }
     text.push_str(&routes(lab));
-    let tables = lab.machine.table_names(Family::V4);
-    if !tables.is_empty() {
-        text.push_str(&format!("tables {}\n", tables.join(" ")));
+    for (word, family) in [("tables", Family::V4), ("tables6", Family::V6)] {
+        let tables = lab.machine.table_names(family);
+        if !tables.is_empty() {
+            text.push_str(&format!("{word} {}\n", tables.join(" ")));
+        }
     }
     text.push_str(&format!("profile {}\n", lab.machine.profile().name()));
     if !lab.machine.modules().is_empty() {
@@ -584,7 +586,8 @@ const EXPECT_HELP: &str = "\
   out IFACE|local [PROTO] [A > B] [FIELD...] something left by it, with these fields
   no out [IFACE]                             nothing left
   by RULE, no by RULE                        what decided in its table; RULE is [TABLE] CHAIN N, [TABLE] CHAIN policy,
-                                             [[TABLE] CHAIN] comment TEXT or [[TABLE] CHAIN] text PART
+                                             [[TABLE] CHAIN] comment TEXT or [[TABLE] CHAIN] text PART; -4 or -6 before
+                                             it says whose rules, else it is those that the last packet met
   rule RULE packets N [bytes N]              a rule's counters; policy [TABLE] CHAIN ... a policy's
   flow WORD..., no flow [WORD...], flows N   words of a line of `conntrack -L -o extended`, in order
   expectation WORD...                        the same of `conntrack -L expect`

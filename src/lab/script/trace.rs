@@ -56,6 +56,8 @@ pub(crate) fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
         match word.text.as_str() {
             "--short" => form = Form::Text(Detail::Short),
             "--json" => json = true,
+            // Names are addresses by now.
+            "-4" | "-6" => {}
             "--svg" => form = Form::Svg(rest.read(words::text("a file for the picture"))?),
             "--why" => {
                 form = Form::Why {
@@ -185,18 +187,20 @@ pub(crate) fn tell(
             Ok(String::new())
         }
         Form::Why { rule, json } => {
-            let why = why(&story.account(), rule, lab)?;
+            let family = Family::of_packet(&passage.sent).unwrap_or(Family::V4);
+            let why = why(&story.account(), rule, lab, family)?;
             Ok(if *json { why.json() + "\n" } else { why.text() })
         }
     }
 }
 
-fn why(account: &Account, rule: &RuleName, lab: &Lab) -> Result<Why, String> {
+/// Of the rules that the packet's family meets.
+fn why(account: &Account, rule: &RuleName, lab: &Lab, family: Family) -> Result<Why, String> {
     let router = lab.machine.router();
     let tables: Vec<TableRules> = router
-        .tables(Family::V4)
+        .tables(family)
         .into_iter()
-        .map(|table| router.table(Family::V4, table))
+        .map(|table| router.table(family, table))
         .collect();
     let place = rule.find(&tables)?;
     Ok(Why::of(account, &place, &tables))

@@ -9,7 +9,8 @@ use nom::branch::alt;
 use nom::combinator::{map, not, opt};
 use nom::sequence::{preceded, terminated};
 
-use super::{Choice, Gathering};
+use super::{Choice, Gathering, RulesText};
+use crate::base::Family;
 use crate::base::bytes::text_of_path;
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
@@ -104,10 +105,9 @@ impl Gathering<'_, '_> {
     pub(super) fn check_hosts(&mut self, items: &[Item], lab: Option<&LabFile>) {
         let Some(lab) = lab else { return };
         for item in items.iter().filter(|item| item.head.keyword() == "host") {
-            let word = || opt(words::anything);
-            let Ok((name, _address, interface)) = item.head.arguments().read((word(), word(), word())) else {
-                continue;
-            };
+            let mut words = item.head.arguments().read_all().iter();
+            let name = words.next();
+            let interface = words.find(|word| atom::ip_address(&word.text).is_none());
             if let Some(name) = name.filter(|word| lab.interface(&word.text).is_some()) {
                 let problem = Problem::new(
                     name.position,
@@ -161,7 +161,8 @@ impl Gathering<'_, '_> {
                     ),
                 ),
             },
-            "rules" => self.rules(item, choice),
+            "rules" => self.rules(item, choice, Family::V4),
+            "rules6" => self.rules(item, choice, Family::V6),
             word => {
                 let is_command = self.toolbox.find(word).is_some() || OWN_WORDS.iter().any(|own| own.name == word);
                 let known = FILE_WORDS.iter().map(|(name, ..)| *name).chain(["end"]);
@@ -188,10 +189,11 @@ impl Gathering<'_, '_> {
         }
     }
 
-    fn rules(&mut self, item: &Item, choice: &Choice) {
-        if !choice.rules.is_empty() {
+    fn rules(&mut self, item: &Item, choice: &Choice, family: Family) {
+        if !choice.rules.is_empty() || !choice.rules6.is_empty() {
             return;
         }
+        let word = item.head.keyword();
         let (file, name) = match file_and_name(item.head.arguments()) {
             Ok(found) => found,
             Err(problem) => return self.faults.add(&item.text, problem),
@@ -223,26 +225,37 @@ impl Gathering<'_, '_> {
                     &item.text,
                     Problem::new(
                         item.head.position,
-                        "`rules` takes one file, or a here-document",
+                        format!("`{word}` takes one file, or a here-document"),
                         "expected a file's name",
-                        "write it like `rules rules.v4`, or `rules <<EOF`, the rules, and `EOF`",
+                        match family {
+                            Family::V4 => "write it like `rules rules.v4`, or `rules <<EOF`, the rules, and `EOF`",
+                            Family::V6 => "write it like `rules6 rules.v6`, or `rules6 <<EOF`, the rules, and `EOF`",
+                        },
                     ),
                 );
             }
         };
-        let called = name.map_or(called, |word| word.text.clone());
-        if self.rules.iter().any(|(known, ..)| *known == called) {
+        let said = name.map(|word| word.text.clone());
+        let source = RulesText {
+            family,
+            name: said.clone().unwrap_or(called),
+            is_named: said.is_some(),
+            text,
+            directory,
+        };
+        let there = |known: &RulesText| known.family == family && known.name == source.name;
+        if self.rules.iter().any(there) {
             return self.faults.add(
                 &item.text,
                 Problem::new(
                     item.head.position,
-                    format!("rules called `{called}` are there already"),
+                    format!("rules called `{}` are there already", source.name),
                     "expected another name",
-                    "give them one: `rules FILE as NAME`",
+                    format!("give them one: `{word} FILE as NAME`"),
                 ),
             );
         }
-        self.rules.push((called, text, directory));
+        self.rules.push(source);
     }
 }
 
@@ -261,7 +274,7 @@ fn file_and_name(mut rest: Words<'_>) -> Result<(Option<&Word>, Option<&Word>), 
             extra.position,
             format!("`{}` is not understood here", extra.text),
             "expected `as NAME`, or the end of the line",
-            "several rulesets are several lines `rules FILE`",
+            "several rulesets are several lines `rules FILE`, and their IPv6 side is a line `rules6 FILE`",
         )),
     }
 }

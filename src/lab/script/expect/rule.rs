@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use nom::combinator::opt;
+
 use super::hold;
 use crate::base::Family;
 use crate::explain::story::Deciding;
 use crate::ext::matches::comment;
+use crate::lab::conversation;
 use crate::lab::memory::{Lab, Passage};
 use crate::rule::{Chain, ChainKind, Counters, Rule, Table, TableRules};
 use crate::syntax::atom;
@@ -16,6 +19,8 @@ use crate::text::save;
 /// A rule (or a policy) as a script names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleName {
+    /// Of which family's rules; `None`: of those that the last packet met.
+    pub family: Option<Family>,
     /// Where it stands; rules named by comment or text may stand anywhere.
     pub table: Option<Table>,
     pub chain: Option<String>,
@@ -44,8 +49,9 @@ struct Found {
 }
 
 impl RuleName {
-    /// `[TABLE] CHAIN N|policy`, or `[[TABLE] CHAIN] comment|text TEXT`.
+    /// `[-4|-6] [TABLE] CHAIN N|policy`, or `[-4|-6] [[TABLE] CHAIN] comment|text TEXT`.
     pub fn parse(rest: &mut Words<'_>) -> Result<Self, Problem> {
+        let family = rest.read(opt(conversation::family))?;
         let mut names = Vec::new();
         let which = loop {
             let word = rest.read(words::word(
@@ -77,12 +83,18 @@ impl RuleName {
         // A bare chain is one of filter, as for the tools.
         let numbered = matches!(which, Which::Number(_) | Which::Policy);
         let table = table.or(numbered.then_some(Table::Filter));
-        Ok(Self { table, chain, which })
+        Ok(Self {
+            family,
+            table,
+            chain,
+            which,
+        })
     }
 
     /// Any rule with this comment, wherever it stands.
     pub(super) fn of_comment(comment: &str) -> Self {
         Self {
+            family: None,
             table: None,
             chain: None,
             which: Which::Comment(comment.to_owned()),
@@ -91,22 +103,30 @@ impl RuleName {
 
     /// `[TABLE] CHAIN`: its policy.
     pub fn parse_policy(rest: &mut Words<'_>) -> Result<Self, Problem> {
+        let family = rest.read(opt(conversation::family))?;
         let first = rest.read(words::word("a built-in chain, or a table and a chain"))?;
         let (table, chain) = match rest.peek_text() {
             None | Some("packets" | "bytes") => (Table::Filter, first),
             Some(_) => (known_table(first)?, rest.read(words::word("a built-in chain"))?),
         };
         Ok(Self {
+            family,
             table: Some(table),
             chain: Some(chain.text.clone()),
             which: Which::Policy,
         })
     }
 
+    fn family(&self, lab: &Lab) -> Family {
+        let of_last = || Family::of_packet(&lab.last()?.sent);
+        self.family.or_else(of_last).unwrap_or(Family::V4)
+    }
+
     /// Every rule that is meant; never empty. `Err` says that there is none, and what there is.
     fn find(&self, lab: &Lab) -> Result<Vec<Found>, String> {
         let router = lab.machine.router();
-        if let Some(table) = self.table.filter(|table| !router.tables(Family::V4).contains(table)) {
+        let family = self.family(lab);
+        if let Some(table) = self.table.filter(|table| !router.tables(family).contains(table)) {
             return Err(format!(
                 "there is no table {} yet: no rule of it has been set",
                 table.name()
@@ -115,12 +135,12 @@ impl RuleName {
         let mut found = Vec::new();
         let mut chains = 0;
         for table in router
-            .tables(Family::V4)
+            .tables(family)
             .into_iter()
             .filter(|it| self.table.is_none_or(|own| own == *it))
         {
-            let rules: TableRules = router.table(Family::V4, table);
-            let counted = router.counters(Family::V4, table);
+            let rules: TableRules = router.table(family, table);
+            let counted = router.counters(family, table);
             for chain in rules
                 .chains
                 .iter()
@@ -142,7 +162,7 @@ impl RuleName {
         match (&self.chain, self.table) {
             _ if !found.is_empty() => Ok(found),
             (Some(chain), Some(table)) if chains == 0 => {
-                let rules = router.table(Family::V4, table);
+                let rules = router.table(family, table);
                 let names: Vec<&str> = rules.chains.iter().map(|it| it.name.as_str()).collect();
                 Err(format!(
                     "table {} has no chain {chain}: it has {}",
@@ -186,18 +206,16 @@ impl RuleName {
     /// Why no rule is meant.
     fn nowhere(&self, lab: &Lab) -> String {
         let router = lab.machine.router();
+        let family = self.family(lab);
         let tables: Vec<TableRules> = router
-            .tables(Family::V4)
+            .tables(family)
             .into_iter()
-            .map(|table| router.table(Family::V4, table))
+            .map(|table| router.table(family, table))
             .collect();
         match &self.which {
             Which::Number(number) => {
                 let (table, chain) = (self.table.unwrap_or(Table::Filter), self.chain.as_deref().unwrap_or(""));
-                let count = router
-                    .table(Family::V4, table)
-                    .chain(chain)
-                    .map_or(0, |it| it.rules.len());
+                let count = router.table(family, table).chain(chain).map_or(0, |it| it.rules.len());
                 let has = match count {
                     0 => "no rules".to_owned(),
                     1 => "1 rule".to_owned(),
@@ -329,6 +347,7 @@ mod tests {
     #[test]
     fn names_of_rules() {
         let name = |table, chain: Option<&str>, which| RuleName {
+            family: None,
             table,
             chain: chain.map(str::to_owned),
             which,
@@ -357,6 +376,11 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), expected, "{text}");
         }
+        let six = RuleName {
+            family: Some(Family::V6),
+            ..name(Some(Table::Filter), Some("FORWARD"), Which::Number(3))
+        };
+        assert_eq!(parse("-6 FORWARD 3").unwrap(), six);
         for bad in [
             "3",
             "policy",
