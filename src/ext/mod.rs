@@ -312,7 +312,7 @@ mod tests {
     use super::*;
     use crate::ext::samples::{Judged, ReadsBack, Refused, Taken};
     use crate::ext::testing::{
-        P, match_reads_back, match_remarks, read_match, read_target, target_reads_back, target_remarks,
+        P, match_reads_back, match_remarks, read_match_in, read_target_in, target_reads_back, target_remarks,
     };
 
     /// Every extension's name and options.
@@ -433,26 +433,28 @@ mod tests {
         }
     }
 
-    fn printed_match(spec: &'static MatchSpec, sample: &Taken) -> Result<Printed, UsageError> {
+    fn printed_match(family: Family, spec: &'static MatchSpec, sample: &Taken) -> Result<Printed, UsageError> {
         let p = P::of(sample.before);
-        let made = read_match(spec, p, sample.typed)?;
+        let read = |text: &str| read_match_in(family, spec, p, text);
+        let made = read(sample.typed)?;
         Ok(Printed::of(
             made.name(),
             |out| made.save(out),
             |out, numeric| made.list(out, numeric),
-            |saved| Ok(match_reads_back(made.as_ref(), read_match(spec, p, saved)?.as_ref())),
+            |saved| Ok(match_reads_back(made.as_ref(), read(saved)?.as_ref())),
         ))
     }
 
-    fn printed_target(spec: &'static TargetSpec, sample: &Taken) -> Result<Printed, UsageError> {
+    fn printed_target(family: Family, spec: &'static TargetSpec, sample: &Taken) -> Result<Printed, UsageError> {
         let p = P::of(sample.before);
-        let made = read_target(spec, p, sample.typed)?;
+        let read = |text: &str| read_target_in(family, spec, p, text);
+        let made = read(sample.typed)?;
         assert_eq!(made.kernel_name(), spec.listed_as);
         Ok(Printed::of(
             made.name(),
             |out| made.save(out),
             |out, numeric| made.list(out, numeric),
-            |saved| Ok(target_reads_back(made.as_ref(), read_target(spec, p, saved)?.as_ref())),
+            |saved| Ok(target_reads_back(made.as_ref(), read(saved)?.as_ref())),
         ))
     }
 
@@ -462,21 +464,15 @@ mod tests {
             assert_eq!(said.as_deref(), Ok(sample.remark), "{name} {}", sample.typed);
         };
         for spec in MATCHES {
-            for sample in spec.samples.taken {
-                check(
-                    spec.name,
-                    sample,
-                    match_remarks(spec, P::of(sample.before), sample.typed),
-                );
+            for (family, sample) in spec.samples.taken_in(spec.families) {
+                let said = match_remarks(family, spec, P::of(sample.before), sample.typed);
+                check(spec.name, sample, said);
             }
         }
         for spec in TARGETS {
-            for sample in spec.samples.taken {
-                check(
-                    spec.name,
-                    sample,
-                    target_remarks(spec, P::of(sample.before), sample.typed),
-                );
+            for (family, sample) in spec.samples.taken_in(spec.families) {
+                let said = target_remarks(family, spec, P::of(sample.before), sample.typed);
+                check(spec.name, sample, said);
             }
         }
     }
@@ -510,14 +506,14 @@ mod tests {
                 "-m {}",
                 spec.name
             );
-            for sample in spec.samples.taken {
-                check("-m", spec.name, sample, printed_match(spec, sample));
+            for (family, sample) in spec.samples.taken_in(spec.families) {
+                check("-m", spec.name, sample, printed_match(family, spec, sample));
             }
         }
         for spec in TARGETS {
             assert!(!spec.samples.taken.is_empty(), "-j {}", spec.name);
-            for sample in spec.samples.taken {
-                check("-j", spec.name, sample, printed_target(spec, sample));
+            for (family, sample) in spec.samples.taken_in(spec.families) {
+                check("-j", spec.name, sample, printed_target(family, spec, sample));
             }
         }
     }
@@ -540,12 +536,9 @@ mod tests {
                 "-m {}",
                 spec.name
             );
-            for sample in spec.samples.refused {
-                check(
-                    spec.name,
-                    sample,
-                    read_match(spec, P::of(sample.before), sample.typed).err(),
-                );
+            for (family, sample) in spec.samples.refused_in(spec.families) {
+                let read = read_match_in(family, spec, P::of(sample.before), sample.typed);
+                check(spec.name, sample, read.err());
             }
         }
         for spec in TARGETS {
@@ -554,12 +547,9 @@ mod tests {
                 "-j {}",
                 spec.name
             );
-            for sample in spec.samples.refused {
-                check(
-                    spec.name,
-                    sample,
-                    read_target(spec, P::of(sample.before), sample.typed).err(),
-                );
+            for (family, sample) in spec.samples.refused_in(spec.families) {
+                let read = read_target_in(family, spec, P::of(sample.before), sample.typed);
+                check(spec.name, sample, read.err());
             }
         }
     }

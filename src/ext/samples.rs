@@ -1,7 +1,10 @@
 //! What an extension is tried on. Its samples stand in its spec, and are walked by all who must know what it takes, prints, refuses and matches:
 //! the registry's tests, the oracle of the real tools, the twin's packets, the reader of listings.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::drawn::Drawn;
+use crate::base::Family;
 
 /// Lines and packets, each with what the real thing makes of it.
 #[derive(Debug)]
@@ -18,6 +21,32 @@ pub struct Samples {
     pub spellings: &'static [&'static str],
     /// How rules that are made up have it.
     pub drawn: Drawn,
+}
+
+impl Samples {
+    /// Those of the taken that are for these families, each with the families it is for.
+    pub fn taken_in(&self, families: &'static [Family]) -> impl Iterator<Item = (Family, &'static Taken)> {
+        let taken = self.taken;
+        let of = move |family: Family| {
+            taken
+                .iter()
+                .filter(move |it| it.is_of(family))
+                .map(move |it| (family, it))
+        };
+        families.iter().copied().flat_map(of)
+    }
+
+    /// As [`Self::taken_in`] of the refused.
+    pub fn refused_in(&self, families: &'static [Family]) -> impl Iterator<Item = (Family, &'static Refused)> {
+        let refused = self.refused;
+        let of = move |family: Family| {
+            refused
+                .iter()
+                .filter(move |it| it.is_of(family))
+                .map(move |it| (family, it))
+        };
+        families.iter().copied().flat_map(of)
+    }
 }
 
 /// Options that are taken.
@@ -39,6 +68,8 @@ pub struct Taken {
     pub remark: &'static str,
     /// What comes of it when what is saved is read back.
     pub reads_back: ReadsBack,
+    /// The one family that it is for, where neither what is typed nor what is saved has an address that tells.
+    pub only: Option<Family>,
 }
 
 /// What a rule is that was saved and read back.
@@ -61,6 +92,8 @@ pub struct Refused {
     pub typed: &'static str,
     /// What the tool says behind its name and version. An empty line after it is a newline here.
     pub said: &'static str,
+    /// As [`Taken::only`].
+    pub only: Option<Family>,
 }
 
 /// A packet that comes in by `lan` (10.0.0.0/24) and would go out by `wan` (192.0.2.0/24), asked in FORWARD of the table of such a rule; where such
@@ -96,10 +129,22 @@ pub const fn taken(before: &'static str, typed: &'static str, saved: &'static st
         is_glued: false,
         remark: "",
         reads_back: ReadsBack::Same,
+        only: None,
     }
 }
 
 impl Taken {
+    /// Whether it is for the family's tool.
+    pub fn is_of(&self, family: Family) -> bool {
+        is_of(self.only, &[self.typed, self.saved], family)
+    }
+
+    /// See [`Taken::only`].
+    pub const fn only(mut self, family: Family) -> Self {
+        self.only = Some(family);
+        self
+    }
+
     /// See [`ReadsBack::Other`].
     pub const fn lossy(mut self) -> Self {
         self.reads_back = ReadsBack::Other;
@@ -133,7 +178,40 @@ impl Taken {
 
 /// Options that are refused with these words.
 pub const fn refused(before: &'static str, typed: &'static str, said: &'static str) -> Refused {
-    Refused { before, typed, said }
+    Refused {
+        before,
+        typed,
+        said,
+        only: None,
+    }
+}
+
+impl Refused {
+    /// Whether it is for the family's tool.
+    pub fn is_of(&self, family: Family) -> bool {
+        is_of(self.only, &[self.typed], family)
+    }
+
+    /// See [`Taken::only`].
+    pub const fn only(mut self, family: Family) -> Self {
+        self.only = Some(family);
+        self
+    }
+}
+
+/// What has an address is of its family, and what has none is of both.
+fn is_of(only: Option<Family>, texts: &[&str], family: Family) -> bool {
+    if let Some(only) = only {
+        return only == family;
+    }
+    let part = |letter: char| !letter.is_ascii_hexdigit() && letter != ':' && letter != '.';
+    let words = texts.iter().flat_map(|text| text.split(part));
+    let mut addresses = words.filter_map(|word| {
+        let of_four = word.split(':').find_map(|it| it.parse::<Ipv4Addr>().ok());
+        let of_six = word.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+        of_six.or(of_four.map(IpAddr::V4))
+    });
+    addresses.next().is_none_or(|it| Family::of(it) == family)
 }
 
 /// A packet that matches.

@@ -70,8 +70,8 @@ pub(super) fn words(text: &str) -> Vec<String> {
 /// Of whom the options are: its name, its options, and the family of the rule.
 type Of = (&'static str, &'static [OptionSpec], Family);
 
-fn match_of(spec: &'static MatchSpec) -> Of {
-    (spec.name, spec.options, first(spec.families))
+fn match_of(family: Family, spec: &'static MatchSpec) -> Of {
+    (spec.name, spec.options, family)
 }
 
 /// As [`read_match`], of a rule of this family.
@@ -96,8 +96,8 @@ pub(super) fn read_target_in(
     spec.finish(&given(family, p, &options))
 }
 
-fn target_of(spec: &'static TargetSpec) -> Of {
-    (spec.name, spec.options, first(spec.families))
+fn target_of(family: Family, spec: &'static TargetSpec) -> Of {
+    (spec.name, spec.options, family)
 }
 
 /// What is in both families is asked in IPv4.
@@ -165,15 +165,21 @@ fn given(family: Family, p: P, options: &[GivenOption]) -> Given<'_> {
 }
 
 /// What is said of options that are taken.
-pub(crate) fn match_remarks(spec: &'static MatchSpec, p: P, text: &str) -> Result<String, UsageError> {
-    Ok(read(match_of(spec), p, text)?.1)
+pub(crate) fn match_remarks(family: Family, spec: &'static MatchSpec, p: P, text: &str) -> Result<String, UsageError> {
+    Ok(read(match_of(family, spec), p, text)?.1)
 }
 
 /// As `match_remarks`.
-pub(crate) fn target_remarks(spec: &'static TargetSpec, p: P, text: &str) -> Result<String, UsageError> {
-    Ok(read(target_of(spec), p, text)?.1)
+pub(crate) fn target_remarks(
+    family: Family,
+    spec: &'static TargetSpec,
+    p: P,
+    text: &str,
+) -> Result<String, UsageError> {
+    Ok(read(target_of(family, spec), p, text)?.1)
 }
 
+/// In the first of its families.
 pub(crate) fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
     read_match_in(first(spec.families), spec, p, text)
 }
@@ -185,10 +191,11 @@ pub(super) fn read_match_with(
     text: &str,
     labels: &LabelFile,
 ) -> Result<Arc<dyn Match>, UsageError> {
-    let (options, _) = read_with(match_of(spec), (p, labels), text)?;
+    let (options, _) = read_with(match_of(first(spec.families), spec), (p, labels), text)?;
     spec.finish(&given(first(spec.families), p, &options))
 }
 
+/// In the first of its families.
 pub(crate) fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
     read_target_in(first(spec.families), spec, p, text)
 }

@@ -1,10 +1,13 @@
 //! The packet's part of a log line, as the kernel 6.18 words it. Each line of the tests is one of `dmesg`.
 
+mod ipv6;
+
 use std::fmt::Write;
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 
 use super::{Packet, Sender};
-use crate::base::{InterfaceId, protocol};
+use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::{be16, be32};
 
 /// What a line tells besides: bits as the kernel has them, and `iptables -L -n` prints them.
@@ -18,7 +21,13 @@ pub(crate) fn write(out: &mut String, packet: &Packet, (input, output): (&str, &
     let _ = write!(out, "IN={input} OUT={output} ");
     match packet.input {
         // The one interface of a lab with a link header, and that is all zeros but for the protocol.
-        Some(InterfaceId::LOOPBACK) => out.push_str("MAC=00:00:00:00:00:00:00:00:00:00:00:00:08:00 "),
+        Some(InterfaceId::LOOPBACK) => {
+            out.push_str("MAC=00:00:00:00:00:00:00:00:00:00:00:00:");
+            out.push_str(match packet.family() {
+                Family::V4 => "08:00 ",
+                Family::V6 => "86:dd ",
+            });
+        }
         Some(_) => out.push_str("MAC= "),
         None => {}
     }
@@ -26,7 +35,11 @@ pub(crate) fn write(out: &mut String, packet: &Packet, (input, output): (&str, &
 }
 
 fn write_whole(out: &mut String, packet: &[u8], flags: u8, sender: &Sender, mark: u32) {
-    if header(out, packet, flags, false).is_none() {
+    let told = match Family::of_packet(packet) {
+        Some(Family::V6) => ipv6::header(out, packet, flags, false),
+        _ => header(out, packet, flags, false),
+    };
+    if told.is_none() {
         return;
     }
     // The socket's file has them. A socket of the kernel's own has no file.
@@ -81,41 +94,18 @@ fn header(out: &mut String, bytes: &[u8], flags: u8, quoted: bool) -> Option<()>
     let rest = bytes.get(header_length..).unwrap_or(&[]);
     // Below zero where a quoted header claims to be longer than what is there; printed as the kernel does.
     let left = (bytes.len() as u32).wrapping_sub(header_length as u32);
-    let incomplete = |out: &mut String| {
-        let _ = write!(out, "INCOMPLETE [{left} bytes] ");
-    };
+    match carried(out, protocol, (rest, left), offset != 0, flags) {
+        Some(ControlFlow::Continue(())) => return Some(()),
+        Some(ControlFlow::Break(())) => return None,
+        None => {}
+    }
     match protocol {
-        protocol::TCP => {
-            out.push_str("PROTO=TCP ");
-            if offset == 0 {
-                let Some(segment) = rest.first_chunk::<20>() else {
-                    incomplete(out);
-                    return None;
-                };
-                tcp(out, segment, rest, flags)?;
-            }
-        }
-        protocol::UDP | protocol::UDPLITE => {
-            out.push_str(if protocol == protocol::UDP {
-                "PROTO=UDP "
-            } else {
-                "PROTO=UDPLITE "
-            });
-            if offset == 0 {
-                let Some(datagram) = rest.first_chunk::<8>() else {
-                    incomplete(out);
-                    return None;
-                };
-                let (source, destination, length) = (be16(datagram, 0), be16(datagram, 2), be16(datagram, 4));
-                let _ = write!(out, "SPT={source} DPT={destination} LEN={length} ");
-            }
-        }
         protocol::ICMP => {
             out.push_str("PROTO=ICMP ");
             if offset == 0 {
                 match rest.first_chunk::<8>() {
                     Some(message) => icmp(out, message, rest, flags, quoted),
-                    None => incomplete(out),
+                    None => incomplete(out, left),
                 }
             }
         }
@@ -127,7 +117,7 @@ fn header(out: &mut String, bytes: &[u8], flags: u8, quoted: bool) -> Option<()>
                 Some(ah) => {
                     let _ = write!(out, "SPI={:#x} ", be32(ah, 4));
                 }
-                None => incomplete(out),
+                None => incomplete(out, left),
             }
         }
         protocol::ESP => {
@@ -137,7 +127,7 @@ fn header(out: &mut String, bytes: &[u8], flags: u8, quoted: bool) -> Option<()>
                     Some(esp) => {
                         let _ = write!(out, "SPI={:#x} ", be32(esp, 0));
                     }
-                    None => incomplete(out),
+                    None => incomplete(out, left),
                 }
             }
         }
@@ -146,6 +136,48 @@ fn header(out: &mut String, bytes: &[u8], flags: u8, quoted: bool) -> Option<()>
         }
     }
     Some(())
+}
+
+fn incomplete(out: &mut String, left: u32) {
+    let _ = write!(out, "INCOMPLETE [{left} bytes] ");
+}
+
+/// TCP and UDP, as the lines of both families have them; `None` where it is neither. What is there of it comes with the length that the kernel says
+/// where that is too little; of a later fragment only the name is told.
+fn carried(
+    out: &mut String,
+    protocol: u8,
+    (rest, left): (&[u8], u32),
+    is_later: bool,
+    flags: u8,
+) -> Option<ControlFlow<()>> {
+    let goes_on = Some(ControlFlow::Continue(()));
+    out.push_str(match protocol {
+        protocol::TCP => "PROTO=TCP ",
+        protocol::UDP => "PROTO=UDP ",
+        protocol::UDPLITE => "PROTO=UDPLITE ",
+        _ => return None,
+    });
+    if is_later {
+        return goes_on;
+    }
+    if protocol == protocol::TCP {
+        let Some(segment) = rest.first_chunk::<20>() else {
+            incomplete(out, left);
+            return Some(ControlFlow::Break(()));
+        };
+        return match tcp(out, segment, rest, flags) {
+            Some(()) => goes_on,
+            None => Some(ControlFlow::Break(())),
+        };
+    }
+    let Some(datagram) = rest.first_chunk::<8>() else {
+        incomplete(out, left);
+        return Some(ControlFlow::Break(()));
+    };
+    let (source, destination, length) = (be16(datagram, 0), be16(datagram, 2), be16(datagram, 4));
+    let _ = write!(out, "SPT={source} DPT={destination} LEN={length} ");
+    goes_on
 }
 
 fn tcp(out: &mut String, fixed: &[u8; 20], segment: &[u8], flags: u8) -> Option<()> {

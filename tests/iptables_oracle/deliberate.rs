@@ -1,6 +1,8 @@
 //! Where nflab differs on purpose: what, why, and an example of each. A test holds the examples against the real tools, so that no row outlives
 //! its difference.
 
+use nflab::base::Family;
+
 use super::{Seen, Step, Tool};
 
 /// Whether a difference is one of those below.
@@ -45,6 +47,16 @@ pub(crate) const DIFFERENCES: &[Deliberate] = &[
                 && real.code == 1
                 && real.err.ends_with('\n')
                 && real.err.contains("Can't find library for target `")
+        },
+    },
+    Deliberate {
+        what: "ip6tables -C and -D look for the whole rule",
+        why: "1.8.9 takes the mask of what counts for that of a shorter rule, of IPv4: it does not look at a rule's end, finds and deletes others; 1.8.10 has it mended",
+        example: &["6 -A INPUT -p tcp --dport 1", "6 -C INPUT -p tcp --dport 2"],
+        is: |step, real, ours| {
+            let looks = |word: &str| ["-C", "-D", "--c", "--d"].iter().any(|it| word.starts_with(it));
+            let asked = step.arguments.iter().any(|word| looks(word)) || step.input.split_whitespace().any(looks);
+            step.tool.family() == Some(Family::V6) && asked && real.code == 0 && ours.code == 1
         },
     },
     Deliberate {

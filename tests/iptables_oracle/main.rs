@@ -128,6 +128,12 @@ impl Step {
         }
     }
 
+    /// The same for the other family's rules.
+    pub fn of(mut self, family: Family) -> Self {
+        self.tool = self.tool.of(family);
+        self
+    }
+
     pub fn input<'a>(&'a self, saved: &'a str) -> &'a str {
         match self.tool {
             Tool::RestoreSaved(_) => saved,

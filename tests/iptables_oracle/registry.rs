@@ -2,7 +2,7 @@
 
 use nflab::base::{Family, Random};
 use nflab::ext::option::{OptionSpec, ValueKind};
-use nflab::ext::samples::Samples;
+use nflab::ext::samples::{Samples, Taken};
 use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
 use super::Step;
@@ -25,35 +25,37 @@ pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
         .collect()
 }
 
-/// The samples of the specs: each as a rule in its place, then the table as it is saved and listed, or the tool's words.
+/// The samples of the specs: each as a rule in its place, then the table as it is saved and listed, or the tool's words. Each in its families.
 pub(crate) fn samples() -> Vec<Vec<Step>> {
+    let of_both = extensions().flat_map(|it| it.families.iter().map(move |family| (it, *family)));
+    of_both.flat_map(|(it, family)| samples_of(it, family)).collect()
+}
+
+fn samples_of(extension: Extension, family: Family) -> Vec<Vec<Step>> {
     let mut scenarios = Vec::new();
-    for (extension, family) in extensions() {
-        let Samples {
-            place, taken, refused, ..
-        } = extension.samples;
-        let (table, chain) = *place;
-        let of_family = |step: Step| Step {
-            tool: step.tool.of(family),
-            ..step
-        };
-        let add = |before: &str, typed: &str| {
-            let words = format!("-t {table} -A {chain} {before} {} {}", extension.letter, extension.name);
-            let mut words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-            words.extend(words_of(typed));
-            of_family(Step::iptables(words))
-        };
-        for some in taken.chunks(10) {
-            let mut steps: Vec<Step> = some.iter().map(|it| add(it.before, it.typed)).collect();
-            for print in ["-S", "-L -n", "-L"] {
-                steps.push(of_family(super::step(&format!("-t {table} {print}"))));
-            }
-            scenarios.push(steps);
+    let Samples {
+        place, taken, refused, ..
+    } = extension.samples;
+    let (table, chain) = *place;
+    let add = |before: &str, typed: &str| {
+        let words = format!("-t {table} -A {chain} {before} {} {}", extension.letter, extension.name);
+        let mut words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+        words.extend(words_of(typed));
+        Step::iptables(words).of(family)
+    };
+    let taken: Vec<&Taken> = taken.iter().filter(|it| it.is_of(family)).collect();
+    for some in taken.chunks(10) {
+        let mut steps: Vec<Step> = some.iter().map(|it| add(it.before, it.typed)).collect();
+        for print in ["-S", "-L -n", "-L"] {
+            steps.push(super::step(&format!("-t {table} {print}")).of(family));
         }
-        // The real tool has what is not there yet.
-        let refused = refused.iter().filter(|it| !it.said.contains("is not there yet"));
-        scenarios.push(refused.map(|it| add(it.before, it.typed)).collect());
+        scenarios.push(steps);
     }
+    // The real tool has what is not there yet.
+    let refused = refused
+        .iter()
+        .filter(|it| it.is_of(family) && !it.said.contains("is not there yet"));
+    scenarios.push(refused.map(|it| add(it.before, it.typed)).collect());
     scenarios
 }
 
@@ -64,21 +66,12 @@ struct Extension {
     aliases: &'static [&'static str],
     options: &'static [OptionSpec],
     samples: &'static Samples,
+    families: &'static [Family],
 }
 
-/// What both families have is asked in IPv4, of which its samples speak.
-fn extensions() -> impl Iterator<Item = (Extension, Family)> {
-    let family = |families: &[Family]| match families {
-        [Family::V6] => Family::V6,
-        _ => Family::V4,
-    };
-    let matches = MATCHES
-        .iter()
-        .map(move |spec| (Extension::of_match(spec), family(spec.families)));
-    let targets = TARGETS
-        .iter()
-        .map(move |spec| (Extension::of_target(spec), family(spec.families)));
-    matches.chain(targets)
+fn extensions() -> impl Iterator<Item = Extension> {
+    let matches = MATCHES.iter().map(|spec| Extension::of_match(spec));
+    matches.chain(TARGETS.iter().map(|spec| Extension::of_target(spec)))
 }
 
 type Words = Vec<String>;
@@ -91,6 +84,7 @@ impl Extension {
             aliases: spec.aliases,
             options: spec.options,
             samples: &spec.samples,
+            families: spec.families,
         }
     }
 
@@ -101,6 +95,7 @@ impl Extension {
             aliases: &[],
             options: spec.options,
             samples: &spec.samples,
+            families: spec.families,
         }
     }
 

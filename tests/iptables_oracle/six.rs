@@ -1,4 +1,6 @@
 //! What is typed to iptables, as one types it to ip6tables: the same commands, with addresses of IPv6 for those of IPv4.
+//!
+//! Where a rule is looked for, nothing is compared: see the deliberate difference of `-C` and `-D`.
 
 use nflab::base::Family;
 
@@ -11,15 +13,23 @@ pub(crate) fn scenarios(scenarios: &[Vec<Step>]) -> Vec<Vec<Step>> {
 }
 
 fn scenario(steps: &[Step]) -> Vec<Step> {
+    let looks_for_a_rule = |word: &str| matches!(word, "-C" | "-D" | "--check" | "--delete");
     let of_six = |step: &Step| Step {
         tool: step.tool.of(Family::V6),
         arguments: step.arguments.iter().map(|word| text(word)).collect(),
         input: match step.tool {
-            Tool::Restore(_) => text(&step.input),
+            Tool::Restore(_) => {
+                let lines = step.input.split_inclusive('\n');
+                let kept = lines.filter(|line| !line.split_whitespace().any(looks_for_a_rule));
+                text(&kept.collect::<String>())
+            }
             _ => step.input.clone(),
         },
     };
-    steps.iter().map(of_six).collect()
+    let kept = steps.iter();
+    kept.filter(|step| !step.arguments.iter().any(|word| looks_for_a_rule(word)))
+        .map(of_six)
+        .collect()
 }
 
 /// Addresses and masks of four numbers become such of IPv6, and words of IPv4 their fellows. What is odd stays so.

@@ -395,14 +395,29 @@ const SAMPLES: Samples = Samples {
             "--connlimit-above 3 --connlimit-mask 32 --connlimit-saddr",
             "#conn src/32 > 3",
         )
-        .told_apart(),
+        .told_apart()
+        .only(Family::V4),
+        taken(
+            "",
+            "--connlimit-above 3",
+            "--connlimit-above 3 --connlimit-mask 128 --connlimit-saddr",
+            "#conn src/128 > 3",
+        )
+        .only(Family::V6),
+        taken(
+            "",
+            "--connlimit-above 3 --connlimit-mask ffff:ffff::",
+            "--connlimit-above 3 --connlimit-mask 32 --connlimit-saddr",
+            "#conn src/32 > 3",
+        ),
         taken(
             "",
             "! --connlimit-above 0x10 --connlimit-daddr",
             "--connlimit-upto 16 --connlimit-mask 32 --connlimit-daddr",
             "#conn dst/32 <= 16",
         )
-        .told_apart(),
+        .told_apart()
+        .only(Family::V4),
         taken(
             "",
             "! --connlimit-upto 3 --connlimit-mask 255.255.255.0",
@@ -421,7 +436,15 @@ const SAMPLES: Samples = Samples {
             "--connlimit-upto 1 --connlimit-mask 32 --connlimit-saddr",
             "#conn src/32 <= 1",
         )
-        .told_apart(),
+        .told_apart()
+        .only(Family::V4),
+        taken(
+            "",
+            "--connlimit-upto 1 --connlimit-mask 128",
+            "--connlimit-upto 1 --connlimit-mask 128 --connlimit-saddr",
+            "#conn src/128 <= 1",
+        )
+        .only(Family::V6),
     ],
     refused: &[
         refused("", "", NEEDS_ONE),
@@ -455,7 +478,14 @@ const SAMPLES: Samples = Samples {
             "",
             "--connlimit-above 3 --connlimit-mask x",
             "connlimit: bad value for option \"--connlimit-mask\", neither a valid network mask nor valid CIDR (0-32).\n",
-        ),
+        )
+        .only(Family::V4),
+        refused(
+            "",
+            "--connlimit-above 3 --connlimit-mask 129",
+            "connlimit: bad value for option \"--connlimit-mask\", neither a valid network mask nor valid CIDR (0-128).\n",
+        )
+        .only(Family::V6),
         refused(
             "",
             "--connlimit-above 3 ! --connlimit-mask 3",

@@ -302,6 +302,19 @@ const SAMPLES: Samples = Samples {
         .remarked(
             "xt_iprange: range 5-4 is reversed and will never match\nxt_iprange: range 9-8 is reversed and will never match\n",
         ),
+        taken(
+            "",
+            "--src-range 2001:DB8::1-2001:db8::ff ! --dst-range ::7",
+            "--src-range 2001:db8::1-2001:db8::ff ! --dst-range ::7-::7",
+            "source IP range 2001:db8::1-2001:db8::ff destination IP range ! ::7-::7",
+        ),
+        taken(
+            "",
+            "--src-range ::5-::1",
+            "--src-range ::5-::1",
+            "source IP range ::5-::1",
+        )
+        .remarked("xt_iprange: range ::5-::1 is reversed and will never match\n"),
     ],
     refused: &[
         refused(
@@ -352,6 +365,19 @@ const SAMPLES: Samples = Samples {
             "",
             "--src-range ::1-::2",
             "iprange: Bad value for \"--src-range\" option: \"::1\"",
+        )
+        .only(Family::V4),
+        refused(
+            "",
+            "--src-range 1.2.3.4-1.2.3.5",
+            "iprange: Bad value for \"--src-range\" option: \"1.2.3.4\"",
+        )
+        .only(Family::V6),
+        refused("", "--src-range 10", "iprange: Bad value for \"--src-range\" option: \"10\"").only(Family::V6),
+        refused(
+            "",
+            "--src-range ::1-::2-::3",
+            "iprange: Bad value for \"--src-range\" option: \"::2-::3\"",
         ),
         refused(
             "",

@@ -213,7 +213,7 @@ pub(crate) fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> 
         return Ok(address);
     }
     match () {
-        _ if text.parse::<IpAddr>().is_ok() => Err(UsageError::parameter(
+        _ if Family::ALL.iter().any(|other| literal(text, *other).is_some()) => Err(UsageError::parameter(
             "getaddrinfo: Address family for hostname not supported\n",
         )),
         // A lab has no name server to ask. What the tool says of a name then, and of what can be none:

@@ -13,7 +13,7 @@ use crate::rule::{Hook, Table};
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "DNAT",
     listed_as: "DNAT",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[TO.spec, nat_range::RANDOM.spec, nat_range::PERSISTENT.spec],
     needs_one: None,
     exclusive: &[],
@@ -44,6 +44,12 @@ const SAMPLES: Samples = Samples {
             "--to-destination 1.2.3.4",
             "--to-destination 1.2.3.4",
             "to:1.2.3.4",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination [2001:db8::9]:80-90/85 --persistent --random",
+            "--to-destination [2001:db8::9]:80-90/85 --random --persistent",
+            "to:[2001:db8::9]:80-90/85 random persistent",
         ),
         taken(
             "-p tcp",

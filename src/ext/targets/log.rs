@@ -18,7 +18,7 @@ use crate::rule::{Effect, LogRecord, StateUse, Target, TargetContext, TargetVerd
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "LOG",
     listed_as: "LOG",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[
         PREFIX.spec,
         LEVEL.spec,

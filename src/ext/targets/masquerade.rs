@@ -16,7 +16,7 @@ use crate::rule::{Hook, Table, TargetContext};
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "MASQUERADE",
     listed_as: "MASQUERADE",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[TO.spec, nat_range::RANDOM.spec, nat_range::RANDOM_FULLY.spec],
     needs_one: None,
     exclusive: &[],

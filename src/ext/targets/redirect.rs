@@ -15,7 +15,7 @@ use crate::rule::{Hook, Table, TargetContext};
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "REDIRECT",
     listed_as: "REDIRECT",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[TO.spec, nat_range::RANDOM.spec],
     needs_one: Some(NeedsOne::AsAsked(is_not_shifted)),
     exclusive: &[],

@@ -9,7 +9,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::{invalid, only_table};
-use crate::ext::samples::{Samples, refused, taken};
+use crate::ext::samples::{Samples, Taken, refused, taken};
 use crate::net::Unreachable;
 use crate::rule::{Effect, Ends, Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
 
@@ -151,59 +151,58 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const fn four(typed: &'static str, saved: &'static str, listed: &'static str) -> Taken {
+    taken("-p tcp", typed, saved, listed).only(Family::V4)
+}
+
+const fn six(typed: &'static str, saved: &'static str, listed: &'static str) -> Taken {
+    taken("-p tcp", typed, saved, listed).only(Family::V6)
+}
+
 const SAMPLES: Samples = Samples {
     place: ("filter", "FORWARD"),
     taken: &[
-        taken(
-            "-p tcp",
+        four(
             "",
             "--reject-with icmp-port-unreachable",
             "reject-with icmp-port-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with icmp-net-unreachable",
             "--reject-with icmp-net-unreachable",
             "reject-with icmp-net-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with net-unreach",
             "--reject-with icmp-net-unreachable",
             "reject-with icmp-net-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with host-unreach",
             "--reject-with icmp-host-unreachable",
             "reject-with icmp-host-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with proto-unreach",
             "--reject-with icmp-proto-unreachable",
             "reject-with icmp-proto-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with port-unreach",
             "--reject-with icmp-port-unreachable",
             "reject-with icmp-port-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with net-prohib",
             "--reject-with icmp-net-prohibited",
             "reject-with icmp-net-prohibited",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with host-prohib",
             "--reject-with icmp-host-prohibited",
             "reject-with icmp-host-prohibited",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with admin-prohib",
             "--reject-with icmp-admin-prohibited",
             "reject-with icmp-admin-prohibited",
@@ -213,47 +212,116 @@ const SAMPLES: Samples = Samples {
             "--reject-with tcp-rst",
             "--reject-with tcp-reset",
             "reject-with tcp-reset",
-        ),
+        )
+        .only(Family::V4),
         taken(
             "-p tcp",
             "--reject-with tcp-res",
             "--reject-with tcp-reset",
             "reject-with tcp-reset",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with icmp-p",
             "--reject-with icmp-proto-unreachable",
             "reject-with icmp-proto-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with icmp-por",
             "--reject-with icmp-port-unreachable",
             "reject-with icmp-port-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with ICMP-PORT-UNREACHABLE",
             "--reject-with icmp-port-unreachable",
             "reject-with icmp-port-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with icmp",
             "--reject-with icmp-net-unreachable",
             "reject-with icmp-net-unreachable",
         ),
-        taken(
-            "-p tcp",
+        four(
             "--reject-with \"\"",
             "--reject-with icmp-net-unreachable",
             "reject-with icmp-net-unreachable",
+        ),
+        six(
+            "",
+            "--reject-with icmp6-port-unreachable",
+            "reject-with icmp6-port-unreachable",
+        ),
+        six(
+            "--reject-with icmp6-no-route",
+            "--reject-with icmp6-no-route",
+            "reject-with icmp6-no-route",
+        ),
+        six(
+            "--reject-with no-route",
+            "--reject-with icmp6-no-route",
+            "reject-with icmp6-no-route",
+        ),
+        six(
+            "--reject-with adm-prohibited",
+            "--reject-with icmp6-adm-prohibited",
+            "reject-with icmp6-adm-prohibited",
+        ),
+        six(
+            "--reject-with addr-unreach",
+            "--reject-with icmp6-addr-unreachable",
+            "reject-with icmp6-addr-unreachable",
+        ),
+        six(
+            "--reject-with port-unreach",
+            "--reject-with icmp6-port-unreachable",
+            "reject-with icmp6-port-unreachable",
+        ),
+        six(
+            "--reject-with policy-fail",
+            "--reject-with icmp6-policy-fail",
+            "reject-with icmp6-policy-fail",
+        ),
+        six(
+            "--reject-with reject-route",
+            "--reject-with icmp6-reject-route",
+            "reject-with icmp6-reject-route",
+        ),
+        six(
+            "--reject-with \"\"",
+            "--reject-with icmp6-no-route",
+            "reject-with icmp6-no-route",
+        ),
+        six(
+            "--reject-with ICMP6-A",
+            "--reject-with icmp6-adm-prohibited",
+            "reject-with icmp6-adm-prohibited",
+        ),
+        six(
+            "--reject-with r",
+            "--reject-with icmp6-reject-route",
+            "reject-with icmp6-reject-route",
+        ),
+        six(
+            "--reject-with p",
+            "--reject-with icmp6-port-unreachable",
+            "reject-with icmp6-port-unreachable",
         ),
     ],
     refused: &[
         refused("", "--reject-with foo", "unknown reject type \"foo\""),
         refused("", "--reject-with echo-rep", "unknown reject type \"echo-rep\""),
+        refused(
+            "",
+            "--reject-with icmp6-no-route",
+            "unknown reject type \"icmp6-no-route\"",
+        )
+        .only(Family::V4),
+        refused(
+            "",
+            "--reject-with icmp-port-unreachable",
+            "unknown reject type \"icmp-port-unreachable\"",
+        )
+        .only(Family::V6),
+        refused("", "--reject-with tcp-rst", "unknown reject type \"tcp-rst\"").only(Family::V6),
         refused(
             "",
             "--reject-with tcp-reset --reject-with icmp",

@@ -13,7 +13,7 @@ use crate::rule::{Hook, Table};
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "SNAT",
     listed_as: "SNAT",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[
         TO.spec,
         nat_range::RANDOM.spec,
@@ -109,6 +109,51 @@ const SAMPLES: Samples = Samples {
         )
         .lossy(),
         taken(
+            "-p tcp",
+            "--to-source 2001:DB8::9",
+            "--to-source 2001:db8::9",
+            "to:2001:db8::9",
+        ),
+        taken(
+            "-p tcp",
+            "--to-source 2001:db8::9-2001:db8::10",
+            "--to-source 2001:db8::9-2001:db8::10",
+            "to:2001:db8::9-2001:db8::10",
+        ),
+        taken(
+            "-p tcp",
+            "--to-source [2001:db8::9]:80-90",
+            "--to-source [2001:db8::9]:80-90",
+            "to:[2001:db8::9]:80-90",
+        ),
+        taken(
+            "-p tcp",
+            "--to-source [2001:db8::9-2001:db8::10]:http",
+            "--to-source [2001:db8::9-2001:db8::10]:80",
+            "to:[2001:db8::9-2001:db8::10]:80",
+        ),
+        taken("-p tcp", "--to-source []:80", "--to-source :80", "to::80").only(Family::V6),
+        taken("-p tcp", "--to-source x[::1]y", "--to-source ::1", "to:::1"),
+        taken(
+            "-p tcp",
+            "--to-source 2001:db8::9:80",
+            "--to-source 2001:db8::9:80",
+            "to:2001:db8::9:80",
+        ),
+        taken(
+            "-p tcp",
+            "--to-source ::1.2.3.4",
+            "--to-source ::1.2.3.4",
+            "to:::1.2.3.4",
+        ),
+        taken(
+            "-p tcp",
+            "--to-source [2001:db8::9]:80-90/85",
+            "--to-source [2001:db8::9]:80-90/0",
+            "to:[2001:db8::9]:80-90/0",
+        )
+        .lossy(),
+        taken(
             "-p udp",
             "--to-source 1.2.3.4:80",
             "--to-source 1.2.3.4:80",
@@ -191,7 +236,29 @@ const SAMPLES: Samples = Samples {
         refused("-p tcp", "--to-source 1.2.3.4/24", "Bad IP address \"1.2.3.4/24\""),
         refused("-p tcp", "--to-source 1.2.3.4-", "Bad IP address \"\""),
         refused("-p tcp", "--to-source \"\"", "Bad IP address \"\""),
-        refused("-p tcp", "--to-source ::1", "Bad IP address \"::1\""),
+        refused("-p tcp", "--to-source ::1", "Bad IP address \"::1\"").only(Family::V4),
+        refused("-p tcp", "--to-source [1.2.3.4]:80", "Invalid address format"),
+        refused("-p tcp", "--to-source 1.2.3.4:80", "Bad IP address \"1.2.3.4\"").only(Family::V6),
+        refused("-p tcp", "--to-source [2001:db8::9", "Invalid address format"),
+        refused(
+            "-p tcp",
+            "--to-source [2001:db8::9]-[2001:db8::10]:80",
+            "Port `db8::10]:80' not valid",
+        ),
+        refused("-p tcp", "--to-source [::1]-::2", "Port `:2' not valid"),
+        refused(
+            "-p tcp",
+            "--to-source [::1]:80:90",
+            "Invalid port:port syntax - use dash",
+        ),
+        refused("-p tcp", "--to-source x[]:80", "Bad IP address \"\"").only(Family::V6),
+        refused("-p tcp", "--to-source [[::1]]:80", "Bad IP address \"[::1\""),
+        refused("-p tcp", "--to-source ::1]", "Bad IP address \"::1]\""),
+        refused(
+            "-p ipv6-icmp",
+            "--to-source [::1]:80",
+            "Need TCP, UDP, SCTP or DCCP with port specification",
+        ),
         refused("-p tcp", "--to-source localhost", "Bad IP address \"localhost\""),
     ],
     packets: &[],

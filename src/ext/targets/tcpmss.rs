@@ -21,7 +21,7 @@ use crate::wire::{be16, tcp};
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TCPMSS",
     listed_as: "TCPMSS",
-    families: &[Family::V4],
+    families: &[Family::V4, Family::V6],
     options: &[SET.spec, CLAMP.spec],
     needs_one: Some(NeedsOne::Of {
         of: &[SET.name(), CLAMP.name()],

@@ -131,6 +131,16 @@ const SAMPLES: Samples = Samples {
         taken("", "--oif \"\" --gateway 1.2.3", "--gateway 1.2.0.3", "TEE gw:1.2.0.3"),
         taken("", "--gateway 0x7f000001", "--gateway 127.0.0.1", "TEE gw:127.0.0.1").named("TEE gw:localhost"),
         taken("", "--gateway localhost", "--gateway 127.0.0.1", "TEE gw:127.0.0.1").named("TEE gw:localhost"),
+        taken("", "--gateway localhost", "--gateway ::1", "TEE gw:::1")
+            .named("TEE gw:localhost")
+            .only(Family::V6),
+        taken(
+            "",
+            "--gateway 2001:DB8::9 --oif lan",
+            "--gateway 2001:db8::9 --oif lan",
+            "TEE gw:2001:db8::9 oif=lan",
+        ),
+        taken("", "--gateway ::1.2.3.4", "--gateway ::1.2.3.4", "TEE gw:::1.2.3.4"),
         taken("", "--gateway 224.0.0.1", "--gateway 224.0.0.1", "TEE gw:224.0.0.1"),
         taken(
             "",
@@ -154,7 +164,15 @@ const SAMPLES: Samples = Samples {
             "",
             "--gateway fe80::1",
             "getaddrinfo: Address family for hostname not supported\n",
-        ),
+        )
+        .only(Family::V4),
+        refused(
+            "",
+            "--gateway 10.1",
+            "getaddrinfo: Address family for hostname not supported\n",
+        )
+        .only(Family::V6),
+        refused("", "--gateway [::1]", "getaddrinfo: Name or service not known\n").only(Family::V6),
         refused(
             "",
             "--gateway 1.2.3.4 --gateway 1.2.3.5",

@@ -1,6 +1,7 @@
 //! What `-m conntrack` is tried on.
 
 use super::{DIRECTION, EXPIRE, PROTOCOL, SIDES, STATE, STATUS};
+use crate::base::Family;
 use crate::ext::drawn::{DESTINATIONS, Draw, Drawn, SOURCES, STATES, drawn};
 use crate::ext::option::OptionSpec;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
@@ -21,6 +22,19 @@ pub(super) const SAMPLES: Samples = Samples {
             "! --ctstate INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED,SNAT,DNAT",
             "! ctstate INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED,SNAT,DNAT",
         ),
+        taken(
+            "",
+            "--ctorigsrc 2001:DB8::1 ! --ctorigdst 2001:db8::1/64",
+            "--ctorigsrc 2001:db8::1 ! --ctorigdst 2001:db8::1/64",
+            "ctorigsrc 2001:db8::1 ! ctorigdst 2001:db8::1/64",
+        ),
+        taken(
+            "",
+            "--ctreplsrc ::1/ffff:: --ctrepldst ::/0",
+            "--ctreplsrc ::1/16 --ctrepldst ::/0",
+            "ctreplsrc ::1/16 ctrepldst ::/0",
+        )
+        .named("ctreplsrc localhost/16 ctrepldst anywhere"),
         taken("", "! --ctproto 47", "! --ctproto 47", "! ctproto 47"),
         taken("", "--ctproto 0", "--ctproto 0", "ctproto 0"),
         taken(
@@ -188,6 +202,18 @@ pub(super) const SAMPLES: Samples = Samples {
             "",
             "--ctorigsrc ::1",
             "getaddrinfo: Address family for hostname not supported\n",
+        )
+        .only(Family::V4),
+        refused(
+            "",
+            "--ctorigsrc 10.1",
+            "getaddrinfo: Address family for hostname not supported\n",
+        )
+        .only(Family::V6),
+        refused(
+            "",
+            "--ctorigsrc ::1/129",
+            "conntrack: bad value for option \"--ctorigsrc\", neither a valid network mask nor valid CIDR (0-128).\n",
         ),
         refused(
             "",

@@ -17,6 +17,18 @@ pub(super) const SAMPLES: Samples = Samples {
         .told_apart(),
         taken(
             "",
+            "--set",
+            "--set --name DEFAULT --mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff --rsource",
+            "recent: SET name: DEFAULT side: source mask: ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ),
+        taken(
+            "",
+            "--rcheck --rdest --mask ffff:ffff:ffff:ffff::",
+            "--rcheck --name DEFAULT --mask ffff:ffff:ffff:ffff:: --rdest",
+            "recent: CHECK name: DEFAULT side: dest mask: ffff:ffff:ffff:ffff::",
+        ),
+        taken(
+            "",
             "! --set --rdest --name foo --mask 255.255.255.255",
             "! --set --name foo --mask 255.255.255.255 --rdest",
             "! recent: SET name: foo side: dest mask: 255.255.255.255",
