@@ -14,6 +14,8 @@ pub struct Listed<'a> {
     pub rest: &'a str,
     /// The number of the row's protocol, 0 for any: names of ports are looked up in it.
     pub protocol: u8,
+    /// That of the tool that listed it: names of hosts are looked up in it.
+    pub family: Family,
 }
 
 /// One way to read the beginning of a [`Listed`].
@@ -137,16 +139,12 @@ impl Options {
 }
 
 /// A host as an extension prints it without `-n`, as the option takes it: the names that are no host's.
-pub fn host(text: &str) -> String {
+pub fn host(text: &str, family: Family) -> String {
     let (name, mask) = match text.split_once('/') {
         Some((name, mask)) => (name, format!("/{mask}")),
         None => (text, String::new()),
     };
-    // A name of both families is IPv4's.
-    match Family::ALL
-        .iter()
-        .find_map(|family| names::network_address(name, *family))
-    {
+    match names::network_address(name, family) {
         Some(address) => format!("{address}{mask}"),
         None => text.to_owned(),
     }
@@ -156,11 +154,15 @@ pub fn host(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::ext::samples::ReadsBack;
-    use crate::ext::testing::{P, match_reads_back, read_match, read_target, target_reads_back};
+    use crate::ext::testing::{P, match_reads_back, read_match_in, read_target_in, target_reads_back};
     use crate::ext::{MATCHES, TARGETS};
 
     fn of(rest: &str) -> Listed<'_> {
-        Listed { rest, protocol: 6 }
+        Listed {
+            rest,
+            protocol: 6,
+            family: Family::V4,
+        }
     }
 
     #[test]
@@ -179,24 +181,23 @@ mod tests {
     #[test]
     fn every_match_reads_back_what_it_lists() {
         for spec in MATCHES {
-            for sample in spec
-                .samples
-                .taken
-                .iter()
-                .filter(|sample| sample.reads_back != ReadsBack::Other)
-            {
+            for (family, sample) in spec.samples.taken_in(spec.families) {
+                if sample.reads_back == ReadsBack::Other {
+                    continue;
+                }
                 let p = P::of(sample.before);
-                let made = read_match(spec, p, sample.typed).unwrap();
+                let made = read_match_in(family, spec, p, sample.typed).unwrap();
                 for printed in [sample.listed, sample.named] {
                     let blank = if sample.is_glued { "" } else { " " };
                     let text = format!("{blank}{printed} and more */");
                     let ways = (spec.unlist)(Listed {
                         rest: &text,
                         protocol: p.0,
+                        family,
                     });
                     let again = ways.iter().filter(|it| it.rest == " and more */").any(|it| {
                         let line = line_of(&it.options);
-                        read_match(spec, p, &line)
+                        read_match_in(family, spec, p, &line)
                             .is_ok_and(|again| match_reads_back(made.as_ref(), again.as_ref()) == sample.reads_back)
                     });
                     assert!(again, "-m {} {} is listed as{text}: {ways:?}", spec.name, sample.typed);
@@ -209,21 +210,23 @@ mod tests {
     #[test]
     fn every_target_reads_back_what_it_lists() {
         for spec in TARGETS {
-            for sample in spec
-                .samples
-                .taken
-                .iter()
-                .filter(|sample| sample.reads_back != ReadsBack::Other)
-            {
+            for (family, sample) in spec.samples.taken_in(spec.families) {
+                if sample.reads_back == ReadsBack::Other {
+                    continue;
+                }
                 let p = P::of(sample.before);
-                let made = read_target(spec, p, sample.typed).unwrap();
+                let made = read_target_in(family, spec, p, sample.typed).unwrap();
                 for printed in [sample.listed, sample.named] {
                     let text = format!(" {printed}");
                     let rest = if printed.is_empty() { "" } else { &text };
-                    let ways = (spec.unlist)(Listed { rest, protocol: p.0 });
+                    let ways = (spec.unlist)(Listed {
+                        rest,
+                        protocol: p.0,
+                        family,
+                    });
                     let again = ways.iter().filter(|it| it.rest.is_empty()).any(|it| {
                         let line = line_of(&it.options);
-                        read_target(spec, p, &line)
+                        read_target_in(family, spec, p, &line)
                             .is_ok_and(|again| target_reads_back(made.as_ref(), again.as_ref()) == sample.reads_back)
                     });
                     assert!(again, "-j {} {} is listed as{text}: {ways:?}", spec.name, sample.typed);

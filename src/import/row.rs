@@ -84,6 +84,7 @@ impl Row {
         let mut it = Listed {
             rest: text.trim_end_matches('\r'),
             protocol: 0,
+            family: Family::V4,
         };
         let mut number = None;
         if columns.line_numbers {
@@ -343,6 +344,7 @@ impl<'a> Search<'a> {
         let listed = Listed {
             rest,
             protocol: self.protocol,
+            family: Family::V4,
         };
         // What is only for a protocol can't stand in a rule for another: it is in a comment that it looks so.
         let fits = |spec: &&ext::MatchSpec| {
@@ -385,6 +387,7 @@ impl<'a> Search<'a> {
                 let listed = Listed {
                     rest,
                     protocol: self.protocol,
+                    family: Family::V4,
                 };
                 for spec in ext::targets().filter(|spec| spec.listed_as == name) {
                     for typed in (spec.unlist)(listed) {

@@ -173,6 +173,7 @@ mod tests {
         let ways = unlist(Listed {
             rest: &text,
             protocol: 0,
+            family: Family::V4,
         });
         assert_eq!(ways.len(), 32);
         assert!(ways.iter().all(|way| way.options[1].len() <= LONGEST));

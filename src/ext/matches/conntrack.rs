@@ -443,10 +443,11 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             left = &left[at + 1..];
             let value = it.take()?;
             if value == "anywhere" {
-                options.unknown(format!("`{name} anywhere` may be 0.0.0.0 with any mask"));
-                options.push(inverted, name, "0.0.0.0/0");
+                let nowhere = it.family.unspecified();
+                options.unknown(format!("`{name} anywhere` may be {nowhere} with any mask"));
+                options.push(inverted, name, &format!("{nowhere}/0"));
             } else if SIDES.iter().any(|side| side.address.name() == name) {
-                options.push(inverted, name, &host(value));
+                options.push(inverted, name, &host(value, it.family));
             } else {
                 options.push(inverted, name, value);
             }

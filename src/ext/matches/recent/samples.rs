@@ -1,6 +1,7 @@
 //! What `-m recent` is tried on.
 
 use super::{HITCOUNT, MASK, NAME, RCHECK, RDEST, REAP, REMOVE, RSOURCE, RTTL, SECONDS, SET, UPDATE};
+use crate::base::Family;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 
@@ -132,7 +133,14 @@ pub(super) const SAMPLES: Samples = Samples {
             "",
             "--set --mask ffff::",
             "getaddrinfo: Address family for hostname not supported\n",
-        ),
+        )
+        .only(Family::V4),
+        refused(
+            "",
+            "--set --mask 24",
+            "getaddrinfo: Address family for hostname not supported\n",
+        )
+        .only(Family::V6),
         refused(
             "",
             "--set --name a --name b",

@@ -113,6 +113,7 @@ const fn zone(at: usize) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Family;
 
     #[test]
     fn a_name_ends_where_the_rest_can_be_read() {
@@ -147,6 +148,7 @@ mod tests {
             let ways = unlist(Listed {
                 rest: listed,
                 protocol: 6,
+                family: Family::V4,
             });
             let said: Vec<String> = ways.iter().map(|way| shown(&way.options)).collect();
             assert_eq!(said, expected, "{listed}");
