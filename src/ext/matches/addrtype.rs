@@ -114,10 +114,24 @@ enum Limit {
 struct Kinds(u32);
 
 impl Kinds {
-    fn has(self, kind: AddressKind) -> bool {
-        self.0 & (1 << index(kind)) != 0
+    fn of(kinds: impl IntoIterator<Item = AddressKind>) -> Self {
+        Self(kinds.into_iter().fold(0, |all, kind| all | 1 << index(kind)))
+    }
+
+    /// Whether this is what an address is that is of these kinds. Of IPv4 it is of one alone. Seen: of IPv6 it must be all of those asked for that it
+    /// tells itself, and one of those that routes tell.
+    fn has(self, found: Self, family: Family) -> bool {
+        let by_itself = self.0 & BY_ITSELF;
+        let by_route = self.0 & !BY_ITSELF;
+        match family {
+            Family::V4 => self.0 & found.0 != 0,
+            Family::V6 => by_itself & !found.0 == 0 && (by_route == 0 || by_route & found.0 != 0),
+        }
     }
 }
+
+/// What an address of IPv6 tells itself: UNSPEC, UNICAST, MULTICAST.
+const BY_ITSELF: u32 = 1 << 0 | 1 << 1 | 1 << 5;
 
 impl fmt::Display for Kinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,9 +155,10 @@ fn index(kind: AddressKind) -> usize {
     }
 }
 
+/// Which address is not as asked, and what it is.
 enum Miss {
-    Source(AddressKind),
-    Destination(AddressKind),
+    Source(Kinds),
+    Destination(Kinds),
 }
 
 impl Addrtype {
@@ -166,16 +181,20 @@ impl Addrtype {
             Some(Limit::Output) => cx.packet.output,
             None => None,
         };
-        let kind = |address: IpAddr| cx.net.address_kind(address, interface);
+        let family = cx.packet.family();
+        let kinds = |address: IpAddr| match address {
+            IpAddr::V4(_) => Kinds::of([cx.net.address_kind(address, interface)]),
+            IpAddr::V6(address) => Kinds::of(cx.net.ipv6_kinds(address, interface)),
+        };
         if let Some(asked) = self.source {
-            let found = kind(cx.packet.source());
-            if !asked.fits(asked.value.has(found)) {
+            let found = kinds(cx.packet.source());
+            if !asked.fits(asked.value.has(found, family)) {
                 return Err(Miss::Source(found));
             }
         }
         if let Some(asked) = self.destination {
-            let found = kind(cx.packet.destination());
-            if !asked.fits(asked.value.has(found)) {
+            let found = kinds(cx.packet.destination());
+            if !asked.fits(asked.value.has(found, family)) {
                 return Err(Miss::Destination(found));
             }
         }
@@ -207,7 +226,7 @@ impl Match for Addrtype {
             "{} {}: packet is {way} {address}, which is {}",
             option.spelled(asked.inverted),
             asked.value,
-            NAMES[index(found)]
+            if found == Kinds::default() { "none".to_owned() } else { found.to_string() }
         )
     }
 

@@ -9,6 +9,7 @@ mod fragment;
 mod groups;
 mod icmp;
 mod input;
+mod kinds;
 mod knobs;
 mod neighbour;
 mod nexthop;
