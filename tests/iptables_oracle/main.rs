@@ -368,6 +368,11 @@ fn generated_from(what: &str, seed: u64) {
     let count = number("ORACLE_COUNT").unwrap_or(100) as usize;
     let scenarios: Vec<Vec<Step>> = (0..count).map(|_| any(&mut random)).collect();
     compare(&format!("{what} (ORACLE_SEED={seed} ORACLE_COUNT={count})"), &scenarios);
+    // With what IPv6 alone has.
+    let six = six::scenarios(&values::of_family(Family::V6, || {
+        (0..count).map(|_| any(&mut random)).collect::<Vec<_>>()
+    }));
+    compare(&format!("{what} of IPv6 (ORACLE_SEED={seed} ORACLE_COUNT={count})"), &six);
 }
 
 /// One scenario of any kind.
@@ -393,7 +398,9 @@ fn soak() {
     let mut random = Random::new(seed);
     let mut all = Figures::default();
     while Instant::now() < until {
-        let scenarios: Vec<Vec<Step>> = (0..200).map(|_| any(&mut random)).collect();
+        let drawn = |random: &mut Random| (0..200).map(|_| any(random)).collect::<Vec<_>>();
+        let six = values::of_family(Family::V6, || drawn(&mut random));
+        let scenarios = [drawn(&mut random), six::scenarios(&six)].concat();
         let Some((figures, report)) = differences("soak", &scenarios) else {
             return;
         };

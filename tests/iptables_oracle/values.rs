@@ -1,5 +1,6 @@
 //! Values for options: right ones, odd ones, wrong ones, by what the option's spec says.
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 
 use nflab::base::{Family, Random};
@@ -9,6 +10,18 @@ use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
 pub(crate) fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[random.below(from.len() as u32) as usize]
+}
+
+thread_local! {
+    static FAMILY: Cell<Family> = const { Cell::new(Family::V4) };
+}
+
+/// Draws with the extensions that this family has.
+pub(crate) fn of_family<T>(family: Family, draw: impl FnOnce() -> T) -> T {
+    let before = FAMILY.replace(family);
+    let drawn = draw();
+    FAMILY.set(before);
+    drawn
 }
 
 /// A match, and randomness for what is said of it. Each draws from a stream of its own, and the lowest is taken: one extension more is itself
@@ -28,7 +41,7 @@ fn lowest<T>(random: &mut Random, from: &[&'static T], named: fn(&T) -> Named) -
     let seed = random.next_u64();
     let name = |it: &T| named(it).0;
     let draw = |it: &&&'static T| Random::named(seed, name(it), 0).next_u64();
-    let all = || from.iter().filter(|it| named(it).1.contains(&Family::V4));
+    let all = || from.iter().filter(|it| named(it).1.contains(&FAMILY.get()));
     let wished = all().filter(|it| wanted().iter().any(|wanted| wanted == name(it)));
     let lowest = wished.min_by_key(draw).or_else(|| all().min_by_key(draw));
     let lowest = lowest.expect("the registry holds some");
