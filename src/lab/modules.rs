@@ -101,10 +101,11 @@ pub(crate) fn find(name: &str, profile: Profile) -> Option<Module> {
         let needs: Vec<&str> = needs.filter(|need| exists(need, profile)).collect();
         return Some(plain(kind, own.names, &needs));
     }
-    let extension = ["xt_", "ipt_"]
+    let extension = ["xt_", "ipt_", "ip6t_"]
         .into_iter()
         .find_map(|prefix| name.strip_prefix(prefix))?;
-    let known = ext::find_match(extension, Family::V4).is_some() || ext::find_target(extension, Family::V4).is_some();
+    let is_of = |family| ext::find_match(extension, family).is_some() || ext::find_target(extension, family).is_some();
+    let known = Family::ALL.into_iter().any(is_of);
     known.then(|| Module {
         name: match profile {
             Profile::Linux6 => format!("xt_{extension}"),
@@ -240,8 +241,13 @@ impl Machine {
     /// How many rules there are of which this is so; they are also asked whether they need tracking.
     fn rules(&self, counts: impl Fn(&Action, bool) -> bool) -> usize {
         let router = self.router();
-        let tables = router.tables(Family::V4).into_iter();
-        let tables = tables.map(|table| router.table(Family::V4, table));
+        let of_family = |family| {
+            router
+                .tables(family)
+                .into_iter()
+                .map(move |table| router.table(family, table))
+        };
+        let tables = Family::ALL.into_iter().flat_map(of_family);
         let of_table = |table: &crate::rule::TableRules| {
             let rules = table.rules();
             rules
@@ -368,6 +374,7 @@ static OF_TRACKING: &[Parameter] = &[Parameter {
 }];
 const NAT: &[&str] = &["nf_nat", "ip_nat", "nf_nat_ipv4"];
 const TABLES: &[&str] = &["ip_tables"];
+const TABLES6: &[&str] = &["ip6_tables"];
 const CORE: &[&str] = &["x_tables"];
 const DEFRAGMENTS: &[&str] = &["nf_defrag_ipv4"];
 
@@ -382,8 +389,16 @@ const OWN: &[Own] = &[
     own(&["iptable_nat"], &[TABLES, NAT]),
     own(&["iptable_filter"], &[TABLES]),
     own(&["iptable_security"], &[TABLES]),
+    own(TABLES6, &[CORE]),
+    own(&["ip6table_raw"], &[TABLES6]),
+    own(&["ip6table_mangle"], &[TABLES6]),
+    own(&["ip6table_nat"], &[TABLES6, NAT]),
+    own(&["ip6table_filter"], &[TABLES6]),
+    own(&["ip6table_security"], &[TABLES6]),
+    own(&["nf_defrag_ipv6"], &[]),
     own(&["nf_reject_ipv4"], &[]),
-    own(&["nf_log_syslog", "nf_log_ipv4", "nf_log_common"], &[]),
+    own(&["nf_reject_ipv6"], &[]),
+    own(&["nf_log_syslog", "nf_log_ipv4", "nf_log_common", "nf_log_ipv6"], &[]),
     own(&["nf_conntrack_netlink"], &[TRACKING]),
     own(&["nf_conntrack_broadcast"], &[TRACKING]),
     // Trackers that were modules once; today's kernel has them in the one above.

@@ -226,7 +226,11 @@ impl Match for Addrtype {
             "{} {}: packet is {way} {address}, which is {}",
             option.spelled(asked.inverted),
             asked.value,
-            if found == Kinds::default() { "none".to_owned() } else { found.to_string() }
+            if found == Kinds::default() {
+                "none".to_owned()
+            } else {
+                found.to_string()
+            }
         )
     }
 
