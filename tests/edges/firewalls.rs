@@ -27,7 +27,7 @@ fn ufw() {
         program: "/usr/sbin/ufw",
         package: "ufw",
         script: r#"
-            sed -i 's/^IPV6=.*/IPV6=no/' /etc/default/ufw
+            grep -q '^IPV6=yes' /etc/default/ufw || exit 8
             if [ $kind = router ]; then
                 sed -i 's/^DEFAULT_FORWARD_POLICY=.*/DEFAULT_FORWARD_POLICY="ACCEPT"/' /etc/default/ufw
                 echo net/ipv4/ip_forward=1 >> /etc/ufw/sysctl.conf
@@ -35,9 +35,7 @@ fn ufw() {
                 ufw route deny in on lan out on wan to any port 25 proto tcp
             fi
             ufw allow 22/tcp && ufw deny from 203.0.113.0/24 && ufw --force enable && ufw reload && ufw status | grep -q 22/tcp || exit 9
-            ufw limit 80/tcp
-            # As Debian has it, IPv6 is on.
-            sed -i 's/^IPV6=.*/IPV6=yes/' /etc/default/ufw; ufw status; true"#,
+            ufw allow from 2001:db8::/32 to any port 443 proto tcp; ufw limit 80/tcp; ip6tables -S"#,
         host: &[
             ":INPUT DROP",
             ":FORWARD DROP",
@@ -52,7 +50,12 @@ fn ufw() {
             "-A POSTROUTING -s 10.0.0.0/24 -o wan -j MASQUERADE",
             "-A ufw-user-forward -i lan -o wan -p tcp -m tcp --dport 25 -j DROP",
         ],
-        said: &["ERROR: problem running ip6tables"],
+        said: &[
+            "-P INPUT DROP\n",
+            "-A ufw6-user-input -p tcp -m tcp --dport 22 -j ACCEPT\n",
+            "-A ufw6-user-input -s 2001:db8::/32 -p tcp -m tcp --dport 443 -j ACCEPT\n",
+            "-A ufw6-before-input -p ipv6-icmp -m icmp6 --icmpv6-type 135 -m hl --hl-eq 255 -j ACCEPT\n",
+        ],
     });
 }
 

@@ -372,7 +372,10 @@ fn generated_from(what: &str, seed: u64) {
     let six = six::scenarios(&values::of_family(Family::V6, || {
         (0..count).map(|_| any(&mut random)).collect::<Vec<_>>()
     }));
-    compare(&format!("{what} of IPv6 (ORACLE_SEED={seed} ORACLE_COUNT={count})"), &six);
+    compare(
+        &format!("{what} of IPv6 (ORACLE_SEED={seed} ORACLE_COUNT={count})"),
+        &six,
+    );
 }
 
 /// One scenario of any kind.
