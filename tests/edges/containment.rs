@@ -558,6 +558,22 @@ fn addresses_and_routes_that_change_reach_the_lab() {
     );
 }
 
+#[test]
+fn addresses_and_routes_of_ipv6_reach_the_lab() {
+    let machine = Machine::new();
+    let script = r#""$nflab" sh --save lab.v4 -- bash -c '
+        same() { diff <(ip -6 route | grep -v ^fe80) <(nflab ip -6 route | grep -v ^fe80) && echo same; }
+        same; ip addr add 2001:db8:9::1/64 dev lan; ip -6 route add 2001:db8:5::/48 via 2001:db8:9::7 metric 5
+        ip -6 route add blackhole 2001:db8:6::/48; ip -6 route del default; same; nflab ip -6 route | grep -c "metric 5 \|blackhole"
+        ip link set wan down; ip addr del 2001:db8:9::1/64 dev lan; same
+        nflab ip -6 -br addr show lan | tr -s " "; ip link set wan up; iptables -S INPUT' 2> said
+        cat said"#;
+    machine.both(
+        script,
+        "same\nsame\n2\nsame\nlan UNKNOWN 2001:db8::1/64 fe80::1/64 \n-P INPUT ACCEPT\n",
+    );
+}
+
 /// Where something is mounted inside a directory of the system (a `/var/log` of its own, a container's `/etc/hosts`), a user namespace may not part it
 /// from that directory: what is run is contained all the same, by a user and by `import`.
 #[test]

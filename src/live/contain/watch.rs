@@ -13,6 +13,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
 use super::relay::Upstream;
+use crate::base::Family;
 use crate::device::standard::tell;
 use crate::live::netlink::Netlink;
 
@@ -25,14 +26,14 @@ pub(super) struct Watch {
     told_of_rules: bool,
 }
 
-/// What a lab has words for. Of IPv6 it has none yet.
+/// What a lab has words for.
 #[derive(Default)]
 struct Network {
     links: BTreeMap<u32, Link>,
     /// By link and address, as `10.0.0.1/24`.
     addresses: BTreeSet<(String, String)>,
-    /// As `ip route add` takes them; what the kernel made by itself, the lab makes too.
-    routes: BTreeSet<String>,
+    /// By family, as `ip route add` takes them; what the kernel made by itself, the lab makes too.
+    routes: BTreeSet<(Family, String)>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -46,7 +47,9 @@ impl Watch {
     pub(super) fn start() -> io::Result<Self> {
         let mut events = Socket::new(NETLINK_ROUTE)?;
         events.bind(&SocketAddr::new(0, 0))?;
-        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE] {
+        let of_ipv4 = [RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE];
+        let of_ipv6 = [RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE];
+        for group in [RTNLGRP_LINK].into_iter().chain(of_ipv4).chain(of_ipv6) {
             events.add_membership(group)?;
         }
         events.set_non_blocking(true)?;
@@ -77,7 +80,15 @@ impl Watch {
         for call in self.seen.changes_to(&now) {
             let args: Vec<&str> = call.split(' ').collect();
             let answer = lab.call("ip", &args)?;
-            let already = ["File exists", "No such process", "Cannot assign", "Cannot find device"];
+            let already = [
+                "File exists",
+                "No such process",
+                "Cannot assign",
+                "Cannot find device",
+                // With a link that goes down those of IPv6 go by themselves.
+                "address not found",
+                "ddress already assigned",
+            ];
             if answer.code != 0 && !already.iter().any(|it| answer.stderr.contains(it)) {
                 let why = answer.stderr.lines().next().unwrap_or_default();
                 tell!("nflab: what `ip {call}` does to the devices here is in no lab: {why}");
@@ -112,18 +123,21 @@ impl Network {
                 network.links.insert(link.header.index, Link::of(&link));
             }
         }
-        let mut asked = AddressMessage::default();
-        asked.header.family = AddressFamily::Inet;
-        for message in netlink.dump(RouteNetlinkMessage::GetAddress(asked))? {
-            if let RouteNetlinkMessage::NewAddress(address) = message {
-                network.addresses.extend(network.address(&address));
+        for (family, asked_for) in [(Family::V4, AddressFamily::Inet), (Family::V6, AddressFamily::Inet6)] {
+            let mut asked = AddressMessage::default();
+            asked.header.family = asked_for;
+            for message in netlink.dump(RouteNetlinkMessage::GetAddress(asked))? {
+                if let RouteNetlinkMessage::NewAddress(address) = message {
+                    network.addresses.extend(network.address(&address));
+                }
             }
-        }
-        let mut asked = RouteMessage::default();
-        asked.header.address_family = AddressFamily::Inet;
-        for message in netlink.dump(RouteNetlinkMessage::GetRoute(asked))? {
-            if let RouteNetlinkMessage::NewRoute(route) = message {
-                network.routes.extend(network.route(&route));
+            let mut asked = RouteMessage::default();
+            asked.header.address_family = asked_for;
+            for message in netlink.dump(RouteNetlinkMessage::GetRoute(asked))? {
+                if let RouteNetlinkMessage::NewRoute(route) = message {
+                    let route = network.route(&route);
+                    network.routes.extend(route.map(|route| (family, route)));
+                }
             }
         }
         Ok(network)
@@ -134,10 +148,21 @@ impl Network {
     }
 
     fn address(&self, message: &AddressMessage) -> Option<(String, String)> {
-        let address = message.attributes.iter().find_map(|it| match it {
+        let own = message.attributes.iter().find_map(|it| match it {
             AddressAttribute::Local(address) => Some(*address),
             _ => None,
+        });
+        // IPv6 tells it so where there is no peer.
+        let address = own.or_else(|| {
+            message.attributes.iter().find_map(|it| match it {
+                AddressAttribute::Address(address @ IpAddr::V6(_)) => Some(*address),
+                _ => None,
+            })
         })?;
+        // What the kernel draws for a link of its own, the lab draws for its.
+        if matches!(address, IpAddr::V6(of_link) if of_link.is_unicast_link_local()) {
+            return None;
+        }
         let link = self.name(message.header.index)?.to_owned();
         Some((link, format!("{address}/{}", message.header.prefix_len)))
     }
@@ -193,10 +218,16 @@ impl Network {
         let lost = &self.addresses - &now.addresses;
         // With an address the lab takes others and routes away, as the kernel does; but what goes and comes in one step here may have gone and come
         // otherwise there. So what shall be left is given once more.
-        let (new, come) = match lost.is_empty() {
+        // No address of IPv6 takes others with it.
+        let lost_of_ipv4: Vec<&str> = lost
+            .iter()
+            .filter(|it| !it.1.contains(':'))
+            .map(|it| it.0.as_str())
+            .collect();
+        let (new, come) = match lost_of_ipv4.is_empty() {
             true => (&now.addresses - &self.addresses, &now.routes - &self.routes),
             false => {
-                let touched = |it: &&(String, String)| lost.iter().any(|(link, _)| *link == it.0);
+                let touched = |it: &&(String, String)| lost_of_ipv4.contains(&it.0.as_str());
                 let of_touched: BTreeSet<_> = now.addresses.iter().filter(touched).cloned().collect();
                 (&(&now.addresses - &self.addresses) | &of_touched, now.routes.clone())
             }
@@ -205,7 +236,11 @@ impl Network {
             lost.iter()
                 .map(|(link, address)| format!("addr del {address} dev {link}")),
         );
-        calls.extend(gone.iter().map(|route| format!("route del {route}")));
+        let route = |verb: &str, (family, route): &(Family, String)| match family {
+            Family::V4 => format!("route {verb} {route}"),
+            Family::V6 => format!("-6 route {verb} {route}"),
+        };
+        calls.extend(gone.iter().map(|it| route("del", it)));
         for (number, link) in &now.links {
             let before = self.links.get(number);
             if before.is_none() {
@@ -219,11 +254,11 @@ impl Network {
                 calls.push(format!("link set {} up", link.name));
             }
         }
-        calls.extend(
-            new.iter()
-                .map(|(link, address)| format!("addr add {address} brd + dev {link}")),
-        );
-        calls.extend(come.iter().map(|route| format!("route add {route}")));
+        calls.extend(new.iter().map(|(link, address)| {
+            let broadcast = if address.contains(':') { "" } else { " brd +" };
+            format!("addr add {address}{broadcast} dev {link}")
+        }));
+        calls.extend(come.iter().map(|it| route("add", it)));
         calls
     }
 }
@@ -259,5 +294,8 @@ const RTNLGRP_LINK: u32 = 1;
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV4_ROUTE: u32 = 7;
 const RTNLGRP_IPV4_RULE: u32 = 8;
+const RTNLGRP_IPV6_IFADDR: u32 = 9;
+const RTNLGRP_IPV6_ROUTE: u32 = 11;
+const RTNLGRP_IPV6_RULE: u32 = 19;
 const RTM_NEWRULE: u16 = 32;
 const RTM_DELRULE: u16 = 33;
