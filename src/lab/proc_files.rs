@@ -1,8 +1,10 @@
 //! The files of `/proc` that a lab has. Who shows one, completes its name, or keeps a copy of it for programs inside goes by this list.
 
+use std::sync::Arc;
+
 use crate::base::Family;
-use crate::conntrack::Settings;
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
+use crate::conntrack::{Flow, Settings};
 use crate::engine::OpenQueue;
 use crate::ext;
 use crate::lab::machine::{Machine, Profile};
@@ -169,7 +171,14 @@ pub(crate) fn read(machine: &Machine, path: &str) -> Result<String, &'static str
 
 fn flows(machine: &Machine, form: FlowForm) -> String {
     let flows = machine.router().flows().flows(machine.now);
-    lines(flows.iter().filter_map(|flow| text::flow(flow, form, machine.now)))
+    // The file of old is of IPv4 alone.
+    let is_told = |flow: &&Arc<Flow>| form != FlowForm::OldProc || flow.original().family() == Family::V4;
+    lines(
+        flows
+            .iter()
+            .filter(is_told)
+            .filter_map(|flow| text::flow(flow, form, machine.now)),
+    )
 }
 
 fn expectations(machine: &Machine) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::samples::{flow, invalid};
 use super::udp::{PORTS, Udp};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
-use crate::base::{Time, protocol};
+use crate::base::{Family, Time, protocol};
 use crate::conntrack::policy::PolicyState;
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
@@ -76,7 +76,7 @@ impl Tracker for UdpLite {
     /// UDP-Lite must have a checksum, over as many bytes as the coverage field says (0: all).
     ///
     /// Seen on Linux 6.18: the pseudo-header is summed with the protocol number of UDP, so UDP-Lite as the RFC has it is INVALID at
-    /// PREROUTING while `nf_conntrack_checksum` is set; and of the length only the lower byte counts.
+    /// PREROUTING while `nf_conntrack_checksum` is set; and in IPv4 only the lower byte of the length counts.
     #[inline]
     fn check(packet: &Packet, checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
         let datagram = packet.transport();
@@ -97,7 +97,10 @@ impl Tracker for UdpLite {
             return Err(Fault::Own(InvalidReason::NoChecksum));
         }
         checksum.verify(|| {
-            let length = datagram.len() & 0xff;
+            let length = match packet.family() {
+                Family::V4 => datagram.len() & 0xff,
+                Family::V6 => datagram.len(),
+            };
             let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), protocol::UDP, length);
             let covered = u32::from(checksum::fold(checksum::sum(&datagram[..coverage])));
             checksum::fold(pseudo + covered) == 0xffff
