@@ -16,7 +16,7 @@ use crate::base::{InterfaceId, Time};
 use crate::conntrack::Tracking;
 use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey, Suppressed,
-    from_program, is_joined_before_input, lacks_identification, sanity,
+    from_program, is_completed, is_joined_before_input, lacks_identification, sanity,
 };
 use crate::packet::{OF_IPV4, OF_IPV6, Offload, Packet, Plain, Sender};
 use crate::rule::{Hook, WayOut};
@@ -270,13 +270,15 @@ impl<'a, O: Observer> Pass<'a, O> {
             self.see_report(&report);
             return report;
         }
-        if packet.source().is_unspecified() {
-            packet.fill_source(route.source);
+        if is_completed(&packet) {
+            if packet.source().is_unspecified() {
+                packet.fill_source(route.source);
+            }
+            if lacks_identification(&packet) {
+                self.router.host.identify(&mut packet);
+            }
+            packet.fill_header_checksum();
         }
-        if lacks_identification(&packet) {
-            self.router.host.identify(&mut packet);
-        }
-        packet.fill_header_checksum();
         packet.sender = sender.clone();
         packet.output = Some(route.interface);
         self.see_arrival(None, packet.bytes());
@@ -406,6 +408,12 @@ impl<'a, O: Observer> Pass<'a, O> {
                 }
             }
             ForwardOutcome::Dropped(reason) => return self.gone(Reason::Host(reason), transit),
+            ForwardOutcome::Redirected(redirect, reason, complaint) => {
+                let net = &self.config.net;
+                let built = net.redirect(&self.router.host, self.now, &transit.packet, redirect);
+                self.tell_sender(built, &transit.tracking);
+                return self.refused(Reason::Host(reason), Some(complaint), transit);
+            }
             ForwardOutcome::Refused(reason, complaint) => {
                 let reason = Reason::Host(reason);
                 self.see_stop(&reason);

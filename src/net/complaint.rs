@@ -91,6 +91,8 @@ impl fmt::Display for Unreachable {
 pub struct Redirect {
     /// The host to use instead.
     pub gateway: IpAddr,
+    /// Of the packet when it came, which is what IPv6 shows its sender.
+    pub hop_limit: u8,
 }
 
 /// Why nothing is sent about a packet, or to answer it.

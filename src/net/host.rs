@@ -93,6 +93,11 @@ pub(crate) fn is_joined_before_input(packet: &Packet) -> bool {
     packet.is_fragment() && packet.family() == Family::V4
 }
 
+/// Whether the host writes into a program's packet what the program left out, and its length anew.
+pub(crate) fn is_completed(packet: &Packet) -> bool {
+    packet.family() == Family::V4
+}
+
 /// A program left the identification to the host, and the packet may need one ([`HostState::identify`]).
 pub(crate) fn lacks_identification(packet: &Packet) -> bool {
     match packet.family() {

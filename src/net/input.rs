@@ -63,4 +63,6 @@ pub(crate) enum ForwardOutcome {
     Dropped(DropReason),
     /// The packet is gone for the reason, and its sender is to be told (`Net::complain`, `Delivery::Unicast`).
     Refused(DropReason, Complaint),
+    /// The same, once its sender was redirected.
+    Redirected(Redirect, DropReason, Complaint),
 }

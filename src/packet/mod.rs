@@ -305,7 +305,12 @@ impl Packet {
     #[cold]
     fn has_ipv6_fragment_header(&self) -> bool {
         let view = Ipv6::new(&self.bytes[..]);
-        self.is_fragment || view.is_ok_and(|it| it.extensions().any(|header| header.fragment().is_some()))
+        // Of one that is cut short, too.
+        let has_one = |it: Ipv6<&[u8]>| {
+            let mut extensions = it.extensions();
+            extensions.any(|header| header.fragment().is_some()) || extensions.next == extension::FRAGMENT
+        };
+        self.is_fragment || view.is_ok_and(has_one)
     }
 
     /// The header of an IPv4 packet.
@@ -396,6 +401,20 @@ impl Layout {
             fragment_offset: view.fragment_offset() as u16,
             is_fragment: view.is_fragment(),
             total: usize::from(view.total_length()),
+        })
+    }
+
+    /// Of a packet of IPv6 that is as long as it is, whatever its header says.
+    #[cold]
+    pub(crate) fn of_all(bytes: &[u8]) -> Result<Self, Malformed> {
+        let upper = Ipv6::new(bytes)?.quoted_upper();
+        Ok(Self {
+            total: bytes.len(),
+            network_header: u16::try_from(upper.offset).map_err(|_| Malformed::BadHeader)?,
+            protocol: upper.protocol,
+            fragment_offset: upper.fragment_offset as u16,
+            is_fragment: upper.is_fragment,
+            family: Family::V6,
         })
     }
 

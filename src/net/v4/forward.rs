@@ -17,10 +17,12 @@ pub(crate) fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome
     if exceeds(packet, route.mtu as usize) {
         return ForwardOutcome::Refused(DropReason::TooBig, Complaint::TooBig { mtu: route.mtu });
     }
+    let hop_limit = packet.ttl();
     packet.decrement_ttl();
     ForwardOutcome::Continue {
         redirect: route.redirect.then(|| Redirect {
             gateway: route.gateway.unwrap_or(packet.destination()),
+            hop_limit,
         }),
     }
 }
@@ -71,7 +73,9 @@ mod tests {
                     String::new()
                 }
                 ForwardOutcome::Dropped(reason) => reason.kernel_word().to_owned(),
-                ForwardOutcome::Refused(reason, complaint) => format!("{} {complaint:?}", reason.kernel_word()),
+                ForwardOutcome::Refused(reason, complaint) | ForwardOutcome::Redirected(_, reason, complaint) => {
+                    format!("{} {complaint:?}", reason.kernel_word())
+                }
             };
             assert_eq!(found, expected, "{destination} ttl {ttl} data {data}");
         }

@@ -450,7 +450,7 @@ mod tests {
         });
         assert_eq!(count.count(), 2, "missing routes");
         let gateway = [10, 0, 0, 77].into();
-        let redirect = |host: &HostState| net.redirect(host, Time::ZERO, &packet, Redirect { gateway });
+        let redirect = |host: &HostState| net.redirect(host, Time::ZERO, &packet, Redirect { gateway, hop_limit: 64 });
         let first = redirect(&HostState::new(1)).unwrap();
         assert_eq!(
             show(&first.packet),

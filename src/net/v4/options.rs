@@ -525,7 +525,9 @@ mod tests {
                         assert!(packet.header().checksum_is_right(), "{options}");
                         hex(packet.header().options())
                     }
-                    ForwardOutcome::Refused(reason, complaint) => refused(reason, complaint),
+                    ForwardOutcome::Refused(reason, complaint) | ForwardOutcome::Redirected(_, reason, complaint) => {
+                        refused(reason, complaint)
+                    }
                     ForwardOutcome::Dropped(reason) => reason.kernel_word().into(),
                 },
                 InputRoute::Error { reason, complaint, .. } => refused(reason, complaint),

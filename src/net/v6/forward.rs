@@ -13,8 +13,10 @@ pub(crate) fn forward(net: &Net, packet: &mut Packet, route: &Forwarding) -> For
     if packet.ttl() <= 1 {
         return ForwardOutcome::Refused(DropReason::TimeToLiveOver, Complaint::TimeExceeded);
     }
+    let hop_limit = packet.ttl();
     let redirect = route.redirect.then(|| Redirect {
         gateway: route.gateway.unwrap_or(packet.destination()),
+        hop_limit,
     });
     if redirect.is_none()
         && let IpAddr::V6(source) = packet.source()
@@ -30,7 +32,11 @@ pub(crate) fn forward(net: &Net, packet: &mut Packet, route: &Forwarding) -> For
     }
     let mtu = net.ipv6_mtu(net.interface(route.output)).max(LEAST_MTU);
     if is_too_big(packet, mtu) {
-        return ForwardOutcome::Refused(DropReason::TooBig, Complaint::TooBig { mtu });
+        let (reason, complaint) = (DropReason::TooBig, Complaint::TooBig { mtu });
+        return match redirect {
+            Some(redirect) => ForwardOutcome::Redirected(redirect, reason, complaint),
+            None => ForwardOutcome::Refused(reason, complaint),
+        };
     }
     packet.decrement_ttl();
     ForwardOutcome::Continue { redirect }

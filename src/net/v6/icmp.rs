@@ -254,9 +254,9 @@ pub(crate) fn redirect(
         return Err(Suppressed::RedirectsIgnored);
     }
     let mut payload = [target.octets(), was_for.octets()].concat();
-    // As it came: the hop that forwarding has taken from it already is not shown.
+    // As it came: the hop that forwarding takes is not shown.
     let mut shown = original.bytes().to_vec();
-    shown[7] = shown[7].wrapping_add(1);
+    shown[7] = redirect.hop_limit;
     payload.extend_from_slice(&redirected(&shown));
     let segment = icmpv6::emit((source, to), (kind::REDIRECT, 0), 0, &payload);
     let repr = ipv6::Repr {

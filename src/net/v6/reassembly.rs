@@ -28,8 +28,13 @@ const LENGTH: usize = 8;
 /// What of a packet is joined with others.
 pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
     let view = header(packet);
-    let Some(found) = view.extensions().find(|it| it.kind == extension::FRAGMENT) else {
-        return Fragment::None;
+    let mut chain = view.extensions();
+    let Some(found) = chain.find(|it| it.kind == extension::FRAGMENT) else {
+        // One that is cut short nobody can hold.
+        return match chain.next == extension::FRAGMENT {
+            true => Fragment::Refused(DropReason::BadExtension, None),
+            false => Fragment::None,
+        };
     };
     let Some((offset, more)) = found.fragment() else {
         return Fragment::None;
@@ -165,7 +170,7 @@ mod tests {
     use super::*;
     use crate::base::Time;
     use crate::net::{HostState, Pushed, Reassembly, fragment};
-    use crate::wire::ipv6::extension::{DESTINATION, HOP_BY_HOP, ROUTING};
+    use crate::wire::ipv6::extension::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
 
     /// `FIRST..END` in bytes, `+` where more follow.
     fn piece(whole: &Make, text: &str) -> Make {
@@ -255,6 +260,13 @@ mod tests {
                 words(DefragUser::ConntrackIn(0), &whole, pieces),
                 expected,
                 "{pieces} tracked"
+            );
+        }
+        for user in [DefragUser::ConntrackIn(0), DefragUser::LocalDeliver] {
+            let cut = Make::new(HOST, FAR, FRAGMENT, vec![0x7d, 0x4d, 0x1f, 0x41]).packet();
+            assert_eq!(
+                word(&Reassembly::new().push(Time::ZERO, &net(), user, cut)),
+                "IPV6_BAD_EXTHDR"
             );
         }
         // Options that the pieces carry are not in the way of the transport's header; those that are joined themselves are.

@@ -32,7 +32,11 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
 /// A packet as a program hands it to a raw socket.
 #[cold]
 pub(crate) fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
-    Packet::parse(bytes).map_err(|_| DropReason::Truncated)
+    // Nothing of it is written anew, not even the length.
+    match Layout::of_all(&bytes) {
+        Ok(layout) => Ok(Packet::laid_out(bytes, layout)),
+        Err(_) => Err(DropReason::Truncated),
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +80,13 @@ mod tests {
             };
             assert_eq!(said(&net(), &make), expected, "{length}");
         }
+        // A program's own are as long as they are.
+        let own = Make {
+            payload_length: Some(8),
+            ..udp(HOST, FAR, 1)
+        };
+        let packet = super::from_program(own.bytes()).unwrap();
+        assert_eq!((packet.len(), packet.transport().len()), (49, 9));
         for length in [0, 1, 39] {
             let bytes = udp(HOST, FAR, 1).bytes();
             let found = super::sanity(&bytes[..length]).err().map(DropReason::kernel_word);

@@ -214,7 +214,7 @@ pub(super) fn said(net: &Net, make: &Make) -> String {
             let redirect = match net.forward(&mut packet, &route) {
                 ForwardOutcome::Continue { redirect } => redirect,
                 ForwardOutcome::Dropped(reason) => return reason.kernel_word().into(),
-                ForwardOutcome::Refused(reason, complaint) => {
+                ForwardOutcome::Refused(reason, complaint) | ForwardOutcome::Redirected(_, reason, complaint) => {
                     return tell(&packet, reason, Delivery::Unicast, complaint);
                 }
             };
