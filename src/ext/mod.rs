@@ -79,6 +79,11 @@ impl MatchSpec {
         help::of(self.name, "match", self.about, self.options, self.exclusive)
     }
 
+    /// Whether `-m` takes it by this name.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
     /// Of a match that `-p` brings in: what one types behind that, which may be another of its names (`-p icmpv6` brings in `icmp6`).
     pub fn protocol_name(&self) -> Option<&'static str> {
         let number = self.protocol?;

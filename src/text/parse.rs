@@ -147,10 +147,13 @@ impl<'a> Parser<'a> {
             .filter(|spec| spec.families.contains(&family))
             .find(|spec| !name.is_empty() && spec.options.iter().any(|option| option.names().any(|it| it == name)));
         match owner {
-            Some(spec) if spec.protocol.is_some() => {
-                failure.remedy(format!("--{name} belongs to {0}: put -p {0} before it", spec.name))
+            Some(spec) => {
+                let before = match spec.protocol_name() {
+                    Some(protocol) => format!("-p {protocol}"),
+                    None => format!("-m {}", spec.name),
+                };
+                failure.remedy(format!("--{name} belongs to {}: put {before} before it", spec.name))
             }
-            Some(spec) => failure.remedy(format!("--{name} belongs to {0}: put -m {0} before it", spec.name)),
             None => failure,
         }
     }
@@ -583,6 +586,35 @@ mod tests {
 
     fn refused(line: &str) -> Failure {
         read(line, |it| it.expect_err("a line that is refused"))
+    }
+
+    /// Of what else the number is called nothing comes, as the real tools were seen to do.
+    #[test]
+    fn a_protocol_brings_its_match_by_a_name_of_that() {
+        for (family, typed, is_brought) in [
+            (Family::V6, "-p mh --mh-type 1", true),
+            (Family::V6, "-p MH --mh-type 1", true),
+            (Family::V6, "-p 135 --mh-type 1", false),
+            (Family::V6, "-p mobility-header --mh-type 1", false),
+            (Family::V6, "-p ipv6-mh --mh-type 1", false),
+            (Family::V6, "-p mobility-header -m mh --mh-type 1", true),
+            (Family::V6, "-p ipv6-icmp --icmpv6-type 1", true),
+            (Family::V6, "-p icmpv6 --icmpv6-type 1", true),
+            (Family::V6, "-p 58 --icmpv6-type 1", true),
+            (Family::V6, "-p ah --ahlen 24", true),
+            (Family::V4, "-p ah --ahlen 24", false),
+            (Family::V4, "-p 51 --ahspi 5", true),
+            (Family::V4, "-p 0x6 --dport 80", true),
+        ] {
+            let arguments: Vec<String> = format!("x -A INPUT {typed}").split(' ').map(str::to_owned).collect();
+            let context = Context {
+                program: Program::Iptables(family),
+                hosts: &StaticHosts::localhost(),
+                restoring: None,
+            };
+            let said = parse(&arguments, context).result.map(drop);
+            assert_eq!(said.is_ok(), is_brought, "{typed}: {said:?}");
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(crate) struct RuleOptions<'a> {
     jump: Option<Typed<'a>>,
     /// The protocol's own match has been brought in by an option of it.
     implicit_loaded: bool,
+    /// The protocol was typed by a name of its match, or by a number whose name is one: the tool goes by that (`-p mobility-header` brings in no `mh`).
+    is_named_as_match: bool,
 }
 
 struct Addresses<'a> {
@@ -108,6 +110,7 @@ impl<'a> RuleOptions<'a> {
             loaded: SmallVec::new(),
             jump: None,
             implicit_loaded: false,
+            is_named_as_match: false,
         }
     }
 
@@ -175,12 +178,17 @@ impl<'a> RuleOptions<'a> {
         }
     }
 
+    fn implicit(&self) -> Option<&'static MatchSpec> {
+        let spec = ext::implicit_match(self.base.protocol, self.base.family);
+        spec.filter(|_| self.is_named_as_match)
+    }
+
     /// Brings in the match of `-p`, once. False where there is none.
     pub(crate) fn load_implicit(&mut self) -> bool {
         if self.implicit_loaded {
             return false;
         }
-        let Some(spec) = ext::implicit_match(self.base.protocol, self.base.family) else {
+        let Some(spec) = self.implicit() else {
             return false;
         };
         self.implicit_loaded = true;
@@ -256,13 +264,18 @@ impl<'a> RuleOptions<'a> {
             true => Cow::Owned(text.to_ascii_lowercase()),
             false => Cow::Borrowed(text),
         };
-        let found = number::whole(&lowered, 0, 255)
-            .map(|number| number as u8)
-            .or_else(|| names::protocol_number(&lowered));
+        let number = number::whole(&lowered, 0, 255).map(|number| number as u8);
+        let found = number.or_else(|| names::protocol_number(&lowered));
         let protocol = found.ok_or_else(|| Failure::parameter(format!("unknown protocol \"{lowered}\" specified")))?;
         if protocol == 0 && inverted {
             return Err(Failure::parameter("rule would never match protocol"));
         }
+        let name = match number {
+            Some(number) => names::protocol_name(number),
+            None => Some(&lowered[..]),
+        };
+        let spec = ext::implicit_match(protocol, self.base.family);
+        self.is_named_as_match = spec.is_some_and(|spec| name.is_some_and(|name| spec.is_named(name)));
         self.base.protocol = protocol;
         self.base.protocol_inverted = inverted;
         let is_passed_over = self.base.family == Family::V6 && !inverted && EXTENSION_HEADERS.contains(&protocol);
@@ -406,7 +419,8 @@ impl<'a> RuleOptions<'a> {
             Spec::Match(spec) => spec.help(),
             Spec::Target(spec) => spec.help(),
         });
-        let of_protocol = ext::implicit_match(self.base.protocol, self.base.family)
+        let of_protocol = self
+            .implicit()
             .filter(|spec| !self.loaded.iter().any(|it| it.spec.name() == spec.name));
         loaded.chain(of_protocol.map(MatchSpec::help))
     }
