@@ -97,6 +97,11 @@ const MEANING: &[&str] = &[
     "bad rate \"0",
     // `--to-destination` takes an address, a port or both; the grammar says that either may be missing.
     "Bad IP address \"\"",
+    // What is of one family, in a command that an extension of the other makes that one's.
+    "`-f' is not supported in IPv6",
+    "unknown option \"--fragment",
+    "host/network `",
+    "unknown reject type \"icmp6-",
     // The last of several queues comes behind the first.
     " should be less than ",
 ];
