@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::base::absent::no_ipv6;
-
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $word:literal, $sentence:expr;)*) => {
         /// Why the host around netfilter dropped a packet.
@@ -48,7 +46,6 @@ reasons! {
     BadTotalLength = "IP_INHDR", "the IP total length is shorter than the header";
     TotalLengthBeyondPacket = "PKT_TOO_SMALL", "the IP total length is longer than the packet";
     BadHeaderChecksum = "IP_CSUM", "the IP header checksum is wrong";
-    NotOurFamily = "UNHANDLED_PROTO", no_ipv6!();
     Ipv6Disabled = "IPV6DISABLED", "IPv6 is disabled on the interface that it came by";
     BadOptions = "IP_INHDR", "the IP options are malformed";
     SourceRouteRefused = "NOT_SPECIFIED", "a source route, and accept_source_route is off";

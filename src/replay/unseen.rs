@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use super::tally::Tally;
 use super::{Passed, grouped};
-use crate::base::absent::NO_IPV6_RULES;
 use crate::conntrack::{Because, InvalidReason};
 use crate::engine::Reason;
 use crate::net::DropReason;
@@ -96,7 +95,6 @@ fn of_host(reason: DropReason) -> Option<&'static str> {
         | DropReason::BadOptions
         | DropReason::TransportTruncated
         | DropReason::TransportLength => CUT,
-        DropReason::NotOurFamily => NO_IPV6_RULES,
         DropReason::TooBig => {
             "where a network card joined segments, `mtu = 65535` on the lab's interfaces takes them as the router did"
         }
@@ -209,7 +207,6 @@ mod tests {
             (DropReason::IcmpChecksum, Some(CHECKSUMS)),
             (DropReason::Truncated, Some(CUT)),
             (DropReason::TransportLength, Some(CUT)),
-            (DropReason::NotOurFamily, Some(NO_IPV6_RULES)),
             (DropReason::MartianSource, Some(LAB)),
             (DropReason::NoRoute, Some(LAB)),
             (DropReason::FragmentTooLong, None),
