@@ -42,6 +42,8 @@ pub struct OptionSpec {
     pub behind: Option<(&'static str, &'static str)>,
     /// What must hold of those given before it, and what is said where it does not.
     pub only_where: Option<(Holds, &'static str)>,
+    /// The largest number that ip6tables takes, where that is another.
+    pub most_in_ipv6: Option<u64>,
     /// What the tool says of a value that it takes all the same, in lines.
     pub remark: Option<fn(&str) -> Option<String>>,
     /// One line, without a full stop.
@@ -208,6 +210,7 @@ impl<T> Opt<T> {
             together_with: None,
             behind: None,
             only_where: None,
+            most_in_ipv6: None,
             remark: None,
             names_known: None,
             help,
@@ -251,6 +254,12 @@ impl<T> Opt<T> {
     /// That must hold of those given before it, or the tool says this.
     pub const fn only_where(mut self, holds: Holds, message: &'static str) -> Self {
         self.spec.only_where = Some((holds, message));
+        self
+    }
+
+    /// Of a number: see [`OptionSpec::most_in_ipv6`].
+    pub const fn at_most_in_ipv6(mut self, most: u64) -> Self {
+        self.spec.most_in_ipv6 = Some(most);
         self
     }
 

@@ -29,14 +29,15 @@ pub(super) fn parse(
     match spec.value {
         ValueKind::Flag => Ok(Value::new(())),
         ValueKind::Text { min, max } => text_value(text, min, max),
-        ValueKind::Integer { min, max } => whole_number(text)
-            .filter(|number| (min..=max).contains(number))
-            .map(Value::new)
-            .ok_or_else(|| {
+        ValueKind::Integer { min, max } => {
+            let max = spec.most_in_ipv6.filter(|_| given.family == Family::V6).unwrap_or(max);
+            let number = whole_number(text).filter(|number| (min..=max).contains(number));
+            number.map(Value::new).ok_or_else(|| {
                 UsageError::parameter(format!(
                     "{extension}: bad value for option \"--{name}\", or out of range ({min}-{max}).\n"
                 ))
-            }),
+            })
+        }
         ValueKind::IntegerRange { max } => integer_range(text, extension, name, max).map(Value::new),
         ValueKind::MarkMask => mark_mask(text, extension, name),
         ValueKind::PortRange => port_range(text, extension, name),

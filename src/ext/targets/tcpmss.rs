@@ -34,7 +34,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     samples: SAMPLES,
 };
 
-const SET: Opt<u64> = Opt::integer("set-mss", 0, 65515, "to this number; it is never raised");
+const SET: Opt<u64> = Opt::integer("set-mss", 0, 65515, "to this number; it is never raised").at_most_in_ipv6(65495);
 const CLAMP: Opt<()> = Opt::flag(
     "clamp-mss-to-pmtu",
     "to what fits the route of the packet, and the route back to its sender, less 40 bytes of headers, of IPv6 60",
@@ -219,7 +219,8 @@ const SAMPLES: Samples = Samples {
         taken(SYN, "--set-mss 0x10", "--set-mss 16", "TCPMSS set 16"),
         taken(SYN, "--set-mss 010", "--set-mss 8", "TCPMSS set 8"),
         taken(SYN, "--set-mss \" 7\"", "--set-mss 7", "TCPMSS set 7"),
-        taken(SYN, "--set-mss 65515", "--set-mss 65515", "TCPMSS set 65515"),
+        taken(SYN, "--set-mss 65515", "--set-mss 65515", "TCPMSS set 65515").only(Family::V4),
+        taken(SYN, "--set-mss 65495", "--set-mss 65495", "TCPMSS set 65495"),
         taken(
             SYN,
             "--clamp-mss-to-pmtu",
@@ -246,12 +247,20 @@ const SAMPLES: Samples = Samples {
             SYN,
             "--set-mss 65516",
             "TCPMSS: bad value for option \"--set-mss\", or out of range (0-65515).\n",
-        ),
+        )
+        .only(Family::V4),
+        refused(
+            SYN,
+            "--set-mss 65496",
+            "TCPMSS: bad value for option \"--set-mss\", or out of range (0-65495).\n",
+        )
+        .only(Family::V6),
         refused(
             SYN,
             "--set-mss 1400x",
             "TCPMSS: bad value for option \"--set-mss\", or out of range (0-65515).\n",
-        ),
+        )
+        .only(Family::V4),
         refused(
             SYN,
             "--set-mss 1 --set-mss 2",
@@ -302,7 +311,7 @@ const DRAWN: Drawn = drawn(
             draw.give_one(
                 &SET.spec,
                 &[
-                    "0", "1", "300", "535", "536", "537", "1000", "1400", "1459", "1460", "65515",
+                    "0", "1", "300", "535", "536", "537", "1000", "1400", "1459", "1460", "65495",
                 ],
             );
         }
