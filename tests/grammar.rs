@@ -240,8 +240,15 @@ fn parse(words: &[String]) -> Result<(), Failure> {
     parse_in(family, words)
 }
 
-/// Whether an extension is named that the other family has not got.
+/// Whether an extension is named that the other family has not got, or the family itself.
 fn has_one_only_of(family: Family, words: &[String]) -> bool {
+    let named = match family {
+        Family::V4 => ["-4", "--ipv4"],
+        Family::V6 => ["-6", "--ipv6"],
+    };
+    if words.iter().any(|word| named.contains(&word.as_str())) {
+        return true;
+    }
     let matches = MATCHES.iter().map(|it| (it.name, it.aliases, it.families));
     let targets = TARGETS.iter().map(|it| (it.name, &[][..], it.families));
     let mut all = matches.chain(targets).filter(|(.., families)| **families == [family]);
