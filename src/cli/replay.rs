@@ -491,7 +491,7 @@ impl<'a> Run<'a> {
         let is_late = passed.is_late();
         session.summary.note(&passed);
         let frame = (packet.time, packet.frame);
-        session.outputs.packet(&passed, compared.as_ref(), frame)?;
+        session.outputs.packet(&passed, compared.as_ref(), Some(frame))?;
         let fits = self.wanted.filter.as_ref().is_none_or(|filter| fits(filter, &passed));
         if let (Some(differences), Some(compared)) = (&mut session.differences, &compared)
             && fits

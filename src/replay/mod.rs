@@ -276,7 +276,7 @@ impl Replayer {
     #[inline]
     pub(crate) fn let_wait<'p>(&mut self, packet: TimedPacket<'p>) -> Option<Waiting<'p>> {
         let entrance = self.entrance(&packet).ok()?;
-        let interface = entrance.interface()?;
+        entrance.interface()?;
         let is_late = packet.time < self.lab.now();
         if is_late || packet.time.since(self.last_tick) >= TICK {
             return None;
@@ -284,23 +284,13 @@ impl Replayer {
         self.lab.set_clock(packet.time);
         self.fragments |= is_fragment(packet.bytes);
         self.since_sweep += 1;
-        let arrival = Arrival {
-            number: packet.number,
-            time: packet.time,
-            interface,
-            bytes: packet.bytes,
-        };
-        Some(Waiting {
-            packet,
-            entrance,
-            arrival,
-        })
+        Some(Waiting { packet, entrance })
     }
 
     /// Passes packets that wait. `each` is told what became of one before the next comes.
     pub(crate) fn pass_in_turn(&mut self, waiting: &[Waiting<'_>], mut each: impl FnMut(&Passed<'_>)) {
         let Some(first) = waiting.first() else { return };
-        let arrivals: SmallVec<[Arrival<'_>; AT_ONCE]> = waiting.iter().map(|it| it.arrival).collect();
+        let arrivals: SmallVec<[Arrival<'_>; AT_ONCE]> = waiting.iter().filter_map(Waiting::arrival).collect();
         self.meanwhile.clear();
         self.witness.begin_in_turn(first.packet.number);
         let rules = &*self.rules;
@@ -451,8 +441,21 @@ impl Replayer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting<'p> {
     packet: TimedPacket<'p>,
+    /// An interface.
     entrance: Entrance,
-    arrival: Arrival<'p>,
+}
+
+impl<'p> Waiting<'p> {
+    /// As the engine takes it.
+    #[inline]
+    fn arrival(&self) -> Option<Arrival<'p>> {
+        Some(Arrival {
+            number: self.packet.number,
+            time: self.packet.time,
+            interface: self.entrance.interface()?,
+            bytes: self.packet.bytes,
+        })
+    }
 }
 
 #[inline]

@@ -140,12 +140,18 @@ impl<'a> Outputs<'a> {
         lanes::pieces(&all, |piece| self.print(0, |printed| printed.write_all(piece)))
     }
 
-    /// What became of a packet; under the other rules too, where there are some.
+    /// Whether it is asked how the capture has a packet.
+    pub(super) fn copies_frames(&self) -> bool {
+        self.annotated.is_some()
+    }
+
+    /// What became of a packet; under the other rules too, where there are some. The frame is that of the capture, where [`Self::copies_frames`].
+    #[inline]
     pub(super) fn packet(
         &mut self,
         passed: &Passed<'_>,
         compared: Option<&Passed<'_>>,
-        frame: (Time, Frame<'_>),
+        frame: Option<(Time, Frame<'_>)>,
     ) -> Result<(), Stop> {
         let number = passed.number();
         if let Some(capture) = &mut self.out {
@@ -159,7 +165,7 @@ impl<'a> Outputs<'a> {
                 capture.left(passed, &left, &self.comment)?;
             }
         }
-        if let Some(capture) = &mut self.annotated {
+        if let (Some(capture), Some(frame)) = (&mut self.annotated, frame) {
             self.comment.clear();
             passed.write_comment(&mut self.comment);
             if let Some(compared) = compared {

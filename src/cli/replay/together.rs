@@ -11,7 +11,7 @@ use crate::base::Time;
 use crate::device::{CaptureReader, CapturedPacket, Content, Found, Frame};
 use crate::replay::{AT_ONCE, TimedPacket, Waiting, repair};
 
-/// Packets that wait to be carried together, and how the capture has each.
+/// Packets that wait to be carried together, and how the capture has each, where that is asked for.
 #[derive(Default)]
 pub(super) struct Together<'w> {
     waiting: SmallVec<[Waiting<'w>; AT_ONCE]>,
@@ -79,9 +79,9 @@ impl Run<'_> {
         let mut frames = together.frames.iter();
         let mut done = Ok(());
         replayer.pass_in_turn(&together.waiting, |passed| {
-            if let (Ok(()), Some(frame)) = (&done, frames.next()) {
+            if done.is_ok() {
                 summary.note(passed);
-                done = outputs.packet(passed, None, *frame);
+                done = outputs.packet(passed, None, frames.next().copied());
             }
         });
         together.waiting.clear();
@@ -131,7 +131,9 @@ impl Run<'_> {
         match session.replayer.let_wait(timed) {
             Some(waiting) => {
                 together.waiting.push(waiting);
-                together.frames.push((packet.time, packet.frame));
+                if session.outputs.copies_frames() {
+                    together.frames.push((packet.time, packet.frame));
+                }
                 Ok(true)
             }
             None => Ok(false),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::super::counting::Tally;
 use super::super::observer::LastWord;
 use super::{AT_ONCE, Notes};
@@ -26,8 +28,8 @@ pub(super) struct ShortWay<const WORDS: usize> {
     pub(super) before_tracking: usize,
     /// The mark that packets have when tracking finds their flow.
     pub(super) mark_at_tracking: u32,
-    /// In order.
-    pub(super) counted: Vec<Tally>,
+    /// In order. Mostly few, which lie here: a packet of another flow than the last waits for each piece of memory.
+    pub(super) counted: SmallVec<[Tally; FEW]>,
     pub(super) edit: PlainEdit<WORDS>,
     /// The same for packets of which a checksum is unfinished.
     pub(super) rewrites: nat::Rewrites,
@@ -232,6 +234,8 @@ fn tag(hash: u64) -> u32 {
 /// What cannot be remembered may be something that passes.
 const PATIENCE: u8 = 100;
 
+/// Rules and policies that count a packet of most ways.
+const FEW: usize = 2;
 const FEWEST: usize = 64;
 const MOST: usize = 16_384;
 /// So many places are looked at by each packet that goes the long way after a change.
