@@ -291,13 +291,30 @@ fn nobody_can_tell_in_ipv6() {
                     ]);
                     two.tool("ip6tables", &[words], "");
                 }
+                4 if draw.one_in(4) => {
+                    let name = draw.pick(&["lan", "wan"]);
+                    let knob = format!("net.ipv6.conf.{name}.disable_ipv6");
+                    two.tool("sysctl", &["-w", &format!("{knob}=1")], "");
+                    for _ in 0..draw.below(6) {
+                        let (interface, bytes) = flows[which].next(&mut draw);
+                        two.carry(interface, &bytes);
+                    }
+                    two.tool("sysctl", &["-w", &format!("{knob}=0")], "");
+                    match name {
+                        "lan" => two.tool("ip", &["-6 address add 2001:db8::1/64 dev lan"], ""),
+                        _ => {
+                            two.tool("ip", &["-6 address add 2001:db8:1::1/64 dev wan"], "");
+                            two.tool("ip", &["-6 route add default via 2001:db8:1::fe"], "")
+                        }
+                    };
+                }
                 _ => {}
             }
         }
         two.ask_everything_of_ipv6();
         short += two.labs[0].worker().went_short();
     }
-    assert!(short * 6 > carried, "{short} of {carried}");
+    assert!(short * 8 > carried, "{short} of {carried}");
 }
 
 const LAB_OF_IPV6: &str = r#"[interface.lan]

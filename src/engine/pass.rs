@@ -15,8 +15,8 @@ use crate::base::sync::Ordering;
 use crate::base::{InterfaceId, Time};
 use crate::conntrack::Tracking;
 use crate::net::{
-    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey, Suppressed,
-    from_program, is_completed, is_joined_before_input, lacks_identification, sanity,
+    Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
+    Suppressed, from_program, is_completed, is_joined_before_input, lacks_identification, sanity,
 };
 use crate::packet::{OF_IPV4, OF_IPV6, Offload, Packet, Plain, Sender};
 use crate::rule::{Hook, WayOut};
@@ -169,16 +169,30 @@ impl<'a, O: Observer> Pass<'a, O> {
     fn arrive_long(&mut self, transit: &mut Transit, interface: InterfaceId) -> Report {
         self.worker.begin();
         self.begin_again();
-        let report = match self.config.net.interface(interface).is_up {
-            true => self.long_way(transit),
-            false => {
-                self.worker.short_ways.forget_notes();
-                self.stopped(Reason::Host(DropReason::LinkDown), None)
-            }
+        let report = if !self.config.net.interface(interface).is_up {
+            self.worker.short_ways.forget_notes();
+            self.stopped(Reason::Host(DropReason::LinkDown), None)
+        } else if let Err(refused) = self.config.net.arrive(&transit.packet) {
+            self.worker.short_ways.forget_notes();
+            self.refused_on_arrival(refused, transit)
+        } else {
+            self.long_way(transit)
         };
         self.come_round();
         transit.end();
         report
+    }
+
+    /// What `Net::arrive` did not let in.
+    #[cold]
+    fn refused_on_arrival(
+        &mut self,
+        (reason, complaint): (DropReason, Option<Complaint>),
+        transit: &mut Transit,
+    ) -> Report {
+        // Whether it is the host's own is not asked yet: the address is what counts.
+        transit.delivery = Delivery::Local;
+        self.refused(Reason::Host(reason), complaint, transit)
     }
 
     /// As before the first packet.
@@ -223,11 +237,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 } else {
                     match self.config.net.arrive(&transit.packet) {
                         Ok(()) => self.onward(&mut transit),
-                        Err((reason, complaint)) => {
-                            // Whether it is the host's own is not asked yet: the address is what counts.
-                            transit.delivery = Delivery::Local;
-                            self.refused(Reason::Host(reason), complaint, &mut transit)
-                        }
+                        Err(refused) => self.refused_on_arrival(refused, &mut transit),
                     }
                 }
             }

@@ -124,7 +124,9 @@ fn sample(
     place: &Place,
     protocol: &str,
 ) -> Option<&'static Taken> {
-    let fits = |sample: &&Taken| sample.before.is_empty() || sample.before == format!("-p {protocol}");
+    let fits = |sample: &&Taken| {
+        sample.is_of(place.family) && (sample.before.is_empty() || sample.before == format!("-p {protocol}"))
+    };
     let fitting: Vec<&Taken> = samples.taken.iter().filter(fits).collect();
     let is_there = (place.table.name(), chain) == samples.place;
     if fitting.is_empty() || !is_there || draw.one_in(2) {
