@@ -49,6 +49,17 @@ impl NewAddress {
     }
 }
 
+/// What becomes of the addresses that stand in the network of one that goes, and of the routes that name them as their source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secondaries {
+    /// The first takes the place of the one that goes.
+    FirstStands,
+    /// They go with it, and the routes with them.
+    Go,
+    /// They go with it. Seen: of a whole interface that goes, the routes that name a secondary address, and lead over another, stay.
+    GoWithLink,
+}
+
 impl Net {
     /// Adds the routes that come with an address too: itself, its network, the network's broadcast address.
     pub fn add_address(&mut self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> Result<(), ConfigError> {
@@ -110,8 +121,11 @@ impl Net {
     /// routes of the main table that name it as source. Routes through a gateway of its network stay, but with the interface's last address
     /// every route over it goes.
     pub fn remove_address(&mut self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> Result<(), ConfigError> {
-        let promote = self.conf(self.interface(id), ConfKnob::PromoteSecondaries) != 0;
-        self.take_address(id, address, prefix_length, promote)
+        let secondaries = match self.conf(self.interface(id), ConfKnob::PromoteSecondaries) {
+            0 => Secondaries::Go,
+            _ => Secondaries::FirstStands,
+        };
+        self.take_address(id, address, prefix_length, secondaries)
     }
 
     pub(super) fn take_address(
@@ -119,7 +133,7 @@ impl Net {
         id: InterfaceId,
         address: IpAddr,
         prefix_length: u8,
-        promote: bool,
+        secondaries: Secondaries,
     ) -> Result<(), ConfigError> {
         let list = self.interface_mut(id)?.addresses_mut();
         let same = |it: &Address| it.address == address && it.prefix_length == prefix_length;
@@ -135,7 +149,9 @@ impl Net {
         let dependent = |it: &Address| !gone.secondary && it.secondary && it.is_beside(&gone);
         let dependents: Vec<Address> = list.iter().copied().filter(dependent).collect();
         let mut lost = vec![gone];
-        if promote && let Some(first) = dependents.first() {
+        if secondaries == Secondaries::FirstStands
+            && let Some(first) = dependents.first()
+        {
             list.retain(|it| it != first);
             // Behind the last of the primaries whose scope is not wider than that of the one that goes.
             let at = list
@@ -156,7 +172,11 @@ impl Net {
         for address in left.iter().filter(|it| !dependents.is_empty() && it.is_beside(&gone)) {
             self.put_routes_of(id, address);
         }
-        for gone in &lost {
+        let named = match secondaries {
+            Secondaries::GoWithLink => 1,
+            Secondaries::Go | Secondaries::FirstStands => lost.len(),
+        };
+        for gone in &lost[..named] {
             if !self.is_local(gone.address) {
                 self.ways_mut(Family::V4)
                     .tables

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::assign::Secondaries;
 use super::config::Interface;
 use super::networks::Networks;
 use super::{ConfigError, Net, NewAddress, Scope, v6};
@@ -51,7 +52,7 @@ impl Net {
         let at = self.position(id).ok_or(ConfigError::NoInterface(id))?;
         for address in self.interfaces[at].addresses.clone() {
             // With the primary its secondaries are gone already.
-            let _ = self.take_address(id, address.address, address.prefix_length, false);
+            let _ = self.take_address(id, address.address, address.prefix_length, Secondaries::GoWithLink);
         }
         for ways in self.all_ways() {
             ways.tables.retain(|entry| entry.route.interface != Some(id));

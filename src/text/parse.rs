@@ -592,21 +592,21 @@ mod tests {
     #[test]
     fn a_protocol_brings_its_match_by_a_name_of_that() {
         for (family, typed, is_brought) in [
-            (Family::V6, "-p mh --mh-type 1", true),
-            (Family::V6, "-p MH --mh-type 1", true),
-            (Family::V6, "-p 135 --mh-type 1", false),
-            (Family::V6, "-p mobility-header --mh-type 1", false),
-            (Family::V6, "-p ipv6-mh --mh-type 1", false),
-            (Family::V6, "-p mobility-header -m mh --mh-type 1", true),
-            (Family::V6, "-p ipv6-icmp --icmpv6-type 1", true),
-            (Family::V6, "-p icmpv6 --icmpv6-type 1", true),
-            (Family::V6, "-p 58 --icmpv6-type 1", true),
-            (Family::V6, "-p ah --ahlen 24", true),
-            (Family::V4, "-p ah --ahlen 24", false),
-            (Family::V4, "-p 51 --ahspi 5", true),
-            (Family::V4, "-p 0x6 --dport 80", true),
+            (Family::V6, "-A INPUT -p mh --mh-type 1", true),
+            (Family::V6, "-A INPUT -p MH --mh-type 1", true),
+            (Family::V6, "-A INPUT -p 135 --mh-type 1", false),
+            (Family::V6, "-A INPUT -p mobility-header --mh-type 1", false),
+            (Family::V6, "-A INPUT -p ipv6-mh --mh-type 1", false),
+            (Family::V6, "-A INPUT -p mobility-header -m mh --mh-type 1", true),
+            (Family::V6, "-A INPUT -p ipv6-icmp --icmpv6-type 1", true),
+            (Family::V6, "-A INPUT -p icmpv6 --icmpv6-type 1", true),
+            (Family::V6, "-A INPUT -p 58 --icmpv6-type 1", true),
+            (Family::V6, "-A INPUT -p ah --ahlen 24", true),
+            (Family::V4, "-A INPUT -p ah --ahlen 24", false),
+            (Family::V4, "-A INPUT -p 51 --ahspi 5", true),
+            (Family::V4, "-A INPUT -p 0x6 --dport 80", true),
         ] {
-            let arguments: Vec<String> = format!("x -A INPUT {typed}").split(' ').map(str::to_owned).collect();
+            let arguments: Vec<String> = format!("x {typed}").split(' ').map(str::to_owned).collect();
             let context = Context {
                 program: Program::Iptables(family),
                 hosts: &StaticHosts::localhost(),

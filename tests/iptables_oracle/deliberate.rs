@@ -70,14 +70,6 @@ pub(crate) const DIFFERENCES: &[Deliberate] = &[
         },
     },
     Deliberate {
-        what: "what conntrack can't do here is refused by name",
-        why: "IPv6, and SCTP's tags, come with their trackers; the table must not change meanwhile",
-        example: &["conntrack -I -t 5 -s ::1 -d ::2 -p udp --sport 1 --dport 2"],
-        is: |step, _, ours| {
-            step.tool == Tool::Conntrack && ours.code == 2 && ours.err.contains(" not there yet in nflab")
-        },
-    },
-    Deliberate {
         what: "conntrack -U shows each flow that it has changed",
         why: "the real tool reads answers late, and so shows some of the flows, and of what was refused tells some; which, the kernel's hash table decides",
         example: &[
