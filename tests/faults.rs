@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use nflab::ext::{MATCHES, TARGETS};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -41,13 +42,15 @@ fn there_are_enough_faults_in_every_room_that_packets_and_rules_pass() {
 #[test]
 fn every_match_and_target_has_a_fault() {
     let faults = read();
+    let mut specs = 0;
     for (folder, line) in PLAIN {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            if !text.contains("\npub const SPEC: ") {
+            if !text.contains("\npub(crate) const SPEC: ") {
                 continue;
             }
+            specs += 1;
             let shared = text.lines().filter_map(|line| line.strip_prefix("use super::"));
             let shared = shared.filter_map(|rest| rest.split([':', ';']).next());
             let own = path.file_stem().unwrap().to_str().unwrap();
@@ -60,6 +63,7 @@ fn every_match_and_target_has_a_fault() {
             );
         }
     }
+    assert_eq!(specs, MATCHES.len() + TARGETS.len(), "how a file with a spec is found");
 }
 
 /// Where the tool puts a plain fault in: as it has it itself.
