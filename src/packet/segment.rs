@@ -19,8 +19,8 @@ pub enum MssEdit {
 }
 
 impl Packet {
-    /// Lets a TCP segment ask for segments no larger than this. One that says nothing of it is understood to mean [`unsaid_mss`], and says no
-    /// more than that afterwards; where data follow, or the header has no room left, it stays without.
+    /// Lets a TCP segment ask for segments no larger than this. One that says nothing of it is understood to mean 536 bytes (IPv6: 1,220), and
+    /// says no more than that afterwards; where data follow, or the header has no room left, it stays without.
     pub fn lower_mss(&mut self, most: u16) -> MssEdit {
         if self.protocol != protocol::TCP || self.fragment_offset != 0 {
             return MssEdit::Stays;
