@@ -9,7 +9,7 @@ use crate::conntrack::{CtState, Direction, Flow, Status, Tracking, Tuple};
 use crate::packet::{ChecksumState, End, Packet, PlainEdit, PlainKey};
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::ipv6::{self, Ipv6, extension};
-use crate::wire::{be16, be32, checksum, ipv4, put16};
+use crate::wire::{be16, be32, checksum, icmpv6, ipv4, put16};
 
 /// What came of a packet at a nat hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +66,12 @@ fn is_redirect(packet: &Packet) -> Option<bool> {
     match packet.family() {
         Family::V4 => kind::is_error(kind).then_some(kind == kind::REDIRECT),
         // Whatever is RELATED is about a packet.
-        Family::V6 => Some(kind == REDIRECT_OF_NEIGHBOUR),
+        Family::V6 => Some(kind == icmpv6::kind::REDIRECT),
     }
 }
 
 /// Of both families.
 const ICMP_HEADER: usize = icmpv4::HEADER;
-/// The type of ICMPv6's redirect.
-const REDIRECT_OF_NEIGHBOUR: u8 = 137;
 
 /// One end of a packet that is no error, as the flow's other direction names it.
 #[inline]

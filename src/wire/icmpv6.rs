@@ -19,10 +19,16 @@ pub(crate) mod kind {
     pub(crate) const PARAMETER_PROBLEM: u8 = 4;
     pub(crate) const ECHO_REQUEST: u8 = 128;
     pub(crate) const ECHO_REPLY: u8 = 129;
+    pub(crate) const LISTENER_QUERY: u8 = 130;
     pub(crate) const ROUTER_SOLICITATION: u8 = 133;
     pub(crate) const NEIGHBOUR_SOLICITATION: u8 = 135;
     pub(crate) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
     pub(crate) const REDIRECT: u8 = 137;
+    pub(crate) const NODE_INFORMATION_QUERY: u8 = 139;
+    pub(crate) const NODE_INFORMATION_REPLY: u8 = 140;
+    pub(crate) const LISTENER_REPORT: u8 = 143;
+    pub(crate) const MULTICAST_ROUTER_ADVERTISEMENT: u8 = 151;
+    pub(crate) const MULTICAST_ROUTER_SOLICITATION: u8 = 152;
 
     /// True for the types that quote the packet they complain about: all of the lower half, known or not.
     pub(crate) fn is_error(kind: u8) -> bool {

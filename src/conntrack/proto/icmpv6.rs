@@ -16,6 +16,7 @@ use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::{End, Packet};
+use crate::wire::icmpv6::{HEADER, kind};
 
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "icmpv6",
@@ -119,24 +120,6 @@ pub enum Message<'p> {
     About(&'p [u8]),
 }
 
-/// Types of messages.
-mod kind {
-    /// From here on a message is no error.
-    pub(super) const FIRST_INFORMATION: u8 = 128;
-    pub(super) const ECHO_REQUEST: u8 = 128;
-    pub(super) const ECHO_REPLY: u8 = 129;
-    pub(super) const LISTENER_QUERY: u8 = 130;
-    pub(super) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-    pub(super) const REDIRECT: u8 = 137;
-    pub(super) const NODE_INFORMATION_QUERY: u8 = 139;
-    pub(super) const NODE_INFORMATION_REPLY: u8 = 140;
-    pub(super) const LISTENER_REPORT: u8 = 143;
-    pub(super) const MULTICAST_ROUTER_ADVERTISEMENT: u8 = 151;
-    pub(super) const MULTICAST_ROUTER_SOLICITATION: u8 = 152;
-}
-
-const HEADER: usize = 8;
-
 impl Tracker for IcmpV6 {
     type Seen<'p> = Message<'p>;
     type Invalid = InvalidReason;
@@ -156,7 +139,7 @@ impl Tracker for IcmpV6 {
             | kind::MULTICAST_ROUTER_ADVERTISEMENT
             | kind::MULTICAST_ROUTER_SOLICITATION => Message::OfLink,
             kind::REDIRECT => Message::About(redirected(packet).map_err(InvalidReason::Redirect)?),
-            ..kind::FIRST_INFORMATION => Message::About(&message[HEADER..]),
+            other if kind::is_error(other) => Message::About(&message[HEADER..]),
             _ => Message::Talk,
         })
     }

@@ -4,45 +4,24 @@ use std::fmt::Write;
 use std::net::Ipv6Addr;
 
 use super::hex;
-use crate::base::protocol;
-use crate::wire::ipv6::{HEADER, extension};
+use crate::wire::ipv6::{Extensions, HEADER, NEXT_HEADER, extension};
 use crate::wire::{be16, be32};
 
 /// Behind a line, of a packet whose IPv6 header is whole.
 pub(super) fn write(line: &mut String, packet: &[u8]) {
-    for (number, header) in headers(packet) {
-        write_header(line, number, header);
+    for found in headers(packet) {
+        write_header(line, found.kind, found.bytes);
     }
 }
 
 /// What the first fragment header says.
 pub(super) fn identification(packet: &[u8]) -> Option<u32> {
-    let (_, header) = headers(packet).find(|(number, _)| *number == extension::FRAGMENT)?;
-    Some(be32(header, 4))
+    let found = headers(packet).find(|it| it.kind == extension::FRAGMENT)?;
+    Some(found.identification())
 }
 
-/// Each with its number, up to the data of a later fragment.
-fn headers(packet: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut place = packet.get(6).map(|next| (*next, HEADER));
-    std::iter::from_fn(move || {
-        let (number, at) = place?;
-        let header = whole(number, packet.get(at..)?)?;
-        let is_later = number == extension::FRAGMENT && be16(header, 2) & !7 != 0;
-        place = (!is_later).then_some((header[0], at + header.len()));
-        Some((number, header))
-    })
-}
-
-/// A header of this number at the start of these bytes; `None` for a transport's, and for one that is cut short.
-fn whole(number: u8, bytes: &[u8]) -> Option<&[u8]> {
-    let second = usize::from(*bytes.get(1)?);
-    let length = match number {
-        extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION => (second + 1) * 8,
-        extension::FRAGMENT => 8,
-        protocol::AH => (second + 2) * 4,
-        _ => return None,
-    };
-    bytes.get(..length).filter(|header| header.len() >= 8)
+fn headers(packet: &[u8]) -> Extensions<'_> {
+    Extensions::from(packet, NEXT_HEADER, HEADER)
 }
 
 fn write_header(line: &mut String, number: u8, header: &[u8]) {

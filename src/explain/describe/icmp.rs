@@ -3,6 +3,7 @@
 use crate::base::{Family, protocol};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{self, Icmpv4, unreachable as codes};
+use crate::wire::icmpv6;
 
 /// One type, with what its codes are called.
 struct Kind {
@@ -25,7 +26,7 @@ pub(crate) fn protocol(family: Family) -> u8 {
 pub(crate) fn echo_request(family: Family) -> u8 {
     match family {
         Family::V4 => icmpv4::kind::ECHO_REQUEST,
-        Family::V6 => 128,
+        Family::V6 => icmpv6::kind::ECHO_REQUEST,
     }
 }
 
@@ -33,7 +34,7 @@ pub(crate) fn echo_request(family: Family) -> u8 {
 pub(crate) fn echo_reply(family: Family) -> u8 {
     match family {
         Family::V4 => icmpv4::kind::ECHO_REPLY,
-        Family::V6 => 129,
+        Family::V6 => icmpv6::kind::ECHO_REPLY,
     }
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn message(packet: &Packet) -> Option<Icmpv4<&[u8]>> {
 pub(crate) fn is_error(family: Family, number: u8) -> bool {
     match family {
         Family::V4 => icmpv4::kind::is_error(number),
-        Family::V6 => number < 128,
+        Family::V6 => icmpv6::kind::is_error(number),
     }
 }
 
