@@ -90,7 +90,7 @@ _nflab_options() {
 	replay) echo --lab --rules --rules6 --seed --profile --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --workers --summary --quiet --help ;;
 	sh) echo --lab --into --save --seed --profile --reach-this-machine --help ;;
 	shims) echo --help ;;
-	up) echo --name --seed --profile --detach --rules --workers --help ;;
+	up) echo --name --seed --profile --detach --rules --rules6 --workers --help ;;
 	down) echo --help ;;
 	status) echo --json --help ;;
 	dmesg) echo --read-clear --clear --follow --follow-new --help ;;

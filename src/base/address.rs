@@ -72,13 +72,27 @@ impl Family {
     }
 }
 
-impl fmt::Display for Family {
-    /// `IPv4` or `IPv6`.
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
+impl Family {
+    /// How people call it: `IPv4` or `IPv6`.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",
-        })
+        }
+    }
+
+    /// In front of what is this family's where both have one, a table or a rule: `IPv6's ` or, of the one that a bare word means, nothing.
+    pub fn whose(self) -> &'static str {
+        match self {
+            Self::V4 => "",
+            Self::V6 => "IPv6's ",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
     }
 }
 

@@ -45,6 +45,9 @@ pub(super) struct UpArguments {
     /// Rules to begin with, as `iptables-restore -c` takes them; `-` is standard input
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// Those of IPv6, as `ip6tables-restore -c` takes them
+    #[arg(long, value_name = "FILE")]
+    rules6: Option<PathBuf>,
     /// Threads that carry packets, each with queues of its own; as many as there are cores, unless the lab file says `workers = N`
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
@@ -134,6 +137,16 @@ fn leave_the_callers_ways() {
 
 /// The lab file, a lab made of it with the rules in force, and how many workers carry its packets.
 fn read(arguments: &UpArguments) -> Result<(LabFile, Lab, usize), u8> {
+    let rules = [(Family::V4, &arguments.rules), (Family::V6, &arguments.rules6)];
+    if rules
+        .iter()
+        .all(|(_, path)| path.as_deref().is_some_and(is_standard_input))
+    {
+        tell!(
+            "nflab: --rules - and --rules6 -: expected one of them from standard input, which can be read once; give the other a file"
+        );
+        return Err(2);
+    }
     if let Some(asked) = arguments.workers
         && !(1..=MOST_WORKERS as u32).contains(&asked)
     {
@@ -151,10 +164,16 @@ fn read(arguments: &UpArguments) -> Result<(LabFile, Lab, usize), u8> {
     let workers = asked.map_or_else(|| fitting_workers(&file), |asked| asked as usize);
     // Before there are rules, whose counters are by place. One more place is who answers commands.
     lab.make_places(workers + 1);
-    if let Some(path) = &arguments.rules {
-        restore(&mut lab, path)?;
+    for (family, path) in rules {
+        if let Some(path) = path {
+            restore(&mut lab, family, path)?;
+        }
     }
     Ok((file, lab, workers))
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// As many as there are cores, and no more than may have their files.
@@ -173,8 +192,8 @@ fn files_of(file: &LabFile, workers: usize) -> usize {
 }
 
 /// With its counters, as `iptables-restore -c`.
-fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
-    let read = match path == Path::new("-") {
+fn restore(lab: &mut Lab, family: Family, path: &Path) -> Result<(), u8> {
+    let read = match is_standard_input(path) {
         true => read_whole(std::io::stdin().lock()),
         false => read_bytes(path),
     };
@@ -186,7 +205,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
         );
         2
     })?;
-    let output = open::restore(lab, Family::V4, &text_of(&bytes));
+    let output = open::restore(lab, family, &text_of(&bytes));
     tell_text(&output.stderr);
     if output.code != 0 {
         tell!(

@@ -310,6 +310,7 @@ impl CompiledTable {
     pub(super) fn place(&self, step: u32) -> Place {
         let step = &self.steps[step as usize];
         Place {
+            family: self.rules.family,
             table: self.rules.table,
             chain: Arc::clone(&self.names[step.chain as usize]),
             number: step.number,

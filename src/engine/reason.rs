@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::walk::MOST_VISITS;
+use crate::base::Family;
 use crate::conntrack;
 use crate::helper;
 use crate::nat;
@@ -13,6 +14,8 @@ use crate::rule::{Rejection, Table};
 /// A rule or a policy by its place. The chain's name is shared with the ruleset, so that a drop allocates nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// Of which family's rules.
+    pub family: Family,
     /// The table that was walked.
     pub table: Table,
     /// The chain in which the walk was, built-in or of the user's.
@@ -23,7 +26,14 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule {} of {} {}", self.number, self.table.name(), self.chain)
+        write!(f, "rule {} of ", self.number)?;
+        self.write_chain(f)
+    }
+}
+
+impl Place {
+    fn write_chain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{} {}", self.family.whose(), self.table.name(), self.chain)
     }
 }
 
@@ -92,7 +102,10 @@ impl fmt::Display for Reason {
         match self {
             Self::Rule(place) => write!(f, "dropped by {place}"),
             Self::Rejected { place, with } => write!(f, "rejected by {place} with {with}"),
-            Self::Policy(place) => write!(f, "dropped by the policy of {} {}", place.table.name(), place.chain),
+            Self::Policy(place) => {
+                f.write_str("dropped by the policy of ")?;
+                place.write_chain(f)
+            }
             Self::Malformed(place) => write!(f, "dropped at {place}: its transport header is cut short"),
             Self::DroppedByMatch(place) => write!(f, "dropped at {place}: a match there drops it"),
             Self::WalkTooLong(place) => write!(

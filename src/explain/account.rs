@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use stages::{expectation as expectation_sentence, heard_sentence};
 
 use super::story::{Detail, Story};
+use crate::base::Family;
 use crate::rule::Rule;
 
 /// All that is told of one packet and of what it caused.
@@ -15,6 +16,9 @@ use crate::rule::Rule;
 pub struct Account {
     /// Its number in its session or capture, from 1.
     pub number: u64,
+    /// `IPv4` or `IPv6`: the one whose rules it met, as did all that it caused. `None` of bytes that are of neither.
+    #[serde(default)]
+    pub family: Option<String>,
     /// `ACCEPT`, `DROP`, `REJECT`, `STOLEN` or `QUEUE`: what became of the packet itself, not of answers to it.
     pub verdict: String,
     /// What tracking called it; `None` where it never got that far.
@@ -75,6 +79,9 @@ pub enum Told {
     },
     /// A table that has a chain at this hook is walked from here on.
     Table {
+        /// `IPv4` or `IPv6`: each has five tables of its own.
+        #[serde(default)]
+        family: String,
         /// As `-t` names it.
         table: String,
         /// How many rules the chain of this hook has.
@@ -257,6 +264,7 @@ impl Account {
         });
         Self {
             number: story.number,
+            family: story.family().map(|family| family.name().to_owned()),
             verdict: verdict.to_owned(),
             state: state.map(|state| state.name().to_owned()),
             decided_by: decided_by.collect(),
@@ -301,6 +309,11 @@ impl Account {
         })
     }
 
+    /// What stands in front of its tables and chains, as [`Family::whose`] has it.
+    pub(super) fn whose(&self) -> &'static str {
+        self.family.as_deref().map_or("", whose)
+    }
+
     /// As JSON, on a line.
     pub fn json(&self) -> String {
         // Texts and numbers: there is nothing in it that JSON can't hold.
@@ -343,6 +356,12 @@ pub(super) struct Stopped<'a> {
     pub how: &'a str,
     pub reason: &'a str,
     pub by_rules: bool,
+}
+
+/// [`Family::whose`] of the family of this name.
+pub(super) fn whose(family: &str) -> &'static str {
+    let mut all = Family::ALL.into_iter();
+    all.find(|it| it.name() == family).map_or("", Family::whose)
 }
 
 /// How many blanks a line of a called chain begins with. Deeper ones stand below each other: a way through thousands of chains would be blanks

@@ -461,6 +461,7 @@ mod tests {
         let nasty = "<&>\"'\u{1}\u{7f}é".repeat(40);
         let account = Account {
             number: 7,
+            family: None,
             verdict: "DROP".into(),
             state: Some(nasty.clone()),
             decided_by: Vec::new(),
@@ -490,6 +491,7 @@ mod tests {
             account,
             Account {
                 number: 0,
+                family: None,
                 verdict: String::new(),
                 state: None,
                 decided_by: Vec::new(),

@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 use super::account::Account;
 use super::text;
 pub(crate) use super::text::Phrases;
-use crate::base::{InterfaceName, Random, Time};
+use crate::base::{Family, InterfaceName, Random, Time};
 use crate::conntrack::{self, CtState, Direction, Tracked, Tracking};
 use crate::engine::{Config, Failed, LiveTable, NatNotAsked, Part, Reason, VerdictKind};
 use crate::helper::Heard;
@@ -254,6 +254,14 @@ impl Story {
     /// The number of the packet, from 1; 0 before anything was seen.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The packet's: that of the rules which it met, and so of all that it caused. `None` of bytes that are of neither.
+    pub(crate) fn family(&self) -> Option<Family> {
+        let Step::Arrived { packet, .. } = self.steps.first()? else {
+            return None;
+        };
+        Family::of_packet(self.bytes(*packet))
     }
 
     /// What helpers made of the packet, and of what it caused.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::account::teller::{Missed, RulePieces, Teller};
 use super::account::{Told, indent};
 use super::story::{Detail, Story};
-use crate::base::write_number;
+use crate::base::{Family, write_number};
 use crate::engine::LiveTable;
 use crate::rule::Miss;
 
@@ -34,6 +34,7 @@ pub(super) fn render(
         colour,
         whole: detail == Detail::Whole,
         number: story.number(),
+        whose: story.family().map_or("", Family::whose),
         is_empty_table: false,
     };
     let mut teller = Teller::new(story, detail);
@@ -212,7 +213,7 @@ impl Page<'_> {
             Told::Marked { .. } | Told::FlowMarked { .. } | Told::Edited { .. } => {}
             Told::Policy { chain, policy, .. } => {
                 let colour = if policy == "DROP" { RED } else { GREEN };
-                page.line(colour, &format!("policy of {chain}: {policy}"));
+                page.line(colour, &format!("policy of {}{chain}: {policy}", page.whose));
             }
             Told::Returned { chain, depth } if whole => {
                 page.line(DIM, &format!("{}back to {chain}", " ".repeat(indent(*depth))));
@@ -333,7 +334,7 @@ fn rule(page: &mut Page<'_>, told: &Told, whole: bool) {
         return;
     };
     let indent = " ".repeat(indent(*depth));
-    let line = format!("{indent}rule {number} of {chain}: {rule}");
+    let line = format!("{indent}rule {number} of {}{chain}: {rule}", page.whose);
     match (whole, matched) {
         (false, true) if *decides || !action.is_empty() => page.line(if *decides { GREEN } else { PLAIN }, &line),
         (false, _) => {}
@@ -372,6 +373,8 @@ struct Page<'a> {
     whole: bool,
     /// The packet's.
     number: u64,
+    /// What stands in front of chains: whose rules they have.
+    whose: &'static str,
     /// Of the table that is walked nothing was told yet.
     is_empty_table: bool,
 }
@@ -397,7 +400,14 @@ impl Page<'_> {
     /// The walk of a table without rules shows only the policy, and in most tables nobody set one.
     fn end_table(&mut self) {
         if std::mem::take(&mut self.is_empty_table) {
-            self.line(DIM, "no rules");
+            self.line(
+                DIM,
+                if self.whose.is_empty() {
+                    "no rules"
+                } else {
+                    "no rules of IPv6"
+                },
+            );
         }
     }
 
@@ -425,7 +435,7 @@ impl Page<'_> {
     fn rule(&mut self, rule: &RulePieces<'_>) {
         self.text.push_str("rule ");
         write_number(self.text, rule.number);
-        for piece in [" of ", rule.chain, ": ", rule.text] {
+        for piece in [" of ", self.whose, rule.chain, ": ", rule.text] {
             self.text.push_str(piece);
         }
     }

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, Told, rule_text};
+use super::account::{Account, Told, rule_text, whose};
+use crate::base::Family;
 use crate::rule::{Action, Chain, ChainKind, Rule, Table, TableRules};
 
 /// What somebody calls a rule by.
@@ -27,6 +28,7 @@ pub enum RuleName {
 /// A rule in the tables that are in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulePlace {
+    pub family: Family,
     pub table: Table,
     pub chain: String,
     pub number: Option<u32>,
@@ -36,6 +38,8 @@ pub struct RulePlace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Why {
     pub packet: u64,
+    /// `IPv4` or `IPv6`: whose rule it is.
+    pub family: String,
     pub table: String,
     pub chain: String,
     /// `None`: the policy.
@@ -122,10 +126,10 @@ impl RuleName {
 
 impl fmt::Display for RulePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (table, chain) = (self.table.name(), &self.chain);
+        let (whose, table, chain) = (self.family.whose(), self.table.name(), &self.chain);
         match self.number {
-            Some(number) => write!(f, "rule {number} of {table} {chain}"),
-            None => write!(f, "policy of {table} {chain}"),
+            Some(number) => write!(f, "rule {number} of {whose}{table} {chain}"),
+            None => write!(f, "policy of {whose}{table} {chain}"),
         }
     }
 }
@@ -148,6 +152,7 @@ fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u
     let found: Vec<&TableRules> = having.iter().copied().filter(has_it).collect();
     match (&found[..], &having[..]) {
         ([one], _) => Ok(RulePlace {
+            family: one.family,
             table: one.table,
             chain: chain.to_owned(),
             number,
@@ -230,6 +235,7 @@ fn by_text(tables: &[TableRules], text: &str) -> Result<RulePlace, String> {
         for chain in &table.chains {
             for (at, rule) in chain.rules.iter().enumerate() {
                 let place = RulePlace {
+                    family: table.family,
                     table: table.table,
                     chain: chain.name.clone(),
                     number: Some(at as u32 + 1),
@@ -317,6 +323,7 @@ impl Why {
         };
         Self {
             packet: account.number,
+            family: place.family.name().to_owned(),
             table: place.table.name().to_owned(),
             chain: place.chain.clone(),
             number: place.number,
@@ -335,10 +342,10 @@ impl Why {
     /// A line for the rule, one for each time that it was tried.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        let (table, chain, rule) = (&self.table, &self.chain, &self.rule);
+        let (whose, table, chain, rule) = (whose(&self.family), &self.table, &self.chain, &self.rule);
         let _ = match self.number {
-            Some(number) => writeln!(text, "rule {number} of {table} {chain}: {rule}"),
-            None => writeln!(text, "policy of {table} {chain}: {rule}"),
+            Some(number) => writeln!(text, "rule {number} of {whose}{table} {chain}: {rule}"),
+            None => writeln!(text, "policy of {whose}{table} {chain}: {rule}"),
         };
         let line = |text: &mut String, Tried { hook, matched, what }: &Tried| match (matched, self.number) {
             (true, None) => writeln!(text, "reached in {hook}: it decided"),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::record::RuleJson;
 use super::unseen::{self, Unseen, UnseenJson};
-use super::{Ends, Passed, grouped};
+use super::{Ends, Passed, RuleEntry, grouped};
 use crate::base::json;
 use crate::explain::describe;
 use crate::lab::memory::LOCAL;
@@ -78,7 +78,7 @@ pub struct Side {
     pub cause: String,
     /// What left, in words: by which interface, and with which ends where they are others.
     pub output: Vec<String>,
-    rule: Option<(&'static str, String, Option<u32>, String)>,
+    rule: Option<RuleEntry>,
 }
 
 #[derive(Debug)]
@@ -373,15 +373,7 @@ impl Side {
             state: passed.state(),
             cause,
             output: output.collect(),
-            rule: place.map(|place| {
-                let entry = place.entry;
-                (
-                    entry.table.name(),
-                    entry.chain.clone(),
-                    entry.number,
-                    entry.text.clone(),
-                )
-            }),
+            rule: place.map(|place| place.entry.clone()),
         }
     }
 
@@ -451,12 +443,7 @@ impl<'a> SideJson<'a> {
             verdict: side.verdict,
             ctstate: side.state,
             cause: &side.cause,
-            rule: side.rule.as_ref().map(|(table, chain, number, text)| RuleJson {
-                table,
-                chain,
-                number: *number,
-                text,
-            }),
+            rule: side.rule.as_ref().map(RuleJson::of),
             out: &side.output,
         }
     }

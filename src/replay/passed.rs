@@ -97,7 +97,7 @@ impl<'a> Passed<'a> {
                 | Reason::Queued(place)
                 | Reason::Held { place, .. }
                 | Reason::QueueFull { place, .. },
-            ) => rules.at(place, family),
+            ) => rules.at(place),
             Some(_) => None,
             None => filter.and_then(|decision| rules.of_decision(decision, family)),
         }

@@ -5,7 +5,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Ends, Left, Passed};
+use super::{Ends, Left, Passed, RuleEntry};
 use crate::base::json;
 
 impl Passed<'_> {
@@ -105,12 +105,7 @@ impl Passed<'_> {
                 .collect(),
             reason: self.reason().map(ToString::to_string),
             invalid: self.why_invalid().map(|why| why.to_string()),
-            rule: self.deciding().map(|place| RuleJson {
-                table: place.entry.table.name(),
-                chain: &place.entry.chain,
-                number: place.entry.number,
-                text: &place.entry.text,
-            }),
+            rule: self.deciding().map(|place| RuleJson::of(place.entry)),
         }
     }
 }
@@ -181,11 +176,25 @@ struct LeftJson {
 
 #[derive(Serialize)]
 pub(super) struct RuleJson<'a> {
+    /// `IPv4` or `IPv6`.
+    pub family: &'static str,
     pub table: &'static str,
     pub chain: &'a str,
     /// `null` for the policy.
     pub number: Option<u32>,
     pub text: &'a str,
+}
+
+impl<'a> RuleJson<'a> {
+    pub(super) fn of(rule: &'a RuleEntry) -> Self {
+        Self {
+            family: rule.family.name(),
+            table: rule.table.name(),
+            chain: &rule.chain,
+            number: rule.number,
+            text: &rule.text,
+        }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

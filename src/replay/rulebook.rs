@@ -113,8 +113,8 @@ impl Rulebook {
     }
 
     /// The rule or policy at a place that a [`Reason`](crate::engine::Reason) names: a policy's number is that of one more rule.
-    pub fn at(&self, place: &Place, family: Family) -> Option<RulePlace<'_>> {
-        let start = *self.chains[family as usize].get(&(place.table, place.chain.to_string()))?;
+    pub fn at(&self, place: &Place) -> Option<RulePlace<'_>> {
+        let start = *self.chains[place.family as usize].get(&(place.table, place.chain.to_string()))?;
         self.place(start + (place.number as usize).checked_sub(1)?)
     }
 
@@ -146,10 +146,7 @@ impl Rulebook {
 
 impl fmt::Display for RuleEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whose = match self.family {
-            Family::V4 => "",
-            Family::V6 => "IPv6's ",
-        };
+        let whose = self.family.whose();
         match self.number {
             Some(number) => write!(f, "rule {number} of {whose}{} {}", self.table.name(), self.chain),
             None => write!(f, "policy of {whose}{} {}", self.table.name(), self.chain),

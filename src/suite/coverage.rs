@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::rules::RulePlace;
 use super::run::Outcome;
 use super::twins;
-use crate::lab::conversation::family_name;
 
 /// Every rule with its count, by file and line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,7 +99,7 @@ impl Coverage {
                 place.number,
                 place.table.name(),
                 place.chain,
-                family_name(place.family),
+                place.family,
                 place.rule
             );
         }

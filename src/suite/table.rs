@@ -9,7 +9,7 @@ use super::items::Item;
 use crate::base::{Family, protocol};
 use crate::explain::describe::icmp;
 use crate::ext::names;
-use crate::lab::conversation::{Called, Hosts, Party, Service, family_name};
+use crate::lab::conversation::{Called, Hosts, Party, Service};
 use crate::lab::script::{Expectation, FATES, Input, Line, fate, lex, state};
 use crate::syntax::atom;
 use crate::syntax::problem::{Position, Problem, suggestion};
@@ -75,7 +75,7 @@ pub(super) fn cases(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<
             Ok(rows) => {
                 for (row, has_both) in rows {
                     let family = match has_both {
-                        true => format!(" ({})", family_name(row.from.family)),
+                        true => format!(" ({})", row.from.family),
                         false => String::new(),
                     };
                     let name = format!("{} > {} {}{family}", row.from.name, row.to.name, row.service);
@@ -134,7 +134,7 @@ impl Written {
         if rows.is_empty() {
             let (from, to) = (&self.from.name, &self.to.name);
             let message = match asked {
-                Some(family) => format!("{from} and {to} do not both have an {} address", family_name(family)),
+                Some(family) => format!("{from} and {to} do not both have an {} address", family),
                 None => format!("{from} and {to} have no addresses of one family"),
             };
             return Err(Problem::new(

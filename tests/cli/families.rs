@@ -15,13 +15,15 @@ fn packet() -> Vec<u8> {
 
 const LINE: &str = "udp [2001:db8::2]:4000 > [2001:db8:1::9]:53";
 
+fn lab() -> String {
+    LAB.replace("\"10.0.0.1/24\"", "\"10.0.0.1/24\", \"2001:db8::1/64\"")
+        .replace("\"192.0.2.1/24\"", "\"192.0.2.1/24\", \"2001:db8:1::1/64\"")
+}
+
 #[test]
 fn a_packet_of_ipv6_goes_its_way_wherever_it_comes_from() {
     let bench = Bench::new();
-    let lab = LAB
-        .replace("\"10.0.0.1/24\"", "\"10.0.0.1/24\", \"2001:db8::1/64\"")
-        .replace("\"192.0.2.1/24\"", "\"192.0.2.1/24\", \"2001:db8:1::1/64\"");
-    bench.write("lab.toml", &lab);
+    bench.write("lab.toml", &lab());
     bench.write("rules.v4", "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n");
     bench.write(
         "rules.v6",
@@ -58,4 +60,70 @@ fn a_packet_of_ipv6_goes_its_way_wherever_it_comes_from() {
         let ran = bench.nflab(args);
         assert!(ran.code == 0 && ran.out.contains(told), "{args:?}: {ran:?}");
     }
+}
+
+/// Each of a trace's forms says whose rules a packet met, and a bare name is IPv4's.
+#[test]
+fn whose_rules_a_packet_met_is_said() {
+    let bench = Bench::new();
+    let rules = "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -p udp -m udp --dport 53 -j ACCEPT\nCOMMIT\n";
+    bench.write("rules.v4", rules);
+    bench.write("rules.v6", &rules.replace("53", "54"));
+    let four = "lan udp 10.0.0.2:4000 > 192.0.2.9:53";
+    let six = &format!("lan {LINE}");
+    let both = ["trace", "--rules", "rules.v4", "--rules6", "rules.v6"];
+    for (args, told) in [
+        (&[four][..], "rule 1 of FORWARD: -p udp"),
+        (&[six], "rule 1 of IPv6's FORWARD: -p udp"),
+        (&[six], "\n                        policy of IPv6's FORWARD: DROP\n"),
+        (&[six], "dropped: by the policy of IPv6's filter FORWARD\n"),
+        (&["--short", six], "policy of IPv6's FORWARD: DROP\n"),
+        (&["--why", "FORWARD 1", four], "rule 1 of filter FORWARD: -p udp"),
+        (&["--why", "FORWARD 1", six], "rule 1 of IPv6's filter FORWARD: -p udp"),
+        (
+            &["--why", "FORWARD policy", six],
+            "policy of IPv6's filter FORWARD: DROP\n",
+        ),
+        (&["--json", four], r#"{"number":1,"family":"IPv4","verdict":"ACCEPT""#),
+        (
+            &["--json", four],
+            r#"{"kind":"table","family":"IPv4","table":"filter","rules":1}"#,
+        ),
+        (&["--json", six], r#"{"number":1,"family":"IPv6","verdict":"DROP""#),
+        (
+            &["--json", six],
+            r#"{"kind":"table","family":"IPv6","table":"filter","rules":1}"#,
+        ),
+        (
+            &["--json", "--why", "FORWARD 1", six],
+            r#"{"packet":1,"family":"IPv6","table":"filter""#,
+        ),
+    ] {
+        let ran = bench.nflab(&[&both[..], args].concat());
+        assert!(ran.code == 0 && ran.out.contains(told), "{args:?}: {ran:?}");
+        assert_eq!(
+            ran.out.contains("IPv6"),
+            args.contains(&six.as_str()),
+            "{args:?}: {ran:?}"
+        );
+    }
+    // Rules of one family alone are no rules of the other.
+    let ran = bench.nflab(&["trace", "--rules", "rules.v4", "--why", "FORWARD 1", six]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("the packet is of IPv6, and rules are in force here for IPv4 only; load IPv6's, too"),
+        "{ran:?}"
+    );
+    bench.write("lab.toml", &lab());
+    captures::write(&bench.path("in.pcapng"), [(0, "lan", packet(), packet().len())]);
+    let replay = [
+        "replay", "--lab", "lab.toml", "--rules", "rules.v4", "--rules6", "rules.v6",
+    ];
+    let ran = bench.nflab(&[&replay[..], &["--json", "-", "in.pcapng"]].concat());
+    assert!(
+        ran.out
+            .contains(r#""rule":{"family":"IPv6","table":"filter","chain":"FORWARD","number":null"#),
+        "{ran:?}"
+    );
 }

@@ -104,7 +104,7 @@ fn json_names_the_rule() {
     assert_eq!(rules[0]["number"], 2);
     assert_eq!(
         rules[3],
-        serde_json::json!({"table": "filter", "chain": "FORWARD", "number": null, "text": "DROP"})
+        serde_json::json!({"family": "IPv4", "table": "filter", "chain": "FORWARD", "number": null, "text": "DROP"})
     );
 }
 

@@ -15,21 +15,34 @@ fn rules_come_with_the_lab_or_there_is_none() {
         "/tmp/bad",
         "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -i lan -j NOWHERE\nCOMMIT\n",
     );
+    machine.write(
+        "/tmp/good6",
+        "*filter\n:FORWARD DROP [1:2]\n[7:8] -A FORWARD -s 2001:db8::/64 -j ACCEPT\nCOMMIT\n",
+    );
     for user in [ROOT, NOBODY] {
-        let refused = machine.run(
-            user,
-            &["nflab", "up", "--detach", "--rules", "/tmp/bad", "/run/lab.toml"],
-        );
-        assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{}", refused.err);
+        for option in ["--rules", "--rules6"] {
+            let refused = machine.run(user, &["nflab", "up", "--detach", option, "/tmp/bad", "/run/lab.toml"]);
+            assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{}", refused.err);
+            assert!(
+                refused.err.contains("nothing was brought up: /tmp/bad"),
+                "{}",
+                refused.err
+            );
+            assert!(
+                refused.err.contains("line 3") || refused.err.contains("line: 3") || refused.err.contains(":3:"),
+                "{}",
+                refused.err
+            );
+        }
+        // Rules of one family are none of the other's.
+        let mixed = machine.run(user, &["nflab", "up", "--rules", "/tmp/good6", "/run/lab.toml"]);
+        assert_eq!(mixed.code, 2, "{}", mixed.err);
+        let twice = machine.run(user, &["nflab", "up", "--rules", "-", "--rules6", "-", "/run/lab.toml"]);
+        assert_eq!(twice.code, 2, "{}", twice.err);
         assert!(
-            refused.err.contains("nothing was brought up: /tmp/bad"),
+            twice.err.contains("standard input, which can be read once"),
             "{}",
-            refused.err
-        );
-        assert!(
-            refused.err.contains("line 3") || refused.err.contains("line: 3") || refused.err.contains(":3:"),
-            "{}",
-            refused.err
+            twice.err
         );
         let missing = machine.run(user, &["nflab", "up", "--rules", "/tmp/none", "/run/lab.toml"]);
         assert_eq!(missing.code, 2, "{}", missing.err);
@@ -48,7 +61,17 @@ fn rules_come_with_the_lab_or_there_is_none() {
         machine.assert_nothing_left();
         let (mut up, said) = machine.start(
             user,
-            &["nflab", "up", "--workers", "2", "--rules", "/tmp/good", "/run/lab.toml"],
+            &[
+                "nflab",
+                "up",
+                "--workers",
+                "2",
+                "--rules",
+                "/tmp/good",
+                "--rules6",
+                "/tmp/good6",
+                "/run/lab.toml",
+            ],
         );
         let said = || std::fs::read_to_string(&said).unwrap();
         wait_until("it says that it stays", said, |said| {
@@ -63,6 +86,11 @@ fn rules_come_with_the_lab_or_there_is_none() {
         let saved = machine.good(user, &["nflab", "iptables-save", "-c"]);
         assert!(
             saved.contains(":FORWARD DROP [3:4]\n") && saved.contains("[5:6] -A FORWARD -i lan -j ACCEPT\n"),
+            "{saved}"
+        );
+        let saved = machine.good(user, &["nflab", "ip6tables-save", "-c"]);
+        assert!(
+            saved.contains(":FORWARD DROP [1:2]\n") && saved.contains("[7:8] -A FORWARD -s 2001:db8::/64 -j ACCEPT\n"),
             "{saved}"
         );
         machine.good(user, &["nflab", "down"]);

@@ -349,7 +349,7 @@ fn who_asks_for_a_protocol_drops_what_it_cannot_read() {
     const HEADER: &[u8] = b"\x60\0\0\0\0\x08\x3c\x40\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\x20\x01\x0d\xb8\0\x01\0\0\0\0\0\0\0\0\0\x09";
     let (passes, drops) = (
         "Forwarded",
-        "dropped at rule 1 of filter FORWARD: its transport header is cut short",
+        "dropped at rule 1 of IPv6's filter FORWARD: its transport header is cut short",
     );
     for (protocol, inverted, next, rest, expected) in [
         (6, false, 60, &[17, 0, 1, 4, 0, 0, 0, 0][..], passes),

@@ -344,6 +344,7 @@ impl<'a> Teller<'a> {
         let table = self.enter_table(walked)?;
         let chain = self.hook.and_then(|hook| table.rules().chain(hook.chain()));
         Some(Told::Table {
+            family: table.rules().family.name().to_owned(),
             table: table.rules().table.name().to_owned(),
             rules: chain.map_or(0, |chain| chain.rules.len()),
         })

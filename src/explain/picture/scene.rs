@@ -261,7 +261,7 @@ impl Scene {
                     _ => {}
                 }
             }
-            self.tried_in = format!("Tried in table {} at {}", word.table, word.hook);
+            self.tried_in = format!("Tried in {}table {} at {}", account.whose(), word.table, word.hook);
             // What it said last: it may have been another rule when the packet came there first.
             let texts = account.of_the_packet().filter_map(|told| match told {
                 Told::Rule {

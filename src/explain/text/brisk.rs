@@ -162,7 +162,7 @@ impl Page<'_> {
         let colour = if policy == Policy::Drop { RED } else { GREEN };
         self.columns();
         self.colour(colour);
-        self.pieces(&["policy of ", chain, ": ", policy.name()]);
+        self.pieces(&["policy of ", self.whose, chain, ": ", policy.name()]);
         self.line_ends(colour);
     }
 

@@ -1,7 +1,6 @@
 //! Which rule a text names.
 
 use super::*;
-use crate::base::Family;
 use crate::cli::TOOLBOX;
 use crate::lab::memory::Lab;
 use crate::lab::script::{Runner, parse_in};

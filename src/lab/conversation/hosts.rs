@@ -232,12 +232,7 @@ impl Hosts {
         let Some(family) = found else {
             let (what, remedy) = match asked {
                 Some(family) => (
-                    format!(
-                        "{} and {} do not both have an {} address",
-                        from.name,
-                        to.name,
-                        family_name(family)
-                    ),
+                    format!("{} and {} do not both have an {} address", from.name, to.name, family),
                     "leave `-4` or `-6` out, or give them one: `host NAME ADDRESS ADDRESS INTERFACE`",
                 ),
                 None => (
@@ -330,7 +325,7 @@ impl Hosts {
                 let name = &word.text[place];
                 return Err(Problem::new(
                     word.position,
-                    format!("`{name}` has no {} address", family_name(family)),
+                    format!("`{name}` has no {} address", family),
                     "expected one that has",
                     "give it one: `host NAME ADDRESS ADDRESS INTERFACE`, or in the lab file",
                 ));
@@ -391,14 +386,6 @@ impl Hosts {
 }
 
 const A_PARTY: &str = "expected a host's name, an address or `router`";
-
-/// How people call a family.
-pub(crate) fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
-    }
-}
 
 /// An IPv6 address stands in brackets where a port follows; without them it takes all that can belong to it.
 fn name_and_service(text: &str) -> (&str, Option<&str>) {

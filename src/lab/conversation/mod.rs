@@ -13,7 +13,7 @@ mod tcp;
 pub(crate) use ftp::{Ftp, Mode, Transfer};
 pub(super) use ftp::{announced, byte_at, numbers};
 pub use hosts::{Addresses, Host, Hosts};
-pub(crate) use hosts::{Called, ROUTER, family_name, is_name, means_something_else};
+pub(crate) use hosts::{Called, ROUTER, is_name, means_something_else};
 pub(crate) use parse::{WORDS, family, parse};
 pub(crate) use tcp::Connection;
 
@@ -259,8 +259,7 @@ impl Stage<'_> {
                 true => Ok((Port::Local, route.source)),
                 false => Err(format!(
                     "the router has no {} address towards {}",
-                    family_name(party.family),
-                    to.name
+                    party.family, to.name
                 )),
             };
         };
@@ -300,7 +299,7 @@ impl Stage<'_> {
         nearest.ok_or_else(|| {
             format!(
                 "the router has no {} address on {}",
-                family_name(party.family),
+                party.family,
                 self.lab.port_name(asker.0)
             )
         })

@@ -140,7 +140,7 @@ impl Reader {
                         position,
                         format!(
                             "{length:?} is not a prefix length of an {} address",
-                            family_name(address)
+                            Family::of(address)
                         ),
                         format!("expected a number from 0 to {bits} behind the /"),
                         "a netmask such as 255.255.255.0 is written as its number of bits: 24",
@@ -223,11 +223,4 @@ pub(super) fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(Key<'a, 'i>, Valu
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
-}
-
-fn family_name(address: IpAddr) -> &'static str {
-    match Family::of(address) {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
-    }
 }

@@ -6,6 +6,7 @@ use nom::combinator::opt;
 
 use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
+use crate::engine::Router;
 use crate::explain::account::Account;
 use crate::explain::picture;
 use crate::explain::story::Detail;
@@ -194,6 +195,13 @@ pub(crate) fn tell(
     }
 }
 
+/// A family with tables.
+fn with_rules(router: &Router) -> Option<Family> {
+    Family::ALL
+        .into_iter()
+        .find(|family| !router.tables(*family).is_empty())
+}
+
 /// Of the rules that the packet's family meets.
 fn why(account: &Account, rule: &RuleName, lab: &Lab, family: Family) -> Result<Why, String> {
     let router = lab.machine.router();
@@ -202,6 +210,12 @@ fn why(account: &Account, rule: &RuleName, lab: &Lab, family: Family) -> Result<
         .into_iter()
         .map(|table| router.table(family, table))
         .collect();
+    // Whoever has written rules for one family only looks for them in the other's in vain.
+    if let (true, Some(other)) = (tables.is_empty(), with_rules(router)) {
+        return Err(format!(
+            "the packet is of {family}, and rules are in force here for {other} only; load {family}'s, too, or name a packet of {other}"
+        ));
+    }
     let place = rule.find(&tables)?;
     Ok(Why::of(account, &place, &tables))
 }
