@@ -16,6 +16,20 @@ fn examples() -> Vec<PathBuf> {
     found
 }
 
+/// Those of IPv4 and those of IPv6.
+fn rules(example: &Path) -> [PathBuf; 2] {
+    [["rules.v4", "rules.sh"], ["rules.v6", "rules6.sh"]].map(|names| {
+        let mut paths = names.iter().map(|name| example.join(name));
+        let found = paths.find(|path| path.exists());
+        found.unwrap_or_else(|| panic!("{} has none of {names:?}", example.display()))
+    })
+}
+
+/// With a blank wherever there are some.
+fn spaced(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn their_expectations_pass() {
     let bench = Bench::new();
@@ -44,14 +58,14 @@ fn their_tests_pass_and_reach_every_rule() {
             "100",
         ]);
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-        let rules = ["rules.v4", "rules.sh"]
-            .map(|name| example.join(name))
-            .into_iter()
-            .find(|path| path.exists());
-        let text = std::fs::read_to_string(rules.unwrap()).unwrap();
-        let written = text.lines().filter(|line| line.contains("-A ")).count();
-        let reached = format!("{written:>3} of {written:>3} rules reached  100 %");
-        assert!(ran.out.contains(&reached), "{reached:?} not in\n{}", ran.out);
+        for rules in rules(&example) {
+            let text = std::fs::read_to_string(&rules).unwrap();
+            let written = text.lines().filter(|line| line.contains("-A ")).count();
+            let name = rules.file_name().unwrap().display();
+            let reached = format!("{name} {written} of {written} rules reached 100 %");
+            let is_said = ran.out.lines().any(|line| spaced(line).ends_with(&reached));
+            assert!(is_said, "{reached:?} not in\n{}", ran.out);
+        }
     }
 }
 
@@ -63,55 +77,60 @@ fn their_tests_fail_under_other_rules() {
         "nothing.v4",
         "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT DROP [0:0]\nCOMMIT\n",
     );
+    // One family's alone is enough to fail them.
     for example in examples() {
         let tests = example.join("rules.test.nflab");
         for rules in ["none.v4", "nothing.v4"] {
-            let ran = bench.nflab(&["test", tests.to_str().unwrap(), "--rules", rules]);
-            assert_eq!(ran.code, 1, "{} under {rules}", example.display());
+            for family in ["--rules", "--rules6"] {
+                let ran = bench.nflab(&["test", tests.to_str().unwrap(), family, rules]);
+                assert_eq!(ran.code, 1, "{} under {family} {rules}", example.display());
+            }
         }
     }
 }
 
 #[test]
 fn they_fail_when_their_rules_are_not_there() {
-    // Otherwise an expectation could hold whatever the rules say.
+    // Otherwise an expectation could hold whatever the rules say. Of either family.
     for example in examples() {
-        let bench = Bench::new();
-        std::fs::copy(example.join("lab.toml"), bench.path("lab.toml")).unwrap();
-        let text = std::fs::read_to_string(example.join("script.nflab")).unwrap();
-        let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("iptables")).collect();
-        bench.write("script.nflab", &without.join("\n"));
-        let ran = bench.nflab(&["run", "-q", "script.nflab"]);
-        assert_eq!(ran.code, 1, "{}", example.display());
+        for tool in ["iptables", "ip6tables"] {
+            let bench = Bench::new();
+            for path in rules(&example).iter().chain([&example.join("lab.toml")]) {
+                std::fs::copy(path, bench.path(path.file_name().unwrap().to_str().unwrap())).unwrap();
+            }
+            let text = std::fs::read_to_string(example.join("script.nflab")).unwrap();
+            let without: Vec<&str> = text.lines().filter(|line| !line.starts_with(tool)).collect();
+            assert!(without.len() < text.lines().count(), "{}: {tool}", example.display());
+            bench.write("script.nflab", &without.join("\n"));
+            let ran = bench.nflab(&["run", "-q", "script.nflab"]);
+            assert_eq!(ran.code, 1, "{} without {tool}", example.display());
+        }
     }
 }
 
 #[test]
 fn their_rules_survive_saving() {
     for example in examples() {
-        let rules = example.join("rules.v4");
-        if !rules.exists() {
-            continue;
-        }
-        let bench = Bench::new();
-        let lab = example.join("lab.toml");
-        let command = format!(
-            "iptables-restore < {0} && iptables-save > one && iptables-restore < one && iptables-save > two",
-            rules.display()
-        );
-        let ran = bench.nflab(&["sh", "--lab", lab.to_str().unwrap(), "--", "sh", "-c", &command]);
-        assert_eq!(ran.code, 0, "{}: {}", example.display(), ran.err);
-        let rules_of = |name: &str| -> Vec<String> {
-            let text = bench.read(name);
-            text.lines()
-                .filter(|line| !line.starts_with('#'))
-                .map(str::to_owned)
-                .collect()
-        };
-        assert_eq!(rules_of("one"), rules_of("two"));
-        let typed = std::fs::read_to_string(&rules).unwrap();
-        for line in typed.lines().filter(|line| line.starts_with("-A")) {
-            assert!(rules_of("one").iter().any(|saved| saved.starts_with("-A")), "{line}");
+        for (rules, tool) in rules(&example).into_iter().zip(["iptables", "ip6tables"]) {
+            if rules.extension().is_some_and(|it| it == "sh") {
+                continue;
+            }
+            let bench = Bench::new();
+            let lab = example.join("lab.toml");
+            let command = format!(
+                "{tool}-restore < {} && {tool}-save > one && {tool}-restore < one && {tool}-save > two",
+                rules.display()
+            );
+            let ran = bench.nflab(&["sh", "--lab", lab.to_str().unwrap(), "--", "sh", "-c", &command]);
+            assert_eq!(ran.code, 0, "{}: {}", rules.display(), ran.err);
+            let rules_of = |text: &str| -> Vec<String> {
+                let rules = text.lines().filter(|line| line.starts_with("-A"));
+                rules.map(str::to_owned).collect()
+            };
+            let once = rules_of(&bench.read("one"));
+            assert_eq!(once, rules_of(&bench.read("two")));
+            let typed = std::fs::read_to_string(&rules).unwrap();
+            assert_eq!(once.len(), rules_of(&typed).len(), "{}", rules.display());
         }
     }
 }
