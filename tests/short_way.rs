@@ -9,6 +9,7 @@ mod rounds;
 #[path = "hostile/rules.rs"]
 mod rules;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -244,7 +245,8 @@ fn three_hundred_ways() -> (Lab, Vec<Weak<Flow>>) {
 
 const RULES: &str = "*filter\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n";
 
-/// The same of packets of IPv6: conversations of both transports under rules that hang on plain fields and states, with what is odd between.
+/// The same of packets of IPv6: conversations of both transports under rules that hang on plain fields and states, with what is odd between; together
+/// they come with packets of IPv4.
 #[test]
 fn nobody_can_tell_in_ipv6() {
     let (mut carried, mut short) = (0, 0);
@@ -255,12 +257,20 @@ fn nobody_can_tell_in_ipv6() {
         let mut two = Two { labs, told: Vec::new() };
         let rules = draw.pick(&RULES_OF_IPV6);
         assert_eq!(two.tool("ip6tables-restore", &[], rules), "0 ", "{rules}");
+        assert_eq!(two.tool("iptables-restore", &[], RULES), "0 ");
+        let mut others: Vec<Conversation> = (0..2).map(|_| Conversation::new(&mut draw)).collect();
         let mut flows: Vec<OfIpv6> = (0..4).map(|_| OfIpv6::new(&mut draw)).collect();
         for _ in 0..200 {
             let which = draw.below(flows.len());
             match draw.one_in(6) {
                 true => {
-                    let together: Vec<_> = (0..draw.below(30)).map(|_| flows[which].next(&mut draw)).collect();
+                    let is_mixed = draw.one_in(2);
+                    let together: Vec<_> = (0..draw.below(30))
+                        .map(|_| match is_mixed && draw.one_in(3) {
+                            true => others[draw.below(2)].next(&mut draw),
+                            false => flows[which].next(&mut draw),
+                        })
+                        .collect();
                     carried += together.len() as u64;
                     two.carry_together(&together);
                 }
@@ -312,19 +322,25 @@ fn nobody_can_tell_in_ipv6() {
             }
         }
         two.ask_everything_of_ipv6();
+        two.ask_everything();
         short += two.labs[0].worker().went_short();
     }
     assert!(short * 8 > carried, "{short} of {carried}");
 }
 
 const LAB_OF_IPV6: &str = r#"[interface.lan]
-address = ["2001:db8::1/64"]
+address = ["2001:db8::1/64", "10.0.0.1/24"]
 [interface.wan]
-address = ["2001:db8:1::1/64"]
+address = ["2001:db8:1::1/64", "192.0.2.1/24"]
 mtu = 1400
+[interface.dmz]
+address = ["2001:db8:3::1/64", "172.16.0.1/24"]
 [[route]]
 to = "::/0"
 via = "2001:db8:1::fe"
+[[route]]
+to = "default"
+via = "192.0.2.254"
 "#;
 
 const RULES_OF_IPV6: [&str; 4] = [
@@ -411,91 +427,128 @@ impl OfIpv6 {
 /// ports NAT has to choose until they are gone.
 #[test]
 fn flows_that_begin_together() {
-    let mut foreseen = 0;
-    for seed in 1..=6 {
-        let mut draw = Draw(Random::new(seed));
-        let file = LabFile::parse("lab", LAB).unwrap();
-        let labs = [0, 1].map(|_| Lab::new(&file, seed, TOOLBOX).unwrap());
-        let mut two = Two { labs, told: Vec::new() };
-        two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
-        let nat = [
-            "",
-            "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n",
-            "*nat\n-A PREROUTING -p udp --dport 53 -j DNAT --to-destination 172.16.0.9:5300-5310\n\
-             -A PREROUTING -p tcp --dport 53 -j DNAT --to-destination 172.16.0.9:53\n\
-             -A POSTROUTING -o dmz -j MASQUERADE\n-A POSTROUTING -o wan -p udp -j SNAT --to-source 192.0.2.77-192.0.2.78:1000-1150\nCOMMIT\n",
-        ][seed as usize % 3];
-        let zones = "*raw\n-A PREROUTING -s 10.0.0.64/26 -j CT --zone 7\nCOMMIT\n";
-        let zones = if draw.one_in(2) { zones } else { "" };
-        let filter =
-            "*filter\n-A FORWARD -m state --state INVALID -j DROP\n-A FORWARD -p udp --dport 54 -j DROP\nCOMMIT\n";
-        let said = two.tool("iptables-restore", &[], &format!("{zones}{nat}{filter}"));
-        assert_eq!(said, "0 ");
-        for _ in 0..30 {
-            let clients = draw.pick(&[3, 60, 120]);
-            let together: Vec<_> = (0..draw.below(200))
-                .map(|_| {
-                    let near = (
-                        [10, 0, 0, 2 + draw.below(clients) as u8],
-                        draw.pick(&[7, 700, 4000, 4001]),
-                    );
-                    let far = draw.pick(&[[198, 51, 100, 7], [198, 51, 100, 8]]);
-                    let builder = PacketBuilder::ipv4(near.0, far, 64);
-                    let mut bytes = Vec::new();
-                    let port = draw.pick(&[53, 53, 53, 54]);
-                    match draw.one_in(3) {
-                        true => builder.tcp(near.1, port, draw.u32(), 9000).syn().write(&mut bytes, &[]),
-                        false => builder.udp(near.1, port).write(&mut bytes, &[1]),
-                    }
-                    .unwrap();
-                    (LAN, bytes)
-                })
-                .collect();
-            let left = two.carry_together(&together);
-            let answers: Vec<_> = left
-                .iter()
-                .filter(|_| draw.one_in(4))
-                .filter_map(|it| answer(it))
-                .collect();
-            two.carry_together(&answers);
-            match draw.below(12) {
-                0 => drop(two.tool(CONNTRACK, &["-F"], "")),
-                1 => drop(two.tool(CONNTRACK, &["-D -s 10.0.0.5"], "")),
-                2 => {
-                    let most = draw.pick(&["100", "1000", "65536"]);
-                    two.tool("sysctl", &["-w", &format!("net.netfilter.nf_conntrack_max={most}")], "");
-                }
-                3..6 => {
-                    let pause = Duration::from_secs(draw.pick(&[1, 20, 40, 130]));
-                    two.labs.iter_mut().for_each(|lab| drop(lab.advance(pause)));
-                }
-                6 | 7 => two.ask_everything(),
-                _ => {}
-            }
-        }
-        two.ask_everything();
-        foreseen += two.labs[0].worker().foresaw();
-        assert_eq!(two.labs[1].worker().foresaw(), 0);
+    for family in Family::ALL {
+        let foreseen: u64 = (1..=6).map(|seed| flood(family, seed)).sum();
+        assert!(foreseen > 5_000, "{family}: {foreseen}");
     }
-    assert!(foreseen > 5_000, "{foreseen}");
+}
+
+/// How many flows were looked ahead for.
+fn flood(family: Family, seed: u64) -> u64 {
+    let mut draw = Draw(Random::new(seed));
+    let (lab, server, outside, restore) = match family {
+        Family::V4 => (LAB, "172.16.0.9", "192.0.2.77-192.0.2.78", "iptables-restore"),
+        Family::V6 => (
+            LAB_OF_IPV6,
+            "[2001:db8:3::9]",
+            "[2001:db8:1::77-2001:db8:1::78]",
+            "ip6tables-restore",
+        ),
+    };
+    let half = match family {
+        Family::V4 => "10.0.0.64/26",
+        Family::V6 => "2001:db8::40/122",
+    };
+    let address = |last: usize, is_far: bool| -> IpAddr {
+        match (family, is_far) {
+            (Family::V4, false) => [10, 0, 0, last as u8].into(),
+            (Family::V4, true) => [198, 51, 100, last as u8].into(),
+            (Family::V6, false) => [0x2001, 0xdb8, 0, 0, 0, 0, 0, last as u16].into(),
+            (Family::V6, true) => [0x2001, 0xdb8, 0x100, 0, 0, 0, 0, last as u16].into(),
+        }
+    };
+    let file = LabFile::parse("lab", lab).unwrap();
+    let labs = [0, 1].map(|_| Lab::new(&file, seed, TOOLBOX).unwrap());
+    let mut two = Two { labs, told: Vec::new() };
+    two.tool("sysctl", &["-w net.ipv4.ip_forward=1"], "");
+    let nat = match seed % 3 {
+        0 => String::new(),
+        1 => "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n".to_owned(),
+        _ => format!(
+            "*nat\n-A PREROUTING -p udp --dport 53 -j DNAT --to-destination {server}:5300-5310\n\
+             -A PREROUTING -p tcp --dport 53 -j DNAT --to-destination {server}:53\n\
+             -A POSTROUTING -o dmz -j MASQUERADE\n-A POSTROUTING -o wan -p udp -j SNAT --to-source {outside}:1000-1150\nCOMMIT\n"
+        ),
+    };
+    let zones = format!("*raw\n-A PREROUTING -s {half} -j CT --zone 7\nCOMMIT\n");
+    let zones = if draw.one_in(2) { &zones } else { "" };
+    let filter = "*filter\n-A FORWARD -m state --state INVALID -j DROP\n-A FORWARD -p udp --dport 54 -j DROP\nCOMMIT\n";
+    let said = two.tool(restore, &[], &format!("{zones}{nat}{filter}"));
+    assert_eq!(said, "0 ");
+    for _ in 0..30 {
+        let clients = draw.pick(&[3, 60, 120]);
+        let together: Vec<_> = (0..draw.below(200))
+            .map(|_| {
+                let near = (
+                    address(2 + draw.below(clients), false),
+                    draw.pick(&[7, 700, 4000, 4001]),
+                );
+                let far = address(draw.pick(&[7, 8]), true);
+                let builder = match (near.0, far) {
+                    (IpAddr::V4(near), IpAddr::V4(far)) => PacketBuilder::ipv4(near.octets(), far.octets(), 64),
+                    (IpAddr::V6(near), IpAddr::V6(far)) => PacketBuilder::ipv6(near.octets(), far.octets(), 64),
+                    _ => panic!("both are of {family}"),
+                };
+                let mut bytes = Vec::new();
+                let port = draw.pick(&[53, 53, 53, 54]);
+                match draw.one_in(3) {
+                    true => builder.tcp(near.1, port, draw.u32(), 9000).syn().write(&mut bytes, &[]),
+                    false => builder.udp(near.1, port).write(&mut bytes, &[1]),
+                }
+                .unwrap();
+                (LAN, bytes)
+            })
+            .collect();
+        let left = two.carry_together(&together);
+        let answers: Vec<_> = left
+            .iter()
+            .filter(|_| draw.one_in(4))
+            .filter_map(|it| answer(it))
+            .collect();
+        two.carry_together(&answers);
+        match draw.below(12) {
+            0 => drop(two.tool(CONNTRACK, &["-F"], "")),
+            1 => drop(two.tool(CONNTRACK, &["-D -s", &address(5, false).to_string()], "")),
+            2 => {
+                let most = draw.pick(&["100", "1000", "65536"]);
+                two.tool("sysctl", &["-w", &format!("net.netfilter.nf_conntrack_max={most}")], "");
+            }
+            3..6 => {
+                let pause = Duration::from_secs(draw.pick(&[1, 20, 40, 130]));
+                two.labs.iter_mut().for_each(|lab| drop(lab.advance(pause)));
+            }
+            6 | 7 => two.ask_everything_of(family),
+            _ => {}
+        }
+    }
+    two.ask_everything_of(family);
+    assert_eq!(two.labs[1].worker().foresaw(), 0);
+    two.labs[0].worker().foresaw()
 }
 
 /// Of whom a datagram or the beginning of a connection was sent to.
 fn answer(packet: &[u8]) -> Option<(InterfaceId, Vec<u8>)> {
+    let (addresses, length, number) = match Family::of_packet(packet)? {
+        Family::V4 => (12, 4, 9),
+        Family::V6 => (8, 16, 6),
+    };
+    let transport = addresses + 2 * length;
     let mut bytes = packet.to_vec();
-    let (near, far) = (packet.get(12..16)?, packet.get(16..20)?);
-    bytes[12..16].copy_from_slice(far);
-    bytes[16..20].copy_from_slice(near);
-    let (from, to) = (packet.get(20..22)?, packet.get(22..24)?);
-    bytes[20..22].copy_from_slice(to);
-    bytes[22..24].copy_from_slice(from);
-    if packet[9] == 6 {
-        let number = u32::from_be_bytes(packet[24..28].try_into().ok()?);
-        bytes[28..32].copy_from_slice(&number.wrapping_add(1).to_be_bytes());
-        bytes[33] = flags::SYN | flags::ACK;
+    let is_of_dmz = match packet.get(addresses + length..transport)? {
+        [172, ..] => true,
+        [0x20, 1, 0xd, 0xb8, 0, network, ..] => *network == 3,
+        _ => false,
+    };
+    bytes[addresses..transport].rotate_left(length);
+    bytes.get_mut(transport..transport + 4)?.rotate_left(2);
+    if packet[number] == 6 {
+        let sequence = packet.get(transport + 4..transport + 8)?;
+        let next = u32::from_be_bytes(sequence.try_into().ok()?).wrapping_add(1);
+        bytes[transport + 8..transport + 12].copy_from_slice(&next.to_be_bytes());
+        bytes[transport + 13] = flags::SYN | flags::ACK;
     }
     mend(&mut bytes, true);
-    Some((if far[0] == 172 { DMZ } else { WAN }, bytes))
+    Some((if is_of_dmz { DMZ } else { WAN }, bytes))
 }
 
 /// Sees everything, and so every packet goes the long way; keeps nothing.
@@ -703,6 +756,13 @@ impl Two {
         self.tool(CONNTRACK, &["-L -o extended,id,timestamp"], "");
         self.tool(CONNTRACK, &["-S"], "");
         self.tool(CONNTRACK, &["-C"], "");
+    }
+
+    fn ask_everything_of(&mut self, family: Family) {
+        match family {
+            Family::V4 => self.ask_everything(),
+            Family::V6 => self.ask_everything_of_ipv6(),
+        }
     }
 
     fn ask_everything_of_ipv6(&mut self) {
@@ -1002,23 +1062,33 @@ impl Conversation {
 
 /// Puts both checksums right.
 fn mend(bytes: &mut [u8], has_sum: bool) {
-    if bytes.len() < 20 {
+    let (header, addresses, number) = match Family::of_packet(bytes) {
+        Some(Family::V6) => (40, 8, 6),
+        _ => (20, 12, 9),
+    };
+    if bytes.len() < header {
         return;
     }
-    bytes[10..12].fill(0);
-    let sum = checksum::of(&bytes[..20]);
-    bytes[10..12].copy_from_slice(&sum.to_be_bytes());
-    let at = match bytes[9] {
-        6 => 36,
-        17 => 26,
+    if header == 20 {
+        bytes[10..12].fill(0);
+        let sum = checksum::of(&bytes[..20]);
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+    let at = match bytes[number] {
+        6 => header + 16,
+        17 => header + 6,
         _ => return,
     };
     if bytes.len() < at + 2 || !has_sum {
         return;
     }
     bytes[at..at + 2].fill(0);
-    let address = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]].into();
-    let sum = checksum::transport(address(12), address(16), bytes[9], &bytes[20..]);
+    let (from, to) = bytes[addresses..header].split_at((header - addresses) / 2);
+    let address = |bytes: &[u8]| match <[u8; 16]>::try_from(bytes) {
+        Ok(octets) => IpAddr::from(octets),
+        Err(_) => <[u8; 4]>::try_from(bytes).unwrap().into(),
+    };
+    let sum = checksum::transport(address(from), address(to), bytes[number], &bytes[header..]);
     bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 

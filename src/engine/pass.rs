@@ -16,7 +16,7 @@ use crate::base::{InterfaceId, Time};
 use crate::conntrack::Tracking;
 use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
-    Suppressed, from_program, is_completed, is_joined_before_input, lacks_identification, sanity,
+    Suppressed, from_program, is_completed, is_joined_before_input, is_plainly_sane, lacks_identification, sanity,
 };
 use crate::packet::{OF_IPV4, OF_IPV6, Offload, Packet, Plain, Sender};
 use crate::rule::{Hook, WayOut};
@@ -93,9 +93,32 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// A packet from the wire.
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
-        let mut report = Report::FORWARDED;
         let flags = self.flags_asked::<OF_IPV4>();
-        let like = OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).read(flags, interface, bytes);
+        match OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).read(flags, interface, bytes) {
+            None => self.arrive_of_ipv6(interface, bytes),
+            like => self.arrive_alone(interface, bytes, like),
+        }
+    }
+
+    /// The same of one that is no plain packet of IPv4.
+    #[inline(never)]
+    fn arrive_of_ipv6(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
+        let flags = self.flags_asked::<OF_IPV6>();
+        let like = OfFamily::<OF_IPV6>::ways(&self.worker.short_ways).read(flags, interface, bytes);
+        self.arrive_alone(interface, bytes, like)
+    }
+
+    #[inline(always)]
+    fn arrive_alone<const WORDS: usize>(
+        &mut self,
+        interface: InterfaceId,
+        bytes: &[u8],
+        like: Option<Like<'_, WORDS>>,
+    ) -> Report
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
+        let mut report = Report::FORWARDED;
         if !like.as_ref().is_some_and(|like| self.goes_short(like, &mut report)) {
             let transit = self.worker.transit.take();
             let mut transit = transit.unwrap_or_else(|| Box::new(Transit::nothing()));
@@ -107,18 +130,18 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// The same of one that does not go the short way, or has more to be said of it. The transit has a buffer for it, or gets one.
     #[inline(never)]
-    pub(super) fn arrive_read(
+    pub(super) fn arrive_read<const WORDS: usize>(
         &mut self,
         transit: &mut Transit,
         (interface, bytes): (InterfaceId, &[u8]),
-        like: Option<&Like<'_, OF_IPV4>>,
-    ) -> Report {
+        like: Option<&Like<'_, WORDS>>,
+    ) -> Report
+    where
+        ShortWays: OfFamily<WORDS>,
+    {
         match like {
-            Some(like) if O::SHORTLY => self.arrive_plain(transit, (interface, bytes), &like.plain),
-            _ if O::SHORTLY
-                && let Some(report) = self.arrive_of_ipv6(transit, (interface, bytes)) =>
-            {
-                report
+            Some(like) if O::SHORTLY && is_plainly_sane(&like.plain) => {
+                self.arrive_plain(transit, (interface, bytes), &like.plain)
             }
             _ => {
                 self.worker.begin();
@@ -126,21 +149,6 @@ impl<'a, O: Observer> Pass<'a, O> {
                 self.arrive_with(interface, buffer, Offload::default())
             }
         }
-    }
-
-    /// A packet of the other family, if it is a plain one.
-    #[cold]
-    fn arrive_of_ipv6(&mut self, transit: &mut Transit, (interface, bytes): (InterfaceId, &[u8])) -> Option<Report> {
-        let flags = self.flags_asked::<OF_IPV6>();
-        let like = OfFamily::<OF_IPV6>::ways(&self.worker.short_ways).read(flags, interface, bytes)?;
-        let mut report = Report::FORWARDED;
-        if !self.goes_short(&like, &mut report) {
-            if sanity(bytes).is_err() {
-                return None;
-            }
-            report = self.arrive_plain(transit, (interface, bytes), &like.plain);
-        }
-        Some(report)
     }
 
     fn arrive_plain<const WORDS: usize>(

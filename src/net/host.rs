@@ -5,7 +5,7 @@ use super::{
     OutputRoute, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
 };
 use crate::base::{Family, Random, Time};
-use crate::packet::{Layout, Packet};
+use crate::packet::{Layout, Packet, Plain};
 use crate::wire::ipv6::extension;
 
 /// What the host keeps from packet to packet, for all workers: there is no lock around it.
@@ -63,6 +63,15 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
     match is_of_the_other_family(bytes) {
         true => v6::sanity(bytes),
         false => v4::sanity(bytes),
+    }
+}
+
+/// Whether [`sanity`] finds nothing wrong with a packet that is plain.
+#[inline]
+pub(crate) fn is_plainly_sane<const WORDS: usize>(packet: &Plain<'_, WORDS>) -> bool {
+    match Plain::<WORDS>::FAMILY {
+        Family::V4 => true,
+        Family::V6 => v6::ends_are_sane(packet.bytes()),
     }
 }
 

@@ -21,7 +21,7 @@ pub use join::Joined;
 pub use offload::{NoSegments, Offload, finish};
 pub(crate) use offload::{checksum_place, headers_of, transport_of};
 pub use plain::Plain;
-pub(crate) use plain::{OF_IPV4, OF_IPV6, PlainEdit, PlainKey};
+pub(crate) use plain::{OF_IPV4, OF_IPV6, PlainEdit, PlainKey, TupleBytes};
 pub use segment::MssEdit;
 pub use sender::{Credentials, Sender};
 

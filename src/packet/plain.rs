@@ -407,37 +407,73 @@ impl<const WORDS: usize> PlainKey<WORDS> {
     }
 }
 
-impl PlainKey {
+impl<const WORDS: usize> PlainKey<WORDS> {
     /// Addresses, ports and protocol as they stand in the headers.
     #[inline]
-    pub(crate) fn tuple_bytes(&self) -> [u8; 13] {
-        Self::bytes_of(self.addresses[0].to_ne_bytes(), self.ports(), self.protocol())
+    pub(crate) fn tuple_bytes(&self) -> TupleBytes {
+        self.bytes_of([0, 1])
     }
 
     /// The same of an answer.
     #[inline]
-    pub(crate) fn answer_bytes(&self) -> [u8; 13] {
-        let [a, b, c, d] = self.ports();
-        Self::bytes_of(
-            self.addresses[0].rotate_left(32).to_ne_bytes(),
-            [c, d, a, b],
-            self.protocol(),
-        )
+    pub(crate) fn answer_bytes(&self) -> TupleBytes {
+        self.bytes_of([1, 0])
     }
 
     /// The same of its source alone.
     #[inline]
-    pub(crate) fn source_bytes(&self) -> [u8; 7] {
-        let ([a, b, c, d, ..], [high, low, ..]) = (self.addresses[0].to_ne_bytes(), self.ports());
-        [a, b, c, d, high, low, self.protocol()]
+    pub(crate) fn source_bytes(&self) -> TupleBytes {
+        self.bytes_of([0])
     }
 
-    #[inline]
-    fn bytes_of(addresses: [u8; 8], ports: [u8; 4], protocol: u8) -> [u8; 13] {
-        let mut bytes = [protocol; 13];
-        bytes[..8].copy_from_slice(&addresses);
-        bytes[8..12].copy_from_slice(&ports);
+    /// Addresses of these ends, then their ports.
+    #[inline(always)]
+    fn bytes_of<const ENDS: usize>(&self, ends: [usize; ENDS]) -> TupleBytes {
+        let mut bytes = TupleBytes::default();
+        let addresses = self.addresses.map(u64::to_ne_bytes);
+        let (addresses, _) = addresses.as_flattened().as_chunks::<4>();
+        let (addresses, ports) = (addresses.split_at(WORDS), self.ports());
+        for end in ends {
+            let address = if end == 0 { addresses.0 } else { addresses.1 };
+            bytes.push(address.as_flattened());
+        }
+        for end in ends {
+            bytes.push(&ports[2 * end..][..2]);
+        }
+        bytes.push(&[self.protocol()]);
         bytes
+    }
+}
+
+/// Of a tuple or a source: addresses, numbers and protocol as they stand in headers, in one piece, so that a hash is one call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TupleBytes {
+    bytes: [u8; Self::MOST],
+    used: usize,
+}
+
+impl TupleBytes {
+    const MOST: usize = 16 + 16 + 2 + 2 + 1;
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, more: &[u8]) {
+        self.bytes[self.used..self.used + more.len()].copy_from_slice(more);
+        self.used += more.len();
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+}
+
+impl Default for TupleBytes {
+    #[inline(always)]
+    fn default() -> Self {
+        Self {
+            bytes: [0; Self::MOST],
+            used: 0,
+        }
     }
 }
 

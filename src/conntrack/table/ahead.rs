@@ -75,7 +75,7 @@ impl Whereabouts {
 impl Table {
     /// A packet that looks like this comes soon, and seems to open a flow; where there is NAT, its source may get a mapping.
     #[inline]
-    pub(crate) fn look_ahead(&self, key: &PlainKey, is_mapped: bool) -> Hashes {
+    pub(crate) fn look_ahead<const WORDS: usize>(&self, key: &PlainKey<WORDS>, is_mapped: bool) -> Hashes {
         let [original, answer] = [key.tuple_bytes(), key.answer_bytes()].map(|bytes| {
             let hash = self.hash_bytes(&bytes);
             self.ask_for(hash);

@@ -6,37 +6,49 @@ use siphasher::sip::SipHasher13;
 
 use super::Table;
 use crate::conntrack::{Flow, Tuple};
+use crate::packet::TupleBytes;
 
 impl Table {
     /// Under the table's own key.
     #[inline]
     pub(crate) fn hash(&self, tuple: &Tuple) -> u64 {
-        let numbers = [tuple.source.id.to_be_bytes(), tuple.destination.id.to_be_bytes()];
+        let mut bytes = TupleBytes::default();
         match (tuple.source.address, tuple.destination.address) {
             // Nearly all, and of a length that is known beforehand.
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let mut bytes = [0; 13];
-                bytes[..4].copy_from_slice(&source.octets());
-                bytes[4..8].copy_from_slice(&destination.octets());
-                bytes[8..12].copy_from_slice(numbers.as_flattened());
-                bytes[12] = tuple.protocol;
-                self.hash_bytes(&bytes)
+                bytes.push(&source.octets());
+                bytes.push(&destination.octets());
+                self.hash_numbers(bytes, tuple)
             }
-            (source, destination) => {
-                let mut bytes = KeyBytes::default();
-                bytes.address(source);
-                bytes.address(destination);
-                bytes.push(numbers.as_flattened());
-                bytes.push(&[tuple.protocol]);
-                self.finish(&bytes.bytes[..bytes.used])
-            }
+            _ => self.hash_long(tuple),
         }
     }
 
-    /// Of a tuple or a source of IPv4: addresses, numbers and protocol as they stand in headers.
+    #[inline(never)]
+    fn hash_long(&self, tuple: &Tuple) -> u64 {
+        let mut bytes = TupleBytes::default();
+        for end in [&tuple.source, &tuple.destination] {
+            let address = match end.address {
+                IpAddr::V4(address) => address.to_ipv6_mapped(),
+                IpAddr::V6(address) => address,
+            };
+            bytes.push(&address.octets());
+        }
+        self.hash_numbers(bytes, tuple)
+    }
+
+    #[inline(always)]
+    fn hash_numbers(&self, mut bytes: TupleBytes, tuple: &Tuple) -> u64 {
+        bytes.push(&tuple.source.id.to_be_bytes());
+        bytes.push(&tuple.destination.id.to_be_bytes());
+        bytes.push(&[tuple.protocol]);
+        self.hash_bytes(&bytes)
+    }
+
     #[inline]
-    pub(super) fn hash_bytes<const BYTES: usize>(&self, bytes: &[u8; BYTES]) -> u64 {
-        self.finish(bytes)
+    pub(super) fn hash_bytes(&self, bytes: &TupleBytes) -> u64 {
+        // All at once, which costs no call; the hash is the same as that of pieces.
+        SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(bytes.as_slice())
     }
 
     /// Of both tuples of a flow.
@@ -46,53 +58,13 @@ impl Table {
     }
 
     pub(super) fn hash_source(&self, tuple: &Tuple) -> u64 {
-        let [high, low] = tuple.source.id.to_be_bytes();
+        let mut bytes = TupleBytes::default();
         match tuple.source.address {
-            IpAddr::V4(source) => {
-                let [a, b, c, d] = source.octets();
-                self.finish(&[a, b, c, d, high, low, tuple.protocol])
-            }
-            source @ IpAddr::V6(_) => {
-                let mut bytes = KeyBytes::default();
-                bytes.address(source);
-                bytes.push(&[high, low, tuple.protocol]);
-                self.finish(&bytes.bytes[..bytes.used])
-            }
+            IpAddr::V4(source) => bytes.push(&source.octets()),
+            IpAddr::V6(source) => bytes.push(&source.octets()),
         }
-    }
-
-    #[inline]
-    fn finish(&self, bytes: &[u8]) -> u64 {
-        // All at once, which costs no call; the hash is the same as that of pieces.
-        SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(bytes)
-    }
-}
-
-/// A key in one piece: one call of the hash function instead of ten.
-struct KeyBytes {
-    bytes: [u8; 38],
-    used: usize,
-}
-
-impl Default for KeyBytes {
-    fn default() -> Self {
-        Self {
-            bytes: [0; 38],
-            used: 0,
-        }
-    }
-}
-
-impl KeyBytes {
-    fn push(&mut self, more: &[u8]) {
-        self.bytes[self.used..self.used + more.len()].copy_from_slice(more);
-        self.used += more.len();
-    }
-
-    fn address(&mut self, address: IpAddr) {
-        match address {
-            IpAddr::V4(v4) => self.push(&v4.octets()),
-            IpAddr::V6(v6) => self.push(&v6.octets()),
-        }
+        bytes.push(&tuple.source.id.to_be_bytes());
+        bytes.push(&[tuple.protocol]);
+        self.hash_bytes(&bytes)
     }
 }

@@ -11,6 +11,7 @@
 
 mod notes;
 mod remembered;
+mod together;
 
 pub(super) use notes::Notes;
 pub(super) use remembered::{Like, OfFamily, ShortWays};
@@ -20,119 +21,15 @@ use std::sync::Arc;
 use super::hooks::{Stage, stages};
 use super::observer::{Event, Observer};
 use super::pass::{Onward, Pass, Transit};
-use super::worker::{Arrival, Emission, Fate, Port, Report, Worker, sole};
-use crate::base::{Family, InterfaceId, Time};
-use crate::conntrack::{Hashes, KnownWay, TrackContext, TrackStage, Tracked, TrackedAgain};
+use super::worker::{Fate, Port, Report, sole};
+use crate::base::Time;
+use crate::conntrack::{KnownWay, TrackContext, TrackStage, Tracked, TrackedAgain};
 use crate::nat::{self, Manip};
-use crate::packet::{OF_IPV4, Offload, Plain, PlainKey};
-use crate::rule::{Hook, Table};
+use crate::packet::{Offload, Plain, PlainKey};
+use crate::rule::Hook;
 use remembered::{Belongs, ShortWay};
 
-/// Packets of which memory is asked before the first of them is carried.
-const AT_ONCE: usize = 16;
-
 impl<O: Observer> Pass<'_, O> {
-    /// Packets that came together. They are read a few at a time, so that what is remembered of one is on its way from memory while another is read.
-    pub(super) fn arrive_together<'p, B: AsRef<[u8]>>(
-        &mut self,
-        packets: &'p [(InterfaceId, B)],
-        each: &mut impl FnMut(&Report, &mut [Emission]),
-    ) {
-        let (number, now) = (self.worker.number, self.now);
-        let arrival = |at: usize, (interface, bytes): &'p (InterfaceId, B)| Arrival {
-            number: number + 1 + at as u64,
-            time: now,
-            interface: *interface,
-            bytes: bytes.as_ref(),
-        };
-        self.arrive_all(packets, arrival, |pass, report| each(report, &mut pass.worker.output));
-    }
-
-    /// Packets that came one after another, each at its time.
-    pub(super) fn arrive_in_turn(
-        &mut self,
-        packets: &[Arrival<'_>],
-        each: &mut impl FnMut(&mut O, Report, &mut Worker),
-    ) {
-        self.arrive_all(
-            packets,
-            |_, packet| *packet,
-            |pass, report| {
-                each(pass.observer, std::mem::replace(report, Report::FORWARDED), pass.worker);
-            },
-        );
-    }
-
-    #[inline]
-    fn arrive_all<'p, P>(
-        &mut self,
-        packets: &'p [P],
-        arrival: impl Fn(usize, &'p P) -> Arrival<'p>,
-        mut each: impl FnMut(&mut Self, &mut Report),
-    ) {
-        let mut transit = Transit::nothing();
-        let mut report = Report::FORWARDED;
-        for (chunk, few) in packets.chunks(AT_ONCE).enumerate() {
-            let arrival = |at: usize| arrival(chunk * AT_ONCE + at, &few[at]);
-            let mut read = [const { None }; AT_ONCE];
-            let flags = self.flags_asked::<OF_IPV4>();
-            for (at, like) in read.iter_mut().enumerate().take(few.len()) {
-                let Arrival { interface, bytes, .. } = arrival(at);
-                *like = OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).read(flags, interface, bytes);
-            }
-            let foreseen = match OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).are_many() {
-                true => self.look_ahead(&read),
-                false => [Hashes::default(); AT_ONCE],
-            };
-            self.foresee((0..few.len()).map(|at| arrival(at).bytes));
-            let mut belong = [const { None }; AT_ONCE];
-            let mut asked = 0;
-            for at in 0..few.len() {
-                let packet = arrival(at);
-                self.worker.foreseen.is_turn_of(at);
-                (self.worker.number, self.now) = (packet.number, packet.time);
-                if at == asked && O::SHORTLY {
-                    let when = |next: usize| {
-                        let next = arrival(at + next);
-                        (next.number, next.time)
-                    };
-                    asked += self.belong(&read[at..few.len()], &mut belong[at..], when).max(1);
-                }
-                match (&read[at], belong[at]) {
-                    (Some(like), Some(belongs)) => self.leaves_short(like, belongs, &mut report),
-                    (like, _) => {
-                        transit.tracking.hashes = foreseen[at];
-                        report = self.arrive_read(&mut transit, (packet.interface, packet.bytes), like.as_ref());
-                    }
-                }
-                each(self, &mut report);
-            }
-        }
-        self.worker.foreseen.is_over();
-        self.worker.recycle(&mut transit.packet);
-    }
-
-    /// Asks memory for what packets need that come next. Those whose like has not been carried before seem to open flows: of them hashes are made.
-    fn look_ahead(&mut self, packets: &[Option<Like<'_, OF_IPV4>>; AT_ONCE]) -> [Hashes; AT_ONCE] {
-        let mut foreseen = [Hashes::default(); AT_ONCE];
-        OfFamily::<OF_IPV4>::ways(&self.worker.short_ways).look_ahead(packets);
-        const FAMILY: Family = Plain::<OF_IPV4>::FAMILY;
-        if !O::SHORTLY || !self.tracks(FAMILY) {
-            return foreseen;
-        }
-        let is_mapped = self.live.of(FAMILY).table(Table::Nat).is_some();
-        let ways = &mut self.worker.short_ways;
-        for (hashes, like) in foreseen.iter_mut().zip(packets) {
-            if let Some(like) = like
-                && !OfFamily::<OF_IPV4>::ways(ways).have(like.hash)
-            {
-                ways.foreseen += 1;
-                *hashes = self.router.flows.look_ahead(&like.plain.key, is_mapped);
-            }
-        }
-        foreseen
-    }
-
     /// Asks tracking of the first of these packets, if its like has been carried before, and of those behind it that are of the same flow: all in one visit,
     /// for that costs more than all that is done there. How many of them belong, and may go the short way; of others nothing was done. `when` knows the
     /// number and the time of each.

@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use super::super::counting::Tally;
 use super::super::observer::LastWord;
-use super::{AT_ONCE, Notes};
+use super::Notes;
+use super::together::AT_ONCE;
 use crate::base::Family;
 use crate::base::InterfaceId;
 use crate::conntrack::{Flow, KnownWay};

@@ -14,6 +14,16 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
     if header.total_length() > bytes.len() {
         return Err(DropReason::TotalLengthBeyondPacket);
     }
+    ends(&header)?;
+    Layout::of(bytes).map_err(|_| DropReason::BadHeaderLength)
+}
+
+/// Whether nothing is wrong with a packet's addresses; all else of it has been found sane.
+pub(crate) fn ends_are_sane(bytes: &[u8]) -> bool {
+    Ipv6::new(bytes).is_ok_and(|header| ends(&header).is_ok())
+}
+
+fn ends(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
     if header.source().is_multicast() {
         return Err(DropReason::MartianSource);
     }
@@ -26,7 +36,7 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
     {
         return Err(DropReason::MartianDestination);
     }
-    Layout::of(bytes).map_err(|_| DropReason::BadHeaderLength)
+    Ok(())
 }
 
 /// A packet as a program hands it to a raw socket.
