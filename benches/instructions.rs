@@ -1,4 +1,4 @@
-//! How many instructions a packet takes on each of eleven ways, counted by callgrind, and held against `benches/instructions.txt`: a slip is seen
+//! How many instructions a packet takes on each of eleven ways, ten of them in both families, counted by callgrind, and held against `benches/instructions.txt`: a slip is seen
 //! without a clock.
 //!
 //! ```sh
@@ -16,13 +16,12 @@ mod bench_router;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::hint::black_box;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use bench_router::{CLIENT, SERVER, Setup, source_of, tcp, udp};
+use bench_router::{Setup, client, server, source_of, tcp, udp};
 use nflab::TOOLBOX;
-use nflab::base::InterfaceId;
+use nflab::base::{Family, InterfaceId};
 use nflab::device::{CaptureReader, Content, Direction};
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;
@@ -32,21 +31,25 @@ use nflab::wire::tcp::flags;
 /// A way of packets: what is prepared, and then a number of packets, which are counted.
 struct Way {
     name: &'static str,
-    carry: fn(),
+    carry: fn(Family),
 }
 
-const WAYS: [Way; 11] = [
+/// A way as packets of a family go it.
+type Asked = (&'static Way, Family);
+
+/// Each is gone in both families.
+const WAYS: [Way; 10] = [
     Way {
         name: "untracked-udp",
-        carry: || known_udp(&format!("*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n{STATE}")),
+        carry: |family| known_udp(family, &format!("*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n{STATE}")),
     },
     Way {
         name: "known-udp",
-        carry: || known_udp(STATE),
+        carry: |family| known_udp(family, STATE),
     },
     Way {
         name: "known-udp-batches",
-        carry: || known_udp_in_batches(STATE),
+        carry: |family| known_udp_in_batches(family, STATE),
     },
     Way {
         name: "known-tcp-batches",
@@ -54,7 +57,7 @@ const WAYS: [Way; 11] = [
     },
     Way {
         name: "known-udp-masqueraded",
-        carry: || known_udp(HOME),
+        carry: |family| known_udp(family, HOME),
     },
     Way {
         name: "known-tcp-windows",
@@ -62,32 +65,53 @@ const WAYS: [Way; 11] = [
     },
     Way {
         name: "new-udp",
-        carry: || new_udp(STATE),
+        carry: |family| new_udp(family, STATE),
     },
     Way {
         name: "new-udp-masqueraded",
-        carry: || new_udp(HOME),
+        carry: |family| new_udp(family, HOME),
     },
     Way {
         name: "past-100-rules",
-        carry: || known_udp(&rules(100)),
+        carry: |family| known_udp(family, &rules(family, 100)),
     },
     Way {
         name: "past-10000-rules",
-        carry: || known_udp(&rules(10_000)),
-    },
-    Way {
-        name: "replay",
-        carry: replay,
+        carry: |family| known_udp(family, &rules(family, 10_000)),
     },
 ];
+const REPLAY: Way = Way {
+    name: "replay",
+    carry: |_| replay(),
+};
+
+/// Those of IPv4 first.
+fn all_ways() -> Vec<Asked> {
+    let of = |family| WAYS.iter().map(move |way| (way, family));
+    of(Family::V4)
+        .chain([(&REPLAY, Family::V4)])
+        .chain(of(Family::V6))
+        .collect()
+}
+
+/// As it is asked for and kept.
+fn name_of((way, family): Asked) -> String {
+    match family {
+        Family::V4 => way.name.to_owned(),
+        Family::V6 => format!("{}{OF_IPV6}", way.name),
+    }
+}
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
     match &words[..] {
         [carry, name] if carry == CARRY => {
-            let way = WAYS.iter().find(|it| it.name == name).expect("a way of this name");
-            (way.carry)();
+            let ways = all_ways();
+            let (way, family) = ways
+                .iter()
+                .find(|it| name_of(**it) == *name)
+                .expect("a way of this name");
+            (way.carry)(*family);
             ExitCode::SUCCESS
         }
         _ => hold(&words),
@@ -108,8 +132,8 @@ fn hold(words: &[String]) -> ExitCode {
             None => ExitCode::SUCCESS,
         };
     }
-    let asked = |way: &&Way| words.is_empty() || words.iter().any(|word| way.name.contains(word.as_str()));
-    let ways: Vec<&Way> = WAYS.iter().filter(asked).collect();
+    let asked = |way: &Asked| words.is_empty() || words.iter().any(|word| name_of(*way).contains(word.as_str()));
+    let ways: Vec<Asked> = all_ways().into_iter().filter(asked).collect();
     let counts = count_all(&ways);
     let mut kept = read();
     if std::env::var_os("NFLAB_BLESS").is_some() {
@@ -118,11 +142,12 @@ fn hold(words: &[String]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut grown = 0;
-    println!("{:<24} {:>10} {:>10}", "instructions a packet", "kept", "now");
+    println!("{:<WIDTH$} {:>10} {:>10}", "instructions a packet", "kept", "now");
     for way in ways {
-        let now = counts[way.name];
-        let Some(before) = kept.get(way.name).copied() else {
-            println!("{:<24} {:>10} {now:>10}  nothing is kept: {RENEW}", way.name, "-");
+        let name = name_of(way);
+        let now = counts[&name];
+        let Some(before) = kept.get(&name).copied() else {
+            println!("{name:<WIDTH$} {:>10} {now:>10}  nothing is kept: {RENEW}", "-");
             grown += 1;
             continue;
         };
@@ -138,7 +163,7 @@ fn hold(words: &[String]) -> ExitCode {
             ..=CHEAPER => format!("  {:.0} % less: so that no slip hides in it, {RENEW}", -100.0 * change),
             _ => String::new(),
         };
-        println!("{:<24} {before:>10} {now:>10}{remark}", way.name);
+        println!("{name:<WIDTH$} {before:>10} {now:>10}{remark}");
     }
     match grown {
         0 => ExitCode::SUCCESS,
@@ -150,8 +175,8 @@ fn hold(words: &[String]) -> ExitCode {
 }
 
 /// Two at a time: on most machines nobody has fewer processors.
-fn count_all(ways: &[&Way]) -> BTreeMap<String, u64> {
-    let halves: [Vec<&Way>; 2] = [0, 1].map(|half| {
+fn count_all(ways: &[Asked]) -> BTreeMap<String, u64> {
+    let halves: [Vec<Asked>; 2] = [0, 1].map(|half| {
         ways.iter()
             .enumerate()
             .filter(|(at, _)| at % 2 == half)
@@ -162,7 +187,7 @@ fn count_all(ways: &[&Way]) -> BTreeMap<String, u64> {
         let counting = halves.map(|half| {
             scope.spawn(move || {
                 half.into_iter()
-                    .map(|way| (way.name.to_owned(), count(way)))
+                    .map(|way| (name_of(way), count(way)))
                     .collect::<Vec<_>>()
             })
         });
@@ -174,8 +199,9 @@ fn count_all(ways: &[&Way]) -> BTreeMap<String, u64> {
 }
 
 /// Instructions a packet.
-fn count(way: &Way) -> u64 {
-    let out = std::env::temp_dir().join(format!("nflab-instructions-{}-{}", std::process::id(), way.name));
+fn count(way: Asked) -> u64 {
+    let name = &name_of(way);
+    let out = std::env::temp_dir().join(format!("nflab-instructions-{}-{name}", std::process::id()));
     let said = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no"])
         .arg(format!("--toggle-collect=*{COUNTED}*"))
@@ -184,7 +210,7 @@ fn count(way: &Way) -> u64 {
             out.to_str().expect("a directory with a plain name")
         ))
         .arg(std::env::current_exe().expect("a program knows where it lies"))
-        .args([CARRY, way.name])
+        .args([CARRY, name])
         .env_remove("NFLAB")
         .output()
         .expect("it answered before");
@@ -192,19 +218,14 @@ fn count(way: &Way) -> u64 {
     let _ = std::fs::remove_file(&out);
     assert!(
         said.status.success(),
-        "{}: {}",
-        way.name,
+        "{name}: {}",
         String::from_utf8_lossy(&said.stderr)
     );
     let total = text
         .lines()
         .find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
     let total: u64 = total.expect("callgrind's file has a total");
-    assert_ne!(
-        total, 0,
-        "{}: nothing was counted: has {COUNTED} lost its name?",
-        way.name
-    );
+    assert_ne!(total, 0, "{name}: nothing was counted: has {COUNTED} lost its name?");
     total / PACKETS
 }
 
@@ -216,43 +237,43 @@ fn the_counted_packets(mut packet: impl FnMut(usize)) {
     }
 }
 
-/// A flow of both directions, and then packets of both.
-fn known_udp(rules: &str) {
-    let mut setup = Setup::new(rules);
-    let (lan, wan) = (setup.lan, setup.wan);
-    let out = udp((CLIENT, 4000), (SERVER, 53), 32);
-    let left = setup.forward(lan, &out);
-    let back = udp((SERVER, 53), source_of(&left), 32);
-    setup.forward(wan, &back);
-    carry(&mut setup, &[(lan, out), (wan, back)]);
+fn known_udp(family: Family, rules: &str) {
+    let (mut setup, packets) = exchange(family, rules);
+    carry(&mut setup, &packets);
 }
 
 /// The same, thirty-two packets at once.
-fn known_udp_in_batches(rules: &str) {
-    let mut setup = Setup::new(rules);
-    let (lan, wan) = (setup.lan, setup.wan);
-    let out = udp((CLIENT, 4000), (SERVER, 53), 32);
-    let left = setup.forward(lan, &out);
-    let back = udp((SERVER, 53), source_of(&left), 32);
-    setup.forward(wan, &back);
-    carry_batches(&mut setup, &[(lan, out), (wan, back)]);
+fn known_udp_in_batches(family: Family, rules: &str) {
+    let (mut setup, packets) = exchange(family, rules);
+    carry_batches(&mut setup, &packets);
 }
 
-fn known_tcp_in_batches() {
-    let (mut setup, packets) = connection(STATE);
+/// A flow of both directions, and then packets of both.
+fn exchange(family: Family, rules: &str) -> (Setup, [(InterfaceId, Vec<u8>); 2]) {
+    let mut setup = Setup::of(family, rules, 1);
+    let (lan, wan) = (setup.lan, setup.wan);
+    let out = udp((client(family, 0), 4000), (server(family), 53), 32);
+    let left = setup.forward(lan, &out);
+    let back = udp((server(family), 53), source_of(&left), 32);
+    setup.forward(wan, &back);
+    (setup, [(lan, out), (wan, back)])
+}
+
+fn known_tcp_in_batches(family: Family) {
+    let (mut setup, packets) = connection(family, STATE);
     carry_batches(&mut setup, &packets);
 }
 
 /// A connection that sends, and is answered.
-fn known_tcp() {
-    let (mut setup, packets) = connection(HOME);
+fn known_tcp(family: Family) {
+    let (mut setup, packets) = connection(family, HOME);
     carry(&mut setup, &packets);
 }
 
-fn connection(rules: &str) -> (Setup, Vec<(InterfaceId, Vec<u8>)>) {
-    let mut setup = Setup::new(rules);
+fn connection(family: Family, rules: &str) -> (Setup, Vec<(InterfaceId, Vec<u8>)>) {
+    let mut setup = Setup::of(family, rules, 1);
     let (lan, wan) = (setup.lan, setup.wan);
-    let (client, server) = ((CLIENT, 4000), (SERVER, 80));
+    let (client, server) = ((client(family, 0), 4000), (server(family), 80));
     let left = setup.forward(lan, &tcp(client, server, flags::SYN, (1000, 0), 0));
     let outside = source_of(&left);
     setup.forward(wan, &tcp(server, outside, flags::SYN | flags::ACK, (5000, 1001), 0));
@@ -269,12 +290,15 @@ fn connection(rules: &str) -> (Setup, Vec<(InterfaceId, Vec<u8>)>) {
 }
 
 /// Each packet a flow of its own, in a table that has some.
-fn new_udp(rules: &str) {
-    let mut setup = Setup::new(rules);
+fn new_udp(family: Family, rules: &str) {
+    let mut setup = Setup::of(family, rules, 1);
     let lan = setup.lan;
     let packet = |number: u64| {
-        let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (number % 64) as u32);
-        (lan, udp((client, 1024 + (number / 64) as u16), (SERVER, 53), 32))
+        let client = client(family, (number % 64) as u32);
+        (
+            lan,
+            udp((client, 1024 + (number / 64) as u16), (server(family), 53), 32),
+        )
     };
     for number in PACKETS..2 * PACKETS {
         setup.forward(lan, &packet(number).1);
@@ -353,15 +377,15 @@ fn replay() {
 }
 
 /// Rules that do not match, by address, protocol and port.
-fn rules(count: usize) -> String {
+fn rules(family: Family, count: usize) -> String {
     let mut rules = String::from("*filter\n");
     for n in 0..count {
         let (a, b) = (n / 250, n % 250 + 1);
-        let _ = writeln!(
-            rules,
-            "-A FORWARD -s 172.16.{a}.{b}/32 -p udp --dport {} -j DROP",
-            n + 1
-        );
+        let source = match family {
+            Family::V4 => format!("172.16.{a}.{b}/32"),
+            Family::V6 => format!("fd01::{a}:{b}/128"),
+        };
+        let _ = writeln!(rules, "-A FORWARD -s {source} -p udp --dport {} -j DROP", n + 1);
     }
     rules + "COMMIT\n"
 }
@@ -383,9 +407,9 @@ fn read() -> BTreeMap<String, u64> {
 
 fn write(counts: &BTreeMap<String, u64>) {
     let mut text = format!("# Instructions a packet takes, made by benches/instructions.rs: {RENEW}\n");
-    for way in &WAYS {
-        if let Some(count) = counts.get(way.name) {
-            let _ = writeln!(text, "{:<24} {count:>10}", way.name);
+    for name in all_ways().into_iter().map(name_of) {
+        if let Some(count) = counts.get(&name) {
+            let _ = writeln!(text, "{name:<WIDTH$} {count:>10}");
         }
     }
     std::fs::write(path(), text).expect("the file can be written");
@@ -401,6 +425,10 @@ const RENEW: &str = "run `NFLAB_BLESS=1 cargo bench --profile light --bench inst
 const CARRY: &str = "--carry";
 /// What callgrind looks for.
 const COUNTED: &str = "the_counted_packets";
+/// What the names of ways end with that packets of IPv6 go.
+const OF_IPV6: &str = "-ipv6";
+/// Of the longest name.
+const WIDTH: usize = 26;
 const PACKETS: u64 = 1000;
 /// By how much a way may grow: what else is laid out or inlined differently stays below, what a packet does more does not.
 const BOUND: f64 = 0.2;

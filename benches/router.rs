@@ -1,6 +1,6 @@
-//! What one packet costs: of a known flow, of a new one, and past a chain of rules that do not match.
+//! What one packet costs: of a known flow and of a new one, in both families, and past a chain of rules that do not match.
 //!
-//! Compare within one run: absolute figures move between machines. 60 bytes of UDP or TCP, one worker, no device.
+//! Compare within one run: absolute figures move between machines. 60 bytes of UDP or TCP (80 in IPv6), one worker, no device.
 
 #[allow(dead_code, reason = "what packets together take is counted elsewhere")]
 mod bench_router;
@@ -12,12 +12,15 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use bench_router::{CLIENT, SERVER, Setup, source_of, tcp, udp};
+use bench_router::{CLIENT, SERVER, Setup, client, server, source_of, tcp, udp};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use nflab::base::Family;
 use nflab::wire::tcp::flags;
 use sets::{Set, like_classbench, services};
 
+/// One rule, so that flows are tracked.
+const STATE: &str = "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n";
 /// What a home router has: state, a policy, masquerading.
 const HOME: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
     -A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -m state --state NEW -j ACCEPT\nCOMMIT\n";
@@ -25,40 +28,35 @@ const HOME: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n
 fn known_flow(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("known flow");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("udp, no rules, untracked", |bencher| {
-        let mut setup = Setup::new("");
-        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
-        let lan = setup.lan;
-        setup.forward(lan, &packet);
-        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
-    });
-    group.bench_function("udp, state", |bencher| {
-        let mut setup = Setup::new("*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n");
-        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
-        let (lan, wan) = (setup.lan, setup.wan);
-        setup.forward(lan, &packet);
-        setup.forward(wan, &udp((SERVER, 53), (CLIENT, 4000), 32));
-        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
-    });
-    group.bench_function("udp, state and masquerade", |bencher| {
-        let mut setup = Setup::new(HOME);
-        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
-        let (lan, wan) = (setup.lan, setup.wan);
-        let left = setup.forward(lan, &packet);
-        setup.forward(wan, &udp((SERVER, 53), source_of(&left), 32));
-        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
-    });
-    group.bench_function("tcp, state and masquerade", |bencher| {
-        let mut setup = Setup::new(HOME);
-        let (lan, wan) = (setup.lan, setup.wan);
-        let (client, server) = ((CLIENT, 4000), (SERVER, 80));
-        let left = setup.forward(lan, &tcp(client, server, flags::SYN, (1000, 0), 0));
-        let outside = source_of(&left);
-        setup.forward(wan, &tcp(server, outside, flags::SYN | flags::ACK, (5000, 1001), 0));
-        let packet = tcp(client, server, flags::ACK, (1001, 5001), 20);
-        setup.forward(lan, &packet);
-        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
-    });
+    for family in [Family::V4, Family::V6] {
+        let mut udp_under = |name: &str, rules: &str, is_answered: bool| {
+            group.bench_function(BenchmarkId::new(name, family), |bencher| {
+                let mut setup = Setup::of(family, rules, 1);
+                let (lan, wan) = (setup.lan, setup.wan);
+                let (client, server) = ((client(family, 0), 4000), (server(family), 53));
+                let packet = udp(client, server, 32);
+                let left = setup.forward(lan, &packet);
+                if is_answered {
+                    setup.forward(wan, &udp(server, source_of(&left), 32));
+                }
+                bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
+            });
+        };
+        udp_under("udp, no rules, untracked", "", false);
+        udp_under("udp, state", STATE, true);
+        udp_under("udp, state and masquerade", HOME, true);
+        group.bench_function(BenchmarkId::new("tcp, state and masquerade", family), |bencher| {
+            let mut setup = Setup::of(family, HOME, 1);
+            let (lan, wan) = (setup.lan, setup.wan);
+            let (client, server) = ((client(family, 0), 4000), (server(family), 80));
+            let left = setup.forward(lan, &tcp(client, server, flags::SYN, (1000, 0), 0));
+            let outside = source_of(&left);
+            setup.forward(wan, &tcp(server, outside, flags::SYN | flags::ACK, (5000, 1001), 0));
+            let packet = tcp(client, server, flags::ACK, (1001, 5001), 20);
+            setup.forward(lan, &packet);
+            bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
+        });
+    }
     group.finish();
 }
 
@@ -66,20 +64,18 @@ fn known_flow(criterion: &mut Criterion) {
 fn new_flow(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("new flow");
     group.throughput(Throughput::Elements(1));
-    for (name, rules) in [
-        (
-            "udp, state",
-            "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n",
-        ),
-        ("udp, state and masquerade", HOME),
-    ] {
-        group.bench_function(name, |bencher| {
-            let mut setup = Setup::new(rules);
+    let works = [("udp, state", STATE), ("udp, state and masquerade", HOME)];
+    for ((name, rules), family) in works
+        .into_iter()
+        .flat_map(|work| [Family::V4, Family::V6].map(|family| (work, family)))
+    {
+        group.bench_function(BenchmarkId::new(name, family), |bencher| {
+            let mut setup = Setup::of(family, rules, 1);
             let lan = setup.lan;
             let packets: Vec<Vec<u8>> = (0..BATCH)
                 .map(|n| {
-                    let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (n % 4096));
-                    udp((client, 1024 + (n / 4096) as u16), (SERVER, 53), 32)
+                    let client = client(family, n % 4096);
+                    udp((client, 1024 + (n / 4096) as u16), (server(family), 53), 32)
                 })
                 .collect();
             bencher.iter_custom(|iterations| {

@@ -1,20 +1,38 @@
-//! A packet of a known flow is carried without allocating. Counted by an allocator that knows when to count.
+//! A packet of a known flow is carried without allocating, in either family. Counted by an allocator that knows when to count.
 
 #[path = "../benches/bench_router/mod.rs"]
+#[allow(dead_code, reason = "shared with benchmarks")]
 mod bench_router;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
+use std::fmt::Write;
+use std::time::Duration;
 
-use bench_router::{CLIENT, ROUTER, SERVER, Setup, source_of, tcp, udp};
-use nflab::base::InterfaceId;
+use bench_router::{Setup, client, router, server, source_of, tcp, udp};
+use nflab::base::{Family, InterfaceId};
+use nflab::wire::checksum;
 use nflab::wire::tcp::flags;
 
 /// Every table has rules that known flows are held against, and one of each kind of verdict. One chain is so long that it has an index.
-const RULES: &str = "\
+fn rules(family: Family) -> String {
+    let network = |last: u8, length: u8| match family {
+        Family::V4 => format!("203.0.113.{last}/{length}"),
+        Family::V6 => format!("2001:db8:113::{last:x}/{}", 96 + length),
+    };
+    let (icmp, near) = match family {
+        Family::V4 => ("icmp", "10.0.0.0/8"),
+        Family::V6 => ("icmpv6", "fd00::/16"),
+    };
+    let mut hosts = String::new();
+    for (last, length) in (1..=5).map(|last| (last, 32)).chain((1..=8).map(|nth| (16 * nth, 28))) {
+        let _ = writeln!(hosts, "-A hosts -s {}", network(last, length));
+    }
+    format!(
+        "\
 *raw
--A PREROUTING -p icmp -j DROP
+-A PREROUTING -p {icmp} -j DROP
 COMMIT
 *mangle
 -N marks
@@ -33,26 +51,14 @@ COMMIT
 -A FORWARD -m state --state INVALID -j DROP
 -A FORWARD -p tcp -m multiport --dports 21,25 -j DROP
 -A FORWARD -j hosts
--A hosts -s 203.0.113.1
--A hosts -s 203.0.113.2
--A hosts -s 203.0.113.3
--A hosts -s 203.0.113.4
--A hosts -s 203.0.113.5
--A hosts -s 203.0.113.16/28
--A hosts -s 203.0.113.32/28
--A hosts -s 203.0.113.48/28
--A hosts -s 203.0.113.64/28
--A hosts -s 203.0.113.80/28
--A hosts -s 203.0.113.96/28
--A hosts -s 203.0.113.112/28
--A hosts -s 203.0.113.128/28
--A hosts -d 203.0.113.6/31
+{hosts}\
+-A hosts -d {}
 -A hosts -p tcp --dport 7
 -A hosts -p udp --sport 8:9
 -A hosts -i lan -p tcp --syn
 -A hosts -m mark --mark 10
 -A hosts -m state --state UNTRACKED
--A hosts -o lan -d 10.0.0.0/8
+-A hosts -o lan -d {near}
 -A hosts -j RETURN
 -A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT
 -A FORWARD -i lan -m state --state NEW -j ACCEPT
@@ -60,83 +66,193 @@ COMMIT
 *security
 -A FORWARD -m limit --limit 10/second -j ACCEPT
 COMMIT
-";
-
-#[test]
-fn udp_both_ways() {
-    let mut setup = Setup::new(RULES);
-    let out = udp((CLIENT, 4000), (SERVER, 53), 100);
-    let left = setup.forward(setup.lan, &out);
-    let outside = source_of(&left);
-    assert_eq!(outside.0, ROUTER, "masqueraded");
-    let back = udp((SERVER, 53), outside, 100);
-    let pairs = vec![(setup.lan, out), (setup.wan, back)];
-    carry(&mut setup, &pairs);
-    assert_nothing_allocated(&mut setup, &pairs);
+",
+        network(6, 31)
+    )
 }
 
 #[test]
-fn packets_that_came_together() {
-    let mut setup = Setup::new("*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n");
-    let out = udp((CLIENT, 4000), (SERVER, 53), 100);
-    let left = setup.forward(setup.lan, &out);
-    let back = udp((SERVER, 53), source_of(&left), 100);
-    let mut batch = vec![(setup.lan, out), (setup.wan, back)];
-    batch.extend(batch.clone());
-    let expected: usize = batch.iter().map(|(_, bytes)| bytes.len()).sum();
-    for _ in 0..4 {
-        setup.receive_batch(&batch);
+fn udp_both_ways() {
+    for family in Family::ALL {
+        let mut setup = Setup::of(family, &rules(family), 1);
+        let out = udp((client(family, 0), 4000), (server(family), 53), 100);
+        let left = setup.forward(setup.lan, &out);
+        let outside = source_of(&left);
+        assert_eq!(outside.0, router(family), "masqueraded");
+        let back = udp((server(family), 53), outside, 100);
+        let pairs = vec![(setup.lan, out), (setup.wan, back)];
+        carry(&mut setup, &pairs);
+        assert_nothing_allocated(&mut setup, &pairs);
     }
-    let before = setup.workers[0].went_short();
-    let mut left = 0;
-    let count = counted(|| left = setup.receive_batch(&batch));
-    assert_eq!((left, count), (expected, 0));
-    assert_eq!(setup.workers[0].went_short(), before + batch.len() as u64);
+}
+
+/// Of one family, and of both in turn.
+#[test]
+fn packets_that_came_together() {
+    let rules = "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n";
+    for families in [&[Family::V4][..], &[Family::V6], &Family::ALL] {
+        let mut setup = Setup::of(families[0], rules, 1);
+        let mut batch = Vec::new();
+        for &family in families {
+            setup.restore(family, rules);
+            let out = udp((client(family, 0), 4000), (server(family), 53), 100);
+            let left = setup.forward(setup.lan, &out);
+            let back = udp((server(family), 53), source_of(&left), 100);
+            batch.extend([(setup.lan, out), (setup.wan, back)]);
+        }
+        batch.extend(batch.clone());
+        let expected: usize = batch.iter().map(|(_, bytes)| bytes.len()).sum();
+        for _ in 0..4 {
+            setup.receive_batch(&batch);
+        }
+        let before = setup.workers[0].went_short();
+        let mut left = 0;
+        let count = counted(|| left = setup.receive_batch(&batch));
+        assert_eq!((left, count), (expected, 0), "{families:?}");
+        assert_eq!(setup.workers[0].went_short(), before + batch.len() as u64);
+    }
 }
 
 #[test]
 fn tcp_both_ways() {
-    let mut setup = Setup::new(RULES);
-    let (client, server) = ((CLIENT, 4000), (SERVER, 80));
-    let (mut own, mut theirs) = (1000u32, 70_000u32);
-    let left = setup.forward(setup.lan, &tcp(client, server, flags::SYN, (own, 0), 0));
-    let outside = source_of(&left);
-    assert_eq!(outside.0, ROUTER, "masqueraded");
-    let answer = tcp(server, outside, flags::SYN | flags::ACK, (theirs, own + 1), 0);
-    setup.forward(setup.wan, &answer);
-    (own, theirs) = (own + 1, theirs + 1);
-    setup.forward(setup.lan, &tcp(client, server, flags::ACK, (own, theirs), 0));
-    let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        rounds.push((
-            setup.lan,
-            tcp(client, server, flags::ACK | flags::PSH, (own, theirs), 200),
-        ));
-        own += 200;
-        rounds.push((
-            setup.wan,
-            tcp(server, outside, flags::ACK | flags::PSH, (theirs, own), 1400),
-        ));
-        theirs += 1400;
+    for family in Family::ALL {
+        let mut setup = Setup::of(family, &rules(family), 1);
+        let (client, server) = ((client(family, 0), 4000), (server(family), 80));
+        let (mut own, mut theirs) = (1000u32, 70_000u32);
+        let left = setup.forward(setup.lan, &tcp(client, server, flags::SYN, (own, 0), 0));
+        let outside = source_of(&left);
+        assert_eq!(outside.0, router(family), "masqueraded");
+        let answer = tcp(server, outside, flags::SYN | flags::ACK, (theirs, own + 1), 0);
+        setup.forward(setup.wan, &answer);
+        (own, theirs) = (own + 1, theirs + 1);
+        setup.forward(setup.lan, &tcp(client, server, flags::ACK, (own, theirs), 0));
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            rounds.push((
+                setup.lan,
+                tcp(client, server, flags::ACK | flags::PSH, (own, theirs), 200),
+            ));
+            own += 200;
+            rounds.push((
+                setup.wan,
+                tcp(server, outside, flags::ACK | flags::PSH, (theirs, own), 1400),
+            ));
+            theirs += 1400;
+        }
+        let (first, rest) = rounds.split_at(20);
+        carry(&mut setup, first);
+        assert_nothing_allocated(&mut setup, rest);
     }
-    let (first, rest) = rounds.split_at(20);
-    carry(&mut setup, first);
-    assert_nothing_allocated(&mut setup, rest);
 }
 
 #[test]
 fn a_dropped_packet_allocates_nothing_either() {
-    let mut setup = Setup::new(RULES);
-    let uninvited = [(setup.wan, udp((SERVER, 53), (CLIENT, 4000), 100))];
-    let mut once = || drop(setup.receive(uninvited[0].0, &uninvited[0].1));
-    // The flow that a dropped packet would have opened is made and given up: that is a new flow's cost, so what counts here is only that
-    // nothing piles up.
-    once();
-    let first = counted(&mut once);
-    for _ in 0..ROUNDS {
+    for family in Family::ALL {
+        let mut setup = Setup::of(family, &rules(family), 1);
+        let uninvited = [(setup.wan, udp((server(family), 53), (client(family, 0), 4000), 100))];
+        let mut once = || drop(setup.receive(uninvited[0].0, &uninvited[0].1));
+        // The flow that a dropped packet would have opened is made and given up: that is a new flow's cost, so what counts here is only that
+        // nothing piles up.
         once();
+        let first = counted(&mut once);
+        for _ in 0..ROUNDS {
+            once();
+        }
+        assert_eq!(counted(&mut once), first, "each such packet costs the same");
     }
-    assert_eq!(counted(&mut once), first, "each such packet costs the same");
+}
+
+/// What allocates at all does so as often in IPv6, but that the ends of a flow lie beside it: flows that begin, with NAT or not, what a rule refuses, and
+/// what a helper reads.
+#[test]
+fn new_flows_allocate_as_often_in_either_family() {
+    const STATE: &str = "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n";
+    const MASQUERADE: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n";
+    const REFUSED: &str = "*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n*filter\n-A FORWARD -j REJECT\nCOMMIT\n";
+    const READ: &str = "*raw\n-A PREROUTING -p udp --dport 69 -j CT --helper tftp\nCOMMIT\n";
+    for (what, rules, port, flows) in [
+        ("tracked", STATE, 53, 1),
+        ("masqueraded", MASQUERADE, 53, 1),
+        ("refused", REFUSED, 53, 0),
+        ("read by a helper", READ, 69, 1),
+    ] {
+        let [of_ipv4, of_ipv6] = Family::ALL.map(|family| {
+            let mut setup = Setup::of(family, rules, 1);
+            let lan = setup.lan;
+            let mut packet = |number: u32| {
+                let source = (client(family, number % 8), 1024 + (number / 8) as u16);
+                let bytes = udp(source, (server(family), port), 100);
+                // So slowly that all of them are told why.
+                setup.now = setup.now + Duration::from_secs(1);
+                counted(|| drop(setup.receive(lan, &bytes)))
+            };
+            for number in 0..ROUNDS as u32 {
+                packet(number);
+            }
+            (ROUNDS as u32..2 * ROUNDS as u32).map(packet).sum::<u64>()
+        });
+        assert!(of_ipv4 > 0, "{what}");
+        // The tables of flows grow where their keys fall, which differs by a few.
+        let most = of_ipv4 + ROUNDS as u64 * flows + ROUNDS as u64 / 50;
+        assert!(of_ipv6 <= most, "{what}: {of_ipv6} and {of_ipv4}");
+    }
+}
+
+/// A datagram in pieces that are joined for tracking, and cut again: in IPv6 it has a fragment header then, which takes more room than it came with.
+#[test]
+fn pieces_allocate_hardly_more_in_ipv6() {
+    let [of_ipv4, of_ipv6] = Family::ALL.map(|family| {
+        let mut setup = Setup::of(family, &rules(family), 1);
+        let lan = setup.lan;
+        let mut datagram = |number: u32| {
+            let whole = udp((client(family, 0), 4000), (server(family), 53), 2000);
+            let pieces = pieces(&whole, number);
+            counted(|| pieces.iter().for_each(|piece| drop(setup.receive(lan, piece))))
+        };
+        for number in 0..20 {
+            datagram(number);
+        }
+        datagram(20)
+    });
+    assert!(of_ipv4 > 0);
+    assert!(of_ipv6 <= of_ipv4 + 1, "{of_ipv6} and {of_ipv4}");
+}
+
+/// Both pieces of a packet.
+fn pieces(whole: &[u8], number: u32) -> [Vec<u8>; 2] {
+    const FIRST: usize = 1200;
+    let family = Family::of_packet(whole).unwrap();
+    [0, FIRST].map(|offset| match family {
+        Family::V4 => {
+            let (header, data) = whole.split_at(20);
+            let more = offset == 0;
+            let data = if more { &data[..FIRST] } else { &data[FIRST..] };
+            let mut bytes = [header, data].concat();
+            let length = bytes.len() as u16;
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            bytes[4..6].copy_from_slice(&(number as u16).to_be_bytes());
+            let place = (offset as u16 / 8) | u16::from(more) << 13;
+            bytes[6..8].copy_from_slice(&place.to_be_bytes());
+            bytes[10..12].fill(0);
+            let sum = checksum::of(&bytes[..20]);
+            bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+            bytes
+        }
+        Family::V6 => {
+            let (header, data) = whole.split_at(40);
+            let more = offset == 0;
+            let data = if more { &data[..FIRST] } else { &data[FIRST..] };
+            let place = offset as u16 | u16::from(more);
+            let mut fragment = vec![header[6], 0];
+            fragment.extend(place.to_be_bytes());
+            fragment.extend(number.to_be_bytes());
+            let mut bytes = [header, &fragment, data].concat();
+            let length = (bytes.len() - 40) as u16;
+            bytes[4..6].copy_from_slice(&length.to_be_bytes());
+            bytes[6] = 44;
+            bytes
+        }
+    })
 }
 
 #[test]

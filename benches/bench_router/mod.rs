@@ -1,6 +1,6 @@
 //! A router between two networks, packets for it, and what came out: for the benchmark and for the test that counts allocations.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nflab::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use nflab::engine::{Config, Emission, Fate, Report, Router, Silent, Worker};
@@ -13,8 +13,35 @@ pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 /// The router's own address on `wan`.
 pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const CLIENT_OF_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+const SERVER_OF_IPV6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x100, 0, 0, 0, 0, 7);
+const ROUTER_OF_IPV6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
-/// Clients on `lan` (10.0.0.0/8), the router's own address on `wan`, everything else behind it.
+/// One of many clients of a family, the first of which is [`CLIENT`].
+pub(crate) fn client(family: Family, number: u32) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * number).into(),
+        Family::V6 => Ipv6Addr::from_bits(CLIENT_OF_IPV6.to_bits() + (u128::from(number) << 64)).into(),
+    }
+}
+
+/// [`SERVER`] of a family.
+pub(crate) fn server(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => SERVER.into(),
+        Family::V6 => SERVER_OF_IPV6.into(),
+    }
+}
+
+/// [`ROUTER`] of a family.
+pub(crate) fn router(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => ROUTER.into(),
+        Family::V6 => ROUTER_OF_IPV6.into(),
+    }
+}
+
+/// Clients on `lan` (10.0.0.0/8 and fd00::/16), the router's own address on `wan`, everything else behind it.
 pub(crate) struct Setup {
     pub router: Router,
     pub workers: Vec<Worker>,
@@ -30,39 +57,57 @@ impl Setup {
     }
 
     pub(crate) fn with_workers(rules: &str, workers: usize) -> Self {
+        Self::of(Family::V4, rules, workers)
+    }
+
+    /// With the rules of an `ip6tables-restore` file, if that is the family.
+    pub(crate) fn of(family: Family, rules: &str, workers: usize) -> Self {
         let mut net = Net::new();
-        let mut interface = |name: &str, address: [u8; 4], length: u8| {
+        let mut interface = |name: &str, addresses: [(&str, u8); 2]| {
             let id = net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
-            net.add_address(id, IpAddr::from(address), length).unwrap();
+            for (address, length) in addresses {
+                net.add_address(id, address.parse().unwrap(), length).unwrap();
+            }
             id
         };
-        let lan = interface("lan", [10, 0, 0, 1], 8);
-        let wan = interface("wan", ROUTER.octets(), 24);
-        net.add_route(Route {
-            via: Some([192, 0, 2, 254].into()),
-            ..Route::new(Prefix::default_of(Family::V4))
-        })
-        .unwrap();
+        let lan = interface("lan", [("10.0.0.1", 8), ("fd00::1", 16)]);
+        let wan = interface("wan", [("192.0.2.1", 24), ("2001:db8::1", 64)]);
+        for via in ["192.0.2.254", "2001:db8::fe"] {
+            let via: IpAddr = via.parse().unwrap();
+            let route = Route::new(Prefix::default_of(Family::of(via)));
+            net.add_route(Route {
+                via: Some(via),
+                ..route
+            })
+            .unwrap();
+        }
         net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
+        net.sysctl_set("net.ipv6.conf.all.forwarding", "1").unwrap();
         let router = Router::new(Config::new(net), 1, workers, Box::new(Closed));
         let now = Time::from_secs(1_800_000_000);
-        let options = restore::Options::of(Family::V4);
-        let mut tables = RouterTables::new(&router, now);
-        let (_, result) = restore::run(rules, &options, &mut tables, &StaticHosts::none());
-        if let Err(failure) = result {
-            panic!(
-                "{}{}",
-                failure.text(Program::Restore(Family::V4), failure.place.line),
-                failure.explain()
-            );
-        }
         let workers = router.workers();
-        Self {
+        let setup = Self {
             router,
             workers,
             lan,
             wan,
             now,
+        };
+        setup.restore(family, rules);
+        setup
+    }
+
+    /// The same of the other family, or in place of what was there.
+    pub(crate) fn restore(&self, family: Family, rules: &str) {
+        let options = restore::Options::of(family);
+        let mut tables = RouterTables::new(&self.router, self.now);
+        let (_, result) = restore::run(rules, &options, &mut tables, &StaticHosts::none());
+        if let Err(failure) = result {
+            panic!(
+                "{}{}",
+                failure.text(Program::Restore(family), failure.place.line),
+                failure.explain()
+            );
         }
     }
 
@@ -92,19 +137,20 @@ impl Setup {
     }
 }
 
-pub(crate) fn udp(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), length: usize) -> Vec<u8> {
+/// The addresses are of one family.
+pub(crate) fn udp(source: (impl Into<IpAddr>, u16), destination: (impl Into<IpAddr>, u16), length: usize) -> Vec<u8> {
     let mut datagram = vec![0; 8 + length];
     put16(&mut datagram, 0, source.1);
     put16(&mut datagram, 2, destination.1);
     let whole = datagram.len() as u16;
     put16(&mut datagram, 4, whole);
-    packet(protocol::UDP, source.0, destination.0, datagram, 6)
+    packet(protocol::UDP, (source.0.into(), destination.0.into()), datagram, 6)
 }
 
 /// A segment with this many bytes after its header.
 pub(crate) fn tcp(
-    source: (Ipv4Addr, u16),
-    destination: (Ipv4Addr, u16),
+    source: (impl Into<IpAddr>, u16),
+    destination: (impl Into<IpAddr>, u16),
     flags: u8,
     (sequence, acknowledgement): (u32, u32),
     length: usize,
@@ -117,7 +163,7 @@ pub(crate) fn tcp(
     segment[12] = 5 << 4;
     segment[13] = flags;
     put16(&mut segment, 14, 64_240);
-    packet(protocol::TCP, source.0, destination.0, segment, 16)
+    packet(protocol::TCP, (source.0.into(), destination.0.into()), segment, 16)
 }
 
 fn put16(bytes: &mut [u8], at: usize, value: u16) {
@@ -129,28 +175,37 @@ fn put32(bytes: &mut [u8], at: usize, value: u32) {
 }
 
 /// Source address and port of a packet that left: what NAT made of them.
-pub(crate) fn source_of(bytes: &[u8]) -> (Ipv4Addr, u16) {
-    let address = Ipv4Addr::new(bytes[12], bytes[13], bytes[14], bytes[15]);
-    (address, u16::from_be_bytes([bytes[20], bytes[21]]))
+pub(crate) fn source_of(bytes: &[u8]) -> (IpAddr, u16) {
+    let port = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    match bytes[0] >> 4 {
+        6 => (<[u8; 16]>::try_from(&bytes[8..24]).unwrap().into(), port(40)),
+        _ => (<[u8; 4]>::try_from(&bytes[12..16]).unwrap().into(), port(20)),
+    }
 }
 
-fn packet(
-    protocol: u8,
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    mut transport: Vec<u8>,
-    checksum_at: usize,
-) -> Vec<u8> {
-    let sum = checksum::transport(source.into(), destination.into(), protocol, &transport);
+fn packet(protocol: u8, ends: (IpAddr, IpAddr), mut transport: Vec<u8>, checksum_at: usize) -> Vec<u8> {
+    let sum = checksum::transport(ends.0, ends.1, protocol, &transport);
     put16(&mut transport, checksum_at, sum);
-    ipv4::Repr {
-        tos: 0,
-        identification: 1,
-        dont_fragment: true,
-        ttl: 64,
-        protocol,
-        source,
-        destination,
+    match ends {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => ipv4::Repr {
+            tos: 0,
+            identification: 1,
+            dont_fragment: true,
+            ttl: 64,
+            protocol,
+            source,
+            destination,
+        }
+        .emit(&transport),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let mut bytes = vec![0; 8];
+            bytes[0] = 6 << 4;
+            put16(&mut bytes, 4, transport.len() as u16);
+            bytes[6..].copy_from_slice(&[protocol, 64]);
+            bytes.extend([source.octets(), destination.octets()].concat());
+            bytes.extend(transport);
+            bytes
+        }
+        _ => panic!("{ends:?} are not of one family"),
     }
-    .emit(&transport)
 }

@@ -121,7 +121,8 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Icmpv6<T> {
 
 /// A message with its checksum, which covers both addresses: type, code, the four bytes after the checksum, then `payload`.
 pub(crate) fn emit(ends: (Ipv6Addr, Ipv6Addr), (kind, code): (u8, u8), info: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER];
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    bytes.resize(HEADER, 0);
     (bytes[0], bytes[1]) = (kind, code);
     put32(&mut bytes, 4, info);
     bytes.extend_from_slice(payload);
