@@ -498,13 +498,15 @@ impl<'a, O: Observer> Pass<'a, O> {
         // What came round through `lo`, or a helper wrote over, may have its checksum to be summed yet: an error quotes it so, and who reads what
         // arrived is not to take it for wrong.
         transit.packet.finish_checksum();
-        let bytes = self.worker.buffer(transit.packet.bytes());
-        self.worker.output.push(Emission {
-            port: Port::Local,
-            bytes,
-            offload: Offload::default(),
-            is_beside: self.leaves_beside,
-        });
+        if answer.is_readable() {
+            let bytes = self.worker.buffer(transit.packet.bytes());
+            self.worker.output.push(Emission {
+                port: Port::Local,
+                bytes,
+                offload: Offload::default(),
+                is_beside: self.leaves_beside,
+            });
+        }
         match answer {
             // What has no handler is refused before the host lets go of the flow, so the error is RELATED from the start.
             Answer::Refused(reason, outgoing) if reason.is_before_transport() => {

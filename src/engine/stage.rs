@@ -119,9 +119,7 @@ impl<O: Observer> Pass<'_, O> {
                     Hook::Output => DefragUser::ConntrackOut(0),
                     _ => DefragUser::ConntrackIn(0),
                 };
-                self.defragment(user, transit).map_err(|(reason, _)| reason)?;
-                transit.packet.ignores_df = true;
-                Ok(())
+                self.defragment(user, transit).map_err(|(reason, _)| reason)
             }
             Stage::Rules(table) => self.rules(hook, at, table, transit).map(|_| ()),
             Stage::Track => self.track(hook, transit),
@@ -153,6 +151,7 @@ impl<O: Observer> Pass<'_, O> {
                 transit.packet.input = input;
                 transit.packet.output = output;
                 transit.packet.sender = sender;
+                transit.packet.ignores_df = user != DefragUser::LocalDeliver;
                 if O::WATCHING {
                     self.observer.see(Event::Reassembled {
                         packet: &transit.packet,

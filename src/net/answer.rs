@@ -18,12 +18,7 @@ impl Listeners for Closed {
     }
 }
 
-/// What became of a packet that got to the router itself. The reasons of what is dropped without a word are for the tests: a story ends with the
-/// delivery.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nothing tells why a delivered packet was not answered")
-)]
+/// What became of a packet that got to the router itself.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// Taken by a socket or by the stack; nothing goes out.
@@ -38,4 +33,14 @@ pub(crate) enum Answer {
     Piece,
     /// An answer was due, and is not sent.
     Suppressed(DropReason, Suppressed),
+}
+
+impl Answer {
+    /// Whether the host got as far as to what the packet carries, which any socket may read.
+    pub(crate) fn is_readable(&self) -> bool {
+        match self {
+            Self::Refused(why, _) | Self::Dropped(why) | Self::Suppressed(why, _) => !why.is_before_any_reader(),
+            Self::Consumed | Self::Reply(_) | Self::Piece => true,
+        }
+    }
 }

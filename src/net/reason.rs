@@ -25,7 +25,12 @@ macro_rules! reasons {
         impl DropReason {
             /// Whether the packet was dropped before its transport was looked at, when the host still holds its flow.
             pub(crate) fn is_before_transport(self) -> bool {
-                matches!(self, Self::NoProtocol | Self::BadExtension)
+                self == Self::NoProtocol || self.is_before_any_reader()
+            }
+
+            /// Whether it was dropped for what stands before its transport, so that no socket heard it either.
+            pub(crate) fn is_before_any_reader(self) -> bool {
+                matches!(self, Self::BadExtension | Self::UnknownExtension)
             }
         }
 
@@ -82,6 +87,7 @@ reasons! {
     BadNeighbourMessage = "IPV6_NDISC_BAD_OPTIONS", "a message of neighbour discovery that is malformed";
     NotOurNeighbour = "IPV6_NDISC_NS_OTHERHOST", "a neighbour solicitation for another host";
     BadExtension = "IPV6_BAD_EXTHDR", "an extension header or an option in one that cannot be taken";
+    UnknownExtension = "IP_NOPROTO", "an extension header that the host does not read there";
     NotAnswered = "NOT_SPECIFIED", "the host takes this message and answers nothing";
     EchoIgnored = "NOT_SPECIFIED", "icmp_echo_ignore_all is on";
     BroadcastEchoIgnored = "INVALID_PROTO", "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on";

@@ -80,6 +80,8 @@ pub struct Packet {
     /// After reassembly: how many bytes after the header each fragment brought, in their order; it leaves in the same pieces where they still fit.
     /// Empty for a packet that was never fragmented, and once its length changed.
     pub fragments: Vec<u16>,
+    /// Where tracking took a fragment header of IPv6 out of it: there the host reads on, under the number that its first header names. 0: nowhere.
+    pub(crate) joined_at: u16,
 }
 
 impl Packet {
@@ -141,12 +143,21 @@ impl Packet {
                     fragments_had_df: self.fragments_had_df,
                     ignores_df: self.ignores_df,
                     options_unread: self.options_unread,
+                    joined_at: self.joined_at,
                     ..other
                 };
                 true
             }
             _ => false,
         }
+    }
+
+    /// A copy of which a reader takes this protocol to begin there.
+    #[cold]
+    pub(crate) fn read_as(&self, protocol: u8, at: usize) -> Self {
+        let mut read = self.clone();
+        (read.protocol, read.network_header) = (protocol, at.min(self.len()) as u16);
+        read
     }
 
     /// Takes its bytes out, and leaves a husk as `take` does.

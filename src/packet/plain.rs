@@ -325,6 +325,7 @@ impl Packet {
             ignores_df: false,
             options_unread: false,
             fragments: Vec::new(),
+            joined_at: 0,
         }
     }
 

@@ -65,6 +65,7 @@ impl<O: Observer> Pass<'_, O> {
         packet.largest_fragment = 0;
         packet.fragments_had_df = false;
         packet.fragments.clear();
+        packet.joined_at = 0;
         // What a CT target said was for the tracking that has been done.
         tracking.template = None;
         tracking.is_another_packet();

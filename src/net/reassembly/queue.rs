@@ -347,6 +347,11 @@ impl Queue {
     }
 
     /// Its fragments in the order of their offsets.
+    pub(in crate::net) fn pieces(&self) -> impl Iterator<Item = &Packet> {
+        self.runs.iter().flat_map(|run| &run.pieces)
+    }
+
+    /// The same, taken out.
     pub(in crate::net) fn into_pieces(self) -> Vec<Packet> {
         self.runs.into_iter().flat_map(|run| run.pieces).collect()
     }

@@ -18,7 +18,7 @@ use crate::net::{
 use crate::packet::Packet;
 use crate::wire::checksum;
 use crate::wire::icmpv6::kind;
-use crate::wire::ipv6::{self, Extension, HEADER, extension};
+use crate::wire::ipv6::{self, Extension, Extensions, HEADER, extension};
 
 /// A protocol that Linux has a handler for even where no program uses it: it takes it and answers nothing.
 const PIM: u8 = 103;
@@ -42,8 +42,7 @@ pub(crate) fn answer(
         delivery,
         was_fragmented: packet.largest_fragment != 0,
     };
-    let header = header(packet);
-    let mut chain = header.extensions();
+    let mut chain = chain(packet);
     for found in &mut chain {
         if !asked.was_fragmented && found.fragment().is_some_and(|it| it != (0, false)) {
             return Answer::Piece;
@@ -53,19 +52,43 @@ pub(crate) fn answer(
         }
     }
     let (number, named_at) = (chain.next, chain.named_at);
+    let misread = is_misread(packet, &chain).then(|| packet.read_as(number, chain.at));
+    let read = misread.as_ref().unwrap_or(packet);
     match number {
         // A header that every router reads, and was.
-        extension::HOP_BY_HOP if named_at == ipv6::NEXT_HEADER => Answer::Dropped(DropReason::BadExtension),
+        extension::HOP_BY_HOP if named_at == ipv6::NEXT_HEADER && packet.joined_at == 0 => {
+            Answer::Dropped(DropReason::BadExtension)
+        }
         extension::ROUTING | extension::DESTINATION => Answer::Dropped(DropReason::BadExtension),
         extension::FRAGMENT => asked.refused(&Refused::telling(BadPart::Field, chain.at)),
         extension::NO_NEXT_HEADER | PIM => Answer::Dropped(DropReason::NotAnswered),
-        protocol::ICMPV6 => asked.icmp(),
-        protocol::TCP => asked.told(transport::tcp(packet, asked.to_one(), listeners)),
-        protocol::UDP => asked.told(transport::udp(packet, delivery, listeners)),
-        protocol::UDPLITE => asked.told(transport::udplite(packet, delivery, listeners)),
-        _ if listeners.is_open(packet) => Answer::Consumed,
+        protocol::ICMPV6 => asked.icmp(read),
+        protocol::TCP => asked.told(transport::tcp(read, asked.to_one(), listeners)),
+        protocol::UDP => asked.told(transport::udp(read, delivery, listeners)),
+        protocol::UDPLITE => asked.told(transport::udplite(read, delivery, listeners)),
+        _ if listeners.is_open(read) => Answer::Consumed,
         _ => asked.nobody_knows(named_at),
     }
+}
+
+/// The extension headers as the host reads them: of what tracking joined from there on, but by the number that stands where reading began, behind the
+/// options for every router.
+fn chain(packet: &Packet) -> Extensions<'_> {
+    let bytes = &packet.bytes()[..packet.len().min(header(packet).total_length())];
+    let mut whole = Extensions::from(bytes, ipv6::NEXT_HEADER, HEADER);
+    let joined_at = usize::from(packet.joined_at);
+    if joined_at == 0 {
+        return whole;
+    }
+    if whole.next == extension::HOP_BY_HOP && joined_at != HEADER {
+        whole.next();
+    }
+    Extensions::from(bytes, whole.named_at, joined_at)
+}
+
+/// Whether the chain ended elsewhere than for who reads all of it.
+fn is_misread(packet: &Packet, chain: &Extensions<'_>) -> bool {
+    packet.joined_at != 0 && (chain.at, chain.next) != (packet.network_header_length(), packet.protocol())
 }
 
 struct Asked<'a> {
@@ -82,7 +105,7 @@ impl Asked<'_> {
     /// An extension header that is there whole.
     fn extension(&mut self, found: &Extension<'_>) -> Result<(), Refused> {
         match found.kind {
-            extension::HOP_BY_HOP if found.at == HEADER => Ok(()),
+            extension::HOP_BY_HOP if found.at == HEADER && self.packet.joined_at == 0 => Ok(()),
             extension::DESTINATION => options::read(Kind::Destination, self.packet.bytes(), found),
             extension::ROUTING => self.routing(found),
             extension::FRAGMENT if self.was_fragmented || header(self.packet).payload_length() == 0 => {
@@ -117,7 +140,7 @@ impl Asked<'_> {
             return Answer::Dropped(DropReason::BadExtension);
         };
         let reason = match what {
-            BadPart::NextHeader => DropReason::NoProtocol,
+            BadPart::NextHeader => DropReason::UnknownExtension,
             _ => DropReason::BadExtension,
         };
         let complaint = Complaint::BadHeader { what, at: at as u32 };
@@ -125,7 +148,11 @@ impl Asked<'_> {
     }
 
     fn nobody_knows(&self, named_at: usize) -> Answer {
-        self.refused(&Refused::telling(BadPart::NextHeader, named_at))
+        let complaint = Complaint::BadHeader {
+            what: BadPart::NextHeader,
+            at: named_at as u32,
+        };
+        self.complain(DropReason::NoProtocol, complaint, self.packet.len())
     }
 
     fn complain(&self, reason: DropReason, complaint: Complaint, quoted: usize) -> Answer {
@@ -192,17 +219,17 @@ impl Asked<'_> {
         outgoing(repr, &reset.to_bytes(), route, mark).ok_or(Suppressed::LongerThanTheMtu)
     }
 
-    fn icmp(&self) -> Answer {
-        let message = self.packet.transport();
+    fn icmp(&self, read: &Packet) -> Answer {
+        let message = read.transport();
         let ends = (self.packet.source(), self.packet.destination());
         if checksum::transport(ends.0, ends.1, protocol::ICMPV6, message) != 0 {
             return Answer::Dropped(DropReason::IcmpChecksum);
         }
-        let Some(view) = self.packet.icmpv6() else {
+        let Some(view) = read.icmpv6() else {
             return Answer::Dropped(DropReason::TransportTruncated);
         };
         match view.kind() {
-            kind::ECHO_REQUEST => self.echo(),
+            kind::ECHO_REQUEST => self.echo(read),
             kind::ECHO_REPLY | EXTENDED_ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
             kind::DESTINATION_UNREACHABLE..=kind::PARAMETER_PROBLEM => match view.payload().len() {
                 ..HEADER => Answer::Dropped(DropReason::TransportTruncated),
@@ -211,14 +238,14 @@ impl Asked<'_> {
             kind::ROUTER_SOLICITATION..=kind::REDIRECT if self.was_fragmented => {
                 Answer::Dropped(DropReason::NeighbourInFragments)
             }
-            kind::ROUTER_SOLICITATION..=kind::REDIRECT => neighbour::answer(self.net, self.packet),
+            kind::ROUTER_SOLICITATION..=kind::REDIRECT => neighbour::answer(self.net, read),
             other if kind::is_error(other) => Answer::Dropped(DropReason::UnknownIcmp),
             _ => Answer::Dropped(DropReason::NotAnswered),
         }
     }
 
     /// What came to a group, or to any of several hosts, is answered by the interface it came by, from an address of its own.
-    fn echo(&self) -> Answer {
+    fn echo(&self, read: &Packet) -> Answer {
         let (is_to_group, is_to_any) = (self.delivery != Delivery::Local, self.is_to_any());
         let is_on = |knob| self.net.knob_ipv6(knob) != 0;
         if is_on(Knob::EchoIgnoreAll) || is_to_any && is_on(Knob::EchoIgnoreAnycast) {
@@ -227,7 +254,7 @@ impl Asked<'_> {
         if is_to_group && is_on(Knob::EchoIgnoreMulticast) {
             return Answer::Dropped(DropReason::BroadcastEchoIgnored);
         }
-        let Some(view) = self.packet.icmpv6() else {
+        let Some(view) = read.icmpv6() else {
             return Answer::Dropped(DropReason::TransportTruncated);
         };
         let is_to_one = !is_to_group && !is_to_any;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::Knob;
-use crate::base::{InterfaceId, Time, protocol};
+use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
@@ -86,7 +86,7 @@ pub(super) fn complain_quoting(
     let mark = net.reply_mark_ipv6(original);
     // A link's address means nothing without its link.
     let interface = original.input.filter(|_| to.is_unicast_link_local());
-    let source = (delivery == Delivery::Local && is_own(net, was_for))
+    let source = (delivery == Delivery::Local && is_own(net, original.input, was_for))
         .then_some(was_for)
         .or_else(|| speaks_from(net, original, to, interface, mark));
     let key = OutputKey {
@@ -132,8 +132,13 @@ pub(super) fn is_about_an_error(original: &Packet) -> bool {
     }
 }
 
-fn is_own(net: &Net, address: Ipv6Addr) -> bool {
-    net.is_own_address(address.into()) || is_anycast(net, address)
+/// An address of a link is the host's only on that link.
+fn is_own(net: &Net, input: Option<InterfaceId>, address: Ipv6Addr) -> bool {
+    let Some(input) = input.filter(|_| address.is_unicast_link_local()) else {
+        return net.is_own_address(address.into()) || is_anycast(net, address);
+    };
+    let mut on_link = net.interface(input).addresses_of(Family::V6);
+    on_link.any(|it| it.address == address || it.network().address() == address && is_anycast(net, address))
 }
 
 pub(super) fn is_anycast(net: &Net, address: Ipv6Addr) -> bool {

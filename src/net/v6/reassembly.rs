@@ -9,7 +9,7 @@ use crate::base::{InterfaceId, protocol};
 use crate::net::reassembly::{Key, Piece, Queue, Rules};
 use crate::net::{BadPart, Complaint, DefragUser, DropReason, Net};
 use crate::packet::Packet;
-use crate::wire::ipv6::{Extension, HEADER, Ipv6, Upper, extension};
+use crate::wire::ipv6::{HEADER, Ipv6, Upper, extension};
 use crate::wire::{icmpv6, put16, tcp, udp};
 
 /// What a packet is to reassembly.
@@ -28,10 +28,15 @@ const LENGTH: usize = 8;
 /// What of a packet is joined with others.
 pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
     let view = header(packet);
+    let is_hosts = user == DefragUser::LocalDeliver;
+    let is_jumbo = view.payload_length() == 0;
+    if is_jumbo && !is_hosts {
+        return Fragment::None;
+    }
     let mut chain = view.extensions();
     let Some(found) = chain.find(|it| it.kind == extension::FRAGMENT) else {
-        // One that is cut short nobody can hold.
-        return match chain.next == extension::FRAGMENT {
+        // One that is cut short nobody can hold; but first it is asked for what stands behind.
+        return match chain.next == extension::FRAGMENT && !is_chain_cut(packet, chain.at) {
             true => Fragment::Refused(DropReason::BadExtension, None),
             false => Fragment::None,
         };
@@ -39,17 +44,18 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
     let Some((offset, more)) = found.fragment() else {
         return Fragment::None;
     };
-    let is_hosts = user == DefragUser::LocalDeliver;
     let problem = |what, at: usize| {
         let complaint = Complaint::BadHeader { what, at: at as u32 };
         Fragment::Refused(DropReason::BadExtension, is_hosts.then_some(complaint))
     };
-    let is_jumbo = view.payload_length() == 0;
-    match is_hosts {
-        true if is_jumbo => return problem(BadPart::Field, found.at),
-        true if is_chain_cut(packet, &found) => return problem(BadPart::Chain, 0),
-        false if is_jumbo || is_chain_cut(packet, &found) => return Fragment::None,
-        _ => {}
+    if is_jumbo {
+        return problem(BadPart::Field, found.at);
+    }
+    if is_chain_cut(packet, found.at) {
+        return match is_hosts {
+            true => problem(BadPart::Chain, 0),
+            false => Fragment::None,
+        };
     }
     let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source(), packet.destination()) else {
         return Fragment::None;
@@ -86,12 +92,9 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
     Fragment::Piece(key, piece)
 }
 
-/// Whether the first fragment ends before the header of its transport does, or before there is any.
-fn is_chain_cut(packet: &Packet, found: &Extension<'_>) -> bool {
-    if found.fragment() != Some((0, true)) {
-        return false;
-    }
-    let upper = Upper::behind(packet.bytes(), found.kind, found.at);
+/// Whether a first fragment, or one that is all, ends before the header of its transport does, or before there is any; its own header stands there.
+fn is_chain_cut(packet: &Packet, at: usize) -> bool {
+    let upper = Upper::behind(packet.bytes(), extension::FRAGMENT, at);
     // Of what has no two bytes nothing is known.
     if upper.fragment_offset != 0 || extension::is_extension(upper.protocol) {
         return false;
@@ -112,8 +115,19 @@ pub(crate) fn reassembly_rules(net: &Net, user: DefragUser) -> Rules {
         seconds: net.knob_ipv6(Knob::FragmentTime),
         distance: 0,
         forgives: user != DefragUser::LocalDeliver,
-        assemble,
+        assemble: match user {
+            DefragUser::LocalDeliver => assemble,
+            DefragUser::ConntrackIn(_) | DefragUser::ConntrackOut(_) => assemble_for_tracking,
+        },
     }
+}
+
+/// Seen: of what tracking joined the host has forgotten where it was in the chain of headers.
+fn assemble_for_tracking(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReason> {
+    let joined_at = queue.pieces().next().and_then(place).map_or(0, |(_, at, _)| at as u16);
+    let mut whole = assemble(queue, input)?;
+    whole.joined_at = joined_at;
+    Ok(whole)
 }
 
 /// The fragment header goes; what stood before it in the first fragment stays.
@@ -252,6 +266,8 @@ mod tests {
             ("0..8+ 8..96", "held whole", same),
             ("0..0+ 0..96", "Chain@0 whole", "left whole"),
             ("0..4+ 0..96", "Chain@0 whole", "left whole"),
+            ("0..4 0..96", "Chain@0 whole", "left whole"),
+            ("0..0 8..96+", "Chain@0 held", "left held"),
         ] {
             let whole = udp(HOST, OWN, 88);
             assert_eq!(words(DefragUser::LocalDeliver, &whole, pieces), by_host, "{pieces}");
@@ -268,6 +284,9 @@ mod tests {
                 word(&Reassembly::new().push(Time::ZERO, &net(), user, cut)),
                 "IPV6_BAD_EXTHDR"
             );
+            // Of one whose offset is there, and is none, it is asked whether the transport is.
+            let first = Make::new(HOST, FAR, FRAGMENT, vec![17, 0, 0, 0]).packet();
+            assert_eq!(word(&Reassembly::new().push(Time::ZERO, &net(), user, first)), "left");
         }
         // Options that the pieces carry are not in the way of the transport's header; those that are joined themselves are.
         let whole = udp(HOST, OWN, 88).with_options(DESTINATION, b"");
