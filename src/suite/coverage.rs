@@ -1,18 +1,31 @@
 //! Which rules the packets of tests matched, and which none did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::rules::RulePlace;
-use super::run::Outcome;
-use super::twins;
+use super::run::{CaseOutcome, Outcome, named};
+use super::twins::{self, Parted};
 
 /// Every rule with its count, by file and line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// Each once, whatever number of rulesets and tests had it in force.
     pub rules: Vec<Covered>,
+    /// How the families part as a whole, each once.
+    pub parted: Vec<PartedUnder>,
+}
+
+/// How the families part under the rules of a test file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartedUnder {
+    /// The test file.
+    pub suite: String,
+    /// Where that has several.
+    pub ruleset: Option<String>,
+    /// What the one family has and the other has not.
+    pub parted: Parted,
 }
 
 /// A rule, and how often it was reached.
@@ -32,7 +45,19 @@ impl Coverage {
             *counted.entry(Arc::clone(place)).or_default() += packets;
         }
         let rules = counted.into_iter().map(|(place, packets)| Covered { place, packets });
-        Self { rules: rules.collect() }
+        let parted_in = |case: &CaseOutcome, parted: &Parted| PartedUnder {
+            suite: case.suite.clone(),
+            ruleset: case.ruleset.clone(),
+            parted: parted.clone(),
+        };
+        let cases = outcome.cases.iter();
+        let parted: BTreeSet<PartedUnder> = cases
+            .flat_map(|case| case.parted.iter().map(|parted| parted_in(case, parted)))
+            .collect();
+        Self {
+            rules: rules.collect(),
+            parted: parted.into_iter().collect(),
+        }
     }
 
     /// Those that no packet matched.
@@ -102,6 +127,9 @@ impl Coverage {
                 place.family,
                 place.rule
             );
+        }
+        for PartedUnder { suite, ruleset, parted } in &self.parted {
+            let _ = writeln!(out, "{}: {parted}", named(suite, ruleset.as_deref()));
         }
         out
     }

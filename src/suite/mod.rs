@@ -49,12 +49,13 @@ mod run;
 mod table;
 mod twins;
 
-pub use coverage::{Coverage, Covered};
+pub use coverage::{Coverage, Covered, PartedUnder};
 pub use fault::Unreadable;
 pub(crate) use items::plain;
 pub use read::{Choice, Suite, Test, read};
 pub use rules::{RulePlace, Ruleset};
 pub use run::{Case, CaseOutcome, Failure, Outcome, Spare, run};
+pub use twins::Parted;
 
 /// How files are read: by whoever may touch them.
 pub type Reader<'a> = dyn FnMut(&std::path::Path) -> std::io::Result<String> + 'a;

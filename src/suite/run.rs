@@ -8,6 +8,7 @@ use super::coverage::Coverage;
 use super::read::{Body, Spot, Step, Suite, Test};
 use super::rules::{RulePlace, Ruleset, in_force, places, sets_rules};
 use super::table::Row;
+use super::twins::Parted;
 use crate::base::Family;
 use crate::base::bytes::text_of_path;
 use crate::explain::story::Story;
@@ -45,6 +46,8 @@ pub struct CaseOutcome {
     pub failures: Vec<Failure>,
     /// How many packets each rule matched.
     pub hits: Vec<(Arc<RulePlace>, u64)>,
+    /// How the families parted under the rules that it began with.
+    pub parted: Vec<Parted>,
     /// For whoever has a clock to fill in.
     pub took: Option<Duration>,
 }
@@ -251,12 +254,14 @@ impl<'a> Case<'a> {
             line: self.test.line,
             failures: running.failures,
             hits: running.hits,
+            parted: running.parted,
             took: None,
         }
     }
 }
 
-fn named(test: &str, ruleset: Option<&str>) -> String {
+/// With the ruleset's name in brackets, where that is to be said.
+pub(super) fn named(test: &str, ruleset: Option<&str>) -> String {
     match ruleset {
         Some(ruleset) => format!("{test} [{ruleset}]"),
         None => test.to_owned(),
@@ -269,6 +274,7 @@ struct Running {
     failures: Vec<Failure>,
     tally: Tally,
     hits: Vec<(Arc<RulePlace>, u64)>,
+    parted: Vec<Parted>,
     /// The way of the packet at hand stands in a failure already.
     told: bool,
 }
@@ -295,6 +301,7 @@ impl Running {
         }
         // Younger rules are the test's own, and no part of the ruleset.
         marks.set(setup.len() as u32);
+        self.parted = Parted::of(&runner.lab);
         let made = self.rules_of_setup(setup, case.ruleset, runner, &marks);
         if went_well {
             match &case.test.body {

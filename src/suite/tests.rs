@@ -556,7 +556,13 @@ fn coverage_as_text_and_for_lcov() {
     assert_eq!((coverage.reached(), coverage.percent() as u32), (2, 66));
     assert_eq!(
         coverage.text(),
-        "rules.v4    2 of   3 rules reached   66 %\n  rules.v4:5: no packet matched rule 1 of filter FORWARD\n      -A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT\n"
+        "rules.v4    2 of   3 rules reached   66 %\n  rules.v4:5: no packet matched rule 1 of filter FORWARD\n      -A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT\n\
+         t.test.nflab: IPv6 is open, and IPv4 is not: it has no rule and no policy but ACCEPT, though interfaces have addresses of it\n"
+    );
+    let annotated = report::github_coverage(&coverage);
+    assert!(
+        annotated.contains("::warning file=t.test.nflab,title=where the families part::IPv6 is open, and IPv4 is not"),
+        "{annotated}"
     );
     assert_eq!(
         coverage.lcov(),

@@ -1,15 +1,19 @@
-//! Rules of one family whose like the other has not: what guards IPv4 and leaves IPv6 open, or the other way round.
+//! Where the families part: rules of one whose like the other has not, and what as a whole guards IPv4 and leaves IPv6 open, or the other way round.
 //!
-//! Two rules are alike where they differ in addresses only, and in what each family calls its own: its ICMP, and how it rejects.
+//! Two rules are alike where they differ in addresses only, and in what each family calls its own: its ICMP, its hops, and how it rejects. What the other
+//! family has nothing of (neighbour discovery, extension headers) is no rule that could have a like.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::net::IpAddr;
 
 use super::rules::RulePlace;
 use crate::base::Family;
-use crate::rule::Table;
+use crate::ext;
+use crate::lab::memory::Lab;
+use crate::rule::{ChainKind, Policy, Table};
 
-/// Those without a like one; none where one of the families has no rule at all.
+/// Those without a like one; none where one of the families has no rule at all, which [`Parted`] tells.
 pub(super) fn missing<T>(rules: &[T], place: impl Fn(&T) -> &RulePlace) -> Vec<&T> {
     let is_there = |family| rules.iter().any(|rule| place(rule).family == family);
     if !Family::ALL.into_iter().all(is_there) {
@@ -17,7 +21,9 @@ pub(super) fn missing<T>(rules: &[T], place: impl Fn(&T) -> &RulePlace) -> Vec<&
     }
     let mut balance: HashMap<Likeness, i64> = HashMap::new();
     for rule in rules {
-        *balance.entry(likeness(place(rule))).or_default() += sign(place(rule).family);
+        if let Some(likeness) = likeness(place(rule)) {
+            *balance.entry(likeness).or_default() += sign(place(rule).family);
+        }
     }
     // Of several that are alike the last ones have none.
     let mut alone: Vec<&T> = rules
@@ -25,7 +31,7 @@ pub(super) fn missing<T>(rules: &[T], place: impl Fn(&T) -> &RulePlace) -> Vec<&
         .rev()
         .filter(|rule| {
             let place = place(rule);
-            let Some(left) = balance.get_mut(&likeness(place)) else {
+            let Some(left) = likeness(place).and_then(|likeness| balance.get_mut(&likeness)) else {
                 return false;
             };
             let is_alone = left.signum() == sign(place.family);
@@ -39,6 +45,121 @@ pub(super) fn missing<T>(rules: &[T], place: impl Fn(&T) -> &RulePlace) -> Vec<&
     alone
 }
 
+/// How the families part where rules are in force, as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Parted {
+    /// This family has no rule, and ACCEPT for each policy, though interfaces have addresses of it; the other one has more.
+    Open(Family),
+    /// Of a built-in chain the policy is ACCEPT in this family, and in the other it is not.
+    Accepts {
+        /// Whose packets are let through at its end.
+        family: Family,
+        /// The table.
+        table: Table,
+        /// The built-in chain.
+        chain: String,
+    },
+}
+
+impl Parted {
+    /// What is in force in a lab.
+    pub(super) fn of(lab: &Lab) -> Vec<Self> {
+        let [four, six] = Family::ALL.map(|family| Guard::of(lab, family));
+        if !(four.has_addresses && six.has_addresses) {
+            return Vec::new();
+        }
+        let mut parted = Vec::new();
+        for (family, own, other) in [(Family::V4, &four, &six), (Family::V6, &six, &four)] {
+            match (own.is_open(), other.is_open()) {
+                (true, false) => parted.push(Self::Open(family)),
+                (false, false) => {
+                    let only = other.policies.difference(&own.policies);
+                    parted.extend(only.map(|(table, chain)| Self::Accepts {
+                        family,
+                        table: *table,
+                        chain: chain.clone(),
+                    }));
+                }
+                (_, true) => {}
+            }
+        }
+        parted
+    }
+}
+
+impl fmt::Display for Parted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let other = |family: Family| match family {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        };
+        match self {
+            Self::Open(family) => write!(
+                f,
+                "{family} is open, and {} is not: it has no rule and no policy but ACCEPT, though interfaces have addresses of it",
+                other(*family)
+            ),
+            Self::Accepts { family, table, chain } => write!(
+                f,
+                "the policy of {} {chain} is ACCEPT in {family}, and in {} it is not",
+                table.name(),
+                other(*family)
+            ),
+        }
+    }
+}
+
+/// What stands between a family's packets and where they want to go.
+struct Guard {
+    /// Of interfaces, and known beyond their link: packets of it are routed.
+    has_addresses: bool,
+    has_rules: bool,
+    /// Built-in chains with another policy than ACCEPT.
+    policies: BTreeSet<(Table, String)>,
+}
+
+impl Guard {
+    fn of(lab: &Lab, family: Family) -> Self {
+        let router = lab.machine.router();
+        let config = router.config();
+        let mut guard = Self {
+            has_addresses: config
+                .net
+                .interfaces()
+                .iter()
+                .flat_map(|it| it.addresses_of(family))
+                .any(|it| is_known_beyond_the_link(it.address)),
+            has_rules: false,
+            policies: BTreeSet::new(),
+        };
+        let tables = router.tables(family).into_iter();
+        for live in tables.filter_map(|table| router.live_table(family, table)) {
+            let rules = live.rules();
+            for chain in &rules.chains {
+                guard.has_rules |= !chain.rules.is_empty();
+                if let ChainKind::BuiltIn { policy, .. } = &chain.kind
+                    && *policy != Policy::Accept
+                {
+                    guard.policies.insert((rules.table, chain.name.clone()));
+                }
+            }
+        }
+        guard
+    }
+
+    fn is_open(&self) -> bool {
+        !self.has_rules && self.policies.is_empty()
+    }
+}
+
+fn is_known_beyond_the_link(address: IpAddr) -> bool {
+    !address.is_loopback()
+        && match address {
+            IpAddr::V4(address) => !address.is_link_local(),
+            IpAddr::V6(address) => !address.is_unicast_link_local(),
+        }
+}
+
 fn sign(family: Family) -> i64 {
     match family {
         Family::V4 => 1,
@@ -48,29 +169,77 @@ fn sign(family: Family) -> i64 {
 
 type Likeness = (Table, String);
 
-/// What a rule and its like have in common: all but addresses, and the families' own kinds of ICMP.
-fn likeness(place: &RulePlace) -> Likeness {
+/// What a rule and its like have in common: all but addresses, and the families' own kinds of ICMP. `None` where its family alone can have such a rule.
+fn likeness(place: &RulePlace) -> Option<Likeness> {
     let mut words = Vec::new();
-    let mut is_a_kind = false;
+    let mut before = String::new();
     for word in place.rule.split(' ') {
-        let word = common(word);
-        words.push(if is_a_kind { KIND.to_owned() } else { word.clone() });
-        is_a_kind = word.ends_with(KIND_OPTION);
+        let common = common(word);
+        let is_own = match before.as_str() {
+            "-m" => !ext::matches().any(|spec| has_like(place.family, spec.families, spec.name, &common)),
+            "-j" => {
+                let mut targets = ext::targets()
+                    .filter(|spec| self::common(spec.name) == common)
+                    .peekable();
+                // Others are chains.
+                targets.peek().is_some()
+                    && !targets.any(|spec| has_like(place.family, spec.families, spec.name, &common))
+            }
+            option if option.ends_with(KIND_OPTION) => is_of_ipv6_alone(place.family, word),
+            _ => false,
+        };
+        if is_own {
+            return None;
+        }
+        words.push(match before.ends_with(KIND_OPTION) {
+            true => KIND.to_owned(),
+            false => common.clone(),
+        });
+        before = common;
     }
-    (place.table, words.join(" "))
+    Some((place.table, words.join(" ")))
 }
 
+/// Whether an extension is what the other family calls so.
+fn has_like(family: Family, families: &[Family], name: &str, common: &str) -> bool {
+    families.iter().any(|it| *it != family) && self::common(name) == common
+}
+
+/// Messages of neighbours, of groups and what else ICMPv6 has beyond errors and echo.
+fn is_of_ipv6_alone(family: Family, kind: &str) -> bool {
+    let number = kind.split('/').next().unwrap_or_default();
+    family == Family::V6 && number.parse::<u8>().is_ok_and(|kind| kind > ECHO_REPLY)
+}
+
+/// ICMPv6's.
+const ECHO_REPLY: u8 = 129;
+
 fn common(word: &str) -> String {
-    let address = word.split('/').next().unwrap_or_default();
-    if address.parse::<IpAddr>().is_ok() {
-        return "ADDRESS".to_owned();
+    if let Some(word) = without_addresses(word) {
+        return word;
     }
     // IPv6's protocol has three names, and its options and kinds of rejecting are called by them.
     let word = word.replace("ipv6-", "").replace("pv6", "p").replace("p6", "p");
-    match word.strip_prefix("icmp-") {
-        Some(_) => KIND.to_owned(),
-        None => word,
+    if word.starts_with("icmp-") {
+        return KIND.to_owned();
     }
+    // Its hop limit is IPv4's time to live.
+    let is_hops = |piece: &str| ["hl", "ttl"].iter().any(|it| piece.eq_ignore_ascii_case(it));
+    let pieces = word.split('-').map(|piece| if is_hops(piece) { "hops" } else { piece });
+    pieces.collect::<Vec<_>>().join("-")
+}
+
+/// `10.0.0.1/8`, `192.0.2.1:80`, `[2001:db8::1-2001:db8::9]:80-90`: what is left of such a word.
+fn without_addresses(word: &str) -> Option<String> {
+    let bracketed = word.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (addresses, ports) = bracketed.unwrap_or_else(|| match word.split_once(':') {
+        Some((before, _)) if before.contains('.') => word.split_at(before.len()),
+        _ => (word, ""),
+    });
+    let is_address = |text: &str| text.split('/').next().unwrap_or_default().parse::<IpAddr>().is_ok();
+    let ends: Vec<&str> = addresses.split('-').collect();
+    let all = ends.iter().all(|end| is_address(end));
+    all.then(|| format!("{}{ports}", vec!["ADDRESS"; ends.len()].join("-")))
 }
 
 /// In the place of each kind of message.
@@ -123,7 +292,100 @@ mod tests {
         ] {
             assert_eq!(lines(&[&alike[..], &[more]].concat()), [alone]);
         }
-        // Where a family has none at all, nobody meant to write it.
+        // Where a family has none at all, that is one thing to say and not many.
         assert_eq!(lines(&alike[..4]), []);
+    }
+
+    #[test]
+    fn what_each_family_calls_its_own_has_its_like() {
+        for (four, six) in [
+            (
+                "-A FORWARD -m ttl --ttl-lt 5 -j DROP",
+                "-A FORWARD -m hl --hl-lt 5 -j DROP",
+            ),
+            ("-A FORWARD -j TTL --ttl-set 64", "-A FORWARD -j HL --hl-set 64"),
+            (
+                "-A FORWARD -p tcp -j DNAT --to-destination 192.0.2.9:80",
+                "-A FORWARD -p tcp -j DNAT --to-destination [2001:db8::9]:80",
+            ),
+            (
+                "-A FORWARD -j SNAT --to-source 192.0.2.1-192.0.2.9:1000-2000",
+                "-A FORWARD -j SNAT --to-source [2001:db8::1-2001:db8::9]:1000-2000",
+            ),
+            (
+                "-A FORWARD -j SNAT --to-source 192.0.2.1",
+                "-A FORWARD -j SNAT --to-source 2001:db8::1",
+            ),
+            (
+                "-A FORWARD -p icmp -m icmp --icmp-type 3/4 -j ACCEPT",
+                "-A FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 2/0 -j ACCEPT",
+            ),
+            ("-A FORWARD -d 224.0.0.0/4 -j X", "-A FORWARD -d ff00::/8 -j X"),
+        ] {
+            let [four, six] =
+                [(Family::V4, four), (Family::V6, six)].map(|(family, rule)| likeness(&place(family, 1, rule)));
+            assert!(four.is_some() && four == six, "{four:?} {six:?}");
+        }
+        for (family, rule) in [
+            (
+                Family::V6,
+                "-A FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
+            ),
+            (Family::V6, "-A FORWARD -m hbh --hbh-opts 5 -j DROP"),
+            (Family::V6, "-A FORWARD -p tcp -m rt --rt-type 0 -j DROP"),
+            (Family::V6, "-A FORWARD -m eui64 -j ACCEPT"),
+        ] {
+            assert_eq!(likeness(&place(family, 1, rule)), None, "{rule}");
+        }
+        // A chain is no extension, and ports are no address.
+        for rule in ["-A FORWARD -j hbh", "-A FORWARD -p tcp -m tcp --dport 80:90 -j ACCEPT"] {
+            let found = likeness(&place(Family::V6, 1, rule));
+            assert_eq!(found.unwrap().1, rule);
+        }
+    }
+
+    #[test]
+    fn what_is_open_as_a_whole_is_found() {
+        use crate::lab::file::LabFile;
+        let of_both = "[interface.lan]\naddress = [\"10.0.0.1/24\", \"2001:db8::1/64\"]\n";
+        let of_one = "[interface.lan]\naddress = \"10.0.0.1/24\"\n";
+        let (drops4, drops6) = ("iptables -P FORWARD DROP", "ip6tables -P FORWARD DROP");
+        let open = |family| format!("{family} is open, and ");
+        for (lab, commands, expected) in [
+            (of_both, &[][..], vec![]),
+            (of_both, &[drops4], vec![open(Family::V6)]),
+            (of_both, &[drops6], vec![open(Family::V4)]),
+            (of_both, &["iptables -A INPUT -j LOG"], vec![open(Family::V6)]),
+            // A table that is there and says nothing.
+            (
+                of_both,
+                &["iptables -A INPUT -j LOG", "ip6tables -L"],
+                vec![open(Family::V6)],
+            ),
+            (of_both, &[drops4, drops6], vec![]),
+            (
+                of_both,
+                &[drops4, "ip6tables -A FORWARD -i lan -j DROP"],
+                vec!["the policy of filter FORWARD is ACCEPT in IPv6, and in IPv4 it is not".to_owned()],
+            ),
+            // Nothing of it is routed.
+            (of_one, &[drops4], vec![]),
+        ] {
+            let file = LabFile::parse("lab.toml", lab).unwrap();
+            let mut lab = Lab::new(&file, 1, crate::cli::TOOLBOX).unwrap();
+            for command in commands {
+                let mut words = command.split(' ').map(str::to_owned);
+                let tool = words.next().unwrap();
+                let ran = lab.tool(&tool, &words.collect::<Vec<_>>(), "", ".".as_ref());
+                assert_eq!(ran.code, 0, "{}", ran.stderr);
+            }
+            let found: Vec<String> = Parted::of(&lab).iter().map(ToString::to_string).collect();
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            let begins = found
+                .iter()
+                .zip(&expected)
+                .all(|(found, expected)| found.starts_with(expected));
+            assert!(begins, "{found:?}");
+        }
     }
 }

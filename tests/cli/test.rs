@@ -83,6 +83,7 @@ all 3 tests passed
 rules.v4    2 of   3 rules reached   66 %
   rules.v4:7: no packet matched rule 3 of filter FORWARD
       -A FORWARD -i lan -p udp -m udp --dport 53 -j ACCEPT
+good.test.nflab: IPv6 is open, and IPv4 is not: it has no rule and no policy but ACCEPT, though interfaces have addresses of it
 ";
     assert_eq!(
         (ran.code, timeless(&ran.out).as_str(), ran.err.as_str()),

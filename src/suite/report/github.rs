@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::plain;
-use crate::suite::coverage::Coverage;
+use crate::suite::coverage::{Coverage, PartedUnder};
 use crate::suite::fault::Unreadable;
 use crate::suite::run::Outcome;
 
@@ -49,6 +49,14 @@ pub(crate) fn github_coverage(coverage: &Coverage) -> String {
                 place.chain,
                 place.rule
             ))
+        );
+    }
+    for PartedUnder { suite, parted, .. } in &coverage.parted {
+        let _ = writeln!(
+            out,
+            "::warning file={},title=where the families part::{}",
+            property(suite),
+            message(&parted.to_string())
         );
     }
     let _ = writeln!(out, "{} of {} rules reached", coverage.reached(), coverage.rules.len());
