@@ -58,6 +58,14 @@ impl Family {
         }
     }
 
+    /// The address with which bytes begin; `None` where there are fewer than it has.
+    pub fn address_in(self, bytes: &[u8]) -> Option<IpAddr> {
+        match self {
+            Self::V4 => Some(bytes.first_chunk::<4>().copied()?.into()),
+            Self::V6 => Some(bytes.first_chunk::<16>().copied()?.into()),
+        }
+    }
+
     /// The mask with the first `length` bits set; `None` where the family has fewer bits.
     pub fn prefix_mask(self, length: u8) -> Option<IpAddr> {
         match self {

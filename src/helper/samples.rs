@@ -112,8 +112,8 @@ pub(super) fn in_families<'s>(
         texts.any(|text| text.windows(word.len()).any(|it| it == word))
     };
     let is_of = |family: Family| match family {
-        Family::V4 => !names(b"2001:"),
-        Family::V6 => !names(b".0.") && !names(b",0,"),
+        Family::V4 => !names(b"2001:") && !names(b"\x20\x01\x0d\xb8"),
+        Family::V6 => ![&b".0."[..], b",0,", b"\x0a\0\0", b"\xc0\0\x02"].into_iter().any(names),
     };
     let families = helper.conntrack.families.iter().copied().filter(|it| is_of(*it));
     families

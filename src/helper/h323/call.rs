@@ -1,12 +1,12 @@
 //! A call: Q.931 says where H.245 is spoken or speaks it itself, and H.245 where media go.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::memory::{Memory, Pair};
 use super::per::{self, Mark, Type, What};
 use super::{CALL_FORWARD_FILTER, framing, h225, h245, h245_helper, q931_helper};
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 use crate::conntrack::{CtState, Endpoint, ExpectationRefused, Tuple};
 use crate::helper::announce::{Ends, Reading, Wish};
 use crate::helper::{Announced, DropReason, HeardWhat};
@@ -37,7 +37,7 @@ fn run(
     let announced = reading.remembered::<Memory>().announced[direction];
     let mut frames = framing::Frames::new(announced);
     let mut call = Call::new(reading);
-    let (mut notes, mut done) = (per::Notes::new(), Ok(()));
+    let (mut notes, mut done) = (per::Notes::of(call.reading.packet.family()), Ok(()));
     while let Some(frame) = frames.next(call.reading.payload()) {
         let message = &call.reading.payload()[frame.clone()];
         let is_read = value_of(message).is_some_and(|value| {
@@ -243,7 +243,7 @@ impl<'r, 'a, 'b> Call<'r, 'a, 'b> {
 
     /// What the message says of one of its flow's own ends.
     fn say(&mut self, at: usize, end: Endpoint) {
-        if self.reading.is_under_nat() && self.named(at).address != end.address {
+        if is_under_nat(self.reading) && self.named(at).address != end.address {
             self.write(at, end);
         }
     }
@@ -264,7 +264,7 @@ impl<'r, 'a, 'b> Call<'r, 'a, 'b> {
 
     /// The sender is called otherwise on the other side.
     fn is_translated(&self) -> bool {
-        self.reading.is_under_nat() && self.ends.sender.source.address != self.ends.answer.destination.address
+        is_under_nat(self.reading) && self.ends.sender.source.address != self.ends.answer.destination.address
     }
 
     fn outside(&self, port: u16) -> Endpoint {
@@ -310,14 +310,21 @@ impl<'r, 'a, 'b> Call<'r, 'a, 'b> {
     }
 }
 
-/// The address and the port that stand at this place of the payload.
+/// The address of the flow's family, and the port, that stand at this place of the payload.
 pub(super) fn named(reading: &Reading<'_, '_>, at: usize) -> Endpoint {
-    let bytes = reading.payload().get(at..).and_then(|rest| rest.first_chunk::<6>());
-    let [a, b, c, d, high, low] = bytes.copied().unwrap_or_default();
+    let family = reading.packet.family();
+    let rest = reading.payload().get(at..).unwrap_or_default();
+    let port = rest.get(usize::from(family.bits() / 8)..);
+    let port = port.and_then(|port| port.first_chunk());
     Endpoint {
-        address: Ipv4Addr::new(a, b, c, d).into(),
-        id: u16::from_be_bytes([high, low]),
+        address: family.address_in(rest).unwrap_or(family.unspecified()),
+        id: u16::from_be_bytes(port.copied().unwrap_or_default()),
     }
+}
+
+/// The NAT side is IPv4's alone: a message of IPv6 leaves as it came, and what it names is expected as it is called outside.
+pub(super) fn is_under_nat(reading: &Reading<'_, '_>) -> bool {
+    reading.packet.family() == Family::V4 && reading.is_under_nat()
 }
 
 /// Puts another address and port there: what is not IPv4 has no such place.

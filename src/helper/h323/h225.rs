@@ -11,6 +11,7 @@ use super::per::Type::{
 };
 use super::per::{Mark, Size, Type};
 use super::schema::{choice, list, sequence};
+use crate::base::Family;
 
 /// What a user-user element of Q.931 holds: H323-UserInformation.
 pub(super) static USER_INFORMATION: Type = sequence! {
@@ -298,7 +299,7 @@ static TIME_TO_LIVE: Type = Noted(Mark::TimeToLive, &Integer { low: 1, high: u32
 
 static TRANSPORT_ADDRESS: Type = choice! {
     [
-        "ipAddress" sequence! { [Must "ip" Address, Must "port" PORT] },
+        "ipAddress" sequence! { [Must "ip" Address(Family::V4), Must "port" PORT] },
         "ipSourceRoute" sequence! {
             [
                 Must "ip" Octets(Size::Fixed(4)),
@@ -315,7 +316,7 @@ static TRANSPORT_ADDRESS: Type = choice! {
                 Must "port" Octets(Size::Fixed(2))
             ]
         },
-        "ip6Address" sequence! { [Must "ip" Octets(Size::Fixed(16)), Must "port" PORT] [] },
+        "ip6Address" sequence! { [Must "ip" Address(Family::V6), Must "port" PORT] [] },
         "netBios" Octets(Size::Fixed(16)),
         "nsap" Octets(Size::Between(1, 20)),
         "nonStandardAddress" NON_STANDARD_PARAMETER

@@ -6,6 +6,7 @@ use super::per::Addition::{Read, Skip, Stop};
 use super::per::Type::{Address, Boolean, Characters, Integer, Noted, Null, ObjectIdentifier, Octets};
 use super::per::{Mark, Size, Type};
 use super::schema::{choice, list, sequence};
+use crate::base::Family;
 
 /// A message of a control channel. What opens no channel is not read.
 pub(super) static MULTIMEDIA_SYSTEM_CONTROL_MESSAGE: Type = choice! {
@@ -180,7 +181,7 @@ static TRANSPORT_ADDRESS: Type = choice! {
     [
         "unicastAddress" choice! {
             [
-                "iPAddress" sequence! { [Must "network" Address, Must "tsapIdentifier" PORT] [] },
+                "iPAddress" sequence! { [Must "network" Address(Family::V4), Must "tsapIdentifier" PORT] [] },
                 "iPXAddress" sequence! {
                     [
                         Must "node" Octets(Size::Fixed(6)),
@@ -189,7 +190,7 @@ static TRANSPORT_ADDRESS: Type = choice! {
                     ]
                     []
                 },
-                "iP6Address" IP6_ADDRESS,
+                "iP6Address" sequence! { [Must "network" Address(Family::V6), Must "tsapIdentifier" PORT] [] },
                 "netBios" Octets(Size::Fixed(16)),
                 "iPSourceRouteAddress" sequence! {
                     [
@@ -206,15 +207,13 @@ static TRANSPORT_ADDRESS: Type = choice! {
         "multicastAddress" choice! {
             [
                 "iPAddress" sequence! { [Must "network" Octets(Size::Fixed(4)), Must "tsapIdentifier" PORT] [] },
-                "iP6Address" IP6_ADDRESS
+                "iP6Address" sequence! { [Must "network" Octets(Size::Fixed(16)), Must "tsapIdentifier" PORT] [] }
             ]
             []
         }
     ]
     []
 };
-
-static IP6_ADDRESS: Type = sequence! { [Must "network" Octets(Size::Fixed(16)), Must "tsapIdentifier" PORT] [] };
 
 static DATA_TYPE: Type = choice! {
     [

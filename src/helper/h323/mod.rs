@@ -30,7 +30,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
         Helper {
             conntrack: ConntrackHelper {
                 name: "RAS",
-                families: &[Family::V4],
+                families: &Family::ALL,
                 protocol: protocol::UDP,
                 ports: &[1719],
                 policies: &[policy(32)],
@@ -43,7 +43,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
         Helper {
             conntrack: ConntrackHelper {
                 name: "Q.931",
-                families: &[Family::V4],
+                families: &Family::ALL,
                 protocol: protocol::TCP,
                 ports: &[1720],
                 policies: &[policy(20)],
@@ -56,7 +56,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
         Helper {
             conntrack: ConntrackHelper {
                 name: "H.245",
-                families: &[Family::V4],
+                families: &Family::ALL,
                 // So the kernel has it, though what it reads are connections, which Q.931 announces.
                 protocol: protocol::UDP,
                 ports: &[],

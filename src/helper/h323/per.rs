@@ -6,6 +6,8 @@
 //!
 //! Where the kernel's reader differs from X.691, this one does as the kernel does; each such place says so.
 
+use crate::base::Family;
+
 /// A type, as the modules of H.225.0 and H.245 have it.
 #[derive(Debug)]
 pub(super) enum Type {
@@ -25,8 +27,8 @@ pub(super) enum Type {
     Characters(u8, Size),
     /// OCTET STRING that holds a value of a type.
     Containing(&'static Type),
-    /// The OCTET STRING of an IPv4 address, behind which stand the two octets of a port. It is noted.
-    Address,
+    /// The OCTET STRING of an address of this family, behind which stand the two octets of a port. It is noted where the message speaks of that family.
+    Address(Family),
     List(List),
     Sequence(Sequence),
     Choice(Choice),
@@ -144,7 +146,7 @@ pub(super) struct Note {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Nothing,
-    /// The place of an IPv4 address; its port follows.
+    /// The place of an address of the flow's family; its port follows.
     Address(usize),
     Number(u32),
 }
@@ -152,6 +154,8 @@ pub(super) enum What {
 /// What was noted of a message, in its order. They are as large as those of any message: who reads one after another makes them once.
 #[derive(Debug)]
 pub(super) struct Notes {
+    /// The flow's: addresses of another are not noted.
+    family: Family,
     list: [Note; MOST_NOTES],
     count: usize,
     /// Nothing is noted while this is not zero.
@@ -159,12 +163,13 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn new() -> Self {
+    pub(super) fn of(family: Family) -> Self {
         let none = Note {
             mark: Mark::Setup,
             what: What::Nothing,
         };
         Self {
+            family,
             list: [none; MOST_NOTES],
             count: 0,
             muted: 0,
@@ -253,11 +258,13 @@ impl Reader<'_> {
                 let length = self.length()?;
                 self.enclosed(Some(of), length, depth)?;
             }
-            Type::Address => {
+            Type::Address(family) => {
                 self.align();
                 let place = self.at / 8;
-                self.skip(4)?;
-                self.met = What::Address(place);
+                self.skip(usize::from(family.bits() / 8))?;
+                if *family == self.notes.family {
+                    self.met = What::Address(place);
+                }
             }
             Type::Refused => return Err(Malformed),
             Type::List(list) => self.list(list, depth)?,

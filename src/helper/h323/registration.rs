@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::call::{named, write};
+use super::call::{is_under_nat, named, write};
 use super::memory::{Memory, Pair};
 use super::per::{self, Mark, Note, What};
 use super::{DEFAULT_TIME_TO_LIVE, GATEKEEPER_ROUTED_ONLY, h225, q931_helper, ras_helper};
@@ -17,7 +17,7 @@ pub(super) fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason
     if reading.payload().is_empty() {
         return Ok(HeardWhat::NoData);
     }
-    let mut notes = per::Notes::new();
+    let mut notes = per::Notes::of(reading.packet.family());
     if !notes.read(reading.payload(), 0, &h225::RAS_MESSAGE) {
         return Ok(HeardWhat::NoCommand);
     }
@@ -117,7 +117,7 @@ impl<'r> Said<'r, '_, '_> {
             )
         };
         let direction = self.reading.direction();
-        if !self.reading.is_under_nat() {
+        if !is_under_nat(self.reading) {
             self.expect(&Wish { follows: false, ..wish })?;
             self.reading
                 .remember(|memory: &mut Memory| memory.remember_own_signal(direction, port));
@@ -188,7 +188,7 @@ impl<'r> Said<'r, '_, '_> {
 
     /// Where the sender speaks RAS itself, it does so from another address outside.
     fn say_ras_address(&mut self, mark: Mark) {
-        if !self.reading.is_under_nat() {
+        if !is_under_nat(self.reading) {
             return;
         }
         let own = self.ends.sender.source;
@@ -201,7 +201,7 @@ impl<'r> Said<'r, '_, '_> {
     /// The address at which a registered terminal is called: as it is known outside where the terminal says it, and as the terminal has it where it
     /// is told. The first that is one.
     fn say_signal_address(&mut self, mark: Mark) {
-        if !self.reading.is_under_nat() {
+        if !is_under_nat(self.reading) {
             return;
         }
         let ports = self.reading.remembered::<Memory>().signal(self.reading.direction());
@@ -229,7 +229,7 @@ impl<'r> Said<'r, '_, '_> {
 
     /// A terminal asks for a call that it makes, or that it has been offered.
     fn say_ends_of_a_call(&mut self) {
-        if !self.reading.is_under_nat() {
+        if !is_under_nat(self.reading) {
             return;
         }
         let own = self.ends.sender.source.address;
@@ -263,7 +263,7 @@ impl<'r> Said<'r, '_, '_> {
         self.addresses(mark).next().flatten()
     }
 
-    /// Where the addresses of this kind stand; `None` for each that is not of IPv4.
+    /// Where the addresses of this kind stand; `None` for each that is not of the flow's family.
     fn addresses(&self, mark: Mark) -> impl Iterator<Item = Option<usize>> + use<'r> {
         let place = |note: &Note| match note.what {
             What::Address(at) => Some(at),

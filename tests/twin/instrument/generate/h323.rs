@@ -9,7 +9,7 @@ use super::announced::{Datagrams, Then};
 use super::conversations::{Exchange, exchange};
 use super::draw::{Draw, Side};
 use super::h323_messages::{CALL, CONTROL, REGISTRATION, Template};
-use super::packet::{ACK, Address, FIN, PSH, next, v4};
+use super::packet::{ACK, Address, FIN, PSH, next};
 use super::tcp::{Act, TcpTalk};
 use super::world::World;
 
@@ -81,11 +81,12 @@ impl CallTalk {
             connection.talk.script.push_back(act);
         }
         let (_, got) = connection.talk.step(world);
+        let family = Family::of(connection.talk.ends[0].own.0);
         if let (Some(got), Some((who, place, port, opens))) = (got, connection.said)
-            && got.len() >= place + 6
+            && let Some(to) = read(family, &got, place)
         {
             self.connections[at].said = None;
-            self.open(world, at, who, read(&got, place), port, opens);
+            self.open(world, at, who, to, port, opens);
         }
         true
     }
@@ -122,17 +123,17 @@ impl CallTalk {
             _ => Opens::Media,
         };
         if opens == Opens::Call {
-            address = draw_host(world);
+            address = draw_host(world, Family::of(address));
         }
         let ends = [(address, port); 2];
         let whole = template.say(&ends);
         let draw = &mut world.draw;
         let connection = &mut self.connections[at];
         connection.said = template
-            .places
-            .last()
+            .places(Family::of(address))
+            .next_back()
             .filter(|_| is_sound)
-            .map(|&place| (who, place, port, opens));
+            .map(|place| (who, place, port, opens));
         match draw.below(16) {
             // The header of TPKT comes alone.
             0 => {
@@ -224,6 +225,7 @@ pub(super) fn registration(talk: &mut Datagrams, world: &mut World) {
         (true, Some((_, own, _))) => own,
         _ => (talk.near.1, talk.near.2),
     };
+    let family = Family::of(own.0);
     // A port that NAT draws would be written into the message, and each side draws its own.
     let names_its_own_port = world.draw.one_in(2) && !world.draws_ports;
     let ras = (own.0, if names_its_own_port { own.1 } else { RAS });
@@ -232,16 +234,25 @@ pub(super) fn registration(talk: &mut Datagrams, world: &mut World) {
         _ => talk.to.0,
     };
     let called = match world.draw.below(6) {
-        0 => draw_host(world),
+        0 => draw_host(world, family),
         1 => peer,
         _ => own.0,
     };
     let ends = match template.noted {
         "RAS: GRQ" | "RAS: LRQ" => [ras, ras],
-        "RAS: GCF" => [(draw_host(world), RAS); 2],
+        "RAS: GCF" => [(draw_host(world, family), RAS); 2],
         "RAS: IRR" => [ras, (called, signal)],
         "RAS: RCF" => [(peer, signal); 2],
-        "RAS: ACF" | "RAS: LCF" => [(if world.draw.one_in(4) { peer } else { draw_host(world) }, signal); 2],
+        "RAS: ACF" | "RAS: LCF" => {
+            [(
+                if world.draw.one_in(4) {
+                    peer
+                } else {
+                    draw_host(world, family)
+                },
+                signal,
+            ); 2]
+        }
         _ => [(called, signal), ras],
     };
     let mut message = template.say(&ends);
@@ -253,14 +264,14 @@ pub(super) fn registration(talk: &mut Datagrams, world: &mut World) {
         true => talk.answer(world, &message),
         false => talk.ask(world, &message),
     };
-    let (Some(got), Some((side, at_gatekeeper, _)), Some(&place)) = (got, talk.far, template.places.first()) else {
+    let (Some(got), Some((side, at_gatekeeper, _)), Some(place)) = (got, talk.far, template.places(family).next())
+    else {
         return;
     };
-    if got.len() < place + 6 || world.draw.one_in(4) {
+    let Some(to) = read(family, &got, place) else {
         return;
-    }
-    let to = read(&got, place);
-    if to.1 != signal {
+    };
+    if world.draw.one_in(4) || to.1 != signal {
         return;
     }
     let from = match by_gatekeeper {
@@ -278,12 +289,12 @@ pub(super) fn registration(talk: &mut Datagrams, world: &mut World) {
     talk.then = Some(Then::Calls(Box::new(call)));
 }
 
-fn draw_host(world: &mut World) -> Address {
-    world.host().address(Family::V4)
+fn draw_host(world: &mut World, family: Family) -> Address {
+    world.host().address(family)
 }
 
-fn read(data: &[u8], place: usize) -> (Address, u16) {
-    let mut address = [0; 4];
-    address.copy_from_slice(&data[place..place + 4]);
-    (v4(address), u16::from_be_bytes([data[place + 4], data[place + 5]]))
+fn read(family: Family, data: &[u8], place: usize) -> Option<(Address, u16)> {
+    let end = data.get(place..)?;
+    let port = end.get(usize::from(family.bits() / 8)..)?.first_chunk()?;
+    Some((family.address_in(end)?, u16::from_be_bytes(*port)))
 }
