@@ -2,7 +2,6 @@
 //!
 //! Nothing here knows a packet or a rule. Nothing here reads a clock: time is an argument (see `Time`).
 
-pub(crate) mod absent;
 mod address;
 pub mod bytes;
 pub(crate) mod date;

@@ -1,4 +1,4 @@
-//! `nflab import`: a save file from what people have, and on standard error what it does not tell.
+//! `nflab import`: a save file for each family from what people have, and on standard error what it does not tell.
 
 #[cfg(unix)]
 mod script;
@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::base::Family;
 use crate::base::bytes::{text_of, text_of_path};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
 use crate::device::text_file::{read_bytes, read_whole};
-use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
+use crate::import::{self, Found, Import, Input, Kind, Note, Options, Weight};
 use crate::rule::Table;
 use crate::syntax::problem::Source;
 use crate::text::StaticHosts;
@@ -27,9 +28,15 @@ pub(super) struct Arguments {
     /// The table of listings and commands that do not name theirs
     #[arg(long, value_name = "TABLE", value_parser = ["filter", "nat", "mangle", "raw", "security"])]
     table: Option<String>,
+    /// What does not name its family is IPv6's, as ip6tables has it
+    #[arg(short = '6', long)]
+    ipv6: bool,
     /// Where to write the save file; else standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Where to write IPv6's save file; else that goes where IPv4's would, and is not written where there are both
+    #[arg(long, value_name = "FILE")]
+    out6: Option<PathBuf>,
     /// What a name in a listing stands for
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = host)]
     host: Vec<(String, IpAddr)>,
@@ -66,6 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         .fold(known_hosts(), |hosts, (name, address)| hosts.with(name, *address));
     let options = Options {
         table: arguments.table.as_deref().and_then(Table::from_name),
+        family: arguments.ipv6.then_some(Family::V6),
         hosts,
     };
     if let Err(why) = keep_what_is_read(arguments) {
@@ -90,7 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             tell!(
                 "nflab: {} is no script but {}, which is read and not run: leave --from out, or say --from {}",
                 source.name,
-                rules.about(),
+                rules.about(Family::V4),
                 rules.name()
             );
             return 2;
@@ -145,11 +153,10 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
         Some(file) => uses.writes("--out", file, Sharing::InTurn),
         None => uses.prints("the save file", Sharing::InTurn),
     }
+    if let Some(file) = &arguments.out6 {
+        uses.writes("--out6", file, Sharing::InTurn);
+    }
     uses.check()
-}
-
-fn out(arguments: &Arguments) -> &Path {
-    arguments.out.as_deref().unwrap_or(Path::new("-"))
 }
 
 #[cfg(unix)]
@@ -221,9 +228,10 @@ fn no_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn tell(import: &Import, verbose: bool) {
-    let sources: BTreeSet<&str> = import.tables.iter().map(|it| it.source.as_str()).collect();
-    for source in sources {
-        let found: Vec<_> = import.tables.iter().filter(|it| it.source == source).collect();
+    let sources: BTreeSet<(&str, Family)> = import.tables.iter().map(|it| (it.source.as_str(), it.family)).collect();
+    for (source, family) in sources {
+        let of = |it: &&Found| it.source == source && it.family == family;
+        let found: Vec<_> = import.tables.iter().filter(of).collect();
         let tables: Vec<String> = found
             .iter()
             .map(|it| {
@@ -235,7 +243,7 @@ fn tell(import: &Import, verbose: bool) {
                 )
             })
             .collect();
-        let about = found.first().map_or("", |it| it.kind.about());
+        let about = found.first().map_or("", |it| it.kind.about(family));
         tell!("{source}: {about}: {}", tables.join(", "));
     }
     let mut otherwise = 0;
@@ -255,10 +263,6 @@ fn tell(import: &Import, verbose: bool) {
 }
 
 fn end(import: &Import, arguments: &Arguments) -> u8 {
-    let Some(save) = &import.save else {
-        tell!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
-        return 2;
-    };
     if !import.refused.is_empty() {
         tell!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
         return 2;
@@ -271,16 +275,51 @@ fn end(import: &Import, arguments: &Arguments) -> u8 {
         );
         return 1;
     }
-    let out = out(arguments);
-    if let Err(error) = super::replay::write_text(out, save) {
-        tell!(
-            "nflab: cannot write {}: {}",
-            text_of_path(out),
-            super::tools::said_by_system(&error)
-        );
-        return 2;
+    let (places, unwritten) = places(import, arguments);
+    for why in &unwritten {
+        tell!("nflab: {why}");
+    }
+    if arguments.strict && places.len() < import.saves.len() {
+        tell!("nflab: --strict asks for all; nothing was written");
+        return 1;
+    }
+    for (out, save) in places {
+        if let Err(error) = super::replay::write_text(out, save) {
+            tell!(
+                "nflab: cannot write {}: {}",
+                text_of_path(out),
+                super::tools::said_by_system(&error)
+            );
+            return 2;
+        }
     }
     0
+}
+
+/// Where each family's save file goes, and what there is to say of those that go nowhere.
+fn places<'a>(import: &'a Import, arguments: &'a Arguments) -> (Vec<(&'a Path, &'a str)>, Vec<String>) {
+    let out = arguments.out.as_deref().unwrap_or(Path::new("-"));
+    let [four, six] = Family::ALL.map(|family| import.save(family));
+    let mut places = Vec::new();
+    let mut unwritten = Vec::new();
+    places.extend(four.map(|save| (out, save)));
+    match (six, &arguments.out6) {
+        (Some(six), Some(out6)) => places.push((out6, six)),
+        (Some(six), None) if four.is_none() => places.push((out, six)),
+        (Some(_), None) => unwritten.push("the rules of IPv6 were not written: --out6 FILE takes them".to_owned()),
+        (None, Some(out6)) => unwritten.push(format!(
+            "there are no rules of IPv6: {} was not written",
+            text_of_path(out6)
+        )),
+        (None, None) => {}
+    }
+    if let (None, Some(_), Some(out)) = (four, &arguments.out6, &arguments.out) {
+        unwritten.push(format!(
+            "there are no rules of IPv4: {} was not written",
+            text_of_path(out)
+        ));
+    }
+    (places, unwritten)
 }
 
 fn many(count: usize, what: &str) -> String {

@@ -656,6 +656,7 @@ fn finish_tables<'a>(
 ) -> Result<(), Stop> {
     for (file, tool, args) in [
         (&arguments.save, "iptables-save", &["-c"][..]),
+        (&arguments.save6, "ip6tables-save", &["-c"]),
         (&arguments.conntrack, "conntrack", &["-L", "-o", "extended"]),
     ] {
         let Some(file) = file else { continue };

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::temporary::TemporaryDirectory;
 use super::{TOOLBOX, current, open, shims};
+use crate::base::Family;
 use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
@@ -23,6 +24,7 @@ use crate::lab::request::{Asker, Request, Response};
 use crate::live::clock::Clock;
 use crate::live::control::{self, Client, Target};
 use crate::live::server::{Admitted, Bounds, Server, Service};
+use crate::text::Program;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -35,6 +37,9 @@ pub(super) struct Arguments {
     /// Where to write `iptables-save -c` at the end; `-` is standard output
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Where to write `ip6tables-save -c` at the end
+    #[arg(long, value_name = "FILE")]
+    save6: Option<PathBuf>,
     /// The same run again needs the same seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -85,17 +90,27 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
     // Whom the result is for may never come (a FIFO).
     #[cfg(target_os = "linux")]
     signals.let_in();
-    if let Some(file) = &arguments.save
-        && let Err(error) = lab.save(file)
-    {
-        tell!(
-            "nflab: cannot write {}: {}",
-            text_of_path(file),
-            super::tools::said_by_system(&error)
-        );
-        return 2;
+    for (family, _, file) in saves(arguments) {
+        if let Err(error) = lab.save(family, file) {
+            tell!(
+                "nflab: cannot write {}: {}",
+                text_of_path(file),
+                super::tools::said_by_system(&error)
+            );
+            return 2;
+        }
     }
     code
+}
+
+/// The save files that are asked for, with the option that asks.
+fn saves(arguments: &Arguments) -> impl Iterator<Item = (Family, &'static str, &Path)> {
+    let all = [
+        (Family::V4, "--save", arguments.save.as_deref()),
+        (Family::V6, "--save6", arguments.save6.as_deref()),
+    ];
+    all.into_iter()
+        .filter_map(|(family, option, file)| Some((family, option, file?)))
 }
 
 /// Who wants the rules back where they came from says so in COMMAND: a lab's file holds none.
@@ -104,8 +119,8 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
     if let Some(file) = &arguments.lab {
         uses.reads(file);
     }
-    if let Some(file) = &arguments.save {
-        uses.writes("--save", file, Sharing::InTurn);
+    for (_, option, file) in saves(arguments) {
+        uses.writes(option, file, Sharing::InTurn);
     }
     uses.check()
 }
@@ -169,19 +184,18 @@ impl TheLab {
         }
     }
 
-    fn save(&self, file: &Path) -> io::Result<()> {
-        match self {
-            Self::Fresh(lab) => save(&mut lab.lock(), file),
-            Self::Live(target) => {
-                let request = Request {
-                    tool: "iptables-save".to_owned(),
-                    args: vec!["-c".to_owned()],
-                    ..Request::default()
-                };
-                let saved = Client::connect(&target.socket)?.call(&request)?;
-                super::replay::write_text(file, &saved.stdout)
-            }
-        }
+    /// `iptables-save -c`, or `ip6tables-save -c`, into a file, or to standard output for `-`.
+    fn save(&self, family: Family, file: &Path) -> io::Result<()> {
+        let request = Request {
+            tool: Program::Save(family).name().to_owned(),
+            args: vec!["-c".to_owned()],
+            ..Request::default()
+        };
+        let saved = match self {
+            Self::Fresh(lab) => lab.lock().respond(request),
+            Self::Live(target) => Client::connect(&target.socket)?.call(&request)?,
+        };
+        super::replay::write_text(file, &saved.stdout)
     }
 }
 
@@ -394,12 +408,6 @@ fn with_path_only(
             }
         }
     }
-}
-
-/// `iptables-save -c` into a file, or to standard output for `-`.
-pub(super) fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
-    let saved = lab.tool("iptables-save", &["-c".to_owned()], "", Path::new("."));
-    super::replay::write_text(file, &saved.stdout)
 }
 
 /// Answers tools at a socket for as long as what this returns is kept.

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 
 use super::draft::{self, Command, Draft};
 use super::{Options, THE_BEGINNING, Told, compare};
-use crate::base::Family;
 use crate::engine::{Config, Router};
 use crate::lab::RouterTables;
 use crate::net::{Closed, Net};
-use crate::rule::{CountId, Refusal, Table, TableRules};
+use crate::rule::{CountId, Refusal, TableRules};
 use crate::text::apply::{self, Printed};
 use crate::text::command::{self, Context, Restoring};
 use crate::text::restore::{self, Marks};
@@ -86,7 +85,7 @@ impl Built {
         mut told: Option<&mut Told>,
     ) -> TableRules {
         let mut tables = Untouched;
-        let mut session = Session::open(&mut tables, Family::V4, draft.table);
+        let mut session = Session::open(&mut tables, draft.family, draft.table);
         let mut announced = HashSet::new();
         for chain in &draft.chains {
             let built_in = draft.table.hooks().iter().any(|hook| hook.chain() == chain.name);
@@ -112,7 +111,7 @@ impl Built {
             announced: &announced,
         };
         let context = Context {
-            program: Program::Restore(Family::V4),
+            program: Program::Restore(draft.family),
             hosts: &options.hosts,
             restoring: Some(restoring),
         };
@@ -131,12 +130,13 @@ impl Built {
         session.close()
     }
 
-    pub(super) fn table(&self, table: Table) -> TableRules {
-        self.router.table(Family::V4, table)
+    pub(super) fn table(&self, draft: &Draft) -> TableRules {
+        self.router.table(draft.family, draft.table)
     }
 
-    pub(super) fn session(&self, table: Table) -> Session {
-        Session::open(&mut RouterTables::new(&self.router, THE_BEGINNING), Family::V4, table)
+    pub(super) fn session(&self, draft: &Draft) -> Session {
+        let mut tables = RouterTables::new(&self.router, THE_BEGINNING);
+        Session::open(&mut tables, draft.family, draft.table)
     }
 
     pub(super) fn made_by(&self, rule: CountId) -> Option<usize> {
@@ -146,11 +146,11 @@ impl Built {
     /// Reads what would be written as `iptables-restore` reads it. What it refuses, or takes for something else, is refused here, by the line it
     /// comes from: a listing's chain may have a name that no file can say.
     pub(super) fn read_back(&self, draft: &Draft, counted: bool, options: &Options, told: &mut Told) {
-        let text = self.save(std::iter::once(draft.table), counted);
+        let text = self.save([draft], counted);
         let other = Self::new();
         let mut tables = RouterTables::new(&other.router, THE_BEGINNING);
         let reading = restore::Options {
-            family: Family::V4,
+            family: draft.family,
             // A policy's are written in any case.
             counters: true,
             keep: false,
@@ -161,7 +161,7 @@ impl Built {
         let (at, why) = match restore::run(&text, &reading, &mut tables, &options.hosts).1 {
             Err(failure) => (failure.place.line.unwrap_or(1) as usize, failure.explain()),
             Ok(()) => {
-                let again = other.save(std::iter::once(draft.table), counted);
+                let again = other.save([draft], counted);
                 let differs = |(one, other): (&str, &str)| one != other;
                 let Some(at) = text.lines().zip(again.lines().chain([""])).position(differs) else {
                     return;
@@ -186,7 +186,7 @@ impl Built {
 
     /// The first rule that its line in a save file does not say, and that line: where it comes from, and what it is.
     fn not_sayable(&self, draft: &Draft, options: &Options) -> Option<(usize, String)> {
-        let table = self.table(draft.table);
+        let table = self.table(draft);
         let mut rules = table
             .chains
             .iter()
@@ -207,7 +207,7 @@ impl Built {
         if let Some(chain) = chain {
             return chain.line;
         }
-        let table = self.table(draft.table);
+        let table = self.table(draft);
         // The table's name and the chains come first.
         let mut first = 2 + table.chains.len();
         for chain in &table.chains {
@@ -224,12 +224,13 @@ impl Built {
         draft.line
     }
 
-    /// What `iptables-save` prints of these tables, without its own comments.
-    pub(super) fn save(&self, chosen: impl Iterator<Item = Table>, counted: bool) -> String {
+    /// What `iptables-save` prints of these drafts' tables, without its own comments.
+    pub(super) fn save<'a>(&self, chosen: impl IntoIterator<Item = &'a Draft>, counted: bool) -> String {
         let mut out = String::new();
         let mut tables = RouterTables::new(&self.router, THE_BEGINNING);
-        for table in chosen {
-            save::write_tables(&mut out, &mut tables, Family::V4, Some(table), counted, THE_BEGINNING);
+        for draft in chosen {
+            let table = Some(draft.table);
+            save::write_tables(&mut out, &mut tables, draft.family, table, counted, THE_BEGINNING);
         }
         out.split_inclusive('\n')
             .filter(|line| !line.starts_with('#'))
@@ -247,11 +248,10 @@ fn one(command: &Command, context: Context<'_>, session: &mut Session) -> Result
 fn refusal(draft: &Draft, command: &Command, failure: &Failure) -> String {
     let why = failure.explain();
     if draft.form.is_some() {
-        let host = why.contains("host/network");
-        let remedy = if host {
-            "; --host NAME=ADDRESS says what a name stands for"
-        } else {
-            ""
+        let is_name = why.contains("host/network") && !why.contains("an address of");
+        let remedy = match is_name {
+            true => "; --host NAME=ADDRESS says what a name stands for",
+            false => "",
         };
         return format!("read as `{}`: {why}{remedy}", command.shown());
     }

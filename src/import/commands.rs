@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use super::build::Built;
 use super::draft::{Chain, Command, Draft};
+use super::family::{self, Named};
 use super::kind::Kind;
 use super::{Options, Told, place, script};
+use crate::base::Family;
 use crate::rule::{Counters, Table};
 use crate::syntax::problem::Source;
 use crate::text::restore::{self, Argument};
@@ -14,42 +16,42 @@ use crate::text::restore::{self, Argument};
 pub(super) fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
     let mut reader = Reader {
         source: &source.name,
-        options,
         draft: None,
         chains: HashSet::new(),
-        named: None,
+        named: Named::default(),
         done: Vec::new(),
-        trial: Built::new(),
     };
     for (at, line) in source.text.lines().enumerate() {
         let number = at + 1;
-        if let Err(why) = reader.line(line, number, told) {
+        if let Err(why) = reader.line(line, number) {
             told.refuse(&source.name, number, why);
         }
     }
-    reader.close(told);
-    reader.done
+    reader.close();
+    let read = |(draft, named): &(Draft, Named), family, told: &mut Told, trial: &mut Built| {
+        let draft = draft.of(family);
+        let whole = place::is_whole(&draft.built_in());
+        place::settle(draft, named.table, whole, options, told, trial)
+    };
+    family::read_each(&reader.done, |it| it.1, options, told, &mut Built::new(), read)
 }
 
 struct Reader<'a> {
     source: &'a str,
-    options: &'a Options,
     draft: Option<Draft>,
     /// The draft's chains.
     chains: HashSet<String>,
     /// By a prompt above.
-    named: Option<Table>,
-    done: Vec<Draft>,
-    /// Where it is tried which table takes a draft.
-    trial: Built,
+    named: Named,
+    done: Vec<(Draft, Named)>,
 }
 
 impl Reader<'_> {
-    fn line(&mut self, line: &str, number: usize, told: &mut Told) -> Result<(), String> {
+    fn line(&mut self, line: &str, number: usize) -> Result<(), String> {
         let line = line.trim();
         if let Some(words) = script::prompted(line) {
-            self.close(told);
-            self.named = Some(script::table_of(&words)?);
+            self.close();
+            self.named = script::named(&words)?;
             return Ok(());
         }
         if line.is_empty() || line.starts_with('#') {
@@ -60,7 +62,7 @@ impl Reader<'_> {
         match texts[..] {
             ["-P", chain, policy, ref counters @ ..] => {
                 if self.ends_before(chain) {
-                    self.close(told);
+                    self.close();
                 }
                 let counters = policy_counters(counters)?;
                 self.chains.insert(chain.to_owned());
@@ -113,6 +115,7 @@ impl Reader<'_> {
             source: source.to_owned(),
             kind: Kind::Commands,
             line,
+            family: Family::V4,
             table: Table::Filter,
             chains: Vec::new(),
             commands: Vec::new(),
@@ -121,19 +124,10 @@ impl Reader<'_> {
         })
     }
 
-    fn close(&mut self, told: &mut Told) {
+    fn close(&mut self) {
         let Some(draft) = self.draft.take() else { return };
         self.chains.clear();
-        let built_in: Vec<&str> = draft
-            .chains
-            .iter()
-            .filter(|it| it.policy.is_some())
-            .map(|it| it.name.as_str())
-            .collect();
-        let whole = place::is_whole(&built_in);
-        if let Some(settled) = place::settle(draft, self.named.take(), whole, self.options, told, &mut self.trial) {
-            self.done.push(settled);
-        }
+        self.done.push((draft, std::mem::take(&mut self.named)));
     }
 }
 

@@ -42,7 +42,7 @@ fn listed(draft: &Draft, form: &Form, built: &Built, options: &Options, told: &m
 
 fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, numeric: bool) -> Vec<(usize, String)> {
     let mut found = Vec::new();
-    let session = built.session(draft.table);
+    let session = built.session(draft);
     let mut text = String::new();
     let all = Listing {
         chain: None,
@@ -92,7 +92,7 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
         for (at, row) in own.iter().enumerate() {
             match other.get(at).copied() {
                 None => found.push((row.line, "this rule is not in what was read".to_owned())),
-                Some(other) if !same(row, other) => {
+                Some(other) if !same(row, other, draft.family) => {
                     found.push((
                         row.line,
                         format!(
@@ -132,7 +132,7 @@ fn rounded(own: &About, other: &About) -> bool {
 
 /// Column by column. The protocol may stand there as a number or by name, which versions of the tool do differently; what extensions printed
 /// may be in the words of an older one, which read as the same options.
-fn same(own: &Row, other: &Row) -> bool {
+fn same(own: &Row, other: &Row, family: Family) -> bool {
     let (a, b) = (own, other);
     // Not the number: a listing that was filtered keeps those of the whole one.
     let columns = a.counted == b.counted
@@ -144,8 +144,8 @@ fn same(own: &Row, other: &Row) -> bool {
         && a.destination == b.destination
         && a.goto == b.goto;
     let extensions = || {
-        let read = own.extensions();
-        own.rest.trim() == other.rest.trim() || read.is_some() && read == other.extensions()
+        let read = own.extensions(family);
+        own.rest.trim() == other.rest.trim() || read.is_some() && read == other.extensions(family)
     };
     let protocol = || {
         let number = |row: &Row| match row.protocol.word.as_str() {
@@ -159,7 +159,7 @@ fn same(own: &Row, other: &Row) -> bool {
 
 /// Commands and save files: a rule that is written otherwise is told, once for all lines.
 fn saved(draft: &Draft, built: &Built, told: &mut Told) {
-    let table = built.table(draft.table);
+    let table = built.table(draft);
     let mut written = vec![0; draft.commands.len()];
     for chain in &table.chains {
         for rule in &chain.rules {
@@ -205,7 +205,7 @@ fn says(command: &Command, line: &str) -> bool {
 
 /// The save file must read as the same rules: there are some that the tool can't write.
 fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
-    let table = built.table(draft.table);
+    let table = built.table(draft);
     let mut all = String::new();
     for chain in &table.chains {
         for rule in &chain.rules {
@@ -279,8 +279,8 @@ fn restored<'a>(
     }
     text += lines;
     text += "COMMIT\n";
-    let options_of_restore = restore::Options::of(Family::V4);
+    let options_of_restore = restore::Options::of(table.family);
     let (_, result) = restore::run(&text, &options_of_restore, &mut tables, &options.hosts);
     result.ok()?;
-    Some(router.table(Family::V4, table.table))
+    Some(router.table(table.family, table.table))
 }

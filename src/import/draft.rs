@@ -2,6 +2,7 @@
 
 use super::kind::Kind;
 use super::listing::Form;
+use crate::base::Family;
 use crate::rule::{Counters, Policy, Table};
 use crate::text::restore::Argument;
 
@@ -12,6 +13,8 @@ pub(super) struct Draft {
     pub kind: Kind,
     /// Where it begins.
     pub line: usize,
+    /// What it is read as.
+    pub family: Family,
     pub table: Table,
     /// In the order of the text.
     pub chains: Vec<Chain>,
@@ -25,6 +28,17 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn rules(&self) -> usize {
         self.commands.len()
+    }
+
+    /// The same of a family.
+    pub(super) fn of(&self, family: Family) -> Self {
+        Self { family, ..self.clone() }
+    }
+
+    /// The names of the chains that have a policy.
+    pub(super) fn built_in(&self) -> Vec<&str> {
+        let chains = self.chains.iter().filter(|it| it.policy.is_some());
+        chains.map(|it| it.name.as_str()).collect()
     }
 }
 

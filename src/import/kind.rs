@@ -1,5 +1,7 @@
 //! What a text is, by its look.
 
+use crate::base::Family;
+
 /// The kinds of text that rules come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -30,12 +32,17 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    pub fn about(self) -> &'static str {
-        match self {
-            Self::Listing => "a listing, iptables -L",
-            Self::Commands => "commands, iptables -S",
-            Self::Script => "a script, which was run",
-            Self::Save => "a save file",
+    /// In words, with the tool of the rules' family.
+    pub fn about(self, family: Family) -> &'static str {
+        match (self, family) {
+            (Self::Listing, Family::V4) => "a listing, iptables -L",
+            (Self::Listing, Family::V6) => "a listing, ip6tables -L",
+            (Self::Commands, Family::V4) => "commands, iptables -S",
+            (Self::Commands, Family::V6) => "commands, ip6tables -S",
+            (Self::Script, Family::V4) => "a script, which was run",
+            (Self::Script, Family::V6) => "a script, which was run, rules of IPv6",
+            (Self::Save, Family::V4) => "a save file",
+            (Self::Save, Family::V6) => "a save file, rules of IPv6",
         }
     }
 }

@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::build::Built;
 use super::draft::{self, Chain, Command, Draft};
+use super::family::{self, Named};
 use super::kind::Kind;
 use super::row::{self, Row};
 use super::{Options, Told, place, script};
-use crate::base::absent::NO_IPV6_RULES;
+use crate::base::Family;
 use crate::rule::{Counters, Table};
 use crate::syntax::problem::Source;
 use crate::text::list::Columns;
@@ -55,7 +56,7 @@ pub(super) enum About {
 /// Chains that may be of one table.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
-    pub table: Option<Table>,
+    pub named: Named,
     pub form: Form,
 }
 
@@ -69,12 +70,18 @@ pub(super) fn chain_heading(line: &str) -> Option<(&str, &str)> {
 /// Every table that the text lists.
 pub(super) fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
     let groups = scan(&source.name, &source.text, told);
+    let named = |group: &Group| Named {
+        family: group
+            .named
+            .family
+            .or_else(|| group.form.rows.iter().find_map(Row::family)),
+        ..group.named
+    };
+    let read = |group: &Group, family, told: &mut Told, trial: &mut Built| {
+        drafted(source, group, family, options, told, trial)
+    };
     // One for all: a text may have very many groups.
-    let mut trial = Built::new();
-    groups
-        .into_iter()
-        .filter_map(|group| drafted(source, group, options, told, &mut trial))
-        .collect()
+    family::read_each(&groups, named, options, told, &mut Built::new(), read)
 }
 
 /// The lines, without asking what they mean.
@@ -82,7 +89,7 @@ pub(super) fn scan(source: &str, text: &str, told: &mut Told) -> Vec<Group> {
     let mut scanner = Scanner {
         groups: Vec::new(),
         headings: HashSet::new(),
-        table: None,
+        named: Named::default(),
         fresh: true,
         columns: None,
         broken: false,
@@ -101,7 +108,7 @@ struct Scanner {
     /// The chains of the last group.
     headings: HashSet<String>,
     /// Named by the prompt or title above.
-    table: Option<Table>,
+    named: Named,
     /// The next chain begins a group whatever it is.
     fresh: bool,
     /// Of the chain at hand, once they were named.
@@ -125,15 +132,20 @@ impl Scanner {
             return Ok(());
         }
         if let Some(table) = titled(trimmed) {
-            self.table = Some(table);
+            self.named.table = Some(table);
+            self.fresh = true;
+            return Ok(());
+        }
+        if let Some(family) = family_titled(trimmed) {
+            self.named = Named {
+                table: None,
+                family: Some(family),
+            };
             self.fresh = true;
             return Ok(());
         }
         if let Some(words) = script::prompted(trimmed) {
-            if words.iter().any(|word| word.starts_with("ip6tables")) {
-                return Err(format!("this is ip6tables' listing; {NO_IPV6_RULES}"));
-            }
-            self.table = Some(script::table_of(&words)?);
+            self.named = script::named(&words)?;
             self.fresh = true;
             return Ok(());
         }
@@ -166,10 +178,10 @@ impl Scanner {
             }
         };
         if begins {
-            // What a prompt said is for what it printed.
-            let table = self.table.take().filter(|_| self.fresh);
+            // What a prompt said of the table is for what it printed; the family is that of all that follow.
+            let table = self.named.table.take().filter(|_| self.fresh);
             self.groups.push(Group {
-                table,
+                named: Named { table, ..self.named },
                 form: Form {
                     columns: Columns {
                         verbose: false,
@@ -262,6 +274,17 @@ fn titled(line: &str) -> Option<Table> {
     name.eq_ignore_ascii_case("table").then(|| table(first)).flatten()
 }
 
+/// `IPV6:`, as ufw writes above what it shows of each family, and people likewise.
+fn family_titled(line: &str) -> Option<Family> {
+    let title = line.strip_suffix(':')?;
+    let first = title.split([' ', '(']).next()?.to_ascii_lowercase();
+    match first.as_str() {
+        "ipv4" | "iptables" => Some(Family::V4),
+        "ipv6" | "ip6tables" => Some(Family::V6),
+        _ => None,
+    }
+}
+
 /// The columns that their names tell.
 fn columns(line: &str) -> Option<Columns> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -275,10 +298,17 @@ fn columns(line: &str) -> Option<Columns> {
     })
 }
 
-fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told, trial: &mut Built) -> Option<Draft> {
+fn drafted(
+    source: &Source,
+    group: &Group,
+    family: Family,
+    options: &Options,
+    told: &mut Told,
+    trial: &mut Built,
+) -> Option<Draft> {
     let name = &source.name;
-    group.form.columns.numeric = !group.form.rows.iter().any(Row::has_names);
-    let form = group.form;
+    let mut form = group.form.clone();
+    form.columns.numeric = !form.rows.iter().any(Row::has_names);
     let built_in: Vec<&str> = form
         .headings
         .iter()
@@ -327,7 +357,7 @@ fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told
             None => None,
             Some((packets, bytes)) => counters(packets, bytes, row.line),
         };
-        match row.words(&listed, whole, counted) {
+        match row.words(family, &listed, whole, counted) {
             Ok(read) => {
                 for unknown in read.unknown {
                     told.unknown(name, row.line, unknown);
@@ -347,13 +377,14 @@ fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told
         source: name.clone(),
         kind: Kind::Listing,
         line: form.headings.first().map_or(1, |it| it.line),
+        family,
         table: Table::Filter,
         chains,
         commands,
         counted: form.columns.verbose,
         form: Some(form.clone()),
     };
-    let draft = place::settle(draft, group.table, whole, options, told, trial)?;
+    let draft = place::settle(draft, group.named.table, whole, options, told, trial)?;
     what_columns_do_not_tell(name, &form, told);
     told.unknown_of(
         name,

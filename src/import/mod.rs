@@ -1,5 +1,5 @@
 //! Rules from what people have: listings (`iptables -L -n -v`), commands (`iptables -S`) and save files, old ones too, into one save file,
-//! with everything that the text does not tell said by line.
+//! of either family, with everything that the text does not tell said by line.
 //!
 //! Each kind of text is read into `draft::Draft`s, one a table: chains, and commands with the lines they come from. `build` does the
 //! commands as `iptables-restore` would and refuses by line what cannot be done. Then what came of it is listed again in the form that was
@@ -10,6 +10,7 @@ mod build;
 mod commands;
 mod compare;
 mod draft;
+mod family;
 pub(crate) mod kind;
 mod listing;
 mod place;
@@ -19,7 +20,7 @@ pub(crate) mod script;
 
 use std::fmt::{self, Write};
 
-use crate::base::Time;
+use crate::base::{Family, Time};
 use crate::rule::Table;
 use crate::syntax::problem::Source;
 use crate::text::StaticHosts;
@@ -39,15 +40,17 @@ pub struct Input {
 pub struct Options {
     /// The table of listings and commands that do not name theirs.
     pub table: Option<Table>,
+    /// The family of what does not name its own.
+    pub family: Option<Family>,
     /// Names of hosts that listings made without `-n` may hold.
     pub hosts: StaticHosts,
 }
 
-/// What came of it. There is a save file only where nothing was refused.
+/// What came of it. There are save files only where nothing was refused.
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// The save file, its first lines telling as comments where it comes from and what is not known.
-    pub save: Option<String>,
+    /// One for each family that was found, IPv4's first: the first lines tell as comments where it comes from and what is not known.
+    pub saves: Vec<(Family, String)>,
     /// In the order of the texts.
     pub notes: Vec<Note>,
     /// What could not be read, in the order of the texts.
@@ -56,11 +59,20 @@ pub struct Import {
     pub tables: Vec<Found>,
 }
 
+impl Import {
+    /// A family's save file.
+    pub fn save(&self, family: Family) -> Option<&str> {
+        let mut saves = self.saves.iter();
+        saves.find(|it| it.0 == family).map(|(_, text)| text.as_str())
+    }
+}
+
 /// A table that was found in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub source: String,
     pub kind: Kind,
+    pub family: Family,
     pub table: Table,
     pub chains: usize,
     pub rules: usize,
@@ -134,7 +146,7 @@ fn ranges(lines: &[usize]) -> String {
     out
 }
 
-/// Reads the texts into one save file. A script must have been run before, since it is a program: what is read here of one is the save file
+/// Reads the texts into one save file for each family. A script must have been run before, since it is a program: what is read here of one is the save file
 /// that it left.
 pub fn read(inputs: &[Input], options: &Options) -> Import {
     read_with(inputs, options, Vec::new())
@@ -172,10 +184,10 @@ pub fn read_with(inputs: &[Input], options: &Options, said: Vec<Note>) -> Import
         drafts.extend(match kind {
             Kind::Listing => listing::read(&source, options, &mut told),
             Kind::Commands => commands::read(&source, options, &mut told),
-            Kind::Save => save::read(&source, &mut told),
+            Kind::Save => save::read(&source, options, &mut told),
             // Who says that it is one has run it.
             Kind::Script if given.is_some() => {
-                let mut left = save::read(&source, &mut told);
+                let mut left = save::read(&source, options, &mut told);
                 for draft in &mut left {
                     draft.kind = Kind::Script;
                 }
@@ -230,7 +242,8 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told, said: Ve
     let counted = drafts.iter().any(|draft| draft.counted);
     let mut built = build::Built::new();
     for draft in &drafts {
-        if let Some(other) = found.iter().find(|other| other.table == draft.table) {
+        let same = |other: &&Found| (other.family, other.table) == (draft.family, draft.table);
+        if let Some(other) = found.iter().find(same) {
             let (table, other) = (draft.table.name(), &other.source);
             told.refuse(
                 &draft.source,
@@ -243,6 +256,7 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told, said: Ve
         found.push(Found {
             source: draft.source.clone(),
             kind: draft.kind,
+            family: draft.family,
             table: draft.table,
             chains: draft.chains.len(),
             rules: draft.rules(),
@@ -287,12 +301,18 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told, said: Ve
         let source = found.iter().position(|it| it.source == note.source);
         (source, note.lines.first().copied())
     });
-    let save = told
-        .refused
-        .is_empty()
-        .then(|| header(&found, &told.notes) + &built.save(found.iter().map(|it| it.table), counted));
+    let mut saves = Vec::new();
+    for family in Family::ALL {
+        let of_family: Vec<&draft::Draft> = tables.iter().copied().filter(|it| it.family == family).collect();
+        if told.refused.is_empty() && !of_family.is_empty() {
+            saves.push((
+                family,
+                header(family, &found, &told.notes) + &built.save(of_family, counted),
+            ));
+        }
+    }
     Import {
-        save,
+        saves,
         notes: told.notes,
         refused: told.refused,
         tables: found,
@@ -300,18 +320,27 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told, said: Ve
 }
 
 /// What stands above the tables, so that a file that is passed on still tells what it is.
-fn header(found: &[Found], notes: &[Note]) -> String {
+fn header(family: Family, found: &[Found], notes: &[Note]) -> String {
     let mut out = String::new();
     let mut sources: Vec<(&str, Kind)> = Vec::new();
-    for it in found {
+    for it in found.iter().filter(|it| it.family == family) {
         if !sources.contains(&(&it.source, it.kind)) {
             sources.push((&it.source, it.kind));
         }
     }
-    for (source, kind) in sources {
-        let _ = writeln!(out, "# Made by nflab import from {source} ({})", kind.about());
+    for (source, kind) in &sources {
+        let about = kind.about(family);
+        let _ = writeln!(out, "# Made by nflab import from {source} ({about})");
     }
-    let unknown: Vec<&Note> = notes.iter().filter(|it| it.weight == Weight::Unknown).collect();
+    // Of a text that holds both families' rules nobody knows whose a note is.
+    let of_others = |note: &Note| {
+        let own = sources.iter().any(|it| it.0 == note.source);
+        !own && found.iter().any(|it| it.source == note.source)
+    };
+    let unknown: Vec<&Note> = notes
+        .iter()
+        .filter(|it| it.weight == Weight::Unknown && !of_others(it))
+        .collect();
     if !unknown.is_empty() {
         out.push_str("# Not known:\n");
     }

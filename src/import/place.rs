@@ -25,12 +25,7 @@ pub(super) fn settle(
     trial: &mut Built,
 ) -> Option<Draft> {
     missing_chains(&mut draft, whole, told);
-    let built_in: Vec<&str> = draft
-        .chains
-        .iter()
-        .filter(|it| it.policy.is_some())
-        .map(|it| it.name.as_str())
-        .collect();
+    let built_in = draft.built_in();
     let mut users: Vec<&str> = draft
         .chains
         .iter()
@@ -54,7 +49,6 @@ pub(super) fn settle(
             decide(&draft, &candidates, &needed, options, told, trial)?
         }
     };
-    draft.table = table;
     let unlisted: Vec<&str> = table
         .hooks()
         .iter()
@@ -71,6 +65,7 @@ pub(super) fn settle(
             ),
         );
     }
+    draft.table = table;
     Some(draft)
 }
 
@@ -149,8 +144,8 @@ fn missing_chains(draft: &mut Draft, whole: bool, told: &mut Told) {
             continue;
         };
         let known = ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&name)
-            || ext::targets().any(|spec| spec.name == name)
-            || is_foreign_target(name)
+            || ext::targets().any(|spec| spec.name == name && spec.families.contains(&draft.family))
+            || is_foreign_target(name, draft.family)
             || there.contains(name);
         if !known {
             there.insert(name.to_owned());

@@ -1,9 +1,9 @@
 //! A row of a listing: its columns, and behind them what the extensions printed, as words of a command.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use crate::base::Family;
-use crate::base::absent::NO_IPV6_RULES;
 use crate::ext::listed::Listed;
 use crate::ext::missing::{self, Kind};
 use crate::ext::{self, names};
@@ -21,7 +21,7 @@ pub(super) struct Row {
     /// Empty for a rule that only counts.
     pub target: String,
     pub protocol: Negatable,
-    /// `--`, `-f` or `!f`.
+    /// `--`, `-f` or `!f`; `--` too where nothing stands there, as ip6tables had it before 1.8.9.
     pub fragment: String,
     pub input: Option<Negatable>,
     pub output: Option<Negatable>,
@@ -40,6 +40,11 @@ pub(super) struct Negatable {
 }
 
 impl Negatable {
+    /// The address, without its mask; none for a name.
+    fn address(&self) -> Option<IpAddr> {
+        self.word.split('/').next()?.parse().ok()
+    }
+
     fn of(text: &str) -> Self {
         let (inverted, word) = match text.strip_prefix('!') {
             Some(word) => (true, word),
@@ -104,25 +109,10 @@ impl Row {
             }
             counted = Some((packets.to_owned(), bytes.to_owned()));
         }
-        // A rule that only counts leaves the column of targets blank.
-        let mut target = it.take().unwrap_or_default();
-        let mut protocol = it.take().unwrap_or_default();
-        let mut fragment = it.peek().unwrap_or_default();
-        if is_option(protocol) && !is_option(fragment) {
-            (target, protocol, fragment) = ("", target, protocol);
-        } else {
-            it.take();
-        }
-        if !is_option(fragment) {
-            let found = fragment;
-            return Err(match found {
-                "" => "the line ends too early; expected the columns target, prot, opt, source, destination".to_owned(),
-                _ => format!("`{found}` in the column opt; expected --, -f or !f"),
-            });
-        }
+        let [target, protocol, fragment] = target_to_option(&mut it, columns.verbose)?;
         let mut next = |column: &str| {
             it.take()
-                .map(Negatable::of)
+                .map(|word| Negatable::of(without_whole_mask(word)))
                 .ok_or_else(|| format!("the line ends before the column {column}"))
         };
         let (mut input, mut output) = (None, None);
@@ -132,11 +122,6 @@ impl Row {
         }
         let source = next("source")?;
         let destination = next("destination")?;
-        for it in [&source, &destination] {
-            if it.word.contains(':') {
-                return Err(format!("`{}` is an address of IPv6; {NO_IPV6_RULES}", it.word));
-            }
-        }
         let goto = it.word("[goto]").is_some();
         Ok(Self {
             line,
@@ -158,15 +143,24 @@ impl Row {
 
     /// True where a column has a name that `-n` would not have printed.
     pub(super) fn has_names(&self) -> bool {
-        let letters = |it: &Negatable| it.word.contains(|it: char| it.is_ascii_alphabetic());
+        let letters = |it: &Negatable| it.address().is_none() && it.word.contains(|it: char| it.is_ascii_alphabetic());
         let any = |it: &Option<Negatable>| it.as_ref().is_some_and(|it| it.word == "any");
         letters(&self.source) || letters(&self.destination) || any(&self.input) || any(&self.output)
+    }
+
+    /// The family that an address tells.
+    pub(super) fn family(&self) -> Option<Family> {
+        let address = self.source.address().or(self.destination.address())?;
+        Some(Family::of(address))
     }
 
     /// True for a verdict with nothing before it.
     pub(super) fn is_for_everything(&self) -> bool {
         let verdict = ["ACCEPT", "DROP", "REJECT"].contains(&self.target.as_str());
-        let any = |it: &Negatable| !it.inverted && is_any_address(&it.word);
+        let any = |it: &Negatable| {
+            let is_any = |family| is_any_address(&it.word, family);
+            !it.inverted && Family::ALL.into_iter().any(is_any)
+        };
         let bare = self.rest.trim().is_empty()
             || self.rest.trim().starts_with("reject-with")
             || self.rest.trim().starts_with("/*");
@@ -176,6 +170,7 @@ impl Row {
     /// The row as a command. `chains` are those of the listing; `whole` is set when it has all of its table.
     pub(super) fn words(
         &self,
+        family: Family,
         chains: &HashSet<String>,
         whole: bool,
         counted: Option<Counters>,
@@ -192,8 +187,8 @@ impl Row {
             }
         };
         for (option, it) in [("-s", &self.source), ("-d", &self.destination)] {
-            match is_any_address(&it.word) {
-                true if it.inverted => say(true, option, "0.0.0.0/0"),
+            match is_any_address(&it.word, family) {
+                true if it.inverted => say(true, option, anywhere(family)),
                 true => {}
                 false => say(it.inverted, option, &it.word),
             }
@@ -215,8 +210,8 @@ impl Row {
         if self.fragment != "--" {
             say(self.fragment == "!f", "-f", "");
         }
-        let target = self.said_target(chains, whole)?;
-        let ways = self.ways(&target)?;
+        let target = self.said_target(family, chains, whole)?;
+        let ways = self.ways(family, &target)?;
         let way = &ways[0];
         if ways.len() > 1 {
             let others: Vec<String> = ways.iter().map(|way| way.words.join(" ")).collect();
@@ -237,18 +232,19 @@ impl Row {
     }
 
     /// What the target and the extensions say, whatever the other columns do.
-    pub(super) fn extensions(&self) -> Option<Vec<String>> {
-        let target = self.said_target(&HashSet::new(), false).ok()?;
-        self.ways(&target).ok()?.into_iter().next().map(|way| way.words)
+    pub(super) fn extensions(&self, family: Family) -> Option<Vec<String>> {
+        let target = self.said_target(family, &HashSet::new(), false).ok()?;
+        self.ways(family, &target).ok()?.into_iter().next().map(|way| way.words)
     }
 
     /// Every way to read what the extensions printed, the likeliest first; at least one.
-    fn ways(&self, target: &Said) -> Result<Vec<Way>, String> {
+    fn ways(&self, family: Family, target: &Said) -> Result<Vec<Way>, String> {
         let word = &self.protocol.word;
         let number = protocol_number(word)
             .ok_or_else(|| format!("the protocol `{word}`; expected a number or a name of /etc/protocols"))?;
         let mut search = Search {
             target,
+            family,
             protocol: number,
             inverted: self.protocol.inverted,
             way: Way::default(),
@@ -266,12 +262,12 @@ impl Row {
             ));
         }
         match search.ways.is_empty() {
-            true => Err(not_readable(search.left.trim(), target, &self.rest)),
+            true => Err(not_readable(search.left.trim(), target, &self.rest, family)),
             false => Ok(search.ways),
         }
     }
 
-    fn said_target(&self, chains: &HashSet<String>, whole: bool) -> Result<Said, String> {
+    fn said_target(&self, family: Family, chains: &HashSet<String>, whole: bool) -> Result<Said, String> {
         let name = self.target.as_str();
         let is_chain = chains.contains(name);
         if self.goto {
@@ -283,16 +279,16 @@ impl Row {
         if is_chain || ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&name) {
             return Ok(Said::Words(vec!["-j".to_owned(), name.to_owned()]));
         }
-        if ext::targets().any(|spec| spec.listed_as == name) {
+        if targets(family).any(|spec| spec.listed_as == name) {
             return Ok(Said::Target(name.to_owned()));
         }
-        if let Some(name) = missing_target(name) {
+        if let Some(name) = missing_target(name, family) {
             return Err(missing::refusal(Kind::Target, name));
         }
-        if whole || is_foreign_target(name) {
+        if whole || is_foreign_target(name, family) {
             return Err(format!(
                 "`{name}` is no chain of this listing, and nflab has no such target; there are: {}",
-                ext::targets().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+                targets(family).map(|spec| spec.name).collect::<Vec<_>>().join(", ")
             ));
         }
         Ok(Said::Words(vec!["-j".to_owned(), name.to_owned()]))
@@ -316,6 +312,7 @@ struct Way {
 /// Matches in their order, then the target: every way to share the text among them.
 struct Search<'a> {
     target: &'a Said,
+    family: Family,
     protocol: u8,
     inverted: bool,
     /// The one that is being gone.
@@ -344,12 +341,12 @@ impl<'a> Search<'a> {
         let listed = Listed {
             rest,
             protocol: self.protocol,
-            family: Family::V4,
+            family: self.family,
         };
         // What is only for a protocol can't stand in a rule for another: it is in a comment that it looks so.
         let fits = |spec: &&ext::MatchSpec| {
             let protocol = spec.protocol.is_none_or(|it| it == self.protocol && !self.inverted);
-            protocol && spec.families.contains(&Family::V4)
+            protocol && spec.families.contains(&self.family)
         };
         for spec in ext::matches().filter(fits).collect::<Vec<_>>() {
             for typed in (spec.unlist)(listed) {
@@ -387,9 +384,9 @@ impl<'a> Search<'a> {
                 let listed = Listed {
                     rest,
                     protocol: self.protocol,
-                    family: Family::V4,
+                    family: self.family,
                 };
-                for spec in ext::targets().filter(|spec| spec.listed_as == name) {
+                for spec in targets(self.family).filter(|spec| spec.listed_as == name) {
                     for typed in (spec.unlist)(listed) {
                         if !typed.rest.trim().is_empty() {
                             continue;
@@ -413,7 +410,7 @@ impl<'a> Search<'a> {
     }
 }
 
-fn not_readable(left: &str, target: &Said, rest: &str) -> String {
+fn not_readable(left: &str, target: &Said, rest: &str, family: Family) -> String {
     if left.starts_with("/*") {
         return format!("the comment `{left}` has no end; expected `*/`: the line is cut");
     }
@@ -423,19 +420,74 @@ fn not_readable(left: &str, target: &Said, rest: &str) -> String {
         return format!("{name} prints its options, and none stand here; expected the whole line");
     }
     let shown = if left.is_empty() { rest.trim() } else { left };
-    let matches: Vec<&str> = ext::matches().map(|spec| spec.name).collect();
+    let known = ext::matches().filter(|spec| spec.families.contains(&family));
+    let matches: Vec<&str> = known.map(|spec| spec.name).collect();
     format!(
         "`{shown}`: expected what a match or the target prints; nflab has the matches {}",
         matches.join(", ")
     )
 }
 
+/// A host of IPv6 as today's tool lists it, where older ones listed its mask (`ff02::fb/128`).
+fn without_whole_mask(word: &str) -> &str {
+    word.strip_suffix("/128").unwrap_or(word)
+}
+
+/// The columns target, prot and opt.
+fn target_to_option<'a>(row: &mut Listed<'a>, verbose: bool) -> Result<[&'a str; 3], String> {
+    let blanks = row.rest.len() - row.rest.trim_ascii_start().len();
+    let (before, first, second) = (*row, row.take().unwrap_or_default(), row.take().unwrap_or_default());
+    // A rule that only counts leaves the column of targets blank.
+    if is_option(second) && !row.peek().is_some_and(is_option) {
+        return Ok(["", first, second]);
+    }
+    match row.peek() {
+        Some(third) if is_option(third) => {
+            row.take();
+            Ok([first, second, third])
+        }
+        // ip6tables had nothing to say in the column opt, before 1.8.9.
+        Some(_) if blanks >= BLANK_TARGET && has_addresses_of_six(before, 1, verbose) => {
+            *row = before;
+            Ok(["", row.take().unwrap_or_default(), "--"])
+        }
+        Some(_) if has_addresses_of_six(before, 2, verbose) => Ok([first, second, "--"]),
+        None => Err("the line ends too early; expected the columns target, prot, opt, source, destination".to_owned()),
+        Some(third) => Err(format!("`{third}` in the column opt; expected --, -f or !f")),
+    }
+}
+
+/// Whether addresses, of which one is of IPv6, stand behind so many columns and those of interfaces.
+fn has_addresses_of_six(mut row: Listed<'_>, columns: usize, verbose: bool) -> bool {
+    let before = columns + if verbose { 2 } else { 0 };
+    for _ in 0..before {
+        row.take();
+    }
+    let ends = [row.take(), row.take()].map(|word| word.map(Negatable::of));
+    ends.iter().all(Option::is_some)
+        && ends
+            .iter()
+            .flatten()
+            .any(|it| is_any_address(&it.word, Family::V6) || it.address().is_some_and(|address| address.is_ipv6()))
+}
+
 fn is_option(word: &str) -> bool {
     ["--", "-f", "!f"].contains(&word)
 }
 
-fn is_any_address(word: &str) -> bool {
-    ["anywhere", "0.0.0.0/0", "default"].contains(&word)
+fn is_any_address(word: &str, family: Family) -> bool {
+    ["anywhere", anywhere(family), "default"].contains(&word)
+}
+
+fn anywhere(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "0.0.0.0/0",
+        Family::V6 => "::/0",
+    }
+}
+
+fn targets(family: Family) -> impl Iterator<Item = &'static ext::TargetSpec> {
+    ext::targets().filter(move |spec| spec.families.contains(&family))
 }
 
 fn is_any_protocol(word: &str) -> bool {
@@ -454,6 +506,8 @@ fn has_port_names(words: &[String]) -> bool {
     })
 }
 
+/// So many blanks stand where a target would.
+const BLANK_TARGET: usize = 10;
 /// More than these are never told.
 const MOST_WAYS: usize = 4;
 /// A line of a rule as large as the kernel takes is read in some thousands.
@@ -463,12 +517,12 @@ const MOST_WORDS: usize = 4_000;
 
 /// Whether a listing's column of targets may say this although nflab has no such target: a row that has one is not taken for a jump to a chain
 /// that is not listed.
-pub(super) fn is_foreign_target(name: &str) -> bool {
-    missing_target(name).is_some() || OUTSIDE_THE_TREE.contains(&name)
+pub(super) fn is_foreign_target(name: &str, family: Family) -> bool {
+    missing_target(name, family).is_some() || OUTSIDE_THE_TREE.contains(&name)
 }
 
-fn missing_target(name: &str) -> Option<&'static str> {
-    missing::find(Kind::Target, name, Family::V4)
+fn missing_target(name: &str, family: Family) -> Option<&'static str> {
+    missing::find(Kind::Target, name, family)
 }
 
 /// Targets of old kernels and of collections beside the kernel's own.

@@ -119,7 +119,7 @@ pub enum Suppressed {
     /// A reset may not be cut, and with the options that it answers it is too long for the way back.
     LongerThanTheMtu,
     /// Its addresses are of two families, so there is no packet that could say it.
-    NotOurFamily,
+    TwoFamilies,
     /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
     NoRoomInOptions,
     /// REJECT answers nothing whose own checksum is wrong.
@@ -153,7 +153,7 @@ impl fmt::Display for Suppressed {
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
             Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
             Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
-            Self::NotOurFamily => "its addresses are of two families",
+            Self::TwoFamilies => "its addresses are of two families",
             Self::ChecksumWrong => "its checksum is wrong, and REJECT answers nothing whose ports may be wrong too",
             Self::FragmentChecksumWrong => {
                 "REJECT sums up a first fragment as if it were whole, and its checksum is wrong then"

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 
+use crate::base::Family;
 use crate::base::bytes::{bytes_of, os_of, path_of, text_of, text_of_path};
 #[cfg(target_os = "linux")]
 use crate::cli::contained::names;
@@ -26,15 +27,16 @@ use crate::cli::tools::SHIMS;
 use crate::cli::{open, shims};
 use crate::device::standard::tell;
 use crate::device::text_file::read_whole;
-use crate::import::script::{not_found, prepare};
+use crate::import::script::{is_iptables, not_found, prepare};
 use crate::import::{Note, Weight};
 use crate::lab::request::{Request, Response};
 use crate::live::clock::Clock;
 #[cfg(target_os = "linux")]
 use crate::live::contain::{self, Contained, NOBODY, Plan, Signals, StartError, Who};
 use crate::syntax::problem::Source;
+use crate::text::Program;
 
-/// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
+/// Runs a script and gives what `iptables-save -c` and `ip6tables-save -c` print at its end, with what there is to say.
 pub(super) fn run(
     source: &Source,
     (lab, what): (Option<&Path>, open::As),
@@ -159,20 +161,23 @@ pub(super) fn run(
         ),
         Some(_) => {}
     }
-    if !calls.iter().any(|call| call.request.starts_with("iptables")) {
+    if !calls.iter().any(Call::is_of_rules) {
         say(
             Vec::new(),
             Weight::Refused,
             "the script called no iptables; it may want a word (--argument start) or programs (--allow)".to_owned(),
         );
     }
-    let save = lab.lock().tool("iptables-save", &["-c".to_owned()], "", Path::new("."));
+    let saved = Family::ALL.map(|family| {
+        let tool = Program::Save(family).name();
+        lab.lock().tool(tool, &["-c".to_owned()], "", Path::new(".")).stdout
+    });
     let left = Source {
         name: source.name.clone(),
         // A script that made no table left an empty one.
-        text: match save.stdout.is_empty() {
-            true => "# nothing\n*filter\nCOMMIT\n".to_owned(),
-            false => save.stdout,
+        text: match saved.concat() {
+            none if none.is_empty() => "# nothing\n*filter\nCOMMIT\n".to_owned(),
+            saved => saved,
         },
     };
     Ok((left, notes))
@@ -180,6 +185,7 @@ pub(super) fn run(
 
 /// One call of a tool, and what it came to.
 struct Call {
+    tool: String,
     request: String,
     code: i32,
     said: String,
@@ -193,18 +199,23 @@ impl Call {
             ["-A", "-I", "-R", "-P", "--append", "--insert", "--replace", "--policy"].contains(&arg.as_str())
         };
         Self {
+            tool: request.tool.clone(),
             request: format!("{} {}", request.tool, request.args.join(" ")),
             code: response.code,
             said: response.stderr.lines().next().unwrap_or_default().to_owned(),
-            makes_rules: request.tool.starts_with("iptables") && (restores || request.args.iter().any(adds)),
+            makes_rules: is_iptables(&request.tool) && (restores || request.args.iter().any(adds)),
         }
+    }
+
+    fn is_of_rules(&self) -> bool {
+        is_iptables(&self.tool)
     }
 
     /// Where a rule was to be made there is none now, which must not pass for a ruleset. Scripts delete and look for what isn't there.
     fn weight(&self) -> Weight {
         match self.makes_rules {
             true => Weight::Refused,
-            false if self.request.starts_with("iptables") => Weight::Form,
+            false if self.is_of_rules() => Weight::Form,
             false => Weight::Unknown,
         }
     }
@@ -253,15 +264,18 @@ impl Place {
                 None => tell!("nflab: {}: --allow {name}: there is no such program here", source.name),
             }
         }
-        for directory in [
-            "net/ipv4/conf/all",
-            "net/ipv4/conf/default",
-            "net/ipv4/conf/lo",
-            "net/ipv4/neigh/default",
-        ] {
-            fs::create_dir_all(self.knobs.join(directory))?;
+        for family in ["net/ipv4", "net/ipv6"] {
+            for directory in ["conf/all", "conf/default", "conf/lo", "neigh/default", "route"] {
+                fs::create_dir_all(self.knobs.join(family).join(directory))?;
+            }
         }
-        for directory in ["net/ipv4/netfilter", "net/netfilter", "net/core", "kernel"] {
+        for directory in [
+            "net/ipv4/netfilter",
+            "net/ipv6/icmp",
+            "net/netfilter",
+            "net/core",
+            "kernel",
+        ] {
             fs::create_dir_all(self.knobs.join(directory))?;
         }
         for file in ["out", "err", "missing"] {

@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// `iptables-save -c` after the last packet
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+    /// `ip6tables-save -c` after the last packet
+    #[arg(long, value_name = "FILE")]
+    pub save6: Option<PathBuf>,
     /// `conntrack -L -o extended` after the last packet
     #[arg(long, value_name = "FILE")]
     pub conntrack: Option<PathBuf>,
@@ -143,12 +146,13 @@ pub(super) fn filter_among(text: &str, names: &Names<'_>) -> Result<Filter, Stop
     })
 }
 
-pub(super) fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
+pub(super) fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 7] {
     [
         ("--out", &arguments.out),
         ("--annotate", &arguments.annotate),
         ("--json", &arguments.json),
         ("--save", &arguments.save),
+        ("--save6", &arguments.save6),
         ("--conntrack", &arguments.conntrack),
         ("--differences", &arguments.differences),
     ]

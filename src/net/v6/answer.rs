@@ -192,7 +192,7 @@ impl Asked<'_> {
     /// A reset has the segment's traffic class without its ECN bits.
     fn reset(&self, mut reset: TcpHeader) -> Result<Outgoing, Suppressed> {
         let (IpAddr::V6(own), IpAddr::V6(back_to)) = (self.packet.destination(), self.packet.source()) else {
-            return Err(Suppressed::NotOurFamily);
+            return Err(Suppressed::TwoFamilies);
         };
         let traffic_class = self.packet.tos() & !3;
         let mark = self.net.reply_mark_ipv6(self.packet);
@@ -205,7 +205,7 @@ impl Asked<'_> {
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
         let IpAddr::V6(destination) = route.destination else {
-            return Err(Suppressed::NotOurFamily);
+            return Err(Suppressed::TwoFamilies);
         };
         let sum = reset.calc_checksum_ipv6_raw(own.octets(), destination.octets(), &[]);
         reset.checksum = sum.map_err(|_| Suppressed::LongerThanTheMtu)?;

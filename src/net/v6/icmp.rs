@@ -71,7 +71,7 @@ pub(super) fn complain_quoting(
     complaint: Complaint,
 ) -> Result<Outgoing, Suppressed> {
     let (IpAddr::V6(to), IpAddr::V6(was_for)) = (original.source(), original.destination()) else {
-        return Err(Suppressed::NotOurFamily);
+        return Err(Suppressed::TwoFamilies);
     };
     if was_for.is_multicast() && !concerns_groups(original, complaint) {
         return Err(Suppressed::NotUnicast);
@@ -233,7 +233,7 @@ pub(crate) fn redirect(
     let (IpAddr::V6(to), IpAddr::V6(was_for), IpAddr::V6(target)) =
         (original.source(), original.destination(), redirect.gateway)
     else {
-        return Err(Suppressed::NotOurFamily);
+        return Err(Suppressed::TwoFamilies);
     };
     const MILLISECONDS: u64 = 1000;
     if !host.limiter.peer_allows(now, was_for.into(), MILLISECONDS) {
