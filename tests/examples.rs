@@ -69,11 +69,12 @@ fn an_extension_is_written() {
     };
     let options = nflab::import::Options {
         table: Some(nflab::rule::Table::Filter),
+        family: None,
         hosts: nflab::text::StaticHosts::none(),
     };
     let import = nflab::import::read(&[nflab::import::Input { source, kind: None }], &options);
     has(
-        &import.save.unwrap(),
+        import.save(nflab::base::Family::V4).unwrap(),
         &["-A INPUT -m weekday ! --days Sat,Sun -j COUNTRY\n"],
     );
 }

@@ -32,6 +32,7 @@ use crate::base::Family;
 pub(crate) use wording::quoted;
 
 use crate::rule::{Match, Target};
+use crate::wire::ipv6;
 use listed::Unlist;
 pub(crate) use option::{Exclusive, NeedsOne};
 use option::{Given, OptionSpec, UsageError};
@@ -82,6 +83,13 @@ impl MatchSpec {
     /// Whether `-m` takes it by this name.
     pub fn is_named(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Whether it stands only in rules for the protocol that brings it in. What is an extension header in all of its families is no protocol of
+    /// packets there, and may stand in any rule.
+    pub(crate) fn is_for_its_protocol(&self) -> bool {
+        self.protocol
+            .is_some_and(|it| self.families != [Family::V6] || !ipv6::extension::is_extension(it))
     }
 
     /// Of a match that `-p` brings in: what one types behind that, which may be another of its names (`-p icmpv6` brings in `icmp6`).

@@ -84,3 +84,6 @@ fn tried(options: &Options, trial: &mut Built, read: impl Fn(Family, &mut Told, 
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

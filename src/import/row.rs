@@ -345,8 +345,8 @@ impl<'a> Search<'a> {
         };
         // What is only for a protocol can't stand in a rule for another: it is in a comment that it looks so.
         let fits = |spec: &&ext::MatchSpec| {
-            let protocol = spec.protocol.is_none_or(|it| it == self.protocol && !self.inverted);
-            protocol && spec.families.contains(&self.family)
+            let has_its_protocol = || spec.protocol == Some(self.protocol) && !self.inverted;
+            spec.families.contains(&self.family) && (!spec.is_for_its_protocol() || has_its_protocol())
         };
         for spec in ext::matches().filter(fits).collect::<Vec<_>>() {
             for typed in (spec.unlist)(listed) {

@@ -6,15 +6,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nflab::base::Random;
 use nflab::base::bytes::{bytes_of, text_of};
+use nflab::base::{Family, Random};
 use nflab::import::{self, Input, Options};
 use nflab::syntax::problem::Source;
 use nflab::text::StaticHosts;
 
 use super::fresh_seed::fresh_seed;
 use super::values::pick;
-use super::{Step, compare, generator, import as listings, mutations, number, options, real};
+use super::{Step, compare, generator, import as listings, mutations, number, options, real, six};
 
 /// Finds again what was found.
 #[test]
@@ -79,7 +79,7 @@ impl Figures {
                         if let Err(said) = taken(&save) {
                             let (text, save, said) = text.shrunk(save, said);
                             *wrong.lock().expect("no thread died") +=
-                                &format!("of {text:?} import writes\n{save}\nand that is refused: {said}\n");
+                                &format!("of {text:?} import writes\n{save:#?}\nand that is refused: {said}\n");
                         }
                     }
                 });
@@ -94,13 +94,19 @@ impl Figures {
 }
 
 /// Into tables that are the namespace's own, so that the kernel is asked as well.
-fn taken(save: &str) -> Result<(), String> {
-    let seen = real::run(&[Step::restore("-c", save)]);
-    match seen[0].code {
-        0 => Ok(()),
-        _ => Err(seen[0].err.clone()),
+fn taken(saves: &Saves) -> Result<(), String> {
+    let steps: Vec<Step> = saves
+        .iter()
+        .map(|(family, save)| Step::restore("-c", save).of(*family))
+        .collect();
+    match real::run(&steps).iter().find(|seen| seen.code != 0) {
+        None => Ok(()),
+        Some(refused) => Err(refused.err.clone()),
     }
 }
+
+/// By family.
+type Saves = Vec<(Family, String)>;
 
 #[derive(Clone, Debug)]
 enum Text {
@@ -112,23 +118,26 @@ enum Text {
 
 impl Text {
     fn any(random: &mut Random) -> Self {
+        let family = pick(random, &Family::ALL);
+        let of_family =
+            |random: &mut Random, file: fn(&mut Random) -> String| six::drawn(family, || vec![file(random)]).concat();
         let mut text = match random.below(12) {
             // Those take longer to make than the rest.
-            0 => listings::listed(random),
-            1..=4 => commands(random),
-            5..=7 => generator::file(random),
-            _ => mutations::file(random),
+            0 => listings::listed(random, family),
+            1..=4 => commands(random, family),
+            5..=7 => of_family(random, generator::file),
+            _ => of_family(random, mutations::file),
         };
         for _ in 0..random.below(3) {
             mutations::mutate(random, &mut text);
         }
         match random.below(50) {
-            0 => Self::Script(format!("#!/bin/sh\n{}", commands(random))),
+            0 => Self::Script(format!("#!/bin/sh\n{}", commands(random, family))),
             _ => Self::Read(text),
         }
     }
 
-    fn imported(&self) -> Option<String> {
+    fn imported(&self) -> Option<Saves> {
         match self {
             Self::Read(text) => {
                 let source = Source {
@@ -137,17 +146,18 @@ impl Text {
                 };
                 let options = Options {
                     table: None,
+                    family: None,
                     hosts: StaticHosts::localhost(),
                 };
                 let import = import::read(&[Input { source, kind: None }], &options);
-                import.save.filter(|_| import.refused.is_empty())
+                (!import.saves.is_empty()).then_some(import.saves)
             }
             Self::Script(text) => run(text),
         }
     }
 
     /// Lines are dropped as long as something is written that is refused.
-    fn shrunk(&self, save: String, said: String) -> (Self, String, String) {
+    fn shrunk(&self, save: Saves, said: String) -> (Self, Saves, String) {
         let mut best = (self.clone(), save, said);
         let Self::Read(text) = self else {
             return best;
@@ -170,18 +180,26 @@ impl Text {
 }
 
 /// Commands as scripts and `-S` have them.
-fn commands(random: &mut Random) -> String {
+fn commands(random: &mut Random, family: Family) -> String {
     let mut text = String::new();
+    let tool = listings::tool(family);
     // Chains that the rules go to, mostly.
     for chain in listings::CHAINS.iter().filter(|_| random.below(4) != 0) {
-        text += &format!("iptables -N {chain}\n");
+        text += &format!("{tool} -N {chain}\n");
     }
-    let called = pick(random, &["iptables ", "", "/sbin/iptables "]);
+    let called = match random.below(3) {
+        0 => String::new(),
+        1 => format!("{tool} "),
+        _ => format!("/sbin/{tool} "),
+    };
     for _ in 0..1 + random.below(6) {
         let words = match random.below(6) {
-            0 => vec![generator::command(random, true)],
-            1 => options::rule(random).iter().map(|word| quoted(word)).collect(),
-            _ => listings::rule(random).iter().map(|word| quoted(word)).collect(),
+            0 => six::drawn(family, || vec![generator::command(random, true)]),
+            1 => six::drawn(family, || options::rule(random))
+                .iter()
+                .map(|word| quoted(word))
+                .collect(),
+            _ => listings::rule(random, family).iter().map(|word| quoted(word)).collect(),
         };
         text += &format!("{called}{}\n", words.join(" "));
     }
@@ -197,31 +215,29 @@ fn quoted(word: &str) -> String {
 }
 
 /// What the binary writes of a script, which it runs in a network namespace of its own.
-fn run(text: &str) -> Option<String> {
+fn run(text: &str) -> Option<Saves> {
     let directory = Directory::new();
-    let (script, out) = (directory.0.join("script"), directory.0.join("out"));
+    let places = Family::ALL.map(|family| directory.0.join(family.to_string()));
+    let script = directory.0.join("script");
     std::fs::write(&script, bytes_of(text)).expect("room for a script");
     let output = Command::new("unshare")
-        .args([
-            "-n",
-            "-m",
-            env!("CARGO_BIN_EXE_nflab"),
-            "import",
-            "--from",
-            "script",
-            "--out",
-        ])
-        .args([&out, &script])
+        .args(["-n", "-m", env!("CARGO_BIN_EXE_nflab"), "import", "--from", "script"])
+        .arg(&script)
+        .arg("--out")
+        .arg(&places[0])
+        .arg("--out6")
+        .arg(&places[1])
         .output()
         .expect("unshare runs");
-    let written = std::fs::read(&out).ok();
+    let read = |(family, path)| Some((family, text_of(&std::fs::read(path).ok()?)));
+    let written: Saves = Family::ALL.into_iter().zip(&places).filter_map(read).collect();
     assert_eq!(
-        written.is_some(),
+        !written.is_empty(),
         output.status.success(),
         "{text}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    written.map(|bytes| text_of(&bytes))
+    (!written.is_empty()).then_some(written)
 }
 
 struct Directory(PathBuf);

@@ -4,6 +4,7 @@
 
 use nflab::base::Family;
 
+use super::values::of_family;
 use super::{Step, Tool};
 
 /// The scenarios that have to do with rules, for the other family.
@@ -30,6 +31,14 @@ fn scenario(steps: &[Step]) -> Vec<Step> {
     kept.filter(|step| !step.arguments.iter().any(|word| looks_for_a_rule(word)))
         .map(of_six)
         .collect()
+}
+
+/// Words drawn for a family, with the extensions and the addresses that it has.
+pub(crate) fn drawn(family: Family, draw: impl FnOnce() -> Vec<String>) -> Vec<String> {
+    match family {
+        Family::V4 => draw(),
+        Family::V6 => of_family(family, draw).iter().map(|word| text(word)).collect(),
+    }
 }
 
 /// Addresses and masks of four numbers become such of IPv6, and words of IPv4 their fellows. What is odd stays so.
