@@ -7,7 +7,7 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -103,8 +103,7 @@ impl Netlink {
         message.header.family = family(Family::of(address));
         message.header.prefix_len = prefix_length;
         message.header.index = link.0;
-        // Nobody else can have it, and duplicate detection would hold it back for a second.
-        message.header.flags = AddressHeaderFlags::Nodad;
+        // Links of a lab ask for no neighbours, so that nothing holds an address of IPv6 back until it is known that no other has it.
         message.attributes.push(AddressAttribute::Local(address));
         message.attributes.push(AddressAttribute::Address(address));
         // Scripts read it from `ifconfig`, where today's `ip` would leave it out.

@@ -1,5 +1,6 @@
 //! Interfaces that come, go, go down and up again, and what goes with them: `ip link`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::assign::Secondaries;
@@ -34,6 +35,7 @@ impl Net {
             }
             (None, _) => {
                 let id = self.add_interface(name, mtu)?;
+                self.give_up_own_of_link(id, addresses.iter().map(|new| new.address));
                 let result = addresses.iter().try_for_each(|new| self.assign(id, *new));
                 if result.is_err() {
                     self.remove_interface(id)?;
@@ -41,6 +43,15 @@ impl Net {
                 }
                 result
             }
+        }
+    }
+
+    /// Where one of these is an address of the link, the interface has that instead of the one that it has by itself.
+    pub(crate) fn give_up_own_of_link(&mut self, id: InterfaceId, given: impl IntoIterator<Item = IpAddr>) {
+        let is_of_link = |it: IpAddr| matches!(it, IpAddr::V6(given) if given.is_unicast_link_local());
+        if given.into_iter().any(is_of_link) {
+            // Where it is not there, there is none to give up.
+            let _ = self.remove_address(id, v6::OF_LINK.into(), 64);
         }
     }
 

@@ -13,6 +13,7 @@ use super::instrument::compare::{Agreement, Disagreement};
 use super::instrument::freedom::FREEDOMS;
 use super::instrument::generate::{Families, Shape, noted};
 use super::instrument::place::{Wiring, beside_a_kernel, prepare};
+use super::instrument::scenario::Scenario;
 use super::instrument::side::Depth;
 use super::instrument::strategy::{Shrinking, judge, runner, smallest};
 use super::instrument::tally::Tally;
@@ -46,6 +47,9 @@ struct Arguments {
     /// Where the smallest scenario that differs is written
     #[arg(long, default_value = "twin-difference.nflab")]
     keep: std::path::PathBuf,
+    /// Runs this scenario once, and nothing else
+    #[arg(long, value_name = "FILE")]
+    again: Option<std::path::PathBuf>,
 }
 
 /// What the jobs share.
@@ -81,6 +85,9 @@ pub(crate) fn main() {
         workers: arguments.workers.into(),
         offload: arguments.offload,
     };
+    if let Some(file) = &arguments.again {
+        return again(file, wiring);
+    }
     let soak = Mutex::new(Soak {
         source: runner(arguments.seed, 1),
         arguments,
@@ -111,6 +118,24 @@ pub(crate) fn main() {
         println!("  {}: {}\n    held: {}", freedom.what, freedom.why, freedom.held);
     }
     println!("\nno difference, seed {}", soak.arguments.seed);
+}
+
+/// What was kept, or written by hand.
+fn again(file: &std::path::Path, wiring: Wiring) {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let scenario = text.and_then(|text| Scenario::from_text(&name, &text));
+    let outcome = match &scenario {
+        Ok(scenario) => beside_a_kernel(wiring, scenario, Depth::Texts),
+        Err(why) => Err(Disagreement::Broken(why.clone())),
+    };
+    match outcome {
+        Ok(agreement) => println!("no difference in {} packets", agreement.packets),
+        Err(why) => {
+            println!("{why}");
+            exit(1)
+        }
+    }
 }
 
 fn job(soak: &Mutex<Soak>, wiring: Wiring) {

@@ -1,8 +1,6 @@
 //! What a lab file makes of a machine in memory: its network and its sysctls.
 
-use std::net::{IpAddr, Ipv6Addr};
-
-use crate::lab::file::{InterfaceAddress, LabFile};
+use crate::lab::file::LabFile;
 use crate::lab::machine::{KnobError, Machine};
 use crate::net::{ConfigError, Net, NewAddress, Prefix, Route};
 use crate::syntax::problem::{Position, Problem, SourceError};
@@ -26,11 +24,7 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
                 .add_interface(interface.name, interface.mtu)
                 .map_err(at(interface.position))?,
         };
-        let of_link = |it: &InterfaceAddress| matches!(it.address, IpAddr::V6(own) if own.is_unicast_link_local());
-        if interface.addresses.iter().any(of_link) {
-            // Then it has that instead.
-            let _ = net.remove_address(id, LINK_ADDRESS.into(), 64);
-        }
+        net.give_up_own_of_link(id, interface.addresses.iter().map(|it| it.address));
         for address in &interface.addresses {
             net.assign(id, NewAddress::with_broadcast(address.address, address.prefix_length))
                 .map_err(at(address.position))?;
@@ -50,8 +44,7 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
     Ok(net)
 }
 
-/// What an interface has by itself.
-pub(crate) const LINK_ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) use crate::net::OF_LINK as LINK_ADDRESS;
 /// A link that takes less has no IPv6.
 pub(crate) const LEAST_IPV6_MTU: u32 = 1280;
 

@@ -13,7 +13,8 @@ const NONE: i32 = 1;
 
 /// What an interface has where the kernel draws an address of the link for it, as for any that has no link-layer address: always this one, so that what
 /// was seen is seen again.
-const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// What an interface has by itself, where the kernel would draw one.
+pub(crate) const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// The numbers of one interface, of `all` or of `default`.
 #[derive(Clone, Debug)]

@@ -21,8 +21,8 @@ use super::offload::{as_it_left, handed_over};
 use super::queue::Listener;
 use super::scenario::{Event, QueueWord};
 use super::side::{
-    Answer, DEFAULT_INTERFACES, Depth, EXPECTATIONS, FLOWS, LINK_LOCAL, PRELUDE, PRELUDE_OF_IPV6, Part, Side,
-    ToolAnswer, WITHOUT_IPV6, commands, is_link_local, saves,
+    Answer, DEFAULT_INTERFACES, Depth, EXPECTATIONS, FLOWS, FORWARDING_OF_IPV6, PRELUDE, PRELUDE_OF_IPV6, Part, Side,
+    ToolAnswer, WITHOUT_IPV6, commands, furnished, saves,
 };
 use super::sockets::{Hearer, Senders};
 
@@ -134,16 +134,18 @@ impl Kernel {
                 kernel.route(AddressMask::any(Family::of(*via)), Some(*via), None)?;
             }
         }
+        if ipv6 {
+            let (key, value) = FORWARDING_OF_IPV6;
+            set(key, value)?;
+            kernel.wait_for_own_addresses()?;
+        }
         kernel.drain();
         Ok(kernel)
     }
 
     fn interface(&mut self, name: &str, addresses: &[(IpAddr, u8)]) -> Result<(), String> {
-        let mut addresses = addresses.to_vec();
         let is_new = self.links.iter().all(|link| link.name != name);
-        if is_new && self.ipv6 && name != "lo" && !addresses.iter().any(|(address, _)| is_link_local(*address)) {
-            addresses.push(LINK_LOCAL);
-        }
+        let addresses = furnished(name, addresses, self.ipv6 && is_new);
         let at = match self.links.iter().position(|link| link.name == name) {
             Some(at) => at,
             None => {

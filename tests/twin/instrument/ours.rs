@@ -18,7 +18,8 @@ use super::place::Wiring;
 use super::queue::queue_name;
 use super::scenario::{Event, QueueWord, Scenario};
 use super::side::{
-    Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, PRELUDE_OF_IPV6, Part, Side, ToolAnswer, WITHOUT_IPV6, commands, saves,
+    Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, PRELUDE_OF_IPV6, Part, Side, ToolAnswer, WITHOUT_IPV6, commands,
+    furnished, saves,
 };
 use super::sockets::heard;
 use super::tally::Tally;
@@ -102,14 +103,7 @@ impl Ours {
         for (key, value) in PRELUDE {
             lab.machine.set_sysctl(key, value).map_err(|error| error.to_string())?;
         }
-        let of_ipv6 = match ipv6 {
-            true => PRELUDE_OF_IPV6,
-            false => WITHOUT_IPV6,
-        };
-        for (key, value) in of_ipv6 {
-            // A knob that is not there yet does nothing, and a lab does not know the half of these.
-            let _ = lab.machine.set_sysctl(key, value);
-        }
+        begin_ipv6(&lab, ipv6);
         let mut ours = Self {
             lab,
             second: None,
@@ -291,7 +285,9 @@ impl Side for Ours {
         let mut answer = Answer::default();
         match event {
             Event::Interface { name, addresses } => {
-                let added = self.lab.add_interface(*name, addresses);
+                let is_new = self.lab.interface(name.as_str()).is_none();
+                let addresses = furnished(name.as_str(), addresses, self.ipv6 && is_new);
+                let added = self.lab.add_interface(*name, &addresses);
                 added.map_err(|error| error.to_string())?;
                 self.look();
             }
@@ -385,6 +381,23 @@ impl Side for Ours {
             parts.push(((*save).to_owned(), saved));
         }
         Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
+    }
+}
+
+/// What holds of IPv6 before the first event; of a lab's, which forwards already.
+pub(crate) fn begin_ipv6(lab: &Lab, ipv6: bool) {
+    let knobs = match ipv6 {
+        true => PRELUDE_OF_IPV6,
+        false => WITHOUT_IPV6,
+    };
+    // A new interface takes this from `default`; these two were there before.
+    let of_interfaces = [
+        ("net.ipv6.conf.lan.addr_gen_mode", "1"),
+        ("net.ipv6.conf.wan.addr_gen_mode", "1"),
+    ];
+    for (key, value) in knobs.iter().chain(&of_interfaces) {
+        // A knob that is not there does nothing.
+        let _ = lab.machine.set_sysctl(key, value);
     }
 }
 

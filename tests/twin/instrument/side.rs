@@ -113,9 +113,16 @@ pub(crate) const DEFAULT_INTERFACES: [DefaultInterface; 2] = [
 ];
 
 /// Each interface's, unless it is given one: the kernel would draw it.
-pub(crate) const LINK_LOCAL: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)), 64);
+const LINK_LOCAL: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)), 64);
 
-pub(crate) fn is_link_local(address: IpAddr) -> bool {
+/// The addresses of a new interface.
+pub(crate) fn furnished(name: &str, addresses: &[(IpAddr, u8)], ipv6: bool) -> Vec<(IpAddr, u8)> {
+    let has_its_own = name == "lo" || addresses.iter().any(|(address, _)| is_link_local(*address));
+    let of_link = (ipv6 && !has_its_own).then_some(LINK_LOCAL);
+    addresses.iter().copied().chain(of_link).collect()
+}
+
+fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
@@ -132,12 +139,13 @@ pub(crate) const PRELUDE_OF_IPV6: &[(&str, &str)] = &[
     ("net.ipv6.conf.default.accept_dad", "0"),
     ("net.ipv6.conf.all.accept_dad", "0"),
     ("net.ipv6.conf.default.router_solicitations", "0"),
-    ("net.ipv6.conf.all.forwarding", "1"),
-    ("net.ipv6.conf.default.forwarding", "1"),
     ("net.ipv6.icmp.ratelimit", "0"),
     // Of what the router itself sends they are drawn by a secret.
     ("net.ipv6.auto_flowlabels", "0"),
 ];
+
+/// And once the first interfaces are there, as in a lab: only such as are there then are in all groups of routers.
+pub(crate) const FORWARDING_OF_IPV6: (&str, &str) = ("net.ipv6.conf.all.forwarding", "1");
 
 /// What holds on both sides before the first event. Each of these would make an answer depend on milliseconds, or is what a lab has unless
 /// it says otherwise; a scenario may set any of them anew.

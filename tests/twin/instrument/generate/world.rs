@@ -12,7 +12,9 @@ use nflab::lab::memory::Lab;
 use nflab::packet::{Credentials, Sender};
 
 use super::super::layout::{IPV6, addresses, is_ipv6, upper};
+use super::super::ours::begin_ipv6;
 use super::super::scenario::{Event, QueueWord, Scenario};
+use super::super::side::furnished;
 use super::disturb;
 use super::draw::{DMZ, DMZ_ADDRESSES, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
 use super::packet::{Address, ICMP, ICMPV6, SCTP, Seen, TCP, UDP, UDPLITE};
@@ -117,7 +119,8 @@ impl World {
             let name = InterfaceName::new(SIDES[DMZ]).expect("a short name");
             let is_spoken = |it: &&(Address, u8)| self.shape.families.has(Family::of(it.0));
             let addresses: Vec<_> = DMZ_ADDRESSES.iter().filter(is_spoken).copied().collect();
-            self.lab.add_interface(name, &addresses).expect("a third interface");
+            let furnished = furnished(SIDES[DMZ], &addresses, self.shape.families != Families::V4);
+            self.lab.add_interface(name, &furnished).expect("a third interface");
             self.scenario.events.push(Event::Interface { name, addresses });
         }
         for (side, name) in SIDES.iter().enumerate() {
@@ -140,6 +143,9 @@ impl World {
         }
         let done = self.lab.tool("sysctl", &knobs, "", Path::new("/"));
         assert_eq!(done.code, 0, "{}", done.stderr);
+        if self.shape.families != Families::V4 {
+            begin_ipv6(&self.lab, true);
+        }
         if self.draw.one_in(2) {
             for port in [53, 5353] {
                 self.scenario.events.push(Event::Listen { port });
@@ -235,8 +241,10 @@ impl World {
         let Event::Interface { name, addresses } = &event else {
             return;
         };
+        let is_new = self.lab.interface(name.as_str()).is_none();
+        let ipv6 = self.shape.families != Families::V4;
         self.lab
-            .add_interface(*name, addresses)
+            .add_interface(*name, &furnished(name.as_str(), addresses, ipv6 && is_new))
             .expect("an interface can be made");
         let id = self.lab.interface(name.as_str()).expect("it was just made");
         let side = SIDES.iter().position(|side| *side == name.as_str());
