@@ -241,8 +241,9 @@ impl Choice<'_, '_> {
     fn choose_address(&self, tuple: &mut Tuple) {
         let Some(range) = self.range.addresses else { return };
         let second = (!self.range.persistent).then_some((tuple.destination.address, self.flow.zone().id));
-        let address = spread::pick(range, tuple.source.address, second);
-        tuple.end_mut(self.manip.end()).address = address;
+        let end = self.manip.end();
+        let address = spread::pick(range, tuple.source.address, second, end);
+        tuple.end_mut(end).address = address;
     }
 
     fn may_keep_port(&mut self, tuple: &Tuple) -> bool {

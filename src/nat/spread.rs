@@ -6,21 +6,37 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::AddressRange;
+use crate::packet::End;
 
-/// The address of a range that a source gets. `other` is the other end and the number of the flow's zone, if these have a say.
-pub(super) fn pick(range: AddressRange, source: IpAddr, other: Option<(IpAddr, u16)>) -> IpAddr {
-    pick_by(hash(source, other), range, other)
+/// The address of a range that a flow from this source gets as its `end`. `other` is where it goes and the number of its zone, if these have a say.
+pub(super) fn pick(range: AddressRange, source: IpAddr, other: Option<(IpAddr, u16)>, end: End) -> IpAddr {
+    let stirs_in = match (other, end) {
+        (None, _) => Stir::Nothing,
+        (Some((destination, _)), End::Source) => Stir::Of(words(destination)),
+        (Some(_), End::Destination) => Stir::Chosen,
+    };
+    pick_by(hash(source, other), range, stirs_in)
 }
 
-fn pick_by(hash: u32, range: AddressRange, other: Option<(IpAddr, u16)>) -> IpAddr {
+/// What goes into the choice of the next word.
+#[derive(Clone, Copy)]
+enum Stir {
+    Nothing,
+    /// These, one after the other.
+    Of([u32; 4]),
+    /// The word that was chosen: it stands where the destination's stood.
+    Chosen,
+}
+
+fn pick_by(hash: u32, range: AddressRange, stirs_in: Stir) -> IpAddr {
     match (range.low, range.high) {
         (IpAddr::V4(low), IpAddr::V4(high)) => {
-            let [address] = pick_words([low.to_bits()], [high.to_bits()], hash, other);
+            let [address] = pick_words([low.to_bits()], [high.to_bits()], hash, stirs_in);
             Ipv4Addr::from_bits(address).into()
         }
         (IpAddr::V6(low), IpAddr::V6(high)) => {
             let words = |it: Ipv6Addr| [96, 64, 32, 0].map(|shift| (it.to_bits() >> shift) as u32);
-            let address = pick_words(words(low), words(high), hash, other);
+            let address = pick_words(words(low), words(high), hash, stirs_in);
             let bits = address.iter().fold(0, |bits, word| bits << 32 | u128::from(*word));
             Ipv6Addr::from_bits(bits).into()
         }
@@ -28,16 +44,15 @@ fn pick_by(hash: u32, range: AddressRange, other: Option<(IpAddr, u16)>) -> IpAd
     }
 }
 
-/// Seen: each word is chosen for itself, between those of the range's ends, and what has been chosen of the other end goes into the next. Behind
+/// Seen: each word is chosen for itself, between those of the range's ends, and the destination's word, as it is then, goes into the next. Behind
 /// one that is not the last address's a word may be any. How many there are between two ends has 32 bits: of all there are none, so that the lowest
 /// is taken, and of ends in the wrong order nearly all.
 fn pick_words<const WORDS: usize>(
     low: [u32; WORDS],
     high: [u32; WORDS],
     mut hash: u32,
-    other: Option<(IpAddr, u16)>,
+    stirs_in: Stir,
 ) -> [u32; WORDS] {
-    let other = other.map_or([0; 4], |(address, _)| words(address));
     let mut is_free = false;
     std::array::from_fn(|at| {
         let (least, size) = match is_free {
@@ -47,7 +62,11 @@ fn pick_words<const WORDS: usize>(
         let step = ((u64::from(hash) * u64::from(size)) >> 32) as u32;
         let chosen = least.wrapping_add(step);
         is_free |= chosen != high[at];
-        hash ^= other[at];
+        hash ^= match stirs_in {
+            Stir::Nothing => 0,
+            Stir::Of(words) => words[at],
+            Stir::Chosen => chosen.swap_bytes(),
+        };
         chosen
     })
 }
@@ -115,7 +134,11 @@ mod tests {
                 low: low.parse().unwrap(),
                 high: high.parse().unwrap(),
             };
-            assert_eq!(pick_by(hash, range, None).to_string(), expected, "{low} {high} {hash}");
+            assert_eq!(
+                pick_by(hash, range, Stir::Nothing).to_string(),
+                expected,
+                "{low} {high} {hash}"
+            );
         }
     }
 
@@ -238,7 +261,7 @@ mod tests {
             };
             let [source, destination]: [IpAddr; 2] = [source, destination].map(|it| it.parse().unwrap());
             let other = (!is_persistent).then_some((destination, 0));
-            let picked = pick(range, source, other).to_string();
+            let picked = pick(range, source, other, End::Source).to_string();
             assert_eq!(
                 picked, expected,
                 "{low}-{high} {is_persistent} {source} > {destination}"
