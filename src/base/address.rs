@@ -109,12 +109,12 @@ impl fmt::Display for Family {
 pub(crate) fn write_address(out: &mut String, address: IpAddr) {
     let address = match address {
         IpAddr::V4(address) => address,
-        IpAddr::V6(address) => match address.segments() {
-            [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
+        IpAddr::V6(address) => match ends_in_ipv4(address) {
+            Some(end) => {
                 out.push_str("::");
-                Ipv4Addr::from_bits(address.to_bits() as u32)
+                end
             }
-            _ => return out.push_str(&address.to_string()),
+            None => return out.push_str(&address.to_string()),
         },
     };
     for (at, octet) in address.octets().into_iter().enumerate() {
@@ -123,6 +123,24 @@ pub(crate) fn write_address(out: &mut String, address: IpAddr) {
         }
         write_number(out, octet);
     }
+}
+
+fn ends_in_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => Some(Ipv4Addr::from_bits(address.to_bits() as u32)),
+        _ => None,
+    }
+}
+
+/// The same in the midst of other text.
+pub(crate) fn as_in_c(address: IpAddr) -> impl fmt::Display {
+    fmt::from_fn(move |f| match address {
+        IpAddr::V6(own) => match ends_in_ipv4(own) {
+            Some(end) => write!(f, "::{end}"),
+            None => write!(f, "{own}"),
+        },
+        IpAddr::V4(own) => write!(f, "{own}"),
+    })
 }
 
 /// Appends a number as `Display` shows it, without its detours.

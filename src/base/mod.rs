@@ -18,7 +18,7 @@ pub(crate) mod testing;
 mod time;
 
 pub use address::{AddressMask, Family};
-pub(crate) use address::{write_address, write_number};
+pub(crate) use address::{as_in_c, write_address, write_number};
 pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
 pub use mark::MarkMask;
 pub use pace::{Pace, Piece};

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use super::proto;
 use super::{Counted, Direction, Expectation, Flow, FlowState, Status, Tuple, Zone, ZoneScope};
-use crate::base::{Family, Time};
+use crate::base::{Family, Time, as_in_c};
 pub use tool::{Occasion, Syntax, ToolForm, tool_expectation, tool_flow};
 
 /// Which of the forms of a flow.
@@ -155,7 +155,7 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
     write!(
         line,
         "mask-src={} mask-dst={} ",
-        it.mask.address,
+        as_in_c(it.mask.address),
         Family::of(it.mask.address).every_bit()
     )?;
     let key = &proto::spec(it.tuple.protocol).key;
@@ -164,7 +164,8 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
     write!(
         line,
         "master-src={} master-dst={} ",
-        master.source.address, master.destination.address
+        as_in_c(master.source.address),
+        as_in_c(master.destination.address)
     )?;
     proto::spec(master.protocol).key.write(line, &master, false)?;
     write_flags(line, it)?;
@@ -204,7 +205,7 @@ fn write_tuple(line: &mut String, tuple: &Tuple, from_kernel: bool) -> std::fmt:
     let [source, destination] = [tuple.source.address, tuple.destination.address];
     match from_kernel {
         true => write!(line, "src={} dst={} ", in_kernel(source), in_kernel(destination))?,
-        false => write!(line, "src={source} dst={destination} ")?,
+        false => write!(line, "src={} dst={} ", as_in_c(source), as_in_c(destination))?,
     }
     proto::spec(tuple.protocol).key.write(line, tuple, from_kernel)
 }

@@ -3,7 +3,7 @@
 use std::fmt::{Result, Write};
 
 use super::tool::Occasion;
-use crate::base::Time;
+use crate::base::{Time, as_in_c};
 use crate::conntrack::proto::tool::{self, Asked};
 use crate::conntrack::{Direction, EventKind, Flow, FlowState, Status, Tuple, ZoneScope, proto};
 use crate::packet::End;
@@ -32,7 +32,8 @@ pub(super) fn write_flow(out: &mut String, flow: &Flow, state: &FlowState, occas
     write!(
         out,
         " -s {} -d {}",
-        original.source.address, original.destination.address
+        as_in_c(original.source.address),
+        as_in_c(original.destination.address)
     )?;
     for (done, before, after, plain, mapped) in [
         (Status::DST_NAT_DONE, &original.destination, &reply.source, 'r', 'g'),
@@ -40,7 +41,7 @@ pub(super) fn write_flow(out: &mut String, flow: &Flow, state: &FlowState, occas
     ] {
         let is_mapped = state.status.has(done) && before.address != after.address;
         let letter = if is_mapped { mapped } else { plain };
-        write!(out, " -{letter} {}", after.address)?;
+        write!(out, " -{letter} {}", as_in_c(after.address))?;
     }
     let spec = proto::spec(original.protocol);
     match spec.name == proto::generic::SPEC.name {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::tool::{Occasion, ToolForm};
 use crate::base::date::Date;
-use crate::base::{Family, Time};
+use crate::base::{Family, Time, as_in_c};
 use crate::conntrack::{Direction, EventKind, Expectation, Flow, FlowState, Status, Tuple, ZoneScope, proto};
 
 /// The first lines of a document of these, and the last.
@@ -32,8 +32,8 @@ pub(super) fn write_flow(
             out,
             "<meta direction=\"{name}\"><layer3 {}><src>{}</src><dst>{}</dst></layer3>",
             family(tuple),
-            tuple.source.address,
-            tuple.destination.address
+            as_in_c(tuple.source.address),
+            as_in_c(tuple.destination.address)
         )?;
         write!(out, "<layer4 {}>{}</layer4>", transport(tuple), numbers(tuple)?)?;
         if flow.zone().scope != ZoneScope::Both && flow.zone().of(direction) != 0 {
@@ -108,6 +108,7 @@ pub(super) fn write_expectation(
     let tuple = &it.tuple;
     let master = it.master.original();
     let pair = |name: &str, [source, destination]: [IpAddr; 2]| {
+        let (source, destination) = (as_in_c(source), as_in_c(destination));
         format!("<{name}><src>{source}</src><dst>{destination}</dst></{name}>")
     };
     write!(out, "<layer3 {}>", family(tuple))?;
