@@ -232,7 +232,7 @@ impl Walk<'_> {
         } = bound;
         let fields = fields.get_or_insert_with(|| SelectorFields::of(self.packet, &self.input, &self.output));
         match selector.check(fields) {
-            Ok(()) | Err(Miss::Protocol) if selector.protocol != 0 && self.packet.has_broken_chain() => {
+            Ok(()) | Err(Miss::Protocol) if selector.needs_a_protocol() && self.packet.has_broken_chain() => {
                 return Matched::Malformed;
             }
             Ok(()) => {}

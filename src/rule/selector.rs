@@ -30,6 +30,8 @@ pub struct Selector {
     pub protocol: u8,
     /// `! -p`.
     pub protocol_inverted: bool,
+    /// `-p all` of IPv6: it fits any protocol, but asks for one, which a packet must have.
+    pub asks_for_all_protocols: bool,
     /// `-f`: second and further fragments only.
     pub fragment: bool,
     /// `! -f`: first fragments and whole packets only.
@@ -98,10 +100,16 @@ impl Selector {
             output_inverted: false,
             protocol: 0,
             protocol_inverted: false,
+            asks_for_all_protocols: false,
             fragment: false,
             fragment_inverted: false,
             family,
         }
+    }
+
+    /// Whether a packet of which nobody can read the protocol is dropped by the rule (`Packet::has_broken_chain`).
+    pub(crate) fn needs_a_protocol(&self) -> bool {
+        self.protocol != 0 || self.asks_for_all_protocols
     }
 
     /// In the order the kernel asks: source, destination, input, output, protocol, fragment.

@@ -278,6 +278,7 @@ impl<'a> RuleOptions<'a> {
         self.is_named_as_match = spec.is_some_and(|spec| name.is_some_and(|name| spec.is_named(name)));
         self.base.protocol = protocol;
         self.base.protocol_inverted = inverted;
+        self.base.asks_for_all_protocols = protocol == 0 && self.base.family == Family::V6;
         let is_passed_over = self.base.family == Family::V6 && !inverted && EXTENSION_HEADERS.contains(&protocol);
         Ok(is_passed_over
             .then(|| format!("Warning: never matched protocol: {lowered}. use extension match instead.\n")))

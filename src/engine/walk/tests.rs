@@ -351,6 +351,8 @@ fn who_asks_for_a_protocol_drops_what_it_cannot_read() {
         "Forwarded",
         "dropped at rule 1 of IPv6's filter FORWARD: its transport header is cut short",
     );
+    const ALL: u8 = 0;
+    const NONE: u8 = 255;
     for (protocol, inverted, next, rest, expected) in [
         (6, false, 60, &[17, 0, 1, 4, 0, 0, 0, 0][..], passes),
         (6, true, 60, &[17, 0, 1, 4, 0, 0, 0, 0], passes),
@@ -358,19 +360,26 @@ fn who_asks_for_a_protocol_drops_what_it_cannot_read() {
         (6, false, 60, &[17, 9, 1, 4, 0, 0, 0, 0], passes),
         (6, false, 60, &[60, 9, 1, 4, 0, 0, 0, 0], drops),
         (6, true, 60, &[60, 9, 1, 4, 0, 0, 0, 0], drops),
-        (0, false, 60, &[60, 9, 1, 4, 0, 0, 0, 0], passes),
+        (ALL, false, 60, &[60, 9, 1, 4, 0, 0, 0, 0], drops),
+        (ALL, false, 60, &[17, 0, 1, 4, 0, 0, 0, 0], passes),
+        (NONE, false, 60, &[60, 9, 1, 4, 0, 0, 0, 0], passes),
         (6, false, 43, &[], drops),
         (6, false, 44, &[17, 0], drops),
         (6, false, 44, &[17, 0, 0, 9, 0, 0, 0, 9], passes),
         (6, false, 44, &[59, 0, 0, 9, 0, 0, 0, 9], drops),
         (6, false, 44, &[60, 0, 0, 9, 0, 0, 0, 9], drops),
         (59, true, 59, &[], passes),
+        // Of a routing header four bytes are read.
+        (6, false, 43, &[17, 0, 0], drops),
+        (17, false, 43, &[17, 0, 0, 0], passes),
+        (6, false, 60, &[43, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0], drops),
     ] {
         for count in [1, 60] {
             let mut rules = TableRules::new(Family::V6, Table::Filter);
             let selector = Selector {
-                protocol,
+                protocol: if protocol == NONE { 0 } else { protocol },
                 protocol_inverted: inverted,
+                asks_for_all_protocols: protocol == ALL,
                 ..Selector::any(Family::V6)
             };
             let made = |_| {
