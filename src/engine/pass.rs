@@ -268,10 +268,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 return report;
             }
         };
-        let key = OutputKey {
-            source: None,
-            ..OutputKey::of(&packet)
-        };
+        let key = OutputKey::of_program(&packet);
         let route = match self.config.net.route_output(key) {
             Ok(route) => route,
             Err(reason) => {

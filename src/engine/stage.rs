@@ -14,7 +14,7 @@ use crate::base::{Family, InterfaceId, InterfaceName};
 use crate::conntrack::{self, Confirmed, CtState, DropReason, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, Broadcast, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
-use crate::net::{Complaint, DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed};
+use crate::net::{Complaint, DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed, is_joined_again};
 use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::packet::{Packet, Sender};
 use crate::rule::{Hook, LogRecord, QueueTo, Table};
@@ -112,7 +112,9 @@ impl<O: Observer> Pass<'_, O> {
             Stage::Defragment => {
                 // What comes round untracked is left as it is.
                 let untracked = transit.tracking.state == Some(CtState::Untracked);
-                if !transit.packet.has_fragment_header() || !self.tracks(transit.packet.family()) || untracked {
+                let known = transit.tracking.flow.is_some() && !is_joined_again(&transit.packet);
+                let tracks = self.tracks(transit.packet.family());
+                if !transit.packet.has_fragment_header() || !tracks || untracked || known {
                     return Ok(());
                 }
                 let user = match hook {

@@ -75,6 +75,15 @@ pub(crate) fn is_plainly_sane<const WORDS: usize>(packet: &Plain<'_, WORDS>) -> 
     }
 }
 
+/// What is looked at of a packet that the host itself sent, and that comes in again.
+pub(crate) fn come_round(packet: &mut Packet) -> Result<(), DropReason> {
+    match packet.family() {
+        // Its length was written as it was sent.
+        Family::V4 => Ok(()),
+        Family::V6 => v6::come_round(packet),
+    }
+}
+
 /// A packet as a program hands it to a raw socket, which is as long as it is, whatever its header says.
 pub(crate) fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
     match is_of_the_other_family(&bytes) {
@@ -100,6 +109,11 @@ pub(crate) fn belongs_to_what_it_quotes(packet: &Packet) -> bool {
 #[inline]
 pub(crate) fn is_joined_before_input(packet: &Packet) -> bool {
     packet.is_fragment() && packet.family() == Family::V4
+}
+
+/// Whether tracking joins fragments whose flow it knows, since they come round.
+pub(crate) fn is_joined_again(packet: &Packet) -> bool {
+    packet.family() == Family::V4
 }
 
 /// Whether the host writes into a program's packet what the program left out, and its length anew.

@@ -44,8 +44,8 @@ pub use complaint::{BadPart, Complaint, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
 pub(crate) use host::{FragmentationNeeded, HostState, Outgoing};
 pub(crate) use host::{
-    belongs_to_what_it_quotes, fragment, from_program, is_completed, is_joined_before_input, is_plainly_sane,
-    lacks_identification, must_not_be_cut, sanity,
+    belongs_to_what_it_quotes, come_round, fragment, from_program, is_completed, is_joined_again,
+    is_joined_before_input, is_plainly_sane, lacks_identification, must_not_be_cut, sanity,
 };
 pub(crate) use input::ForwardOutcome;
 pub use input::{Forwarding, InputRoute};

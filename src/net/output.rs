@@ -36,6 +36,19 @@ impl OutputKey {
         }
     }
 
+    /// Of a packet that a program hands to a raw socket: its source counts for nothing, and to a socket of IPv6 "none" means the host itself.
+    pub(crate) fn of_program(packet: &Packet) -> Self {
+        let destination = match packet.destination() {
+            IpAddr::V6(to) if to.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            other => other,
+        };
+        Self {
+            destination,
+            source: None,
+            ..Self::of(packet)
+        }
+    }
+
     /// What the way out of a packet depends on that has its source.
     pub fn of(packet: &Packet) -> Self {
         Self {

@@ -109,6 +109,15 @@ impl Packet {
         }
     }
 
+    /// Cuts off what is beyond its own length, and looks anew where its parts are.
+    pub(crate) fn lay_out_again(&mut self, layout: Layout) {
+        self.bytes.truncate(layout.total);
+        self.network_header = layout.network_header;
+        self.protocol = layout.protocol;
+        self.fragment_offset = layout.fragment_offset;
+        self.is_fragment = layout.is_fragment;
+    }
+
     /// Takes the packet out and leaves a husk without bytes, of which nothing may be asked.
     pub fn take(&mut self) -> Self {
         Self {
@@ -299,10 +308,20 @@ impl Packet {
     pub fn has_broken_chain(&self) -> bool {
         match self.family {
             Family::V4 => false,
-            Family::V6 => {
-                !self.has_transport() && (self.protocol != extension::NO_NEXT_HEADER || self.fragment_offset != 0)
-            }
+            Family::V6 if self.has_transport() => self.transport().is_empty() && self.ends_in_a_routing_header(),
+            Family::V6 => self.protocol != extension::NO_NEXT_HEADER || self.fragment_offset != 0,
         }
+    }
+
+    /// Of a routing header a rule reads four bytes, where two say what comes next.
+    #[cold]
+    fn ends_in_a_routing_header(&self) -> bool {
+        let view = Ipv6::new(&self.bytes[..]);
+        view.is_ok_and(|it| {
+            let mut extensions = it.extensions();
+            extensions.by_ref().for_each(drop);
+            extensions.next == extension::ROUTING && extensions.at + 4 > self.bytes.len()
+        })
     }
 
     /// Whether it says of itself that it came in pieces: in IPv6 also one that is whole can.

@@ -5,7 +5,7 @@ use crate::conntrack::CtState;
 use crate::engine::observer::Observer;
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Fate, Looped, Report};
-use crate::net::Delivery;
+use crate::net::{Delivery, come_round};
 use crate::packet::{Packet, Sender};
 
 impl<O: Observer> Pass<'_, O> {
@@ -74,6 +74,9 @@ impl<O: Observer> Pass<'_, O> {
             tracking.state = None;
         }
         self.see_arrival(Some(interface), packet.bytes());
+        if let Err(reason) = come_round(packet) {
+            return self.stopped(Reason::Host(reason), tracking.state);
+        }
         // What it causes is not the call's any more.
         let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
         let leaves_beside = std::mem::replace(&mut self.leaves_beside, is_beside);

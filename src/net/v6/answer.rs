@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use etherparse::TcpHeader;
 
 use super::Knob;
-use super::icmp::{self, Message, header, is_anycast, outgoing};
-use super::neighbour;
+use super::icmp::{self, Message, header, is_anycast};
 use super::options::{self, Kind, Refused};
+use super::{neighbour, reject};
 use crate::base::{Time, protocol};
 use crate::net::transport::{self, Heard};
 use crate::net::{
@@ -190,7 +190,7 @@ impl Asked<'_> {
     }
 
     /// A reset has the segment's traffic class without its ECN bits.
-    fn reset(&self, mut reset: TcpHeader) -> Result<Outgoing, Suppressed> {
+    fn reset(&self, reset: TcpHeader) -> Result<Outgoing, Suppressed> {
         let (IpAddr::V6(own), IpAddr::V6(back_to)) = (self.packet.destination(), self.packet.source()) else {
             return Err(Suppressed::TwoFamilies);
         };
@@ -207,8 +207,6 @@ impl Asked<'_> {
         let IpAddr::V6(destination) = route.destination else {
             return Err(Suppressed::TwoFamilies);
         };
-        let sum = reset.calc_checksum_ipv6_raw(own.octets(), destination.octets(), &[]);
-        reset.checksum = sum.map_err(|_| Suppressed::LongerThanTheMtu)?;
         let repr = ipv6::Repr {
             traffic_class,
             hop_limit: self.net.hop_limit_towards(destination),
@@ -216,7 +214,7 @@ impl Asked<'_> {
             source: own,
             destination,
         };
-        outgoing(repr, &reset.to_bytes(), route, mark).ok_or(Suppressed::LongerThanTheMtu)
+        reject::made(repr, reset, route, mark).ok_or(Suppressed::LongerThanTheMtu)
     }
 
     fn icmp(&self, read: &Packet) -> Answer {

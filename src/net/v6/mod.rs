@@ -38,6 +38,6 @@ pub(crate) use options::arrive;
 pub(super) use output::output;
 pub(crate) use reassembly::{Fragment, read_fragment, reassembly_rules};
 pub(crate) use reject::{may_be_rejected, reset};
-pub(crate) use sanity::{ends_are_sane, from_program, sanity};
+pub(crate) use sanity::{come_round, ends_are_sane, from_program, sanity};
 pub(crate) use sysctl::OF_LINK;
 pub(super) use sysctl::{Conf, Sysctls};

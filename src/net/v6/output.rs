@@ -1,6 +1,6 @@
 //! The routing decision for the host's own packets.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
@@ -12,10 +12,8 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
     if key.interface.is_some_and(|it| !net.interface(it).is_up) {
         return Err(RouteError::NetworkUnreachable);
     }
-    // "None" means the host itself.
-    let destination = match key.destination {
-        IpAddr::V6(address) if !address.is_unspecified() => address,
-        _ => Ipv6Addr::LOCALHOST,
+    let IpAddr::V6(destination) = key.destination else {
+        return Err(RouteError::NetworkUnreachable);
     };
     let route = net.lookup(&Key {
         destination: destination.into(),

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
+use etherparse::TcpHeader;
+
 use super::icmp::outgoing;
 use crate::base::protocol;
 use crate::net::transport::{self, is_believed, is_never_summed, wrong_checksum};
-use crate::net::{Delivery, Net, Outgoing, OutputKey, Suppressed};
+use crate::net::{Delivery, Net, Outgoing, OutputKey, OutputRoute, Suppressed};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::checksum;
 use crate::wire::ipv6;
@@ -54,10 +56,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         return Err(wrong_checksum(packet));
     }
     let data = (header.len() as u32).wrapping_sub(u32::from(header[12] >> 4) * 4);
-    let mut reset = transport::reset_of(header, data);
-    // Its checksum is left to the device.
-    let sum = checksum::pseudo_header(source.into(), destination.into(), protocol::TCP, reset.header_len());
-    reset.checksum = checksum::fold(sum);
+    let reset = transport::reset_of(header, data);
     let mark = net.reply_mark_ipv6(packet);
     let key = OutputKey {
         destination: destination.into(),
@@ -74,9 +73,17 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         source,
         destination,
     };
-    let mut made = outgoing(repr, &reset.to_bytes(), route, mark).ok_or(Suppressed::NoTcpHeader)?;
+    made(repr, reset, route, mark).ok_or(Suppressed::NoTcpHeader)
+}
+
+/// Its checksum is left to the device.
+pub(super) fn made(repr: ipv6::Repr, mut reset: TcpHeader, route: OutputRoute, mark: u32) -> Option<Outgoing> {
+    let length = reset.header_len();
+    let sum = checksum::pseudo_header(repr.source.into(), repr.destination.into(), protocol::TCP, length);
+    reset.checksum = checksum::fold(sum);
+    let mut made = outgoing(repr, &reset.to_bytes(), route, mark)?;
     made.packet.checksum = ChecksumState::Partial;
-    Ok(made)
+    Some(made)
 }
 
 #[cfg(test)]

@@ -7,15 +7,20 @@ use crate::wire::ipv6::{HEADER, Ipv6};
 /// The checks of the receive path. A packet that fails never reaches a table, and no counter of a rule moves.
 #[cold]
 pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
-    if bytes.len() < HEADER {
-        return Err(DropReason::Truncated);
-    }
-    let header = Ipv6::new(bytes).map_err(|_| DropReason::BadVersion)?;
-    if header.total_length() > bytes.len() {
-        return Err(DropReason::TotalLengthBeyondPacket);
-    }
-    ends(&header)?;
+    within(bytes)?;
+    ends(&Ipv6::new(bytes).map_err(|_| DropReason::BadVersion)?)?;
     Layout::of(bytes).map_err(|_| DropReason::BadHeaderLength)
+}
+
+/// The same of what the host itself sent, and now comes in: nobody has held it to its own length yet.
+#[cold]
+pub(crate) fn come_round(packet: &mut Packet) -> Result<(), DropReason> {
+    let bytes = packet.bytes();
+    within(bytes)?;
+    ends_anywhere(&Ipv6::new(bytes).map_err(|_| DropReason::BadVersion)?)?;
+    let layout = Layout::of(bytes).map_err(|_| DropReason::BadHeaderLength)?;
+    packet.lay_out_again(layout);
+    Ok(())
 }
 
 /// Whether nothing is wrong with a packet's addresses; all else of it has been found sane.
@@ -23,20 +28,48 @@ pub(crate) fn ends_are_sane(bytes: &[u8]) -> bool {
     Ipv6::new(bytes).is_ok_and(|header| ends(&header).is_ok())
 }
 
-fn ends(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
-    if header.source().is_multicast() {
-        return Err(DropReason::MartianSource);
+/// All of it is there.
+fn within(bytes: &[u8]) -> Result<(), DropReason> {
+    if bytes.len() < HEADER {
+        return Err(DropReason::Truncated);
     }
+    match Ipv6::new(bytes) {
+        Err(_) => Err(DropReason::BadVersion),
+        Ok(header) if header.total_length() > bytes.len() => Err(DropReason::TotalLengthBeyondPacket),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Of what came in by a link.
+fn ends(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
+    ends_anywhere(header)?;
     if header.source().is_loopback() || header.destination().is_loopback() {
         return Err(DropReason::LoopbackOutside);
     }
-    // Groups that reach no further than the host itself, or nowhere.
-    if let [0xff, scope, ..] = header.destination().octets()
-        && scope & 0xf <= 1
-    {
-        return Err(DropReason::MartianDestination);
+    // Groups that reach no further than the host itself.
+    match reach(header) {
+        Some(1) => Err(DropReason::MartianDestination),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn ends_anywhere(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
+    if header.source().is_multicast() {
+        return Err(DropReason::MartianSource);
+    }
+    // Groups that reach nowhere.
+    match reach(header) {
+        Some(0) => Err(DropReason::MartianDestination),
+        _ => Ok(()),
+    }
+}
+
+/// How far a group is known; nothing where the destination is none.
+fn reach(header: &Ipv6<&[u8]>) -> Option<u8> {
+    match header.destination().octets() {
+        [0xff, scope, ..] => Some(scope & 0xf),
+        _ => None,
+    }
 }
 
 /// A packet as a program hands it to a raw socket.

@@ -77,6 +77,10 @@ fn source_scope(address: Ipv6Addr) -> Scope {
 }
 
 fn destination_scope(address: Ipv6Addr) -> Scope {
+    // Less than any address: the nearest will do.
+    if address.is_unspecified() {
+        return Scope::Nowhere;
+    }
     if !address.is_multicast() {
         return source_scope(address);
     }
