@@ -175,6 +175,7 @@ pub(super) fn selector(random: &mut Random, family: Family, P(protocol, protocol
         output_inverted: inverted(random, output != any.output),
         protocol,
         protocol_inverted,
+        asks_for_all_protocols: protocol == 0 && family == Family::V6,
         fragment: random.one_in(12) && family == Family::V4,
         fragment_inverted: random.one_in(2),
         family,
