@@ -144,6 +144,53 @@ fn flags_of_tcp_count_where_a_rule_asks_for_them() {
     }
 }
 
+/// Firewalls ask each packet for routing headers and the like: those without any are alike to them.
+#[test]
+fn who_asks_for_extension_headers_does_not_keep_others_from_short_ways() {
+    let file = LabFile::parse("lab", LAB_OF_IPV6).unwrap();
+    let asked = "-m rt --rt-type 0|-m frag --fragmore|-m hbh|-m dst ! --dst-len 8|-m ipv6header --header hop-by-hop --soft|-m ah|\
+        -m srh --srh-next-hdr 17|-m eui64|! -p udp -m hl --hl-lt 255";
+    for matches in asked.split('|') {
+        let labs = [0, 1].map(|_| Lab::new(&file, 1, TOOLBOX).unwrap());
+        let mut two = Two { labs, told: Vec::new() };
+        let rules = format!(
+            "*filter\n-A FORWARD {matches} -j DROP\n-A FORWARD -m state --state NEW,ESTABLISHED -j ACCEPT\nCOMMIT\n"
+        );
+        assert_eq!(two.tool("ip6tables-restore", &[], &rules), "0 ", "{rules}");
+        let (near, far) = (host("2001:db8::2"), host("2001:db8:1::7"));
+        let mut plain = Vec::new();
+        let builder = PacketBuilder::ipv6(near, far, 64).udp(4000, 53);
+        builder.write(&mut plain, &[1; 8]).unwrap();
+        let mut others = [0, 43, 44, 51, 60].map(|number| (number, plain.clone()));
+        for (number, bytes) in &mut others {
+            // Eight bytes: of a fragment it is the first; of an authentication header it is all; of options it is padding.
+            let header = match number {
+                43 => [17, 0, 0, 0, 0, 0, 0, 0],
+                44 => [17, 0, 0, 0, 0, 0, 0, 1],
+                51 => [17, 0, 0, 0, 0, 0, 0, 0],
+                _ => [17, 0, 1, 4, 0, 0, 0, 0],
+            };
+            bytes[6] = *number;
+            bytes[5] += 8;
+            bytes.splice(40..40, header);
+        }
+        for _ in 0..4 {
+            two.carry(LAN, &plain);
+            for (_, other) in &others {
+                two.carry(LAN, other);
+            }
+            two.carry(LAN, &plain);
+            two.carry(LAN, &plain);
+        }
+        assert!(two.labs[0].worker().went_short() > 6, "{matches}");
+        two.ask_everything_of_ipv6();
+    }
+}
+
+fn host(text: &str) -> [u8; 16] {
+    text.parse::<std::net::Ipv6Addr>().unwrap().octets()
+}
+
 /// The mark of a flow is none of its packets', and a command sets it.
 #[test]
 fn ways_are_gone_by_flows_with_the_mark_that_they_had() {
@@ -363,13 +410,12 @@ struct OfIpv6 {
 
 impl OfIpv6 {
     fn new(draw: &mut Draw) -> Self {
-        let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
         let near = draw.pick(&["2001:db8::2", "2001:db8::3"]);
         let far = draw.pick(&["2001:db8:1::7", "2001:db8:1::9", "2001:db8:2::9"]);
         Self {
             ends: [
-                (address(near), 4000 + draw.below(3) as u16),
-                (address(far), draw.pick(&[53, 80])),
+                (host(near), 4000 + draw.below(3) as u16),
+                (host(far), draw.pick(&[53, 80])),
             ],
             is_tcp: draw.one_in(2),
             numbers: [draw.u32(), draw.u32()],

@@ -10,7 +10,7 @@ use crate::base::{Family, protocol};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::place::only_protocol;
-use crate::rule::{Condition, Context, Effect, Ends, Lowered, Match, Matched, Refusal, Scope};
+use crate::rule::{Condition, Context, Effect, Ends, HangsOn, Lowered, Match, Matched, Refusal, Scope};
 use crate::wire::{be16, be32};
 
 pub(super) const NAME: &str = "ah";
@@ -112,7 +112,8 @@ impl Match for Ah {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.ending(Ends::Perhaps)
+        // A plain packet has no extension header, and so one answer.
+        Effect::PURE.hanging_on(HangsOn::Plain).ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -9,7 +9,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, UsageError};
 use crate::ext::place::only_valid_from;
 use crate::ext::samples::{DATAGRAM6, Samples, fails, taken};
-use crate::rule::{Context, Effect, Hook, HookSet, Match, Matched, Refusal, Scope};
+use crate::rule::{Context, Effect, HangsOn, Hook, HookSet, Match, Matched, Refusal, Scope};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "eui64",
@@ -44,7 +44,8 @@ impl Match for Eui64 {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE
+        // There is none to hang on.
+        Effect::PURE.hanging_on(HangsOn::Plain)
     }
 
     fn explain(&self, _cx: &Context<'_>) -> String {

@@ -11,7 +11,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Effect, Ends, Match, Matched};
+use crate::rule::{Context, Effect, Ends, HangsOn, Match, Matched};
 use crate::wire::{be16, be32, ipv6};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
@@ -118,7 +118,8 @@ impl Match for Frag {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.ending(Ends::Perhaps)
+        // A plain packet has no extension header, and so one answer.
+        Effect::PURE.hanging_on(HangsOn::Plain).ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

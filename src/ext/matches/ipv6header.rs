@@ -12,7 +12,7 @@ use crate::ext::names;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{DATAGRAM6, Samples, fails, passes, refused, taken};
 use crate::packet::Packet;
-use crate::rule::{Context, Effect, Match, Matched};
+use crate::rule::{Context, Effect, HangsOn, Match, Matched};
 use crate::wire::ipv6::{self, extension as number};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
@@ -148,7 +148,8 @@ impl Match for Ipv6Header {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE
+        // A plain packet has no extension header, and so one answer.
+        Effect::PURE.hanging_on(HangsOn::Plain)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

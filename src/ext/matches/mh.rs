@@ -12,7 +12,7 @@ use crate::ext::number::whole_number;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::only_protocol;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Effect, Ends, Match, Matched, Refusal, Scope};
+use crate::rule::{Context, Effect, Ends, HangsOn, Match, Matched, Refusal, Scope};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "mh",
@@ -140,7 +140,8 @@ impl Match for Mh {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.ending(Ends::Perhaps)
+        // A plain packet has no extension header, and so one answer.
+        Effect::PURE.hanging_on(HangsOn::Plain).ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

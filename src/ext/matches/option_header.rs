@@ -7,7 +7,7 @@ use super::extension::{self, Miss};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::strtoul;
 use crate::ext::option::{Asked, Given, Opt, UsageError};
-use crate::rule::{Context, Effect, Ends, Match, Matched};
+use crate::rule::{Context, Effect, Ends, HangsOn, Match, Matched};
 use crate::wire::ipv6::extension::{DESTINATION, HOP_BY_HOP};
 
 /// What each match calls it.
@@ -167,7 +167,8 @@ impl Match for OptionHeader {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.ending(Ends::Perhaps)
+        // A plain packet has no extension header, and so one answer.
+        Effect::PURE.hanging_on(HangsOn::Plain).ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

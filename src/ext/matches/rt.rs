@@ -12,7 +12,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{DATAGRAM6, Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Effect, Ends, Match, Matched};
+use crate::rule::{Context, Effect, Ends, HangsOn, Match, Matched};
 use crate::wire::{be32, ipv6};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
@@ -155,7 +155,8 @@ impl Match for Rt {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.ending(Ends::Perhaps)
+        // A plain packet has no extension header, and so one answer.
+        Effect::PURE.hanging_on(HangsOn::Plain).ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

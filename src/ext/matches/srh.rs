@@ -11,7 +11,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, HostMask, Opt, OptionSpec, UsageError};
 use crate::ext::samples::{DATAGRAM6, Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Effect, Match, Matched};
+use crate::rule::{Context, Effect, HangsOn, Match, Matched};
 use crate::wire::ipv6;
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
@@ -232,7 +232,8 @@ impl Match for Srh {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE
+        // A plain packet has no extension header, and so one answer.
+        Effect::PURE.hanging_on(HangsOn::Plain)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
