@@ -168,7 +168,7 @@ impl Net {
     pub(crate) fn receive(&self, now: Time, packet: &mut Packet, seen: &mut RoutesSeen) -> InputRoute {
         match packet.family() {
             Family::V4 => v4::receive(self, now, packet, seen),
-            Family::V6 => self.route_input(packet),
+            Family::V6 => v6::receive(self, packet, seen),
         }
     }
 

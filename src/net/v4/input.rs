@@ -25,7 +25,7 @@ pub(crate) fn receive(net: &Net, now: Time, packet: &mut Packet, seen: &mut Rout
         packet.pull(tcp::MIN_HEADER);
     }
     let mut route = match packet.input {
-        Some(input) => seen.route(net, packet, input),
+        Some(input) => seen.of_ipv4.route(net, packet, input),
         None => net.route_input(packet),
     };
     if !packet.header().options().is_empty() {

@@ -5,9 +5,19 @@ use std::net::IpAddr;
 use crate::base::InterfaceId;
 use crate::net::lookup::Key;
 use crate::net::{
-    Complaint, Delivery, DropReason, Forwarding, InputRoute, Net, Route, RouteError, RouteKind, Scope, Unreachable,
+    Complaint, Delivery, DropReason, Forwarding, InputRoute, Net, Route, RouteError, RouteKind, RoutesSeen, Scope,
+    Unreachable,
 };
 use crate::packet::Packet;
+
+/// [`Net::receive`].
+#[inline(never)]
+pub(crate) fn receive(net: &Net, packet: &Packet, seen: &mut RoutesSeen) -> InputRoute {
+    match packet.input {
+        Some(input) => seen.of_ipv6.route(net, packet, input),
+        None => net.route_input(packet),
+    }
+}
 
 /// [`Net::route_input`], by this interface.
 #[inline(never)]

@@ -31,7 +31,7 @@ pub(super) use conf::ConfKnob;
 pub(crate) use forward::forward;
 pub(crate) use fragment::fragment;
 pub(crate) use icmp::{belongs_to_what_it_quotes, complain, redirect};
-pub(crate) use input::{receive_known, route};
+pub(crate) use input::{receive, receive_known, route};
 pub(super) use knobs::Knob;
 pub(super) use nexthop::{lead_alike, leads_nowhere};
 pub(crate) use options::arrive;
