@@ -1,16 +1,16 @@
 //! Known flows, new flows, and what a flow takes of memory.
 
 use std::hint::black_box;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nflab::base::{InterfaceId, Time};
+use nflab::base::{Family, InterfaceId, Time};
 use nflab::engine::Silent;
 use nflab::wire::tcp::flags;
 
-use crate::bench_router::{CLIENT, SERVER, Setup, source_of, tcp, udp};
+use crate::bench_router::{CLIENT, SERVER, Setup, client, server, source_of, tcp, udp};
 use crate::counted_memory::left_by;
 use crate::peers;
 use crate::report::{Bound, Line, figure, nanoseconds as shown, rate, time};
@@ -19,9 +19,9 @@ use crate::sampling::{Samples, in_turn, nanoseconds, of_processor};
 
 /// UDP, masqueraded UDP, TCP with windows, in batches, beside Open vSwitch.
 pub(crate) fn known() -> Vec<Line> {
-    let mut tracked = Known::udp(STATE);
-    let mut masqueraded = Known::udp(HOME);
-    let mut windows = Windows::new(STATE);
+    let mut tracked = Known::udp(Family::V4, STATE);
+    let mut masqueraded = Known::udp(Family::V4, HOME);
+    let mut windows = Windows::new(Family::V4, STATE);
     let mut udp = || tracked.nanoseconds();
     let mut nat = || masqueraded.nanoseconds();
     let mut tcp = || windows.nanoseconds();
@@ -70,25 +70,26 @@ pub(crate) fn known() -> Vec<Line> {
 }
 
 /// A known flow of UDP, and a batch of its packets.
-struct Known {
+pub(crate) struct Known {
     setup: Setup,
     batch: Vec<(InterfaceId, Vec<u8>)>,
 }
 
 impl Known {
-    fn udp(rules: &str) -> Self {
-        let mut setup = Setup::new(rules);
+    pub(crate) fn udp(family: Family, rules: &str) -> Self {
+        let mut setup = Setup::of(family, rules, 1);
         let (lan, wan) = (setup.lan, setup.wan);
-        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
+        let (client, server) = ((client(family, 0), 4000), (server(family), 53));
+        let packet = udp(client, server, 32);
         let left = setup.forward(lan, &packet);
-        setup.forward(wan, &udp((SERVER, 53), source_of(&left), 32));
+        setup.forward(wan, &udp(server, source_of(&left), 32));
         Self {
             setup,
             batch: vec![(lan, packet); BATCH],
         }
     }
 
-    fn nanoseconds(&mut self) -> f64 {
+    pub(crate) fn nanoseconds(&mut self) -> f64 {
         let Self { setup, batch } = self;
         nanoseconds(BATCH * AT_ONCE, || {
             for _ in 0..AT_ONCE {
@@ -104,16 +105,18 @@ fn carry(setup: &mut Setup, batch: &[(InterfaceId, Vec<u8>)]) {
 }
 
 /// A connection whose numbers go on: every segment is new to the windows, and every second one acknowledges the other's.
-struct Windows {
+pub(crate) struct Windows {
     setup: Setup,
     batch: Vec<(InterfaceId, Vec<u8>)>,
+    /// Bytes before a segment.
+    header: usize,
 }
 
 impl Windows {
-    fn new(rules: &str) -> Self {
-        let mut setup = Setup::new(rules);
+    pub(crate) fn new(family: Family, rules: &str) -> Self {
+        let mut setup = Setup::of(family, rules, 1);
         let (lan, wan) = (setup.lan, setup.wan);
-        let (client, server) = ((CLIENT, 4000), (SERVER, 80));
+        let (client, server) = ((client(family, 0), 4000), (server(family), 80));
         setup.forward(lan, &tcp(client, server, flags::SYN, (1000, 0), 0));
         setup.forward(wan, &tcp(server, client, flags::SYN | flags::ACK, (5000, 1001), 0));
         setup.forward(lan, &tcp(client, server, flags::ACK, (1001, 5001), 0));
@@ -129,17 +132,21 @@ impl Windows {
                 ),
             })
             .collect();
-        Self { setup, batch }
+        let header = match family {
+            Family::V4 => 20,
+            Family::V6 => 40,
+        };
+        Self { setup, batch, header }
     }
 
-    fn nanoseconds(&mut self) -> f64 {
-        let Self { setup, batch } = self;
+    pub(crate) fn nanoseconds(&mut self) -> f64 {
+        let Self { setup, batch, header } = self;
         nanoseconds(BATCH * AT_ONCE, || {
             for _ in 0..AT_ONCE {
                 carry(setup, batch);
                 // What the client sends has its number at 4, what the server says its acknowledgement at 8.
                 for (number, (_, bytes)) in batch.iter_mut().enumerate() {
-                    go_on(bytes, IP_HEADER + if number % 2 == 0 { 4 } else { 8 });
+                    go_on(&mut bytes[*header..], if number % 2 == 0 { 4 } else { 8 });
                 }
             }
         })
@@ -152,16 +159,12 @@ fn go_on(bytes: &mut [u8], at: usize) {
     let before = u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let after = before.wrapping_add(BATCH as u32 / 2 * DATA);
     // RFC 1624: what goes out of the sum is added as its complement.
-    let mut sum = (!word(bytes, IP_HEADER + 16) & 0xffff)
-        + (!before >> 16)
-        + (!before & 0xffff)
-        + (after >> 16)
-        + (after & 0xffff);
+    let mut sum = (!word(bytes, 16) & 0xffff) + (!before >> 16) + (!before & 0xffff) + (after >> 16) + (after & 0xffff);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     bytes[at..at + 4].copy_from_slice(&after.to_be_bytes());
-    bytes[IP_HEADER + 16..IP_HEADER + 18].copy_from_slice(&(!sum as u16).to_be_bytes());
+    bytes[16..18].copy_from_slice(&(!sum as u16).to_be_bytes());
 }
 
 /// As many packets as two workers carry at once, over what one does alone.
@@ -244,32 +247,14 @@ fn workers_carry(setup: &mut Setup, flows: &[Vec<u8>]) -> f64 {
 
 /// Flows that begin, in a table that has held as many before.
 pub(crate) fn new() -> Vec<Line> {
-    let mut measured = [STATE, HOME].map(Setup::new);
-    let packets: Vec<(InterfaceId, Vec<u8>)> = (0..NEW).map(|number| (measured[0].lan, new_flow(number))).collect();
-    let once = |setup: &mut Setup, at_once: usize| {
-        let start = of_processor();
-        match at_once {
-            1 => {
-                for (lan, packet) in &packets {
-                    black_box(setup.receive(*lan, black_box(packet)).0.state);
-                }
-            }
-            _ => packets.chunks(at_once).for_each(|batch| carry(setup, batch)),
-        }
-        let took = of_processor() - start;
-        setup.router.flows().flush();
-        packets.len() as f64 / took.as_secs_f64() / 1e6
-    };
-    let [plain, masqueraded] = &mut measured;
-    once(plain, BATCH);
-    once(masqueraded, BATCH);
+    let [plain, mut masqueraded] = [STATE, HOME].map(|rules| New::udp(Family::V4, rules));
     let plain = std::cell::RefCell::new(plain);
     let samples = in_turn(
         ROUNDS,
         &mut [
-            &mut || once(&mut plain.borrow_mut(), BATCH),
-            &mut || once(masqueraded, BATCH),
-            &mut || once(&mut plain.borrow_mut(), 1),
+            &mut || plain.borrow_mut().millions(BATCH),
+            &mut || masqueraded.millions(BATCH),
+            &mut || plain.borrow_mut().millions(1),
         ],
     );
     let line = |name: &str, samples: &Samples, beside, bound| {
@@ -292,10 +277,41 @@ pub(crate) fn new() -> Vec<Line> {
     ]
 }
 
-/// Of another client and another port each.
-fn new_flow(number: u32) -> Vec<u8> {
-    let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (number % 4096));
-    udp((client, 1024 + (number / 4096) as u16), (SERVER, 53), 32)
+/// Packets that open a flow each, of another client and another port each; the table has held as many before.
+pub(crate) struct New {
+    setup: Setup,
+    packets: Vec<(InterfaceId, Vec<u8>)>,
+}
+
+impl New {
+    pub(crate) fn udp(family: Family, rules: &str) -> Self {
+        let setup = Setup::of(family, rules, 1);
+        let packet = |number: u32| {
+            let source = (client(family, number % 4096), 1024 + (number / 4096) as u16);
+            (setup.lan, udp(source, (server(family), 53), 32))
+        };
+        let packets = (0..NEW).map(packet).collect();
+        let mut new = Self { setup, packets };
+        new.millions(BATCH);
+        new
+    }
+
+    /// A second; so many packets come together.
+    pub(crate) fn millions(&mut self, at_once: usize) -> f64 {
+        let Self { setup, packets } = self;
+        let start = of_processor();
+        match at_once {
+            1 => {
+                for (lan, packet) in packets.iter() {
+                    black_box(setup.receive(*lan, black_box(packet)).0.state);
+                }
+            }
+            _ => packets.chunks(at_once).for_each(|batch| carry(setup, batch)),
+        }
+        let took = of_processor() - start;
+        setup.router.flows().flush();
+        packets.len() as f64 / took.as_secs_f64() / 1e6
+    }
 }
 
 /// What the allocator has given out for flows and not taken back, a flow.
@@ -303,25 +319,7 @@ pub(crate) fn memory() -> Vec<Line> {
     let mut lines = Vec::new();
     for (name, rules, bound) in [("", STATE, 160.0), (", masqueraded", HOME, 200.0)] {
         for (count, many) in [(10, "ten"), (1_000_000, "a million")] {
-            let mut setup = Setup::new(rules);
-            let change = setup.router.configure(|config| {
-                config.conntrack.max = 2_000_000;
-                Ok::<(), ()>(())
-            });
-            change.expect("nothing is refused");
-            let lan = setup.lan;
-            let mut flow = |number: u32| {
-                // A thousand flows to each of a thousand servers: so NAT finds a port for each.
-                let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (number % 64));
-                let server = Ipv4Addr::from_bits(0x3200_0000 + number / 1000);
-                let packet = udp((client, 1024 + (number % 1000) as u16), (server, 53), 32);
-                setup.forward(lan, &packet);
-            };
-            // What the worker keeps for any packet is there before: for the second one it keeps what is left of the first.
-            flow(2_000_000);
-            flow(2_000_000);
-            let bytes = left_by(|| (0..count).for_each(&mut flow));
-            let each = bytes as f64 / f64::from(count);
+            let each = memory_of_a_flow(Family::V4, rules, count);
             lines.push(Line::absolute(
                 &format!("memory of a flow{name}, at {many}"),
                 format!("{} B", figure(each)),
@@ -332,6 +330,34 @@ pub(crate) fn memory() -> Vec<Line> {
         }
     }
     lines
+}
+
+/// Bytes, of so many.
+pub(crate) fn memory_of_a_flow(family: Family, rules: &str, count: u32) -> f64 {
+    let mut setup = Setup::of(family, rules, 1);
+    let change = setup.router.configure(|config| {
+        config.conntrack.max = 2_000_000;
+        Ok::<(), ()>(())
+    });
+    change.expect("nothing is refused");
+    let lan = setup.lan;
+    let mut flow = |number: u32| {
+        // A thousand flows to each of a thousand servers: so NAT finds a port for each.
+        let source = (client(family, number % 64), 1024 + (number % 1000) as u16);
+        setup.forward(lan, &udp(source, (one_of_servers(family, number / 1000), 53), 32));
+    };
+    // What the worker keeps for any packet is there before: for the second one it keeps what is left of the first.
+    flow(2_000_000);
+    flow(2_000_000);
+    let bytes = left_by(|| (0..count).for_each(&mut flow));
+    bytes as f64 / f64::from(count)
+}
+
+fn one_of_servers(family: Family, number: u32) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits(0x3200_0000 + number).into(),
+        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0x101, 0, 0, 0, (number >> 16) as u16, number as u16).into(),
+    }
 }
 
 /// What a live router's tick takes while a million flows lie in its table: none of them is over, and a tenth are, whose places are given back.
@@ -349,9 +375,8 @@ pub(crate) fn ticks() -> Vec<Line> {
         if number == FLOWS / 10 {
             setup.now = start + Duration::from_secs(20);
         }
-        let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (number % 64));
-        let server = Ipv4Addr::from_bits(0x3200_0000 + number / 1000);
-        setup.forward(lan, &udp((client, 1024 + (number % 1000) as u16), (server, 53), 32));
+        let source = (client(Family::V4, number % 64), 1024 + (number % 1000) as u16);
+        setup.forward(lan, &udp(source, (one_of_servers(Family::V4, number / 1000), 53), 32));
     }
     // As many as go round the table, and more.
     let tick = |now: Time| {
@@ -382,12 +407,11 @@ pub(crate) fn ticks() -> Vec<Line> {
 }
 
 const TICKS: usize = 1200;
-const ROUNDS: usize = 7;
-const BATCH: usize = 32;
+pub(crate) const ROUNDS: usize = 7;
+pub(crate) const BATCH: usize = 32;
 /// Batches between two looks at the clock.
 const AT_ONCE: usize = 100;
 /// Bytes of a segment of data.
 const DATA: u32 = 32;
-const IP_HEADER: usize = 20;
 /// New flows at once: a quarter of what the kernel's table takes.
 const NEW: u32 = 65_536;

@@ -16,6 +16,8 @@ mod classification;
 #[cfg(target_os = "linux")]
 mod counted_memory;
 #[cfg(target_os = "linux")]
+mod families;
+#[cfg(target_os = "linux")]
 mod flows;
 #[cfg(target_os = "linux")]
 mod networks;
@@ -37,7 +39,7 @@ mod rows {
     use std::time::Instant;
 
     use crate::report::{Line, heading, keep, print_line, table};
-    use crate::{changes, classification, flows, recorded, streams};
+    use crate::{changes, classification, families, flows, recorded, streams};
 
     /// Some lines of the table that are measured together.
     struct Row {
@@ -46,7 +48,7 @@ mod rows {
         measure: fn() -> Vec<Line>,
     }
 
-    const ROWS: [Row; 15] = [
+    const ROWS: [Row; 16] = [
         Row {
             name: "rules",
             what: "a packet against plain rules that do not match, beside the kernel",
@@ -71,6 +73,11 @@ mod rows {
             name: "new",
             what: "new flows",
             measure: flows::new,
+        },
+        Row {
+            name: "families",
+            what: "packets of IPv6 in batches of 32, beside those of IPv4",
+            measure: families::both,
         },
         Row {
             name: "memory",
