@@ -101,7 +101,13 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule(place) => write!(f, "dropped by {place}"),
-            Self::Rejected { place, with } => write!(f, "rejected by {place} with {with}"),
+            Self::Rejected { place, with } => {
+                let with = match with {
+                    Rejection::TcpReset => "a TCP reset",
+                    Rejection::Unreachable(_) => with.word(place.family),
+                };
+                write!(f, "rejected by {place} with {with}")
+            }
             Self::Policy(place) => {
                 f.write_str("dropped by the policy of ")?;
                 place.write_chain(f)

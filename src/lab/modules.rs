@@ -101,19 +101,22 @@ pub(crate) fn find(name: &str, profile: Profile) -> Option<Module> {
         let needs: Vec<&str> = needs.filter(|need| exists(need, profile)).collect();
         return Some(plain(kind, own.names, &needs));
     }
-    let extension = ["xt_", "ipt_", "ip6t_"]
-        .into_iter()
-        .find_map(|prefix| name.strip_prefix(prefix))?;
+    let asked = |prefix| Some((prefix, name.strip_prefix(prefix)?));
+    let (prefix, extension) = ["xt_", "ipt_", "ip6t_"].into_iter().find_map(asked)?;
     let is_of = |family| ext::find_match(extension, family).is_some() || ext::find_target(extension, family).is_some();
+    // Of old each family had its own.
+    let of_six = is_of(Family::V6) && (prefix == "ip6t_" || !is_of(Family::V4));
     let known = Family::ALL.into_iter().any(is_of);
     known.then(|| Module {
         name: match profile {
             Profile::Linux6 => format!("xt_{extension}"),
+            Profile::Classic if of_six => format!("ip6t_{extension}"),
             Profile::Classic => format!("ipt_{extension}"),
         },
         kind: Kind::BuiltIn,
         needs: vec![match profile {
             Profile::Linux6 => "x_tables",
+            Profile::Classic if of_six => "ip6_tables",
             Profile::Classic => "ip_tables",
         }],
     })
@@ -359,7 +362,7 @@ struct Own {
     needs: &'static [&'static [&'static str]],
 }
 
-const TRACKING: &[&str] = &["nf_conntrack", "ip_conntrack", "nf_conntrack_ipv4"];
+const TRACKING: &[&str] = &["nf_conntrack", "ip_conntrack", "nf_conntrack_ipv4", "nf_conntrack_ipv6"];
 /// What the module that tracks takes.
 static OF_TRACKING: &[Parameter] = &[Parameter {
     name: "hashsize",
@@ -372,16 +375,18 @@ static OF_TRACKING: &[Parameter] = &[Parameter {
     sets: Sets::Nothing,
     about: "the buckets of the table of flows; in the classic profile it holds eight flows for each",
 }];
-const NAT: &[&str] = &["nf_nat", "ip_nat", "nf_nat_ipv4"];
+const NAT: &[&str] = &["nf_nat", "ip_nat", "nf_nat_ipv4", "nf_nat_ipv6"];
 const TABLES: &[&str] = &["ip_tables"];
 const TABLES6: &[&str] = &["ip6_tables"];
 const CORE: &[&str] = &["x_tables"];
 const DEFRAGMENTS: &[&str] = &["nf_defrag_ipv4"];
+const DEFRAGMENTS6: &[&str] = &["nf_defrag_ipv6"];
 
 const OWN: &[Own] = &[
-    own(TRACKING, &[DEFRAGMENTS]),
+    own(TRACKING, &[DEFRAGMENTS, DEFRAGMENTS6]),
     own(NAT, &[TRACKING]),
     own(DEFRAGMENTS, &[]),
+    own(DEFRAGMENTS6, &[]),
     own(CORE, &[]),
     own(TABLES, &[CORE]),
     own(&["iptable_raw"], &[TABLES]),
@@ -395,7 +400,6 @@ const OWN: &[Own] = &[
     own(&["ip6table_nat"], &[TABLES6, NAT]),
     own(&["ip6table_filter"], &[TABLES6]),
     own(&["ip6table_security"], &[TABLES6]),
-    own(&["nf_defrag_ipv6"], &[]),
     own(&["nf_reject_ipv4"], &[]),
     own(&["nf_reject_ipv6"], &[]),
     own(&["nf_log_syslog", "nf_log_ipv4", "nf_log_common", "nf_log_ipv6"], &[]),

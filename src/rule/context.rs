@@ -1,10 +1,9 @@
 //! What a match may look at and a target may touch.
 
 use std::cell::Cell;
-use std::fmt;
 use std::net::IpAddr;
 
-use crate::base::{InterfaceName, Random, Time};
+use crate::base::{Family, InterfaceName, Random, Time};
 use crate::conntrack::{self, Tracking};
 use crate::nat::{Manip, NatRange};
 use crate::net::{Net, Unreachable};
@@ -124,11 +123,28 @@ pub enum Rejection {
     TcpReset,
 }
 
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(why) => write!(f, "icmp-{why}"),
-            Self::TcpReset => f.write_str("a TCP reset"),
+impl Rejection {
+    /// As the family's `--reject-with` has it; `icmp-unreachable` for what its tool has no word for.
+    pub fn word(self, family: Family) -> &'static str {
+        let why = match self {
+            Self::Unreachable(why) => why,
+            Self::TcpReset => return "tcp-reset",
+        };
+        match (family, why) {
+            (Family::V4, Unreachable::Network) => "icmp-net-unreachable",
+            (Family::V4, Unreachable::Host) => "icmp-host-unreachable",
+            (Family::V4, Unreachable::Protocol) => "icmp-proto-unreachable",
+            (Family::V4, Unreachable::Port) => "icmp-port-unreachable",
+            (Family::V4, Unreachable::NetworkProhibited) => "icmp-net-prohibited",
+            (Family::V4, Unreachable::HostProhibited) => "icmp-host-prohibited",
+            (Family::V4, Unreachable::AdminProhibited) => "icmp-admin-prohibited",
+            (Family::V6, Unreachable::Network) => "icmp6-no-route",
+            (Family::V6, Unreachable::AdminProhibited) => "icmp6-adm-prohibited",
+            (Family::V6, Unreachable::Host) => "icmp6-addr-unreachable",
+            (Family::V6, Unreachable::Port) => "icmp6-port-unreachable",
+            (Family::V6, Unreachable::PolicyFailed) => "icmp6-policy-fail",
+            (Family::V6, Unreachable::RouteRejected) => "icmp6-reject-route",
+            _ => "icmp-unreachable",
         }
     }
 }

@@ -35,7 +35,7 @@ const WITH: Opt<Rejection> = Opt::own(
     "what the sender is told, each family's in its own words; if nothing is said, that the port is unreachable",
 );
 
-/// A family's kinds, in the order its tool looks for what was typed, which may be cut short. Name, other name, what is sent.
+/// A family's kinds, in the order its tool looks for what was typed, which may be cut short. Other name, what is sent.
 fn kinds(family: Family) -> &'static [Kind] {
     match family {
         Family::V4 => &KINDS,
@@ -43,30 +43,30 @@ fn kinds(family: Family) -> &'static [Kind] {
     }
 }
 
-type Kind = (&'static str, &'static str, Rejection);
+type Kind = (&'static str, Rejection);
 
-const fn unreachable(name: &'static str, other: &'static str, why: Unreachable) -> Kind {
-    (name, other, Rejection::Unreachable(why))
+const fn unreachable(other: &'static str, why: Unreachable) -> Kind {
+    (other, Rejection::Unreachable(why))
 }
 
 const KINDS: [Kind; 8] = [
-    unreachable("icmp-net-unreachable", "net-unreach", Unreachable::Network),
-    unreachable("icmp-host-unreachable", "host-unreach", Unreachable::Host),
-    unreachable("icmp-proto-unreachable", "proto-unreach", Unreachable::Protocol),
-    unreachable("icmp-port-unreachable", "port-unreach", Unreachable::Port),
-    unreachable("icmp-net-prohibited", "net-prohib", Unreachable::NetworkProhibited),
-    unreachable("icmp-host-prohibited", "host-prohib", Unreachable::HostProhibited),
-    ("tcp-reset", "tcp-rst", Rejection::TcpReset),
-    unreachable("icmp-admin-prohibited", "admin-prohib", Unreachable::AdminProhibited),
+    unreachable("net-unreach", Unreachable::Network),
+    unreachable("host-unreach", Unreachable::Host),
+    unreachable("proto-unreach", Unreachable::Protocol),
+    unreachable("port-unreach", Unreachable::Port),
+    unreachable("net-prohib", Unreachable::NetworkProhibited),
+    unreachable("host-prohib", Unreachable::HostProhibited),
+    ("tcp-rst", Rejection::TcpReset),
+    unreachable("admin-prohib", Unreachable::AdminProhibited),
 ];
 const KINDS6: [Kind; 7] = [
-    unreachable("icmp6-no-route", "no-route", Unreachable::Network),
-    unreachable("icmp6-adm-prohibited", "adm-prohibited", Unreachable::AdminProhibited),
-    unreachable("icmp6-addr-unreachable", "addr-unreach", Unreachable::Host),
-    unreachable("icmp6-port-unreachable", "port-unreach", Unreachable::Port),
-    ("tcp-reset", "tcp-reset", Rejection::TcpReset),
-    unreachable("icmp6-policy-fail", "policy-fail", Unreachable::PolicyFailed),
-    unreachable("icmp6-reject-route", "reject-route", Unreachable::RouteRejected),
+    unreachable("no-route", Unreachable::Network),
+    unreachable("adm-prohibited", Unreachable::AdminProhibited),
+    unreachable("addr-unreach", Unreachable::Host),
+    unreachable("port-unreach", Unreachable::Port),
+    ("tcp-reset", Rejection::TcpReset),
+    unreachable("policy-fail", Unreachable::PolicyFailed),
+    unreachable("reject-route", Unreachable::RouteRejected),
 ];
 const PORT_UNREACHABLE: Rejection = Rejection::Unreachable(Unreachable::Port);
 
@@ -76,7 +76,7 @@ fn kind(text: &str, family: Family) -> Result<Rejection, UsageError> {
             .is_some_and(|start| start.eq_ignore_ascii_case(text))
     };
     let mut known = kinds(family).iter();
-    if let Some(&(.., with)) = known.find(|(name, other, _)| starts(name) || starts(other)) {
+    if let Some(&(_, with)) = known.find(|(other, with)| starts(with.word(family)) || starts(other)) {
         return Ok(with);
     }
     let mut error = UsageError::parameter(format!("unknown reject type \"{text}\""));
@@ -100,9 +100,7 @@ struct Reject {
 
 impl Reject {
     fn word(&self) -> &'static str {
-        let mut known = kinds(self.family).iter();
-        let found = known.find(|(.., with)| *with == self.with);
-        found.map_or("", |&(name, ..)| name)
+        self.with.word(self.family)
     }
 }
 

@@ -194,6 +194,11 @@ fn what_does_not_come_through_says_where_it_ended() {
             "echo reply 1 of 192.0.2.9 did not arrive: rejected by rule 1 of filter FORWARD with icmp-port-unreachable",
         ),
         (
+            "ip6tables -A FORWARD -p ipv6-icmp --icmpv6-type 129 -j REJECT --reject-with icmp6-adm-prohibited\n\
+             ping 2001:db8::2 > 2001:db8:1::9",
+            "echo reply 1 of 2001:db8:1::9 did not arrive: rejected by rule 1 of IPv6's filter FORWARD with icmp6-adm-prohibited",
+        ),
+        (
             "handshake client > router:22",
             "the router itself answered with a reset: nothing listens on its port 22; `listen tcp 22` first",
         ),

@@ -60,6 +60,7 @@ fn a_module_brings_what_it_needs_and_takes_it_along() {
                 "nf_conntrack_ftp 1 nf_nat_ftp",
                 "nf_nat 1 nf_nat_ftp",
                 "nf_conntrack 3 nf_nat_ftp,nf_conntrack_ftp,nf_nat",
+                "nf_defrag_ipv6 1 nf_conntrack",
                 "nf_defrag_ipv4 1 nf_conntrack",
             ][..],
         ),
@@ -79,6 +80,35 @@ fn a_module_brings_what_it_needs_and_takes_it_along() {
             &["xt_MASQUERADE 0", "x_tables 1 xt_MASQUERADE"],
         ),
         (Profile::Classic, "xt_mark", &["ipt_mark 0", "ip_tables 1 ipt_mark"]),
+        (
+            Profile::Classic,
+            "ip6t_mark",
+            &["ip6t_mark 0", "ip6_tables 1 ip6t_mark"],
+        ),
+        (Profile::Classic, "ipt_rt", &["ip6t_rt 0", "ip6_tables 1 ip6t_rt"]),
+        (
+            Profile::Linux6,
+            "nf_nat_ipv6",
+            &[
+                "nf_nat 0",
+                "nf_conntrack 1 nf_nat",
+                "nf_defrag_ipv6 1 nf_conntrack",
+                "nf_defrag_ipv4 1 nf_conntrack",
+            ],
+        ),
+        (
+            Profile::Linux6,
+            "ip6table_nat",
+            &[
+                "ip6table_nat 0",
+                "nf_nat 1 ip6table_nat",
+                "nf_conntrack 1 nf_nat",
+                "nf_defrag_ipv6 1 nf_conntrack",
+                "nf_defrag_ipv4 1 nf_conntrack",
+                "ip6_tables 1 ip6table_nat",
+                "x_tables 1 ip6_tables",
+            ],
+        ),
         (
             Profile::Classic,
             "iptable_filter",
