@@ -1,9 +1,9 @@
 //! FTP with vsftpd, lftp and curl through a masquerading router, and to a server behind DNAT, where nothing passes besides port 21 that is not ESTABLISHED
 //! or RELATED: the helper is what makes it work.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
-use crate::lab::{Lab, Process, RELATED, ROUTER, Ran, Scratch, Waits};
+use crate::lab::{BOTH_FAMILIES, Lab, Process, RELATED, ROUTER, Ran, Rules, Scratch, Waits};
 
 #[test]
 fn ftp_crosses_a_masquerading_router() {
@@ -15,12 +15,23 @@ fn ftp_reaches_a_server_behind_dnat() {
     every_way_works(&DNAT);
 }
 
+#[test]
+fn ftp_of_ipv6_crosses_a_masquerading_router() {
+    every_way_works(&MASQUERADE6);
+}
+
+#[test]
+fn ftp_of_ipv6_reaches_a_server_behind_dnat() {
+    every_way_works(&DNAT6);
+}
+
 fn every_way_works(site: &Site) {
     let Some((lab, _server)) = site.up(site.name, "") else {
         return;
     };
-    lab.restore(&format!("{}{}{FILTER}", site.helper, site.nat)).good();
-    for (count, way) in (1_u8..).zip(WAYS) {
+    let rules = site.rules(&lab);
+    rules.restore(&format!("{}{}{FILTER}", site.helper, site.nat)).good();
+    for (count, way) in (1_u8..).zip(site.ways) {
         let ran = way.get(site, &lab, 5);
         assert_eq!(ran.code, 0, "{way:?}: {}\n{}", ran.out, ran.err);
         assert_eq!(lab.scratch.path("got").metadata().unwrap().len(), FILE_SIZE, "{way:?}");
@@ -29,24 +40,28 @@ fn every_way_works(site: &Site) {
             .into();
         assert!(got == sent, "{way:?}: the file is another");
         assert_eq!(
-            lab.packets(RELATED),
+            rules.packets(RELATED),
             u64::from(count),
             "{way:?}: a data connection starts with one packet"
         );
-        assert_eq!(lab.packets(CONTROL), u64::from(count), "{way:?}: only port 21 is open");
+        assert_eq!(
+            rules.packets(CONTROL),
+            u64::from(count),
+            "{way:?}: only port 21 is open"
+        );
         // Both tuples of the connections: the address inside, the router's outside.
-        let flows = lab.tool(&["conntrack", "-L"]).good();
+        let flows = site.flows(&lab);
         let number = |parts: &[&str]| flows.lines().filter(|line| has_in_order(line, parts)).count();
         assert_eq!(number(&site.control), usize::from(count), "{way:?}: {flows}");
         let data: &[&str] = match way.mode {
             Mode::Active => &site.active,
             Mode::Passive => &site.passive,
         };
-        let same_mode = WAYS[..usize::from(count)].iter().filter(|it| it.mode == way.mode);
+        let same_mode = site.ways[..usize::from(count)].iter().filter(|it| it.mode == way.mode);
         assert_eq!(number(data), same_mode.count(), "{way:?}: {flows}");
         assert_eq!(flows.lines().count(), 2 * usize::from(count), "{way:?}: {flows}");
     }
-    let saved = lab.saved();
+    let saved = rules.saved();
     assert!(
         saved.contains(":FORWARD DROP [0:0]\n"),
         "nothing met the policy: {saved}"
@@ -56,31 +71,46 @@ fn every_way_works(site: &Site) {
 /// The server takes any address in PORT here, so that its connection fails in the router and not before.
 #[test]
 fn ftp_without_the_helper_gets_as_far_as_the_login() {
-    let site = &MASQUERADE;
-    let Some((lab, _server)) = site.up("ftp-off", ANY_ADDRESS) else {
+    nothing_but_the_login_works(&MASQUERADE, "ftp-off");
+}
+
+#[test]
+fn ftp_of_ipv6_without_the_helper_gets_as_far_as_the_login() {
+    nothing_but_the_login_works(&MASQUERADE6, "ftp6-off");
+}
+
+fn nothing_but_the_login_works(site: &Site, test: &str) {
+    let Some((lab, _server)) = site.up(test, ANY_ADDRESS) else {
         return;
     };
-    lab.restore(&format!("{}{FILTER}", site.nat)).good();
-    for (count, way) in (1..).zip(WAYS) {
-        let dropped = lab.policy_drops("FORWARD");
+    let rules = site.rules(&lab);
+    rules.restore(&format!("{}{FILTER}", site.nat)).good();
+    for (count, way) in (1..).zip(site.ways) {
+        let dropped = rules.policy_drops("FORWARD");
         way.fails_after_the_login(site, &lab);
-        assert!(lab.policy_drops("FORWARD") > dropped, "{way:?}: dropped by the policy");
-        let flows = lab.tool(&["conntrack", "-L"]).good();
         assert!(
-            flows.contains("dport=21 src=192.0.2.9 dst=192.0.2.1 sport=21") && !flows.contains("helper="),
+            rules.policy_drops("FORWARD") > dropped,
+            "{way:?}: dropped by the policy"
+        );
+        let flows = site.flows(&lab);
+        assert!(
+            flows.contains(site.control[1]) && !flows.contains("helper="),
             "{way:?}: {flows}"
         );
         assert_eq!(flows.lines().count(), count, "{way:?}: no data connection: {flows}");
     }
-    assert_eq!(lab.packets(RELATED), 0, "nothing is related to what nobody reads");
-    assert_eq!(lab.packets(CONTROL), WAYS.len() as u64, "control connections");
+    assert_eq!(rules.packets(RELATED), 0, "nothing is related to what nobody reads");
+    assert_eq!(rules.packets(CONTROL), site.ways.len() as u64, "control connections");
     // It was the helper alone that was missing.
-    let rule = "iptables -t raw -A PREROUTING -i lan -p tcp --dport 21 -j CT --helper ftp";
+    let rule = format!(
+        "{} -t raw -A PREROUTING -i lan -p tcp --dport 21 -j CT --helper ftp",
+        site.tool
+    );
     lab.tool(&rule.split(' ').collect::<Vec<_>>()).good();
-    for way in WAYS {
+    for way in site.ways {
         assert_eq!(way.get(site, &lab, 5).code, 0, "{way:?}, now with the helper");
     }
-    assert_eq!(lab.packets(RELATED), WAYS.len() as u64);
+    assert_eq!(rules.packets(RELATED), site.ways.len() as u64);
 }
 
 /// What nobody expects is refused at once here, so that nobody waits.
@@ -187,6 +217,14 @@ const WAYS: &[Way] = &[
     way(Program::Curl, Mode::Passive, &[]),
 ];
 
+/// EPRT and EPSV of both: there are no others for IPv6.
+const WAYS6: &[Way] = &[
+    way(Program::Lftp, Mode::Active, &[]),
+    way(Program::Lftp, Mode::Passive, &[]),
+    way(Program::Curl, Mode::Active, &[]),
+    way(Program::Curl, Mode::Passive, &[]),
+];
+
 impl Way {
     /// Fetches `file` as `got`, or fails: nothing is waited for longer than so many seconds. What the server says of its address is believed, whatever
     /// it is.
@@ -196,10 +234,11 @@ impl Way {
         match self.program {
             Program::Lftp => {
                 let passive = if self.mode == Mode::Passive { "on" } else { "off" };
+                let epsv = if site.asked.is_ipv6() { "yes" } else { "no" };
                 let script = format!(
-                    "set net:timeout {seconds}; set net:max-retries 1; set ftp:passive-mode {passive}; set ftp:prefer-epsv no; \
-                     set ftp:fix-pasv-address no; open {}; get file -o got",
-                    site.asked
+                    "set net:timeout {seconds}; set net:max-retries 1; set ftp:passive-mode {passive}; set ftp:prefer-epsv {epsv}; \
+                     set ftp:fix-pasv-address no; open ftp://{}; get file -o got",
+                    site.named()
                 );
                 lab.exec(site.client, &["lftp", "-c", &script])
             }
@@ -220,7 +259,7 @@ impl Way {
                     "-o",
                     "got",
                 ];
-                let file = format!("ftp://{}/file", site.asked);
+                let file = format!("ftp://{}/file", site.named());
                 lab.exec(site.client, &[&start, mode, self.options, &[&file]].concat())
             }
         }
@@ -246,9 +285,13 @@ struct Site {
     name: &'static str,
     client: &'static str,
     server: &'static str,
-    listens: Ipv4Addr,
+    /// Of IPv6: at every address.
+    listens: IpAddr,
     /// Whom the client asks.
-    asked: Ipv4Addr,
+    asked: IpAddr,
+    ways: &'static [Way],
+    /// Whose rules these are.
+    tool: &'static str,
     helper: &'static str,
     nat: &'static str,
     /// Of a line of `conntrack -L`, in this order.
@@ -261,8 +304,10 @@ const MASQUERADE: Site = Site {
     name: "ftp",
     client: "inside",
     server: "outside",
-    listens: Ipv4Addr::new(192, 0, 2, 9),
-    asked: Ipv4Addr::new(192, 0, 2, 9),
+    listens: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)),
+    asked: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)),
+    ways: WAYS,
+    tool: "iptables",
     helper: "*raw\n-A PREROUTING -i lan -p tcp -m tcp --dport 21 -j CT --helper ftp\nCOMMIT\n",
     nat: "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n",
     control: [
@@ -287,8 +332,10 @@ const DNAT: Site = Site {
     name: "ftp-dnat",
     client: "outside",
     server: "inside",
-    listens: Ipv4Addr::new(10, 0, 0, 2),
-    asked: Ipv4Addr::new(192, 0, 2, 1),
+    listens: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+    asked: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    ways: WAYS,
+    tool: "iptables",
     helper: "*raw\n-A PREROUTING -i wan -p tcp -m tcp --dport 21 -j CT --helper ftp\nCOMMIT\n",
     nat: "*nat\n-A PREROUTING -i wan -p tcp -m tcp --dport 21 -j DNAT --to-destination 10.0.0.2\nCOMMIT\n",
     control: [
@@ -310,7 +357,76 @@ const DNAT: Site = Site {
     ],
 };
 
+const MASQUERADE6: Site = Site {
+    name: "ftp6",
+    listens: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    asked: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 9)),
+    ways: WAYS6,
+    tool: "ip6tables",
+    control: [
+        "src=2001:db8::2 dst=2001:db8:1::9",
+        " dport=21 src=2001:db8:1::9 dst=2001:db8:1::1 sport=21",
+        "[ASSURED] mark=0 helper=ftp",
+    ],
+    // To the router's address, which the server read in EPRT.
+    active: [
+        "src=2001:db8:1::9 dst=2001:db8:1::1 sport=20",
+        "src=2001:db8::2 dst=2001:db8:1::9",
+        "dport=20 [ASSURED] mark=0 use=1",
+    ],
+    passive: [
+        "src=2001:db8::2 dst=2001:db8:1::9",
+        "src=2001:db8:1::9 dst=2001:db8:1::1",
+        "[ASSURED] mark=0 use=1",
+    ],
+    ..MASQUERADE
+};
+
+const DNAT6: Site = Site {
+    name: "ftp6-dnat",
+    listens: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    asked: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1)),
+    ways: WAYS6,
+    tool: "ip6tables",
+    nat: "*nat\n-A PREROUTING -i wan -p tcp -m tcp --dport 21 -j DNAT --to-destination 2001:db8::2\nCOMMIT\n",
+    control: [
+        "src=2001:db8:1::9 dst=2001:db8:1::1",
+        " dport=21 src=2001:db8::2 dst=2001:db8:1::9 sport=21",
+        "[ASSURED] mark=0 helper=ftp",
+    ],
+    active: [
+        "src=2001:db8::2 dst=2001:db8:1::9 sport=20",
+        "src=2001:db8:1::9 dst=2001:db8:1::1",
+        "dport=20 [ASSURED] mark=0 use=1",
+    ],
+    // To the router's address: EPSV names none, so the client goes where it asked, and the rule of its expectation leads it inside.
+    passive: [
+        "src=2001:db8:1::9 dst=2001:db8:1::1",
+        "src=2001:db8::2 dst=2001:db8:1::9",
+        "[ASSURED] mark=0 use=1",
+    ],
+    ..DNAT
+};
+
 impl Site {
+    fn rules<'a>(&self, lab: &'a Lab) -> Rules<'a> {
+        lab.rules(self.tool)
+    }
+
+    /// Flows of its family, a line each.
+    fn flows(&self, lab: &Lab) -> String {
+        let family = if self.asked.is_ipv6() { "ipv6" } else { "ipv4" };
+        lab.tool(&["conntrack", "-L", "-f", family]).good()
+    }
+
+    /// Whom the client asks, as it stands in a URL.
+    fn named(&self) -> String {
+        match self.asked {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        }
+    }
+
     /// A lab with its server, without rules.
     fn up(&self, test: &str, more: &str) -> Option<(Lab, Process)> {
         self.up_as(LONG_MEMORY, test, more)
@@ -319,19 +435,24 @@ impl Site {
     /// The same, where this stands at the beginning of the lab's file.
     fn up_as(&self, begins: &str, test: &str, more: &str) -> Option<(Lab, Process)> {
         let scratch = Scratch::new(test, &["vsftpd", "lftp", "curl"])?;
-        let lab = scratch.up(&format!("{begins}{ROUTER}"));
+        let file = if self.asked.is_ipv6() { BOTH_FAMILIES } else { ROUTER };
+        let lab = scratch.up(&format!("{begins}{file}"));
         let root = lab.scratch.path("ftp");
         std::fs::create_dir(&root).unwrap();
         let file: Vec<u8> = (0..FILE_SIZE as u32)
             .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
             .collect();
         std::fs::write(root.join("file"), file).unwrap();
-        let config = CONFIG
-            .replace("ROOT", &root.display().to_string())
-            .replace("ADDRESS", &self.listens.to_string());
+        let (listens, at) = match self.listens {
+            IpAddr::V4(address) => (
+                format!("listen=YES\nlisten_address={address}\n"),
+                Waits::Tcp(SocketAddrV4::new(address, 21)),
+            ),
+            IpAddr::V6(_) => ("listen_ipv6=YES\n".to_owned(), Waits::Tcp6(21)),
+        };
+        let config = listens + &CONFIG.replace("ROOT", &root.display().to_string());
         let config = lab.scratch.write("vsftpd.conf", &format!("{config}{more}"));
         let config = config.display().to_string();
-        let at = Waits::Tcp(SocketAddrV4::new(self.listens, 21));
         let server = lab.serve(self.server, &["vsftpd", &config], at);
         Some((lab, server))
     }
@@ -350,9 +471,7 @@ const LONG_MEMORY: &str = "[sysctl]\n\"net.netfilter.nf_conntrack_tcp_timeout_cl
 const FILE_SIZE: u64 = 3_000_000;
 
 /// The user must be one whose home is there, though nothing is read from it; `ftp`'s may not be.
-const CONFIG: &str = "listen=YES
-listen_address=ADDRESS
-background=NO
+const CONFIG: &str = "background=NO
 anonymous_enable=YES
 no_anon_password=YES
 local_enable=NO

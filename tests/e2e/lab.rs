@@ -90,6 +90,12 @@ pub(crate) struct Lab {
     home: Process,
 }
 
+/// The rules of one family in a lab.
+pub(crate) struct Rules<'a> {
+    lab: &'a Lab,
+    tool: &'static str,
+}
+
 /// A program that runs until the test ends it.
 pub(crate) struct Process(Child);
 
@@ -162,6 +168,11 @@ impl Scratch {
 
     /// Starts the lab, and returns once it says that it is up.
     pub(crate) fn up(self, file: &str) -> Lab {
+        self.up_with(file, &[])
+    }
+
+    /// The same with options.
+    pub(crate) fn up_with(self, file: &str, options: &[&str]) -> Lab {
         let path = self.write(&format!("{}.toml", self.name), file);
         let home = Process(self.command("unshare").args(["--net", "sleep", "600"]).spawn().unwrap());
         let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
@@ -174,6 +185,7 @@ impl Scratch {
             .arg(format!("--net=/proc/{}/ns/net", home.id()))
             .args([env!("CARGO_BIN_EXE_nflab"), "up"])
             .arg(path)
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -238,32 +250,31 @@ impl Lab {
         self.scratch.nflab(args)
     }
 
-    /// Sets all rules, as from a file.
+    /// The rules that this tool is for: `iptables` or `ip6tables`.
+    pub(crate) fn rules(&self, tool: &'static str) -> Rules<'_> {
+        Rules { lab: self, tool }
+    }
+
+    /// Sets all rules of IPv4, as from a file.
     pub(crate) fn restore(&self, rules: &str) -> Ran {
-        let mut command = self.scratch.command(env!("CARGO_BIN_EXE_nflab"));
-        command.arg("iptables-restore");
-        run(command, rules)
+        self.rules("iptables").restore(rules)
     }
 
     /// `iptables-save -c` without its times.
     pub(crate) fn saved(&self) -> String {
-        let saved = self.tool(&["iptables-save", "-c"]).good();
-        saved
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(|line| format!("{line}\n"))
-            .collect()
+        self.rules("iptables").saved()
     }
 
-    /// Packets that the rule has seen, which is in a line of `iptables-save -c` that ends so.
+    /// Packets that the rule of IPv4 has seen.
     #[track_caller]
     pub(crate) fn packets(&self, rule: &str) -> u64 {
-        let saved = self.saved();
-        let counted = saved
-            .lines()
-            .find(|line| line.ends_with(rule))
-            .and_then(|line| line.strip_prefix('[')?.split(':').next()?.parse().ok());
-        counted.unwrap_or_else(|| panic!("no counter of {rule:?} in\n{saved}"))
+        self.rules("iptables").packets(rule)
+    }
+
+    /// Packets that met a policy of DROP of IPv4's filter table.
+    #[track_caller]
+    pub(crate) fn policy_drops(&self, chain: &str) -> u64 {
+        self.rules("iptables").policy_drops(chain)
     }
 
     /// A program in a host, until it ends.
@@ -300,17 +311,6 @@ impl Lab {
         Ran { out: written, ..ran }
     }
 
-    /// Packets that met a chain's policy of DROP.
-    #[track_caller]
-    pub(crate) fn policy_drops(&self, chain: &str) -> u64 {
-        let saved = self.saved();
-        let start = format!(":{chain} DROP [");
-        let counter = saved
-            .lines()
-            .find_map(|line| line.strip_prefix(&start)?.split(':').next()?.parse().ok());
-        counter.unwrap_or_else(|| panic!("no policy of {chain} in\n{saved}"))
-    }
-
     /// A server in a host, once it waits for clients there. Its own messages go into `NAME-HOST.log`.
     pub(crate) fn serve(&self, host: &str, program: &[&str], at: Waits) -> Process {
         let name = Path::new(program[0]).file_name().unwrap().display();
@@ -340,6 +340,47 @@ impl Lab {
         let mut command = self.scratch.command(env!("CARGO_BIN_EXE_nflab"));
         command.args(["exec", host, "--"]).args(program);
         command
+    }
+}
+
+impl Rules<'_> {
+    /// Sets them all, as from a file.
+    pub(crate) fn restore(&self, rules: &str) -> Ran {
+        let mut command = self.lab.scratch.command(env!("CARGO_BIN_EXE_nflab"));
+        command.arg(format!("{}-restore", self.tool));
+        run(command, rules)
+    }
+
+    /// As the tool saves them with counters, without its times.
+    pub(crate) fn saved(&self) -> String {
+        let saved = self.lab.tool(&[&format!("{}-save", self.tool), "-c"]).good();
+        saved
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
+    /// Packets that the rule has seen, which is in a line of what is saved that ends so.
+    #[track_caller]
+    pub(crate) fn packets(&self, rule: &str) -> u64 {
+        let saved = self.saved();
+        let counted = saved
+            .lines()
+            .find(|line| line.ends_with(rule))
+            .and_then(|line| line.strip_prefix('[')?.split(':').next()?.parse().ok());
+        counted.unwrap_or_else(|| panic!("no counter of {rule:?} in\n{saved}"))
+    }
+
+    /// Packets that met a chain's policy of DROP.
+    #[track_caller]
+    pub(crate) fn policy_drops(&self, chain: &str) -> u64 {
+        let saved = self.saved();
+        let start = format!(":{chain} DROP [");
+        let counter = saved
+            .lines()
+            .find_map(|line| line.strip_prefix(&start)?.split(':').next()?.parse().ok());
+        counter.unwrap_or_else(|| panic!("no policy of {chain} in\n{saved}"))
     }
 }
 
