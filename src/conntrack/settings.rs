@@ -32,7 +32,7 @@ pub struct Settings {
     pub events: u8,
     /// What each protocol's tracker has of its own.
     pub protocols: ProtocolSettings,
-    /// `nf_conntrack_frag6_*`: kept and shown.
+    /// `nf_conntrack_frag6_*`: what the engine gathers fragments of IPv6 by.
     pub frag6: Frag6Settings,
     /// Attach helpers by port, as kernels before 6.0 did under `nf_conntrack_helper`. Not a knob of this kernel.
     pub automatic_helper: bool,

@@ -14,7 +14,10 @@ use crate::base::{Family, InterfaceId, InterfaceName};
 use crate::conntrack::{self, Confirmed, CtState, DropReason, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, Broadcast, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
-use crate::net::{Complaint, DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed, is_joined_again};
+use crate::net::{
+    Complaint, DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed, ReassemblyKnobs, ReassemblyLimits,
+    is_joined_again,
+};
 use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::packet::{Packet, Sender};
 use crate::rule::{Hook, LogRecord, QueueTo, Table};
@@ -143,10 +146,16 @@ impl<O: Observer> Pass<'_, O> {
     ) -> Result<(), (Reason, Option<Complaint>)> {
         let (input, output) = (transit.packet.input, transit.packet.output);
         let sender = transit.packet.sender.clone();
-        let pushed = self
-            .router
-            .fragments
-            .push(self.now, &self.config.net, user, transit.packet.take());
+        let frag6 = &self.config.conntrack.frag6;
+        let knobs = ReassemblyKnobs {
+            net: &self.config.net,
+            tracking: ReassemblyLimits {
+                memory: frag6.high_thresh,
+                seconds: frag6.timeout.as_secs() as i64,
+            },
+        };
+        let fragments = &self.router.fragments;
+        let pushed = fragments.push(self.now, knobs, user, transit.packet.take());
         match pushed {
             Pushed::Whole(packet) => {
                 transit.packet = packet;

@@ -52,7 +52,9 @@ pub use input::{Forwarding, InputRoute};
 pub(crate) use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
-pub(crate) use reassembly::{DefragUser, Expired, Pushed, Reassembly};
+pub(crate) use reassembly::{
+    DefragUser, Expired, Knobs as ReassemblyKnobs, Limits as ReassemblyLimits, Pushed, Reassembly,
+};
 pub use route::{
     BadPrefix, Preference, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table,
 };

@@ -20,6 +20,35 @@ pub(super) use queue::{Key, Piece, Queue, Rules};
 pub(crate) struct Reassembly {
     v4: Shards,
     v6: Shards,
+    /// What tracking gathers of IPv6, which has bounds of its own.
+    v6_of_tracking: Shards,
+}
+
+/// What reassembly is held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Knobs<'a> {
+    pub net: &'a Net,
+    /// Of tracking in IPv6 (`nf_conntrack_frag6_*`); that of IPv4 is held to the host's.
+    pub tracking: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes of all that waits, as the kernel counts them.
+    pub memory: u64,
+    pub seconds: i64,
+}
+
+#[cfg(test)]
+impl<'a> From<&'a Net> for Knobs<'a> {
+    /// With the kernel's defaults for tracking.
+    fn from(net: &'a Net) -> Self {
+        let tracking = Limits {
+            memory: 4_194_304,
+            seconds: 60,
+        };
+        Self { net, tracking }
+    }
 }
 
 #[derive(Debug)]
@@ -63,32 +92,38 @@ impl Reassembly {
         Self {
             v4: Shards::default(),
             v6: Shards::default(),
+            v6_of_tracking: Shards::default(),
         }
     }
 
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
-    pub(crate) fn push(&self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
+    pub(crate) fn push<'a>(&self, now: Time, knobs: impl Into<Knobs<'a>>, user: DefragUser, packet: Packet) -> Pushed {
+        let knobs = knobs.into();
         match packet.source() {
             IpAddr::V4(_) if !packet.is_fragment() => Pushed::Whole(packet),
             IpAddr::V4(source) => {
                 let (key, piece) = v4::read_fragment(user, &packet);
                 let mut shard = self.v4.of(source.to_bits()).lock();
-                shard.push(now, &v4::reassembly_rules(net), key, piece, packet)
+                shard.push(now, &v4::reassembly_rules(knobs.net), key, piece, packet)
             }
             IpAddr::V6(source) => {
                 let bits = source.to_bits();
                 let mixed = (bits >> 96) ^ (bits >> 64) ^ (bits >> 32) ^ bits;
-                self.push_ipv6(now, net, user, packet, mixed as u32)
+                self.push_ipv6(now, &knobs, user, packet, mixed as u32)
             }
         }
     }
 
     #[cold]
-    fn push_ipv6(&self, now: Time, net: &Net, user: DefragUser, packet: Packet, sender: u32) -> Pushed {
+    fn push_ipv6(&self, now: Time, knobs: &Knobs<'_>, user: DefragUser, packet: Packet, sender: u32) -> Pushed {
+        let shards = match user {
+            DefragUser::LocalDeliver => &self.v6,
+            DefragUser::ConntrackIn(_) | DefragUser::ConntrackOut(_) => &self.v6_of_tracking,
+        };
         match v6::read_fragment(user, &packet) {
             v6::Fragment::None => Pushed::Left(packet),
             v6::Fragment::Spoils(key) => {
-                self.v6.of(sender).lock().close(&key);
+                shards.of(sender).lock().close(&key);
                 Pushed::Left(packet)
             }
             v6::Fragment::Refused(reason, Some(complaint)) => Pushed::Refused {
@@ -98,8 +133,8 @@ impl Reassembly {
             },
             v6::Fragment::Refused(reason, None) => Pushed::Dropped(reason),
             v6::Fragment::Piece(key, piece) => {
-                let mut shard = self.v6.of(sender).lock();
-                shard.push(now, &v6::reassembly_rules(net, user), key, piece, packet)
+                let mut shard = shards.of(sender).lock();
+                shard.push(now, &v6::reassembly_rules(knobs, user), key, piece, packet)
             }
         }
     }
@@ -109,16 +144,19 @@ impl Reassembly {
         if self.is_empty() {
             return Vec::new();
         }
-        let families = [&self.v4, &self.v6].into_iter();
-        let all = families.flat_map(|it| &it.shards);
+        let all = self.all().into_iter().flat_map(|it| &it.shards);
         let mut expired: Vec<_> = all.flat_map(|shard| shard.lock().expire(now)).collect();
         expired.sort_unstable_by_key(|(at, _)| *at);
         expired.into_iter().map(|(_, expired)| expired).collect()
     }
 
+    fn all(&self) -> [&Shards; 3] {
+        [&self.v4, &self.v6, &self.v6_of_tracking]
+    }
+
     /// How many packets are waited for.
     pub(crate) fn len(&self) -> usize {
-        self.v4.common.waiting() + self.v6.common.waiting()
+        self.all().map(|it| it.common.waiting()).iter().sum()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -128,7 +166,7 @@ impl Reassembly {
     /// What is counted against the thresholds.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        self.v4.common.memory() + self.v6.common.memory()
+        self.all().map(|it| it.common.memory()).iter().sum()
     }
 }
 

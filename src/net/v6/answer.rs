@@ -106,7 +106,7 @@ impl Asked<'_> {
     fn extension(&mut self, found: &Extension<'_>) -> Result<(), Refused> {
         match found.kind {
             extension::HOP_BY_HOP if found.at == HEADER && self.packet.joined_at == 0 => Ok(()),
-            extension::DESTINATION => options::read(Kind::Destination, self.packet.bytes(), found),
+            extension::DESTINATION => options::read(self.net, Kind::Destination, self.packet.bytes(), found),
             extension::ROUTING => self.routing(found),
             extension::FRAGMENT if self.was_fragmented || header(self.packet).payload_length() == 0 => {
                 Err(Refused::telling(BadPart::Field, found.at))

@@ -38,6 +38,8 @@ knobs! {
     FragmentHighThreshold "ip6frag_high_thresh" = 4_194_304 in 0, i64::MAX;
     FragmentLowThreshold "ip6frag_low_thresh" = 3_145_728 in 0, i64::MAX;
     FragmentTime "ip6frag_time" = 60 in -SECONDS_MAX, SECONDS_MAX;
+    LongestDestinationOptions "max_dst_opts_length" = 2_147_483_647 in INT_MIN, INT_MAX;
     MostDestinationOptions "max_dst_opts_number" = 8 in INT_MIN, INT_MAX;
+    LongestHopByHopOptions "max_hbh_length" = 2_147_483_647 in INT_MIN, INT_MAX;
     MostHopByHopOptions "max_hbh_opts_number" = 8 in INT_MIN, INT_MAX;
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::Knob;
 use crate::net::{BadPart, Complaint, DropReason, Net};
 use crate::packet::Packet;
 use crate::wire::be32;
@@ -43,7 +44,7 @@ pub(crate) fn arrive(net: &Net, packet: &Packet) -> Result<(), (DropReason, Opti
         return Ok(());
     }
     let read = match header.extensions().next() {
-        Some(found) => read(Kind::HopByHop, packet.bytes(), &found),
+        Some(found) => read(net, Kind::HopByHop, packet.bytes(), &found),
         // Cut short.
         None => Err(Refused::Silently),
     };
@@ -56,12 +57,41 @@ pub(crate) fn arrive(net: &Net, packet: &Packet) -> Result<(), (DropReason, Opti
     })
 }
 
-/// Reads all options of a header. Seen: padding of more than seven bytes in a row, or that is not of zeros, and more than eight options are not taken.
-pub(super) fn read(kind: Kind, packet: &[u8], header: &Extension<'_>) -> Result<(), Refused> {
+/// What knobs allow of a header of options.
+struct Allowed {
+    /// Of the header, in bytes.
+    length: i64,
+    /// Options that are no padding.
+    count: i64,
+    /// A negative number lets in so many, but none that is not known, and nobody hears of it.
+    unknown: bool,
+}
+
+impl Allowed {
+    fn of(net: &Net, kind: Kind) -> Self {
+        let (longest, most) = match kind {
+            Kind::HopByHop => (Knob::LongestHopByHopOptions, Knob::MostHopByHopOptions),
+            Kind::Destination => (Knob::LongestDestinationOptions, Knob::MostDestinationOptions),
+        };
+        let most = net.knob_ipv6(most);
+        Self {
+            length: net.knob_ipv6(longest),
+            // The least number has no like above zero, so it lets none in.
+            count: if most == i64::from(i32::MIN) { 0 } else { most.abs() },
+            unknown: most >= 0,
+        }
+    }
+}
+
+/// Reads all options of a header. Seen: padding of more than seven bytes in a row, or that is not of zeros, is not taken.
+pub(super) fn read(net: &Net, kind: Kind, packet: &[u8], header: &Extension<'_>) -> Result<(), Refused> {
     const PAD1: u8 = 0;
     const PADN: u8 = 1;
     const LONGEST_PADDING: usize = 7;
-    const MOST_OPTIONS: usize = 8;
+    let allowed = Allowed::of(net, kind);
+    if header.bytes.len() as i64 > allowed.length {
+        return Err(Refused::Silently);
+    }
     let (mut at, end) = (header.at + 2, header.at + header.bytes.len());
     let (mut count, mut padding) = (0, 0);
     while at < end {
@@ -89,10 +119,10 @@ pub(super) fn read(kind: Kind, packet: &[u8], header: &Extension<'_>) -> Result<
         } else {
             padding = 0;
             count += 1;
-            if count > MOST_OPTIONS {
+            if count > allowed.count {
                 return Err(Refused::Silently);
             }
-            one(kind, packet, &option)?;
+            one(&allowed, kind, packet, &option)?;
         }
         at = option.end;
     }
@@ -100,7 +130,7 @@ pub(super) fn read(kind: Kind, packet: &[u8], header: &Extension<'_>) -> Result<
 }
 
 /// One that is no padding.
-fn one(kind: Kind, packet: &[u8], option: &Range<usize>) -> Result<(), Refused> {
+fn one(allowed: &Allowed, kind: Kind, packet: &[u8], option: &Range<usize>) -> Result<(), Refused> {
     const ROUTER_ALERT: u8 = 5;
     const CALIPSO: u8 = 7;
     const IOAM: u8 = 49;
@@ -113,7 +143,8 @@ fn one(kind: Kind, packet: &[u8], option: &Range<usize>) -> Result<(), Refused> 
         (Kind::HopByHop, IOAM) if at.is_multiple_of(4) => Ok(()),
         (Kind::HopByHop, IOAM) => Err(Refused::Silently),
         (Kind::HopByHop, JUMBO) => jumbo(packet, option),
-        (_, unknown) => not_known(unknown, packet, at),
+        (_, unknown) if allowed.unknown => not_known(unknown, packet, at),
+        _ => Err(Refused::Silently),
     }
 }
 
@@ -144,5 +175,73 @@ fn jumbo(packet: &[u8], option: &Range<usize>) -> Result<(), Refused> {
     match length as usize > packet.len() - HEADER {
         true => Err(Refused::Silently),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{FAR, HOST, OWN, net, said, udp};
+    use super::*;
+    use crate::wire::ipv6::extension::{DESTINATION, HOP_BY_HOP};
+
+    /// None, one, two, eight and nine options that are skipped, a router's alert, one whose sender wants to hear that it is not known, and headers of 8, 16
+    /// and 32 bytes: which get through (`y`), which are dropped in silence (`-`), or with an error (`e`). Read on Linux 6.18.
+    #[test]
+    fn as_the_knobs_allow() {
+        const LEAST: i64 = i32::MIN as i64;
+        let skipped = |count: usize| b"\x1e\0".repeat(count);
+        let of_length = |bytes: usize| [&[0x1e, bytes as u8 - 4][..], &vec![7; bytes - 4]].concat();
+        let headers = [
+            skipped(0),
+            skipped(1),
+            skipped(2),
+            skipped(8),
+            skipped(9),
+            b"\x05\x02\0\0".to_vec(),
+            b"\xde\0".to_vec(),
+            of_length(8),
+            of_length(16),
+            of_length(32),
+        ];
+        let (hop, destination) = ("max_hbh_opts_number", "max_dst_opts_number");
+        let (long_hop, long_destination) = ("max_hbh_length", "max_dst_opts_length");
+        for (kind, to, knob, value, expected) in [
+            (HOP_BY_HOP, OWN, hop, 8, "yyyy-yeyyy"),
+            (HOP_BY_HOP, FAR, hop, 8, "yyyy-yeyyy"),
+            (HOP_BY_HOP, FAR, hop, 9, "yyyyyyeyyy"),
+            (HOP_BY_HOP, FAR, hop, 1, "yy---yeyyy"),
+            (HOP_BY_HOP, OWN, hop, 0, "y---------"),
+            (HOP_BY_HOP, FAR, hop, -1, "y----y----"),
+            (HOP_BY_HOP, FAR, hop, -9, "y----y----"),
+            (HOP_BY_HOP, FAR, hop, LEAST, "y---------"),
+            (HOP_BY_HOP, FAR, long_hop, 7, "----------"),
+            (HOP_BY_HOP, FAR, long_hop, 8, "yyy--yey--"),
+            (HOP_BY_HOP, OWN, long_hop, 24, "yyyy-yeyy-"),
+            (HOP_BY_HOP, OWN, long_hop, -8, "----------"),
+            (DESTINATION, OWN, destination, 8, "yyyy-yeyyy"),
+            (DESTINATION, OWN, destination, 2, "yyy--yeyyy"),
+            (DESTINATION, OWN, destination, -2, "y---------"),
+            (DESTINATION, OWN, long_destination, 16, "yyy--yeyy-"),
+            (DESTINATION, OWN, long_destination, 32, "yyyy-yeyyy"),
+            (DESTINATION, FAR, destination, 0, "yyyyyyyyyy"),
+            (DESTINATION, FAR, long_destination, 0, "yyyyyyyyyy"),
+        ] {
+            let mut net = net();
+            net.sysctl_set(&format!("net.ipv6.{knob}"), &value.to_string()).unwrap();
+            let became = headers.each_ref().map(|options| {
+                let text = said(&net, &udp(HOST, to, 1).with_options(kind, options));
+                match text.split_once(' ').map_or(&text[..], |it| it.0) {
+                    "wan" | "NO_SOCKET" => 'y',
+                    "IPV6_BAD_EXTHDR" if text.contains("icmp6 4/2") => 'e',
+                    "IPV6_BAD_EXTHDR" => '-',
+                    _ => '?',
+                }
+            });
+            assert_eq!(
+                became.iter().collect::<String>(),
+                expected,
+                "{kind} {to} {knob}={value}"
+            );
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::Knob;
 use super::icmp::header;
 use crate::base::{InterfaceId, protocol};
-use crate::net::reassembly::{Key, Piece, Queue, Rules};
-use crate::net::{BadPart, Complaint, DefragUser, DropReason, Net};
+use crate::net::reassembly::{Key, Knobs, Piece, Queue, Rules};
+use crate::net::{BadPart, Complaint, DefragUser, DropReason};
 use crate::packet::Packet;
 use crate::wire::ipv6::{HEADER, Ipv6, Upper, extension};
 use crate::wire::{icmpv6, put16, tcp, udp};
@@ -108,16 +108,22 @@ fn is_chain_cut(packet: &Packet, at: usize) -> bool {
     upper.offset + least > packet.len()
 }
 
-/// What the knobs allow; those of tracking have the same defaults.
-pub(crate) fn reassembly_rules(net: &Net, user: DefragUser) -> Rules {
-    Rules {
-        memory: net.knob_ipv6(Knob::FragmentHighThreshold) as u64,
-        seconds: net.knob_ipv6(Knob::FragmentTime),
-        distance: 0,
-        forgives: user != DefragUser::LocalDeliver,
-        assemble: match user {
-            DefragUser::LocalDeliver => assemble,
-            DefragUser::ConntrackIn(_) | DefragUser::ConntrackOut(_) => assemble_for_tracking,
+/// What the knobs allow.
+pub(crate) fn reassembly_rules(knobs: &Knobs<'_>, user: DefragUser) -> Rules {
+    match user {
+        DefragUser::LocalDeliver => Rules {
+            memory: knobs.net.knob_ipv6(Knob::FragmentHighThreshold) as u64,
+            seconds: knobs.net.knob_ipv6(Knob::FragmentTime),
+            distance: 0,
+            forgives: false,
+            assemble,
+        },
+        DefragUser::ConntrackIn(_) | DefragUser::ConntrackOut(_) => Rules {
+            memory: knobs.tracking.memory,
+            seconds: knobs.tracking.seconds,
+            distance: 0,
+            forgives: true,
+            assemble: assemble_for_tracking,
         },
     }
 }
