@@ -23,30 +23,34 @@ pub(crate) struct Sample {
 
 pub(crate) fn all() -> Vec<Sample> {
     // What both families have is asked in IPv4, of which its samples speak.
-    let tool = |families: &[Family]| match families {
-        [Family::V6] => "ip6tables",
-        _ => "iptables",
+    let asked = |families: &[Family]| match families {
+        [only] => *only,
+        _ => Family::V4,
     };
     let matches = MATCHES
         .iter()
-        .map(|spec| (tool(spec.families), "-m", spec.name, &spec.samples));
+        .map(|spec| (asked(spec.families), "-m", spec.name, &spec.samples));
     let targets = TARGETS
         .iter()
-        .map(|spec| (tool(spec.families), "-j", spec.name, &spec.samples));
-    let samples = matches.chain(targets).flat_map(|(tool, letter, name, samples)| {
+        .map(|spec| (asked(spec.families), "-j", spec.name, &spec.samples));
+    let samples = matches.chain(targets).flat_map(|(family, letter, name, samples)| {
         // What passes through never sees OUTPUT.
         let place = match samples.place {
             (_, "OUTPUT") => ("mangle", "POSTROUTING"),
             (table, _) => (table, "FORWARD"),
         };
         let packets = samples.packets.iter();
-        packets.map(move |it| Sample::of((tool, letter, name), place, it))
+        packets.map(move |it| Sample::of((family, letter, name), place, it))
     });
     samples.collect()
 }
 
 impl Sample {
-    fn of((tool, letter, name): (&str, &str, &str), (table, chain): (&str, &str), judged: &'static Judged) -> Self {
+    fn of((family, letter, name): (Family, &str, &str), (table, chain): (&str, &str), judged: &'static Judged) -> Self {
+        let tool = match family {
+            Family::V4 => "iptables",
+            Family::V6 => "ip6tables",
+        };
         let rule = format!("{} {letter} {name} {}", judged.before, judged.typed);
         let mut script = format!("{tool} -t {table} -A {chain} {rule}\n");
         for packet in judged.earlier {
@@ -56,7 +60,7 @@ impl Sample {
         Self {
             name: format!("{} < {}", rule.trim(), judged.packet),
             script,
-            place: format!("rule 1 of {chain}"),
+            place: format!("rule 1 of {}{chain}", family.whose()),
             why: judged.why,
         }
     }
