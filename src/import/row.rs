@@ -437,6 +437,15 @@ fn without_whole_mask(word: &str) -> &str {
 fn target_to_option<'a>(row: &mut Listed<'a>, verbose: bool) -> Result<[&'a str; 3], String> {
     let blanks = row.rest.len() - row.rest.trim_ascii_start().len();
     let (before, first, second) = (*row, row.take().unwrap_or_default(), row.take().unwrap_or_default());
+    // Seen of 1.8.8: `ipv6-icmp--`.
+    if let Some((protocol, option)) = glued(second) {
+        return Ok([first, protocol, option]);
+    }
+    if let Some((protocol, option)) = glued(first) {
+        *row = before;
+        row.take();
+        return Ok(["", protocol, option]);
+    }
     // A rule that only counts leaves the column of targets blank.
     if is_option(second) && !row.peek().is_some_and(is_option) {
         return Ok(["", first, second]);
@@ -472,8 +481,19 @@ fn has_addresses_of_six(mut row: Listed<'_>, columns: usize, verbose: bool) -> b
 }
 
 fn is_option(word: &str) -> bool {
-    ["--", "-f", "!f"].contains(&word)
+    OPTIONS.contains(&word)
 }
+
+/// The name of a protocol that is longer than its column, and the option that a tool printed without a blank behind it.
+fn glued(word: &str) -> Option<(&str, &str)> {
+    let (protocol, option) = OPTIONS
+        .iter()
+        .find_map(|option| Some((word.strip_suffix(option)?, *option)))?;
+    names::protocol_number(protocol.trim_start_matches('!')).map(|_| (protocol, option))
+}
+
+/// What stands in the column opt.
+const OPTIONS: [&str; 3] = ["--", "-f", "!f"];
 
 fn is_any_address(word: &str, family: Family) -> bool {
     ["anywhere", anywhere(family), "default"].contains(&word)

@@ -12,7 +12,18 @@ use crate::text::restore::{self, Argument};
 
 /// Every table of the file.
 pub(super) fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
-    let parts = scan(source, told);
+    let mut parts = scan(source, told);
+    // One file for both tools, of which each passes over what is the other's.
+    if options.family.is_none() && parts.iter().any(|it| is_marked(&it.0)) {
+        let each = |(draft, named): (Draft, Named)| {
+            let families = named.family.map_or(Family::ALL.to_vec(), |it| vec![it]);
+            families.into_iter().map(move |family| {
+                let family = Some(family);
+                (draft.clone(), Named { family, ..named })
+            })
+        };
+        parts = parts.into_iter().flat_map(each).collect();
+    }
     let read = |(draft, _): &(Draft, Named), family, _: &mut Told, _: &mut Built| Some(draft.of(family));
     family::read_each(&parts, |it| it.1, options, told, &mut Built::new(), read)
 }
@@ -71,6 +82,13 @@ fn scan(source: &Source, told: &mut Told) -> Vec<(Draft, Named)> {
         done.push((draft, named));
     }
     done
+}
+
+/// Whether some line begins with the family that it is for.
+fn is_marked(draft: &Draft) -> bool {
+    let marks = ["-4", "--ipv4", "-6", "--ipv6"];
+    let mut first = draft.commands.iter().filter_map(|command| command.words.get(1));
+    first.any(|word| marks.contains(&&*word.text))
 }
 
 /// Whose tables a head names; `xtables-save`, which nft's tools were for a while, is either's.
