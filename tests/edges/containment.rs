@@ -108,38 +108,42 @@ pub(crate) fn able() -> Vec<As> {
 fn rules_by_every_way_reach_the_lab_and_not_the_machine() {
     let machine = Machine::new();
     let script = r#"
-        state() { iptables-legacy-save; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/rp_filter; ip link; ip route; }
+        state() { iptables-legacy-save; ip6tables-legacy-save; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/rp_filter; ip link; ip route; }
         before=$(state 2>&1)
-        "$nflab" sh --save lab.v4 -- bash -c '
-            n=0; rule() { n=$((n + 1)); "$@" -A INPUT -s 203.0.113.$n -j DROP || echo "failed: $*"; }
-            rule iptables
-            rule /sbin/iptables
-            rule /usr/sbin/iptables-legacy
-            rule /usr/sbin/iptables-nft
-            rule /usr/sbin/xtables-legacy-multi iptables
-            rule /sbin/xtables-nft-multi iptables
-            rule env -i /usr/sbin/iptables
-            rule env -i PATH=/usr/sbin:/sbin iptables
-            rule env -u NFLAB iptables
-            rule env NFLAB=/no/such iptables
-            rule /usr/local/sbin/iptables
-            rule /bin/iptables
-            IPT=/usr/sbin/iptables-legacy; rule $IPT
-            (PATH=/usr/bin:/usr/sbin; rule iptables); n=$((n + 1))
-            rule setsid -w /usr/sbin/iptables
-            cd /; rule sbin/iptables; cd "$OLDPWD"
-            rule "$(command -v iptables)"
-            rule "$(readlink -f /usr/sbin/iptables)"
-            rule setpriv --no-new-privs /usr/sbin/iptables
-            printf "*filter\n-A INPUT -s 203.0.113.20 -j DROP\nCOMMIT\n" | /usr/sbin/iptables-restore -n
-            [ -x /usr/sbin/iptables ] && [ -f /usr/sbin/iptables-restore ] && [ ! -L /usr/sbin/iptables ] || echo "no plain program"
+        "$nflab" sh --save lab.v4 --save6 lab.v6 -- bash -c '
+            rule() { n=$((n + 1)); "$@" -A INPUT -s $net$n -j DROP || echo "failed: $*"; }
+            for t in iptables ip6tables; do
+                n=0; [ $t = iptables ] && net=203.0.113. || net=2001:db8:113::
+                rule $t
+                rule /sbin/$t
+                rule /usr/sbin/$t-legacy
+                rule /usr/sbin/$t-nft
+                rule /usr/sbin/xtables-legacy-multi $t
+                rule /sbin/xtables-nft-multi $t
+                rule env -i /usr/sbin/$t
+                rule env -i PATH=/usr/sbin:/sbin $t
+                rule env -u NFLAB $t
+                rule env NFLAB=/no/such $t
+                rule /usr/local/sbin/$t
+                rule /bin/$t
+                IPT=/usr/sbin/$t-legacy; rule $IPT
+                (PATH=/usr/bin:/usr/sbin; rule $t); n=$((n + 1))
+                rule setsid -w /usr/sbin/$t
+                cd /; rule sbin/$t; cd "$OLDPWD"
+                rule "$(command -v $t)"
+                rule "$(readlink -f /usr/sbin/$t)"
+                rule setpriv --no-new-privs /usr/sbin/$t
+                printf "*filter\n-A INPUT -s ${net}20 -j DROP\nCOMMIT\n" | /usr/sbin/$t-restore -n
+                [ -x /usr/sbin/$t ] && [ -f /usr/sbin/$t-restore ] && [ ! -L /usr/sbin/$t ] || echo "no plain program"
+            done
         '
         echo "exit $?"
         after=$(state 2>&1)
         [ "$before" = "$after" ] && echo untouched || diff <(echo "$before") <(echo "$after")
         grep -c "203.0.113.*DROP" lab.v4
+        grep -c "2001:db8:113::.*DROP" lab.v6
     "#;
-    machine.both(script, "exit 0\nuntouched\n20\n");
+    machine.both(script, "exit 0\nuntouched\n20\n20\n");
 }
 
 #[test]

@@ -197,13 +197,17 @@ fn fail2ban() {
             for i in $(seq 300); do client ping > /dev/null 2>&1 && break; sleep 0.1; done
             client set sshd banip 203.0.113.9 203.0.113.10 > /dev/null; for i in $(seq 100); do iptables -S f2b-sshd | grep -q 203.0.113.10 && break; sleep 0.1; done
             client set sshd unbanip 203.0.113.9 > /dev/null; for i in $(seq 100); do iptables -S f2b-sshd | grep -q 203.0.113.9/ || break; sleep 0.1; done
-            ipset create x hash:ip; true"#,
+            client set sshd banip 2001:db8::9 > /dev/null; for i in $(seq 100); do ip6tables -S f2b-sshd 2> /dev/null | grep -q 2001:db8::9 && break; sleep 0.1; done
+            ip6tables -S; ipset create x hash:ip; true"#,
         host: &[
             "-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd",
             "-A f2b-sshd -s 203.0.113.10/32 -j REJECT --reject-with icmp-port-unreachable",
         ],
         router: &["-A FORWARD -p tcp -m multiport --dports 22 -j f2b-sshd"],
-        said: &["ipset: sets are not there yet in nflab"],
+        said: &[
+            "-A f2b-sshd -s 2001:db8::9/128 -j REJECT --reject-with icmp6-port-unreachable\n",
+            "ipset: sets are not there yet in nflab",
+        ],
     });
 }
 
