@@ -512,8 +512,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.is_icmp() => {
                 self.outward_icmp(*outgoing, Tracking::default());
             }
-            Answer::Reply(mut outgoing) | Answer::Refused(_, mut outgoing) => {
-                outgoing.packet.sender = Sender::Kernel;
+            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
                 self.outward(*outgoing, Tracking::default());
             }
             Answer::Suppressed(_, why) => self.see_silence(why),

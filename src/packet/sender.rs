@@ -6,10 +6,10 @@ use std::sync::Arc;
 /// What a packet's socket says of its sender. One that came in has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sender {
-    /// It came in, or was made by the engine beside another (TEE).
+    /// It came in, or was made by the engine beside another (TEE), or is a reset of IPv6.
     #[default]
     NoSocket,
-    /// A socket without a program: that of ICMP, that of TCP's resets.
+    /// A socket without a program: that of ICMP, that of TCP's resets in IPv4.
     Kernel,
     /// A program's, and nobody said whose.
     Unsaid,

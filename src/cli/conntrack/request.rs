@@ -177,13 +177,16 @@ impl NatEnd {
     /// where ports stand elsewhere it has its identifier in one direction, and type and code in the other. What is asked for must differ itself;
     /// and asked for its port, a ping has 0.
     pub(super) fn made(&self, number: u8, before: &Endpoint, after: &Endpoint) -> bool {
-        let Some(address) = self.address else {
-            return before != after;
-        };
         let port = if has_type(number) { 0 } else { after.id };
-        before.address != after.address
-            && after.address == address
-            && self.port.is_none_or(|asked| before.id != after.id && port == asked)
+        let has_port = |asked| before.id != after.id && port == asked;
+        match self.address {
+            Some(address @ IpAddr::V4(_)) => {
+                before.address != after.address && after.address == address && self.port.is_none_or(has_port)
+            }
+            // Seen: it compares no address of IPv6, but the port that stands behind one.
+            Some(IpAddr::V6(_)) => self.port.map_or(before != after, has_port),
+            None => before != after,
+        }
     }
 }
 

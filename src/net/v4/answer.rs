@@ -13,7 +13,7 @@ use crate::net::transport::{self, Heard};
 use crate::net::{
     Answer, Complaint, Delivery, DropReason, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed, Unreachable,
 };
-use crate::packet::Packet;
+use crate::packet::{Packet, Sender};
 use crate::wire::checksum;
 use crate::wire::icmpv4::kind;
 use crate::wire::ipv4::{self, MIN_HEADER};
@@ -177,7 +177,10 @@ impl Asked<'_> {
             destination,
         };
         let made = self.net.outgoing(repr, &options.bytes, &reset.to_bytes(), route, mark);
-        made.ok_or(Suppressed::LongerThanTheMtu)
+        let mut made = made.ok_or(Suppressed::LongerThanTheMtu)?;
+        // Seen: one of IPv6 is from no socket.
+        made.packet.sender = Sender::Kernel;
+        Ok(made)
     }
 
     fn unreachable(&mut self, reason: DropReason, why: Unreachable, quoted: usize) -> Answer {

@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use etherparse::TcpHeader;
 
 use super::Knob;
-use super::icmp::{self, Message, header, is_anycast};
+use super::icmp::{self, Message, header, is_anycast, outgoing};
+use super::neighbour;
 use super::options::{self, Kind, Refused};
-use super::{neighbour, reject};
 use crate::base::{Time, protocol};
 use crate::net::transport::{self, Heard};
 use crate::net::{
     Answer, BadPart, Complaint, Delivery, DropReason, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed,
     Unreachable,
 };
-use crate::packet::Packet;
+use crate::packet::{ChecksumState, Packet};
 use crate::wire::checksum;
 use crate::wire::icmpv6::kind;
 use crate::wire::ipv6::{self, Extension, Extensions, HEADER, extension};
@@ -189,8 +189,9 @@ impl Asked<'_> {
         }
     }
 
-    /// A reset has the segment's traffic class without its ECN bits.
-    fn reset(&self, reset: TcpHeader) -> Result<Outgoing, Suppressed> {
+    /// A reset has the segment's traffic class without its ECN bits. Seen: its checksum is left to the device, other than in IPv4, and what quotes it
+    /// before it leaves shows the pseudo-header's sum alone.
+    fn reset(&self, mut reset: TcpHeader) -> Result<Outgoing, Suppressed> {
         let (IpAddr::V6(own), IpAddr::V6(back_to)) = (self.packet.destination(), self.packet.source()) else {
             return Err(Suppressed::TwoFamilies);
         };
@@ -207,6 +208,8 @@ impl Asked<'_> {
         let IpAddr::V6(destination) = route.destination else {
             return Err(Suppressed::TwoFamilies);
         };
+        let sum = checksum::pseudo_header(own.into(), destination.into(), protocol::TCP, reset.header_len());
+        reset.checksum = checksum::fold(sum);
         let repr = ipv6::Repr {
             traffic_class,
             hop_limit: self.net.hop_limit_towards(destination),
@@ -214,7 +217,10 @@ impl Asked<'_> {
             source: own,
             destination,
         };
-        reject::made(repr, reset, route, mark).ok_or(Suppressed::LongerThanTheMtu)
+        let made = outgoing(repr, &reset.to_bytes(), route, mark);
+        let mut made = made.ok_or(Suppressed::LongerThanTheMtu)?;
+        made.packet.checksum = ChecksumState::Partial;
+        Ok(made)
     }
 
     fn icmp(&self, read: &Packet) -> Answer {

@@ -19,7 +19,7 @@ fn error_of(complaint: Complaint) -> ((u8, u8), u32) {
     match complaint {
         Complaint::TimeExceeded => ((kind::TIME_EXCEEDED, time_exceeded::IN_TRANSIT), 0),
         Complaint::ReassemblyTimeExceeded => ((kind::TIME_EXCEEDED, time_exceeded::IN_REASSEMBLY), 0),
-        Complaint::TooBig { mtu } => ((kind::PACKET_TOO_BIG, 0), mtu.max(super::LEAST_MTU)),
+        Complaint::TooBig { mtu } => ((kind::PACKET_TOO_BIG, 0), mtu),
         Complaint::Unreachable(why) => ((kind::DESTINATION_UNREACHABLE, code_of(why)), 0),
         Complaint::BadHeader { what, at } => ((kind::PARAMETER_PROBLEM, problem_of(what)), at),
     }

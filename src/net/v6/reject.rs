@@ -2,13 +2,11 @@
 
 use std::net::IpAddr;
 
-use etherparse::TcpHeader;
-
 use super::icmp::outgoing;
 use crate::base::protocol;
 use crate::net::transport::{self, is_believed, is_never_summed, wrong_checksum};
-use crate::net::{Delivery, Net, Outgoing, OutputKey, OutputRoute, Suppressed};
-use crate::packet::{ChecksumState, Packet};
+use crate::net::{Delivery, Net, Outgoing, OutputKey, Suppressed};
+use crate::packet::Packet;
 use crate::wire::checksum;
 use crate::wire::ipv6;
 use crate::wire::tcp::{self, flags};
@@ -56,7 +54,10 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         return Err(wrong_checksum(packet));
     }
     let data = (header.len() as u32).wrapping_sub(u32::from(header[12] >> 4) * 4);
-    let reset = transport::reset_of(header, data);
+    let mut reset = transport::reset_of(header, data);
+    // Seen: it is finished here, other than in IPv4.
+    let sum = reset.calc_checksum_ipv6_raw(source.octets(), destination.octets(), &[]);
+    reset.checksum = sum.map_err(|_| Suppressed::NoTcpHeader)?;
     let mark = net.reply_mark_ipv6(packet);
     let key = OutputKey {
         destination: destination.into(),
@@ -73,17 +74,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         source,
         destination,
     };
-    made(repr, reset, route, mark).ok_or(Suppressed::NoTcpHeader)
-}
-
-/// Its checksum is left to the device.
-pub(super) fn made(repr: ipv6::Repr, mut reset: TcpHeader, route: OutputRoute, mark: u32) -> Option<Outgoing> {
-    let length = reset.header_len();
-    let sum = checksum::pseudo_header(repr.source.into(), repr.destination.into(), protocol::TCP, length);
-    reset.checksum = checksum::fold(sum);
-    let mut made = outgoing(repr, &reset.to_bytes(), route, mark)?;
-    made.packet.checksum = ChecksumState::Partial;
-    Some(made)
+    outgoing(repr, &reset.to_bytes(), route, mark).ok_or(Suppressed::NoTcpHeader)
 }
 
 #[cfg(test)]

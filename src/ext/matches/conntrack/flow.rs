@@ -1,5 +1,6 @@
 //! What `-m conntrack` is asked of: a packet's flow as it stands, or what stands for one.
 
+use crate::base::Family;
 use crate::conntrack::{CtState, Direction, Endpoint, Status, Tuple};
 use crate::rule::Context;
 
@@ -30,14 +31,14 @@ pub(super) fn view(cx: &Context<'_>) -> (CtState, Option<FlowView>) {
             direction: tracking.direction,
         }
     });
-    let template = || tracking.template_in_place().map(|_| of_template());
+    let template = || tracking.template_in_place().map(|_| of_template(cx.packet.family()));
     (tracking.state_for_matching(), flow.or_else(template))
 }
 
 /// What a rule behind a CT target in table raw is told. Seen: a confirmed flow of nobody with nobody.
-fn of_template() -> FlowView {
+fn of_template(family: Family) -> FlowView {
     let nobody = Endpoint {
-        address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+        address: family.unspecified(),
         id: 0,
     };
     let tuple = Tuple {
