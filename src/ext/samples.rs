@@ -201,17 +201,24 @@ impl Refused {
 
 /// What has an address is of its family, and what has none is of both.
 fn is_of(only: Option<Family>, texts: &[&str], family: Family) -> bool {
-    if let Some(only) = only {
-        return only == family;
+    match only {
+        Some(only) => only == family,
+        None => families_in(texts).next().is_none_or(|it| it == family),
     }
-    let part = |letter: char| !letter.is_ascii_hexdigit() && letter != ':' && letter != '.';
-    let words = texts.iter().flat_map(|text| text.split(part));
-    let mut addresses = words.filter_map(|word| {
+}
+
+/// Those of the addresses in texts.
+fn families_in(texts: &[&str]) -> impl Iterator<Item = Family> {
+    fn parts(letter: char) -> bool {
+        !letter.is_ascii_hexdigit() && letter != ':' && letter != '.'
+    }
+    let words = texts.iter().flat_map(|text| text.split(parts));
+    let addresses = words.filter_map(|word| {
         let of_four = word.split(':').find_map(|it| it.parse::<Ipv4Addr>().ok());
         let of_six = word.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
         of_six.or(of_four.map(IpAddr::V4))
     });
-    addresses.next().is_none_or(|it| Family::of(it) == family)
+    addresses.map(Family::of)
 }
 
 /// A packet that matches.
@@ -231,6 +238,15 @@ pub const fn fails(before: &'static str, typed: &'static str, packet: &'static s
 }
 
 impl Judged {
+    /// That of its packet.
+    pub fn family(&self) -> Family {
+        let is_of_six = match self.packet.strip_prefix("hex ") {
+            Some(bytes) => bytes.starts_with('6'),
+            None => families_in(&[self.packet]).next() == Some(Family::V6),
+        };
+        if is_of_six { Family::V6 } else { Family::V4 }
+    }
+
     /// With packets that went before it, in the language of scripts, each behind the name of the interface it came in by.
     pub const fn after(mut self, earlier: &'static [&'static str]) -> Self {
         self.earlier = earlier;

@@ -1,4 +1,5 @@
-//! The packets in the extensions' specs: the kernel and nflab must count alike, and nflab must say the sentence that stands beside the packet.
+//! The packets in the extensions' specs: the kernel and nflab must count alike, and nflab must say the sentence that stands beside the packet. What an
+//! extension of both families is asked of a packet of IPv4, it is asked of the like one of IPv6, too.
 
 use nflab::TOOLBOX;
 use nflab::base::Family;
@@ -9,6 +10,7 @@ use nflab::lab::memory::Lab;
 use nflab::lab::script::{Runner, parse};
 use nflab::syntax::problem::Source;
 
+use super::instrument::generate::translated::said_in;
 use super::instrument::scenario::Scenario;
 
 /// A packet of a spec.
@@ -18,35 +20,48 @@ pub(crate) struct Sample {
     script: String,
     /// The rule, as a story calls it.
     place: String,
-    why: &'static str,
+    /// Why it fails, where the spec says that of this very packet.
+    why: Option<&'static str>,
 }
 
 pub(crate) fn all() -> Vec<Sample> {
-    // What both families have is asked in IPv4, of which its samples speak.
-    let asked = |families: &[Family]| match families {
-        [only] => *only,
-        _ => Family::V4,
-    };
     let matches = MATCHES
         .iter()
-        .map(|spec| (asked(spec.families), "-m", spec.name, &spec.samples));
+        .map(|spec| (spec.families, "-m", spec.name, &spec.samples));
     let targets = TARGETS
         .iter()
-        .map(|spec| (asked(spec.families), "-j", spec.name, &spec.samples));
-    let samples = matches.chain(targets).flat_map(|(family, letter, name, samples)| {
+        .map(|spec| (spec.families, "-j", spec.name, &spec.samples));
+    let samples = matches.chain(targets).flat_map(|(families, letter, name, samples)| {
         // What passes through never sees OUTPUT.
         let place = match samples.place {
             (_, "OUTPUT") => ("mangle", "POSTROUTING"),
             (table, _) => (table, "FORWARD"),
         };
-        let packets = samples.packets.iter();
-        packets.map(move |it| Sample::of((family, letter, name), place, it))
+        let packets = families
+            .iter()
+            .flat_map(|family| samples.packets.iter().map(|it| (*family, it)));
+        packets.filter_map(move |(family, it)| Sample::of(family, (letter, name), place, it))
     });
     samples.collect()
 }
 
+/// Of packets: what is not said of one of IPv6, or is another thing there.
+const OF_IPV4_ALONE: [&str; 7] = ["hex ", "icmp ", " df", " mf", " frag ", " id ", " tos "];
+
 impl Sample {
-    fn of((family, letter, name): (Family, &str, &str), (table, chain): (&str, &str), judged: &'static Judged) -> Self {
+    /// None where the packet has no like in this family.
+    fn of(
+        family: Family,
+        (letter, name): (&str, &str),
+        (table, chain): (&str, &str),
+        judged: &'static Judged,
+    ) -> Option<Self> {
+        let is_own = judged.family() == family;
+        let has_like = |packet: &&str| !OF_IPV4_ALONE.iter().any(|word| packet.contains(word));
+        let packets = judged.earlier.iter().chain([&judged.packet]);
+        if !is_own && (family == Family::V4 || !packets.clone().all(has_like)) {
+            return None;
+        }
         let tool = match family {
             Family::V4 => "iptables",
             Family::V6 => "ip6tables",
@@ -57,12 +72,15 @@ impl Sample {
             script += &format!("send {packet}\n");
         }
         script += &format!("send lan {}\n", judged.packet);
-        Self {
-            name: format!("{} < {}", rule.trim(), judged.packet),
+        if !is_own {
+            script = said_in(family, &script);
+        }
+        Some(Self {
+            name: format!("{} < {} ({family})", rule.trim(), judged.packet),
             script,
             place: format!("rule 1 of {}{chain}", family.whose()),
-            why: judged.why,
-        }
+            why: is_own.then_some(judged.why),
+        })
     }
 
     pub(crate) fn scenario(&self) -> Result<Scenario, String> {
@@ -85,7 +103,8 @@ impl Sample {
             last = said.stdout;
         }
         let no = last.lines().find_map(|line| line.trim().strip_prefix("no: "));
-        if !last.contains(&self.place) || no.unwrap_or_default() != self.why {
+        let is_so = self.why.is_none_or(|why| no.unwrap_or_default() == why);
+        if !last.contains(&self.place) || !is_so {
             return Err(format!(
                 "{}: {:?} is expected, but told is\n{last}",
                 self.name, self.why

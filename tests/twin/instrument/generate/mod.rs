@@ -28,7 +28,7 @@ mod sip_line;
 mod tcp;
 #[cfg(test)]
 mod tests;
-mod translated;
+pub(crate) mod translated;
 mod ways;
 mod world;
 

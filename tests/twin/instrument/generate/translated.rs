@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use nflab::base::Family;
 
 /// Rules as they are said in this family.
-pub(super) fn said_in(family: Family, rules: &str) -> String {
+pub(crate) fn said_in(family: Family, rules: &str) -> String {
     if family == Family::V4 {
         return rules.to_owned();
     }
