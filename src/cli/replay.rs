@@ -133,7 +133,7 @@ fn workers(arguments: &Arguments, screen: &Screen) -> usize {
     let count = asked.unwrap_or_else(cores);
     let why = if screen.length() == 0 {
         "this capture is no file that each could read"
-    } else if arguments.against.is_some() {
+    } else if arguments.compares() {
         "two rulesets are compared packet by packet"
     } else {
         return count;

@@ -198,31 +198,44 @@ impl LabCopy {
     }
 
     /// Puts the rules into a lab that was made without.
-    pub fn restore(&self, lab: &mut Lab) -> Result<(), CopyError> {
+    fn restore(&self, lab: &mut Lab) -> Result<(), CopyError> {
+        self.restore_policies(lab)?;
+        Family::ALL
+            .into_iter()
+            .try_for_each(|family| self.restore_rules(lab, family))
+    }
+
+    /// What its rules may name.
+    pub fn restore_policies(&self, lab: &mut Lab) -> Result<(), CopyError> {
         for policy in &self.policies {
             let made = lab.tool("nfct", policy, "", Path::new("."));
             if made.code != 0 {
                 return Err(part("timeout policies", made.stderr));
             }
         }
-        for (tool, restore, tables) in [
-            ("iptables", "iptables-restore", &self.tables),
-            ("ip6tables", "ip6tables-restore", &self.tables6),
-        ] {
-            // The newest table stands first, and comes last.
-            let newest_first = tables.lines().filter_map(|line| line.strip_prefix('*'));
-            for name in newest_first.collect::<Vec<_>>().into_iter().rev() {
-                let touch = ["-t", name, "-S"].map(str::to_owned);
-                lab.tool(tool, &touch, "", Path::new("."));
-            }
-            if !tables.is_empty() {
-                let restored = lab.tool(restore, &["-c".to_owned()], tables, Path::new("."));
-                if restored.code != 0 {
-                    return Err(part("rules", restored.stderr));
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// The rules of one family.
+    pub fn restore_rules(&self, lab: &mut Lab, family: Family) -> Result<(), CopyError> {
+        let (tool, restore, tables) = match family {
+            Family::V4 => ("iptables", "iptables-restore", &self.tables),
+            Family::V6 => ("ip6tables", "ip6tables-restore", &self.tables6),
+        };
+        // The newest table stands first, and comes last.
+        let newest_first = tables.lines().filter_map(|line| line.strip_prefix('*'));
+        for name in newest_first.collect::<Vec<_>>().into_iter().rev() {
+            let touch = ["-t", name, "-S"].map(str::to_owned);
+            lab.tool(tool, &touch, "", Path::new("."));
+        }
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let restored = lab.tool(restore, &["-c".to_owned()], tables, Path::new("."));
+        match restored.code {
+            0 => Ok(()),
+            _ => Err(part("rules", restored.stderr)),
+        }
     }
 
     /// The same without rules.

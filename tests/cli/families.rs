@@ -127,3 +127,55 @@ fn whose_rules_a_packet_met_is_said() {
         "{ran:?}"
     );
 }
+
+/// Two rulesets of IPv6 are compared as two of IPv4 are, alone or beside them; a family for which there is no other has the same rules on both sides.
+#[test]
+fn rulesets_of_both_families_are_compared() {
+    let bench = Bench::new();
+    let rules = "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -p udp -m udp --dport 53 -j ACCEPT\nCOMMIT\n";
+    for name in ["rules.v4", "rules.v6"] {
+        bench.write(name, rules);
+    }
+    bench.write("other", &rules.replace("53", "54"));
+    let packets = ["udp 10.0.0.2:4000 > 192.0.2.9:53", LINE].map(captures::bytes);
+    let packets = packets.into_iter().map(|bytes| (0, "lan", bytes.clone(), bytes.len()));
+    captures::write(&bench.path("in.pcapng"), packets);
+    bench.write("lab.toml", &lab());
+    let both = [
+        "replay",
+        "--lab",
+        "lab.toml",
+        "--rules",
+        "rules.v4",
+        "--rules6",
+        "rules.v6",
+        "in.pcapng",
+    ];
+    for (args, told) in [
+        (
+            &["--against", "other"][..],
+            "1 of 2 packets, of 1 flow, are treated differently\n",
+        ),
+        (
+            &["--against6", "other"],
+            "1 of 2 packets, of 1 flow, are treated differently\n",
+        ),
+        (
+            &["--against6", "other"],
+            "    rules.v6  ACCEPT  -            rule 1 of IPv6's filter FORWARD",
+        ),
+        (
+            &["--against", "other", "--against6", "other"],
+            "2 of 2 packets, of 2 flows, are treated differently\n",
+        ),
+        (
+            &["--against", "rules.v4", "--against6", "rules.v6"],
+            "rules.v4, rules.v6 and rules.v4, rules.v6 treat all 2 packets the same\n",
+        ),
+    ] {
+        let ran = bench.nflab(&[&both[..], args].concat());
+        assert!(ran.out.contains(told), "{args:?}: {ran:?}");
+    }
+    let alone = bench.nflab(&[&both[..], &["--limit", "3"]].concat());
+    assert!(alone.code == 2 && alone.err.contains("--against6"), "{alone:?}");
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Stop;
 use super::screen::Screen;
+use crate::base::Family;
 use crate::cli::open::As;
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::tell_styled;
@@ -11,6 +12,7 @@ use crate::explain::filter::{Filter, Names};
 use crate::replay::Selection;
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("compared").args(["against", "against6"]).multiple(true)))]
 pub(crate) struct Arguments {
     /// The lab's file; without it, a copy of the current lab: that of `nflab sh`, the one that NFLAB names, or the only one that runs
     #[arg(long, value_name = "LAB.toml")]
@@ -18,7 +20,7 @@ pub(crate) struct Arguments {
     /// Rules, as iptables-restore reads them (counters too); without them, and without --lab, those of the current lab
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// Rules of IPv6, as ip6tables-restore reads them; with --against both replays have them
+    /// Rules of IPv6, as ip6tables-restore reads them
     #[arg(long, value_name = "FILE")]
     pub rules6: Option<PathBuf>,
     /// The same run again needs the same seed
@@ -74,14 +76,17 @@ pub(crate) struct Arguments {
     /// Compare with these rules; exit with 1 where packets are treated differently, 2 where packets tell nothing
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
+    /// The same of IPv6; of a family for which neither is given both replays have the same rules
+    #[arg(long, value_name = "FILE")]
+    pub against6: Option<PathBuf>,
     /// Packets that tell nothing about the rules (INVALID, malformed, not decoded) make no exit code 2
-    #[arg(long, requires = "against")]
+    #[arg(long, requires = "compared")]
     pub allow_invalid: bool,
     /// What --against finds, as JSON, a line each
-    #[arg(long, value_name = "OUT.jsonl", requires = "against")]
+    #[arg(long, value_name = "OUT.jsonl", requires = "compared")]
     pub differences: Option<PathBuf>,
     /// How many packets and flows --against prints
-    #[arg(long, value_name = "N", default_value_t = 20, requires = "against")]
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "compared")]
     pub limit: usize,
     /// Workers that carry packets; as many as there are cores unless given. Results are the same with any number, but where rules have packets of all
     /// flows meet (NAT, limit, helpers and the like): there it is one unless given
@@ -103,6 +108,21 @@ pub(crate) enum Way {
     Out,
 }
 
+impl Arguments {
+    /// Whether two rulesets are compared.
+    pub(super) fn compares(&self) -> bool {
+        self.against.is_some() || self.against6.is_some()
+    }
+
+    /// Rules by their family, and what they are compared with.
+    pub(super) fn rules_compared(&self) -> [(Family, Option<&Path>, Option<&Path>); 2] {
+        [
+            (Family::V4, self.rules.as_deref(), self.against.as_deref()),
+            (Family::V6, self.rules6.as_deref(), self.against6.as_deref()),
+        ]
+    }
+}
+
 /// What is printed of packets while they pass.
 pub(super) struct Wanted {
     pub explain: Option<Selection>,
@@ -119,14 +139,14 @@ pub(super) fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
         Some(text) => Some(filter_among(text, &Names::of_any_lab())?),
         None => None,
     };
-    if filter.is_some() && explain.is_none() && arguments.against.is_none() {
+    if filter.is_some() && explain.is_none() && !arguments.compares() {
         return Err(
             "--filter chooses among the packets that --explain or --against prints; add --explain all"
                 .to_owned()
                 .into(),
         );
     }
-    if explain.is_some() || arguments.against.is_some() {
+    if explain.is_some() || arguments.compares() {
         let prints = if explain.is_some() { "--explain" } else { "--against" };
         for (option, path) in written(arguments) {
             if path.as_deref() == Some(Path::new("-")) {
@@ -162,13 +182,17 @@ pub(super) fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>
 fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
     let mut uses = FileUses::default();
     uses.reads(&arguments.input);
-    for read in [&arguments.lab, &arguments.rules, &arguments.rules6, &arguments.against]
-        .into_iter()
+    let rules = arguments.rules_compared().map(|(_, rules, against)| [rules, against]);
+    for read in rules
+        .as_flattened()
+        .iter()
+        .copied()
+        .chain([arguments.lab.as_deref()])
         .flatten()
     {
         uses.reads(read);
     }
-    if arguments.explain.is_some() || arguments.against.is_some() {
+    if arguments.explain.is_some() || arguments.compares() {
         uses.prints("what is told of packets", Sharing::InTurn);
     }
     for (option, path) in written(arguments) {
@@ -186,7 +210,7 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
 /// With a terminal, or where nothing else was asked for, people want to know.
 pub(super) fn says_summary(arguments: &Arguments) -> bool {
     let asks_for_nothing = arguments.explain.is_none()
-        && arguments.against.is_none()
+        && !arguments.compares()
         && written(arguments).iter().all(|(_, path)| path.is_none());
     arguments.summary || !arguments.quiet && (asks_for_nothing || Screen::is_terminal())
 }

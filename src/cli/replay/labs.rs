@@ -1,6 +1,6 @@
 //! The labs of a replay: with `--against` there are two, alike but for their rules.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::screen::Again;
 use super::{Arguments, Stop};
@@ -9,7 +9,7 @@ use crate::base::{Family, Time};
 use crate::cli::{TOOLBOX, open};
 use crate::device::standard::{self, tell};
 use crate::device::text_file::read_file;
-use crate::lab::copy::LabCopy;
+use crate::lab::copy::{CopyError, LabCopy};
 use crate::lab::memory::Lab;
 use crate::replay::{Entrances, Replayer};
 
@@ -57,10 +57,10 @@ impl Labs {
         };
         // Where it has no room, fewer share the work.
         lab.make_places(workers);
-        let other = match (&arguments.against, &copy) {
-            (None, _) => None,
-            (Some(_), Some(copy)) => Some(bare(copy)?),
-            (Some(_), None) => Some(open::quiet_lab(path, arguments.what, arguments.seed).map_err(Stop::Said)?),
+        let other = match (arguments.compares(), &copy) {
+            (false, _) => None,
+            (true, Some(copy)) => Some(bare(copy)?),
+            (true, None) => Some(open::quiet_lab(path, arguments.what, arguments.seed).map_err(Stop::Said)?),
         };
         let mut entrances = Entrances::default();
         for line in &arguments.map {
@@ -86,25 +86,28 @@ impl Labs {
         time: Option<Time>,
         again: &Again,
     ) -> Result<(Replayer, Option<Replayer>), Stop> {
-        let begin = |mut lab: Lab, rules: &Option<PathBuf>| {
+        let names_none = arguments.rules.is_none() && arguments.rules6.is_none();
+        let of_lab = self.copy.as_ref().filter(|_| names_none);
+        let of_copy = |error: CopyError| Stop::Say(error.to_string());
+        let begin = |mut lab: Lab, is_other: bool| {
             if let Some(time) = time {
                 lab.start_at(time);
             }
-            match (rules.as_ref().or(arguments.rules6.as_ref()), &self.copy) {
-                (None, Some(copy)) => copy.restore(&mut lab).map_err(|error| Stop::Say(error.to_string()))?,
-                _ => {
-                    for (family, path) in [(Family::V4, rules), (Family::V6, &arguments.rules6)] {
-                        if let Some(path) = path {
-                            restore(&mut lab, family, path, again)?;
-                        }
-                    }
+            if let Some(copy) = of_lab {
+                copy.restore_policies(&mut lab).map_err(of_copy)?;
+            }
+            for (family, rules, against) in arguments.rules_compared() {
+                match (against.filter(|_| is_other).or(rules), of_lab) {
+                    (Some(path), _) => restore(&mut lab, family, path, again)?,
+                    (None, Some(copy)) => copy.restore_rules(&mut lab, family).map_err(of_copy)?,
+                    (None, None) => {}
                 }
             }
             Ok::<_, Stop>(Replayer::new(lab).with_entrances(self.entrances.clone()))
         };
-        let one = begin(self.lab, &arguments.rules)?;
+        let one = begin(self.lab, false)?;
         let other = match self.other.take() {
-            Some(lab) => Some(begin(lab, &arguments.against)?),
+            Some(lab) => Some(begin(lab, true)?),
             None => None,
         };
         Ok((one, other))

@@ -40,8 +40,8 @@ impl<'a> Session<'a> {
                 .check(first)
                 .map_err(|problem| of_homeless(first.number, &problem))?;
         }
-        let against = arguments.against.as_ref();
-        let differences = against.map(|path| Differences::new(&rules_name(arguments), &text_of_path(path)));
+        let names = names_compared(arguments);
+        let differences = arguments.compares().then(|| Differences::new(&names[0], &names[1]));
         let mut session = Self {
             summary: Summary::new(&replayer),
             outputs: Outputs::open(arguments, replayer.lab(), again)?,
@@ -211,12 +211,23 @@ pub(super) fn leave_to_the_system(replayer: Replayer) {
     std::mem::forget(replayer);
 }
 
-fn rules_name(arguments: &Arguments) -> String {
-    match (&arguments.rules, &arguments.lab) {
-        (Some(path), _) => text_of_path(path),
-        (None, None) => "the lab's rules".to_owned(),
-        (None, Some(_)) => "no rules".to_owned(),
-    }
+fn names_compared(arguments: &Arguments) -> [String; 2] {
+    let none = if arguments.lab.is_some() {
+        "no rules"
+    } else {
+        "the lab's rules"
+    };
+    let compared = arguments.rules_compared().into_iter();
+    let (ours, theirs): (Vec<String>, Vec<String>) = compared
+        .filter_map(|(_, rules, against)| {
+            let ours = rules.map_or_else(|| none.to_owned(), text_of_path);
+            Some((ours, text_of_path(against?)))
+        })
+        .unzip();
+    [ours, theirs].map(|mut names| {
+        names.dedup();
+        names.join(", ")
+    })
 }
 
 /// Packets without use before the first one that is of any.
