@@ -5,11 +5,11 @@ use std::fmt::Write;
 use nflab::text::StaticHosts;
 
 use super::compare::same_meaning;
-use super::{Seen, Step, commands, deliberate, files, flow_texts, ours, real};
+use super::{Seen, Step, commands, deliberate, files, flow_texts, ours, real, six};
 
 /// Ours must say what was recorded.
 pub(crate) fn check() {
-    let scenarios = [
+    let typed = [
         commands::scenarios(),
         commands::extensions(),
         commands::abbreviations(),
@@ -19,6 +19,8 @@ pub(crate) fn check() {
         files::scenarios(),
     ]
     .concat();
+    // Those of IPv6 stand behind all others.
+    let scenarios = [&typed[..], &six::scenarios(&typed)].concat();
     let hosts = StaticHosts::localhost()
         .with("loopback", [127, 0, 0, 0].into())
         .with("link-local", [169, 254, 0, 0].into())
