@@ -427,10 +427,16 @@ impl Window {
         if family == Family::V4 {
             return words.get(0);
         }
-        let part = |word: usize| {
-            let half = words.get(if self.up >= 64 { word } else { word + 1 });
+        self.of_ipv6([words.get(0), words.get(1)], [words.get(2), words.get(3)])
+    }
+
+    /// Of a source and a destination, each in halves.
+    #[inline]
+    pub(super) fn of_ipv6(self, source: [u64; 2], destination: [u64; 2]) -> u64 {
+        let part = |[high, low]: [u64; 2]| {
+            let half = if self.up >= 64 { high } else { low };
             u64::from((half >> (self.up % 64)) as u32)
         };
-        part(0) << 32 | part(2)
+        part(source) << 32 | part(destination)
     }
 }

@@ -29,7 +29,7 @@ families! {
             }
         }
         met.check();
-        assert_eq!(met.foreseen > 0, family == Family::V4, "{met:?}");
+        assert!(met.foreseen > 0, "{met:?}");
     }
 
     /// After each step the index is as good as one that is made of the rules as they are then.
