@@ -22,6 +22,18 @@ struct Few<'p, const WORDS: usize> {
     asked: usize,
 }
 
+impl<const WORDS: usize> Few<'_, WORDS> {
+    #[inline(always)]
+    fn nothing() -> Self {
+        Self {
+            read: [const { None }; AT_ONCE],
+            foreseen: [Hashes::default(); AT_ONCE],
+            belong: [const { None }; AT_ONCE],
+            asked: 0,
+        }
+    }
+}
+
 impl<O: Observer> Pass<'_, O> {
     pub(in crate::engine) fn arrive_together<'p, B: AsRef<[u8]>>(
         &mut self,
@@ -64,8 +76,8 @@ impl<O: Observer> Pass<'_, O> {
         let mut report = Report::FORWARDED;
         for (chunk, few) in packets.chunks(AT_ONCE).enumerate() {
             let arrival = |at: usize| arrival(chunk * AT_ONCE + at, &few[at]);
-            let (mut of_ipv4, are_all) = self.read_few::<OF_IPV4>(few.len(), arrival);
-            let mut of_ipv6 = match are_all {
+            let mut of_ipv4 = Few::nothing();
+            let mut of_ipv6 = match self.read_few::<OF_IPV4>(&mut of_ipv4, few.len(), arrival) {
                 true => None,
                 false => self.read_others(few.len(), arrival),
             };
@@ -91,18 +103,13 @@ impl<O: Observer> Pass<'_, O> {
     #[inline(always)]
     fn read_few<'p, const WORDS: usize>(
         &mut self,
+        few: &mut Few<'p, WORDS>,
         count: usize,
         arrival: impl Fn(usize) -> Arrival<'p>,
-    ) -> (Few<'p, WORDS>, bool)
+    ) -> bool
     where
         ShortWays: OfFamily<WORDS>,
     {
-        let mut few = Few {
-            read: [const { None }; AT_ONCE],
-            foreseen: [Hashes::default(); AT_ONCE],
-            belong: [const { None }; AT_ONCE],
-            asked: 0,
-        };
         let flags = self.flags_asked::<WORDS>();
         let mut are_all = true;
         for (at, like) in few.read.iter_mut().enumerate().take(count) {
@@ -113,16 +120,18 @@ impl<O: Observer> Pass<'_, O> {
         if OfFamily::<WORDS>::ways(&self.worker.short_ways).are_many() {
             few.foreseen = self.look_ahead(&few.read);
         }
-        (few, are_all)
+        are_all
     }
 
     /// The same of IPv6, if any are.
     #[inline(never)]
     fn read_others<'p>(&mut self, count: usize, arrival: impl Fn(usize) -> Arrival<'p>) -> Option<Few<'p, OF_IPV6>> {
         let is_one = |at| Family::of_packet(arrival(at).bytes) == Some(Family::V6);
-        (0..count)
-            .any(is_one)
-            .then(|| self.read_few::<OF_IPV6>(count, arrival).0)
+        (0..count).any(is_one).then(|| {
+            let mut few = Few::nothing();
+            self.read_few::<OF_IPV6>(&mut few, count, arrival);
+            few
+        })
     }
 
     /// The packet at this place of so many. Of those before none is to be asked any more.

@@ -185,7 +185,7 @@ impl TcpTrack {
 
     /// The same of an acknowledgement, perhaps with data, of a connection that stands and whose numbers nobody shifts. False, and nothing is changed,
     /// where it does not fit, or its side is still to be learnt.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stays_inside(&mut self, direction: Direction, segment: &Segment<'_>) -> bool {
         let [original, reply] = &mut self.sides;
         let (sender, receiver) = match direction {
