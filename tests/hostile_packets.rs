@@ -13,6 +13,8 @@ mod rounds;
 mod rules;
 #[path = "hostile/together.rs"]
 mod together;
+#[path = "twin/instrument/generate/translated.rs"]
+mod translated;
 #[path = "hostile/workers.rs"]
 mod workers;
 
@@ -30,22 +32,27 @@ use nflab::wire::checksum;
 
 use packets::Packets;
 
+/// Of one family, of the other, and of both at once.
 #[test]
 fn whatever_comes_in() {
     let mut carried = 0;
-    let seeds = rounds::rounds(|seed| carried += round(seed));
+    let seeds = rounds::rounds(|seed| {
+        for families in [&[Family::V4][..], &[Family::V6], &Family::ALL] {
+            carried += round(seed, families);
+        }
+    });
     eprintln!("{carried} packets in rounds {seeds:?}");
 }
 
 /// One router and its twin, which is watched, with the same packets.
-fn round(seed: u64) -> usize {
+fn round(seed: u64, families: &'static [Family]) -> usize {
     let mut draw = Draw(Random::new(seed));
     let knobs = rules::knobs(&mut draw);
-    let text = rules::ruleset(&mut draw);
-    let mut quiet = Side::new(seed, &knobs, &text);
-    let mut watched = Side::new(seed, &knobs, &text);
+    let texts = rulesets(&mut draw, families);
+    let mut quiet = Side::new(seed, &knobs, &texts);
+    let mut watched = Side::new(seed, &knobs, &texts);
     let maximum = quiet.router.config().conntrack.max as usize;
-    let mut packets = Packets::default();
+    let mut packets = Packets::of(families);
     let mut now = Time::from_secs(1_800_000_000);
     let rounds = 150 + draw.below(250);
     let mut heard = Vec::new();
@@ -59,9 +66,9 @@ fn round(seed: u64) -> usize {
             assert_eq!(quiet.output(), watched.output(), "what a tick sent");
         }
         if draw.one_in(60) {
-            let text = rules::ruleset(&mut draw);
-            quiet.restore(&text, now);
-            watched.restore(&text, now);
+            let texts = rulesets(&mut draw, families);
+            quiet.restore(&texts, now);
+            watched.restore(&texts, now);
         }
         let drawn = packets.draw(&mut draw, &heard);
         // What comes together fares as one by one.
@@ -103,26 +110,44 @@ fn round(seed: u64) -> usize {
     packets.count
 }
 
-/// What leaves is always a whole IPv4 packet; and its payload is as right as the payload that came.
+/// One for each family.
+fn rulesets(draw: &mut Draw, families: &[Family]) -> Vec<(Family, String)> {
+    let ruleset = |family: &Family| (*family, rules::ruleset(draw, *family));
+    families.iter().map(ruleset).collect()
+}
+
+/// What leaves is always a whole packet; and its payload is as right as the payload that came.
 fn check(emission: &Emission, from_outside: bool, input: &[u8]) {
     let bytes = &emission.bytes;
     let hex = || format!("in {}\nout {}", hex(input), hex(bytes));
-    assert!(bytes.len() >= 20, "{}", hex());
-    let header = usize::from(bytes[0] & 15) * 4;
-    assert!(bytes[0] >> 4 == 4 && header >= 20 && header <= bytes.len(), "{}", hex());
-    assert_eq!(
-        usize::from(u16::from_be_bytes([bytes[2], bytes[3]])),
-        bytes.len(),
-        "total length: {}",
-        hex()
-    );
+    let (header, total) = match Family::of_packet(bytes) {
+        Some(Family::V4) => {
+            assert!(bytes.len() >= 20, "{}", hex());
+            let total = u16::from_be_bytes([bytes[2], bytes[3]]);
+            (usize::from(bytes[0] & 15) * 4, usize::from(total))
+        }
+        Some(Family::V6) => {
+            assert!(bytes.len() >= 40, "{}", hex());
+            let payload = u16::from_be_bytes([bytes[4], bytes[5]]);
+            (40, 40 + usize::from(payload))
+        }
+        None => panic!("of no family: {}", hex()),
+    };
+    assert!((20..=bytes.len()).contains(&header), "{}", hex());
+    // What a program writes of IPv6 into a raw socket leaves as it is written.
+    let is_as_written = header == 40 && !from_outside;
+    assert!(total == bytes.len() || is_as_written, "total length: {}", hex());
     // What reaches the router itself has its options filled in, and nobody looks at its checksum any more.
     if emission.port != Port::Local {
-        assert_eq!(checksum::of(&bytes[..header]), 0, "header checksum: {}", hex());
+        assert!(
+            header == 40 || checksum::of(&bytes[..header]) == 0,
+            "header checksum: {}",
+            hex()
+        );
         assert!(bytes.len() <= 1500, "longer than the MTU: {}", hex());
     }
     // A source route changes the destination, which the transport checksum covers as it is at the end.
-    let may_be_source_routed = input[0] != 0x45;
+    let may_be_source_routed = input[0] >> 4 == 4 && input[0] != 0x45;
     if from_outside
         && !may_be_source_routed
         && !is_fragment(input)
@@ -133,17 +158,30 @@ fn check(emission: &Emission, from_outside: bool, input: &[u8]) {
     }
 }
 
+/// Of IPv6 only what follows the header at once has ports that are looked at.
 fn is_fragment(bytes: &[u8]) -> bool {
-    bytes.len() < 20 || u16::from_be_bytes([bytes[6], bytes[7]]) & 0x3fff != 0
+    let is_v4 = Family::of_packet(bytes) != Some(Family::V6);
+    bytes.len() < 20 || is_v4 && u16::from_be_bytes([bytes[6], bytes[7]]) & 0x3fff != 0
 }
 
 /// `None` where there is no such checksum.
 fn transport_is_right(bytes: &[u8]) -> Option<bool> {
-    let header = usize::from(bytes.first()? & 15) * 4;
-    let total = usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]));
+    let word = |at: usize| Some(usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])));
+    let (header, total, protocol) = match Family::of_packet(bytes)? {
+        Family::V4 => (usize::from(bytes.first()? & 15) * 4, word(2)?, *bytes.get(9)?),
+        Family::V6 => (40, 40 + word(4)?, *bytes.get(6)?),
+    };
     let segment = bytes.get(header..total)?;
-    let address = |at: usize| IpAddr::from([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let protocol = bytes[9];
+    let (source, destination): (IpAddr, IpAddr) = match Family::of_packet(bytes)? {
+        Family::V4 => {
+            let address = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]].into();
+            (address(12), address(16))
+        }
+        Family::V6 => {
+            let address = |at: usize| <[u8; 16]>::try_from(&bytes[at..at + 16]).map(IpAddr::from).ok();
+            (address(8)?, address(24)?)
+        }
+    };
     match protocol {
         6 if segment.len() >= 20 => {}
         17 if segment.len() >= 8 => {
@@ -155,10 +193,11 @@ fn transport_is_right(bytes: &[u8]) -> Option<bool> {
                 return None;
             }
         }
-        1 if segment.len() >= 8 => return Some(checksum::of(segment) == 0),
+        58 if header == 40 && segment.len() >= 8 => {}
+        1 if header != 40 && segment.len() >= 8 => return Some(checksum::of(segment) == 0),
         _ => return None,
     }
-    Some(checksum::transport(address(12), address(16), protocol, segment) == 0)
+    Some(checksum::transport(source, destination, protocol, segment) == 0)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -174,16 +213,27 @@ struct Side {
 }
 
 impl Side {
-    fn new(seed: u64, knobs: &[(String, String)], rules: &str) -> Self {
+    fn new(seed: u64, knobs: &[(String, String)], rules: &[(Family, String)]) -> Self {
         let mut net = Net::new();
-        for (name, address) in [("lan", [10, 0, 0, 1]), ("wan", [192, 0, 2, 1])] {
+        for (name, addresses) in [
+            ("lan", ["10.0.0.1", "2001:db8::1", "fe80::1"]),
+            ("wan", ["192.0.2.1", "2001:db8:1::1", "fe80::1"]),
+        ] {
             let id = net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
-            net.add_address(id, address.into(), 24).unwrap();
+            for address in addresses {
+                let address: IpAddr = address.parse().unwrap();
+                net.add_address(id, address, if address.is_ipv4() { 24 } else { 64 })
+                    .unwrap();
+            }
         }
-        let mut route = Route::new(Prefix::default_of(Family::V4));
-        route.via = Some([192, 0, 2, 254].into());
-        net.add_route(route).unwrap();
+        for via in ["192.0.2.254", "2001:db8:1::fe"] {
+            let via: IpAddr = via.parse().unwrap();
+            let mut route = Route::new(Prefix::default_of(Family::of(via)));
+            route.via = Some(via);
+            net.add_route(route).unwrap();
+        }
         net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
+        net.sysctl_set("net.ipv6.conf.all.forwarding", "1").unwrap();
         let mut config = Config::new(net);
         config.helpers = nflab::helper::Loaded::all();
         config.conntrack.automatic_helper = seed.is_multiple_of(2);
@@ -205,11 +255,15 @@ impl Side {
         side
     }
 
-    fn restore(&self, rules: &str, now: Time) {
-        let options = restore::Options::of(Family::V4);
-        let mut tables = RouterTables::new(&self.router, now);
-        if let (_, Err(failure)) = restore::run(rules, &options, &mut tables, &StaticHosts::none()) {
-            panic!("{}\n{rules}", failure.explain());
+    fn restore(&self, rulesets: &[(Family, String)], now: Time) {
+        for (family, rules) in rulesets {
+            let options = restore::Options::of(*family);
+            let mut tables = RouterTables::new(&self.router, now);
+            if let (_, Err(failure)) = restore::run(rules, &options, &mut tables, &StaticHosts::none()) {
+                let at = failure.place.line.map_or(0, |line| line as usize);
+                let line = rules.lines().nth(at.saturating_sub(1)).unwrap_or_default();
+                panic!("{family}: {}\n{line}\n{rules}", failure.explain());
+            }
         }
     }
 
@@ -221,7 +275,12 @@ impl Side {
         observer: &mut O,
     ) -> String {
         // Ports and addresses, in either order.
-        let flow = bytes.iter().skip(12).take(12);
+        let (before, long) = if bytes.first().is_some_and(|it| it >> 4 == 6) {
+            (8, 36)
+        } else {
+            (12, 12)
+        };
+        let flow = bytes.iter().skip(before).take(long);
         self.last = flow.map(|&it| usize::from(it)).sum::<usize>() % self.workers.len();
         let worker = &mut self.workers[self.last];
         let report = match interface {
@@ -277,7 +336,9 @@ impl Side {
             now: Time::ZERO,
             read: &mut read,
         };
-        nflab::cli::iptables_save::run(Family::V4, &arguments, &mut world).out
+        Family::ALL
+            .map(|family| nflab::cli::iptables_save::run(family, &arguments, &mut world).out)
+            .concat()
     }
 }
 

@@ -8,6 +8,8 @@ mod rounds;
 #[allow(dead_code, reason = "its knobs are drawn for another test")]
 #[path = "hostile/rules.rs"]
 mod rules;
+#[path = "twin/instrument/generate/translated.rs"]
+mod translated;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -842,7 +844,7 @@ fn offload(draw: &mut Draw) -> Offload {
 /// Rules of every kind, of which mostly those are left that the short way can remember.
 fn ruleset(draw: &mut Draw, mostly_plain: bool) -> String {
     let mut lab = Lab::new(&LabFile::parse("lab", LAB).unwrap(), 1, TOOLBOX).unwrap();
-    let drawn = rules::ruleset(draw);
+    let drawn = rules::ruleset(draw, Family::V4);
     let output = lab.tool("iptables-restore", &[], &drawn, Path::new("."));
     assert_eq!(output.code, 0, "{}\n{drawn}", output.stderr);
     for table in lab.machine.router().tables(Family::V4) {

@@ -9,8 +9,9 @@ use nflab::ext::{MATCHES, TARGETS};
 use nflab::rule::{HookSet, Table};
 
 use crate::Draw;
+use crate::translated::said_in;
 
-pub(crate) fn ruleset(draw: &mut Draw) -> String {
+pub(crate) fn ruleset(draw: &mut Draw, family: Family) -> String {
     let mut text = String::new();
     // Extensions draw from streams of their own.
     let seed = u64::from(draw.u32());
@@ -32,13 +33,16 @@ pub(crate) fn ruleset(draw: &mut Draw) -> String {
             for _ in 0..count {
                 number += 1;
                 let place = Place {
-                    family: Family::V4,
+                    family,
                     table,
                     hooks,
                     protocol: None,
                     may_track: true,
                 };
-                writeln!(text, "{}", rule(draw, (seed, number, count > 5), chain, place)).unwrap();
+                let rule = rule(draw, (seed, number, count > 5), chain, place);
+                if let Some(rule) = in_family(family, rule) {
+                    writeln!(text, "{rule}").unwrap();
+                }
             }
         }
         text.push_str("COMMIT\n");
@@ -46,25 +50,61 @@ pub(crate) fn ruleset(draw: &mut Draw) -> String {
     text
 }
 
+/// A rule of IPv4 as it is said in this family; `None` where a table of IPv6 does not come into force with it.
+fn in_family(family: Family, rule: String) -> Option<String> {
+    const KINDS_OF_IPV4: [&str; 6] = ["BROADCAST", "BLACKHOLE", "PROHIBIT", "THROW", "NAT", "XRESOLVE"];
+    let is_of_ipv4 = |word: &str| KINDS_OF_IPV4.iter().any(|it| !word.is_empty() && it.starts_with(word));
+    match family {
+        Family::V4 => Some(rule),
+        Family::V6 if rule.split([' ', ',']).any(is_of_ipv4) => None,
+        // What has more spellings in IPv4, and addresses of IPv6 that are none of IPv4.
+        Family::V6 => {
+            let others = [
+                ("range 172.16-", "range 172.16.0.0-"),
+                ("range 0-", "range 0.0.0.0-"),
+                ("tcp-rst", "tcp-reset"),
+                (":1.2.3.4", ":102:304"),
+            ];
+            let one = |rule: String, (other, one): (&str, &str)| rule.replace(other, one);
+            Some(said_in(family, &others.into_iter().fold(rule, one)))
+        }
+    }
+}
+
 fn rule(draw: &mut Draw, (seed, number, is_long): (u64, u64, bool), chain: &str, mut place: Place) -> String {
     let mut rule = format!("-A {chain}");
-    let (named, number_of) = draw.pick(PROTOCOLS);
+    let (named, number_of) = match draw.pick(PROTOCOLS) {
+        ("icmp", _) if place.family == Family::V6 => ("icmpv6", protocol::ICMPV6),
+        other => other,
+    };
     if !named.is_empty() {
         write!(rule, " -p {named}").unwrap();
         place.protocol = Some(number_of);
     }
     // In a long chain most rules are about somebody.
     if draw.one_in(if is_long { 2 } else { 4 }) {
-        let address = draw.pick(&[
-            "-s 10.0.0.0/24",
-            "! -s 10.0.0.2",
-            "-d 192.0.2.9",
-            "-s 10.0.0.2",
-            "-d 10.0.0.2",
-            "-d 0.0.0.9/0.0.0.255",
-            "-f",
-            "! -f",
-        ]);
+        let address = match place.family {
+            Family::V4 => draw.pick(&[
+                "-s 10.0.0.0/24",
+                "! -s 10.0.0.2",
+                "-d 192.0.2.9",
+                "-s 10.0.0.2",
+                "-d 10.0.0.2",
+                "-d 0.0.0.9/0.0.0.255",
+                "-f",
+                "! -f",
+            ]),
+            Family::V6 => draw.pick(&[
+                "-s 2001:db8::/64",
+                "! -s 2001:db8::2",
+                "-d 2001:db8:1::9",
+                "-s 2001:db8::2",
+                "-d 2001:db8::2",
+                "-d ::9/::ff",
+                "-s fe80::/10",
+                "! -d ff00::/8",
+            ]),
+        };
         write!(rule, " {address}").unwrap();
     }
     let mut matches = Vec::new();
@@ -178,11 +218,26 @@ pub(crate) fn knobs(draw: &mut Draw) -> Vec<(String, String)> {
         ("net.ipv4.conf.lan.forwarding", &["0", "1"]),
         ("net.ipv4.conf.all.bc_forwarding", &["1"]),
         ("net.ipv4.conf.lan.bc_forwarding", &["1"]),
+        ("net.ipv6.conf.lan.forwarding", &["0", "1"]),
+        ("net.ipv6.conf.all.accept_source_route", &["0", "1"]),
+        ("net.ipv6.conf.lan.accept_source_route", &["-1", "0", "1"]),
+        ("net.ipv6.conf.lan.disable_ipv6", &["1"]),
+        ("net.ipv6.conf.wan.mtu", &["1280", "1400"]),
+        ("net.ipv6.icmp.ratelimit", &["0", "2147483647"]),
+        ("net.ipv6.fwmark_reflect", &["1"]),
+        ("net.ipv6.anycast_src_echo_reply", &["1"]),
+        ("net.ipv6.ip6frag_low_thresh", &["0"]),
+        ("net.ipv6.ip6frag_high_thresh", &["0", "1", "3000"]),
+        ("net.ipv6.ip6frag_time", &["0", "-5", "1", "2147483"]),
     ];
     let mut knobs: Vec<(String, String)> = Vec::new();
     for (key, values) in choices {
-        let has_room =
-            *key != "net.ipv4.ipfrag_high_thresh" || knobs.iter().any(|(key, _)| key == "net.ipv4.ipfrag_low_thresh");
+        let is_lowered = |low: &str| knobs.iter().any(|(key, _)| key == low);
+        let has_room = match *key {
+            "net.ipv4.ipfrag_high_thresh" => is_lowered("net.ipv4.ipfrag_low_thresh"),
+            "net.ipv6.ip6frag_high_thresh" => is_lowered("net.ipv6.ip6frag_low_thresh"),
+            _ => true,
+        };
         if draw.one_in(6) && has_room {
             knobs.push(((*key).to_owned(), draw.pick(values).to_owned()));
         }

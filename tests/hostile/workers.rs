@@ -120,7 +120,7 @@ fn round(seed: u64, directory: &Path) -> (u64, bool) {
     std::fs::write(directory.join("lab.toml"), &lab_text).unwrap();
     let file = LabFile::parse("lab", &lab_text).unwrap();
     let mut lab = Lab::new(&file, seed, TOOLBOX).unwrap();
-    let rules = without_meetings(&mut lab, &rules::ruleset(&mut draw));
+    let rules = without_meetings(&mut lab, &rules::ruleset(&mut draw, Family::V4));
     std::fs::write(directory.join("rules"), &rules).unwrap();
     let count = capture(&mut draw, lab, &directory.join("in.pcapng"));
     let written = |workers: &str, more: &[&str]| {
@@ -220,7 +220,7 @@ fn meets_others(rule: &Rule) -> bool {
 /// Packets that the lab was sent, with answers to what it sent; how many.
 fn capture(draw: &mut Draw, mut lab: Lab, path: &Path) -> u64 {
     let mut writer = CaptureWriter::create(path).unwrap();
-    let mut packets = Packets::default();
+    let mut packets = Packets::of(&[Family::V4]);
     let (mut now, mut heard, mut count) = (Time::from_secs(1_800_000_000), Vec::new(), 0);
     let most = if draw.one_in(12) { 9000 } else { 1200 };
     let length = 400 + draw.below(most) as u64;
