@@ -4,6 +4,7 @@
 //! `default`, the queue length that such a device has. Numbers are those of a fresh namespace (`lo` is 1). What a lab has not is refused by name.
 
 mod address;
+mod cache;
 mod get;
 mod get6;
 mod link;
@@ -209,19 +210,47 @@ Of a lab's router; the real tool's other objects and options are not there in nf
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::cli::TOOLBOX;
     use crate::lab::memory::Lab;
+    use crate::net::example::unhex;
 
     /// Calls of `ip`, and what iproute2 6.1 and Linux 6.18 said to each, one after another in a namespace set up as the default lab is.
     const RECORDED: &str = include_str!("ip/ipv6.txt");
 
-    #[test]
-    fn of_ipv6_it_says_what_iproute2_says() {
-        let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+    /// The same of what paths take, behind the packets that said so to lan.
+    const OF_PATHS: &str = include_str!("ip/cache.txt");
+
+    fn lab() -> Lab {
+        let lab = Lab::default_lab(1, TOOLBOX).unwrap();
         // No address of the link is drawn there.
         lab.machine.set_sysctl("net.ipv6.conf.all.addr_gen_mode", "1").unwrap();
+        lab
+    }
+
+    #[test]
+    fn of_ipv6_it_says_what_iproute2_says() {
+        let (count, differ) = beside(&mut lab(), RECORDED);
+        assert!(count > 200 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
+    #[test]
+    fn of_paths_it_says_what_iproute2_says() {
+        let mut lab = lab();
+        let (said, calls) = OF_PATHS.split_at(OF_PATHS.find('$').unwrap());
+        for packet in said.lines() {
+            lab.send(lab.interface("lan"), unhex(packet));
+        }
+        lab.advance(Duration::from_millis(1));
+        let (count, differ) = beside(&mut lab, calls);
+        assert!(count > 20 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
+    /// How many calls there were, and which said something else.
+    fn beside(lab: &mut Lab, recorded: &str) -> (usize, String) {
         let (mut differ, mut count) = (String::new(), 0);
-        for call in RECORDED.split("$ ").skip(1) {
+        for call in recorded.split("$ ").skip(1) {
             let (words, said) = call.split_once('\n').unwrap();
             let args: Vec<String> = words.split(' ').skip(1).map(str::to_owned).collect();
             let output = lab.tool("ip", &args, "", ".".as_ref());
@@ -234,6 +263,6 @@ mod tests {
             }
             count += 1;
         }
-        assert!(count > 200 && differ.is_empty(), "{count} calls\n{differ}");
+        (count, differ)
     }
 }

@@ -15,6 +15,7 @@ mod masquerade;
 mod observer;
 mod outcome;
 mod pass;
+mod paths;
 mod queue;
 mod rate_limit;
 mod reason;

@@ -269,7 +269,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
         };
         let key = OutputKey::of_program(&packet);
-        let route = match self.config.net.route_output(key) {
+        let mut route = match self.config.net.route_output(key) {
             Ok(route) => route,
             Err(reason) => {
                 self.see_arrival(None, bytes);
@@ -278,6 +278,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 return report;
             }
         };
+        self.config.net.heed_path(&self.router.host, self.now, &key, &mut route);
         // A raw socket holds it to the interface alone, the route's own MTU comes later.
         if packet.len() > self.config.net.interface(route.interface).mtu as usize {
             self.see_arrival(None, bytes);
@@ -367,13 +368,14 @@ impl<'a, O: Observer> Pass<'a, O> {
             return self.stopped_at_hook(reason, transit, Onward::Inward(known));
         }
         let net = &self.config.net;
-        let route = match known {
+        let mut route = match known {
             // What came round brought its route along, which holds unless NAT changed its destination; whoever listens at a queue may change it.
             Some(known) if Some(transit.packet.destination()) == destination => {
                 net.receive_known(self.now, &mut transit.packet, known.delivery, known.forwarding)
             }
             _ => net.receive(self.now, &mut transit.packet, self.worker.routes.of(&self.config)),
         };
+        net.heed_path_of_forwarded(&self.router.host, self.now, &transit.packet, &mut route);
         if O::WATCHING {
             self.observer.see(Event::Routed {
                 decision: &route,
@@ -487,6 +489,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 answer => break answer,
             }
         };
+        self.router.heed_paths();
         if O::WATCHING {
             self.observer.see(Event::Delivered {
                 packet: &transit.packet,

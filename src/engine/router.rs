@@ -393,6 +393,7 @@ impl Router {
         masquerade::forget_lost(&self.flows, &before.net, &after.net);
         self.queues
             .forget(|id| before.net.interface(id).is_up && !after.net.interface(id).is_up);
+        self.forget_paths_without_route(&after.net);
         drop(after);
         self.retired.lock().configs.push(before);
         self.reclaim();
@@ -405,6 +406,7 @@ impl Router {
         static NOTHING: LazyLock<Arc<Config>> = LazyLock::new(|| Arc::new(Config::new(Net::new())));
         let mut config = self.config.swap(Arc::clone(&NOTHING));
         let result = change(&mut Arc::make_mut(&mut config).net);
+        self.forget_paths_without_route(&config.net);
         self.config.store(config);
         self.is_changed();
         result
@@ -541,7 +543,7 @@ impl Router {
     }
 
     /// What packets remember of what was in force is void from now on.
-    fn is_changed(&self) {
+    pub(super) fn is_changed(&self) {
         self.version.store(next_version(), Ordering::Release);
     }
 

@@ -95,7 +95,9 @@ impl<O: Observer> Pass<'_, O> {
 
     fn route_again(&mut self, transit: &mut Transit, route: &mut OutputRoute) -> Result<(), Reason> {
         let key = OutputKey::of(&transit.packet);
-        *route = self.config.net.reroute_output(key).map_err(Reason::NoWay)?;
+        let net = &self.config.net;
+        *route = net.reroute_output(key).map_err(Reason::NoWay)?;
+        net.heed_path(&self.router.host, self.now, &net.rerouted_by(key), route);
         transit.delivery = route.delivery;
         transit.way = Some(way_of(route));
         if O::WATCHING {

@@ -19,8 +19,8 @@ use crate::base::{Family, InterfaceId, InterfaceName, MarkMask};
 use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
 use crate::net::{
-    Address, Net, NewAddress, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction,
-    RuleLink, Scope, table,
+    Address, Net, NewAddress, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule,
+    RuleAction, RuleLink, Scope, table,
 };
 use crate::syntax::problem::SourceError;
 
@@ -110,6 +110,11 @@ pub struct RouteRecord {
     pub table: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop_limit: Option<u8>,
+    /// Where it is not `medium`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_preferred: Option<bool>,
     pub scope: u8,
     pub protocol: u8,
     #[serde(default)]
@@ -449,6 +454,7 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
         route.table == table::MAIN
             && route.kind == RouteKind::Unicast
             && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
+            && (route.hop_limit, route.preference) == (None, Preference::Medium)
             && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
             && (route.scope == Scope::Link) == (route.via.is_none() && route.to.family() == Family::V4)
             && matches!(route.scope, Scope::Link | Scope::Universe)
@@ -542,6 +548,11 @@ impl RouteRecord {
             metric: route.metric,
             table: route.table,
             mtu: route.mtu,
+            hop_limit: route.hop_limit,
+            is_preferred: match route.preference {
+                Preference::Medium => None,
+                preference => Some(preference == Preference::High),
+            },
             scope: route.scope as u8,
             protocol: route.protocol.0,
             onlink: route.onlink,
@@ -563,6 +574,12 @@ impl RouteRecord {
             table: self.table,
             scope: scope(self.scope)?,
             mtu: self.mtu,
+            hop_limit: self.hop_limit,
+            preference: match self.is_preferred {
+                None => Preference::Medium,
+                Some(true) => Preference::High,
+                Some(false) => Preference::Low,
+            },
             protocol: RouteProtocol(self.protocol),
             onlink: self.onlink,
             ..Route::new(to)

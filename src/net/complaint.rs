@@ -102,6 +102,8 @@ pub enum Suppressed {
     NotUnicast,
     /// Its source is a group's address, or none.
     NoSender,
+    /// Its source is an address that any of several hosts has.
+    ToAny,
     /// It is a fragment other than the first: only that is answered.
     LaterFragment,
     /// It is an ICMP message other than a query or its answer.
@@ -145,6 +147,9 @@ impl fmt::Display for Suppressed {
         f.write_str(match self {
             Self::NotUnicast => "no ICMP error is sent about a broadcast or multicast",
             Self::NoSender => "no ICMP error is sent to a group, or to the address that means none",
+            Self::ToAny => {
+                "no ICMP error is sent to an address that any of several hosts has (icmp.error_anycast_as_unicast is off)"
+            }
             Self::LaterFragment => "no ICMP error is sent about a fragment other than the first",
             Self::AboutAnError => "no ICMP error is sent about ICMP that is neither query nor answer",
             Self::NoRouteBack => "no route leads back to the sender",

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
-    OutputRoute, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
+    OutputRoute, PathMtus, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
 };
 use crate::base::{Family, Random, Time};
 use crate::packet::{Layout, Packet, Plain};
@@ -12,6 +12,10 @@ use crate::wire::ipv6::extension;
 #[derive(Clone, Debug)]
 pub(crate) struct HostState {
     pub limiter: Limiter,
+    /// What packets were too big for.
+    pub paths: PathMtus,
+    /// What flow labels are drawn by.
+    pub(super) labels: u64,
     pub(super) identification: v4::Identification,
 }
 
@@ -20,6 +24,8 @@ impl HostState {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             limiter: Limiter::new(seed),
+            paths: PathMtus::new(seed),
+            labels: seed,
             identification: v4::Identification::new(seed),
         }
     }

@@ -22,6 +22,7 @@ mod link;
 mod lookup;
 mod networks;
 mod output;
+mod path_mtu;
 mod pieces;
 mod reason;
 mod reassembly;
@@ -51,6 +52,8 @@ pub(crate) use input::ForwardOutcome;
 pub use input::{Forwarding, InputRoute};
 pub(crate) use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
+pub use path_mtu::PathMtu;
+pub(crate) use path_mtu::PathMtus;
 pub use reason::DropReason;
 pub(crate) use reassembly::{
     DefragUser, Expired, Knobs as ReassemblyKnobs, Limits as ReassemblyLimits, Pushed, Reassembly,

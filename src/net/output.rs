@@ -76,6 +76,8 @@ pub struct OutputRoute {
     pub delivery: Delivery,
     /// Of the route, though the interface's be smaller; else of the interface.
     pub mtu: u32,
+    /// Of the route, where that says one.
+    pub hop_limit: Option<u8>,
     /// A broadcast, or a multicast to a group of ours: after POSTROUTING a copy comes back in by the same interface.
     pub loops_back: bool,
 }
@@ -110,11 +112,18 @@ impl Net {
     /// of the host's own in OUTPUT, and for the resets of REJECT. The source counts for rules, a stranger's too, unless it is a broadcast's or a
     /// group's; and what goes to a group leaves by the interface that has it.
     pub fn reroute_output(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
-        let counts = |it: &IpAddr| matches!(self.address_kind(*it, None), AddressKind::Local | AddressKind::Unicast);
-        let source = key.source.filter(counts);
-        let mut route = self.output(OutputKey { source, ..key }, true)?;
+        let mut route = self.output(self.rerouted_by(key), true)?;
         route.source = key.source.unwrap_or(route.source);
         Ok(route)
+    }
+
+    /// What [`Self::reroute_output`] asks of such a packet.
+    pub(crate) fn rerouted_by(&self, key: OutputKey) -> OutputKey {
+        let counts = |it: &IpAddr| matches!(self.address_kind(*it, None), AddressKind::Local | AddressKind::Unicast);
+        OutputKey {
+            source: key.source.filter(counts),
+            ..key
+        }
     }
 
     /// The address that MASQUERADE takes for a packet that leaves by `interface`: of IPv4 the one that suits its next hop (the gateway, or the destination
@@ -249,6 +258,7 @@ impl Net {
             gateway,
             delivery,
             mtu: route.and_then(|it| it.mtu).unwrap_or(interface.mtu),
+            hop_limit: route.and_then(|it| it.hop_limit),
             loops_back,
         })
     }
@@ -261,6 +271,7 @@ impl Net {
             gateway: None,
             delivery: Delivery::Local,
             mtu: self.interface(InterfaceId::LOOPBACK).mtu,
+            hop_limit: None,
             loops_back: false,
         }
     }

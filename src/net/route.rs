@@ -72,6 +72,8 @@ pub struct Route {
     pub scope: Scope,
     /// `mtu N`: for packets that take this route, instead of the device's.
     pub mtu: Option<u32>,
+    /// `hoplimit N`: of the host's own packets that take this route, instead of the interface's.
+    pub hop_limit: Option<u8>,
     /// Who added it. Packets don't care.
     pub protocol: RouteProtocol,
     /// `pref`, of IPv6: of routes that are alike else.
@@ -272,6 +274,7 @@ impl Route {
             table: table::MAIN,
             scope: Scope::Universe,
             mtu: None,
+            hop_limit: None,
             protocol: RouteProtocol::BOOT,
             preference: Preference::Medium,
             onlink: false,

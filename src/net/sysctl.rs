@@ -52,6 +52,8 @@ knobs! {
     FragmentMaxDistance "ipfrag_max_dist" = 64 in 0, INT_MAX;
     FragmentTime "ipfrag_time" = 30 in -SECONDS_MAX, SECONDS_MAX;
     FwmarkReflect "fwmark_reflect" = 0 in 0, 255;
+    LeastPathMtu "route/min_pmtu" = 552 in 68, INT_MAX;
+    PathMtuExpires "route/mtu_expires" = 600 in -SECONDS_MAX, SECONDS_MAX;
     // Nothing listens on the host, so these are kept and shown, and no answer depends on them: a reset is the same whatever they say.
     TcpAbortOnOverflow "tcp_abort_on_overflow" = 0 in 0, 255;
     TcpBaseMss "tcp_base_mss" = 1024 in INT_MIN, INT_MAX;
@@ -124,7 +126,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("net/ipv4/neigh/", "links here have no addresses to resolve"),
     ("net/ipv4/conf/", "this interface setting is not emulated"),
-    ("net/ipv4/route/", "routes are not cached"),
+    ("net/ipv4/route/", "of routes nothing but path MTUs is cached"),
     ("net/ipv4/", "this setting is not emulated"),
     ("net/ipv6/", "this setting is not emulated"),
 ];
@@ -283,7 +285,7 @@ impl Net {
             Key::Conf("all", knob) => self.sysctls.all.get(knob).into(),
             Key::Conf("default", knob) => self.sysctls.default.get(knob).into(),
             Key::Conf(name, knob) => self.by_name(name)?.conf.get(knob).into(),
-            Key::V6(key) => self.get_ipv6(&key)?,
+            Key::V6(key) => return self.get_ipv6(&key),
         };
         Some(value.to_string())
     }
@@ -318,6 +320,11 @@ impl Net {
             min: bounds.0,
             max: bounds.1,
         };
+        if let Key::V6(key) = &parsed
+            && let Some(is_taken) = self.set_ipv6_text(key, value)
+        {
+            return if is_taken { Ok(()) } else { Err(bad()) };
+        }
         let wanted = number(value)
             .filter(|it| (bounds.0..=bounds.1).contains(it))
             .ok_or_else(bad)?;

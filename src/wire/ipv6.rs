@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use etherparse::{IpNumber, Ipv6Header};
+use etherparse::{IpNumber, Ipv6FlowLabel, Ipv6Header};
 
 use super::{Malformed, be16, be32, put16};
 use crate::base::protocol;
@@ -160,6 +160,14 @@ impl<T: AsRef<[u8]>> Ipv6<T> {
         }
     }
 
+    pub(crate) fn traffic_class(&self) -> u8 {
+        self.data()[0] << 4 | self.data()[1] >> 4
+    }
+
+    pub(crate) fn flow_label(&self) -> u32 {
+        be32(self.data(), 0) & 0xf_ffff
+    }
+
     /// Of everything behind this header, in bytes.
     pub(crate) fn payload_length(&self) -> u16 {
         be16(self.data(), 4)
@@ -275,6 +283,8 @@ pub(crate) const NEXT_HEADER: usize = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Repr {
     pub traffic_class: u8,
+    /// Twenty bits; 0 is none.
+    pub flow_label: u32,
     pub hop_limit: u8,
     pub next_header: u8,
     pub source: Ipv6Addr,
@@ -286,6 +296,7 @@ impl Repr {
     pub(crate) fn emit(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let header = Ipv6Header {
             traffic_class: self.traffic_class,
+            flow_label: Ipv6FlowLabel::try_new(self.flow_label).unwrap_or_default(),
             payload_length: u16::try_from(payload.len()).ok()?,
             next_header: IpNumber(self.next_header),
             hop_limit: self.hop_limit,

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use super::route::{device_of, write_whole};
 use super::words::{Refused, abbreviates, number, prefix, table_name};
-use super::{Call, get6};
-use crate::base::{Family, InterfaceId};
-use crate::net::{Delivery, DropReason, InputRoute, Net, OutputKey, Route, RouteError, table};
+use super::{Call, cache, get6};
+use crate::base::{Family, InterfaceId, Time};
+use crate::engine::Router;
+use crate::net::{Delivery, DropReason, InputRoute, Net, OutputKey, PathMtu, Route, RouteError, table};
 use crate::packet::Packet;
 use crate::wire::checksum;
 
@@ -23,18 +24,52 @@ pub(super) struct Asked {
     pub fibmatch: bool,
 }
 
+/// Where the answer is looked up, and how its lines end.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub net: &'a Net,
+    router: &'a Router,
+    now: Time,
+    line_end: &'static str,
+}
+
+impl Told<'_> {
+    /// What was learned of this way.
+    pub(super) fn learned(&self, to: IpAddr, route: &Route) -> Option<PathMtu> {
+        self.router.path_mtu(self.now, to, route)
+    }
+
+    /// What of the way's size is known: by word, or by the route.
+    pub(super) fn write_mtu(&self, out: &mut String, learned: Option<&PathMtu>, route: Option<&Route>) {
+        if let Some(learned) = learned {
+            cache::write_learned(out, learned, self.now);
+        } else if let Some(mtu) = route.and_then(|route| route.mtu) {
+            let _ = write!(out, "mtu {mtu} ");
+        }
+        if let Some(limit) = route.and_then(|route| route.hop_limit) {
+            let _ = write!(out, "hoplimit {limit} ");
+        }
+    }
+}
+
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let asked = asked(call)?;
     let Some(to) = asked.to else {
         return Err(Refused::new(1, "need at least a destination address\n"));
     };
     let config = call.machine.router().config();
+    let told = Told {
+        net: &config.net,
+        router: call.machine.router(),
+        now: call.machine.now,
+        line_end: call.style.line_end(),
+    };
     if let IpAddr::V6(to) = to {
-        return get6::write(&mut call.out, &config.net, &asked, to);
+        return get6::write(&mut call.out, told, &asked, to);
     }
     match asked.input {
-        Some(input) => arriving(&mut call.out, &config.net, &asked, to, input),
-        None => own(&mut call.out, &config.net, &asked, to),
+        Some(input) => arriving(&mut call.out, told, &asked, to, input),
+        None => own(&mut call.out, told, &asked, to),
     }
 }
 
@@ -97,7 +132,8 @@ fn asked(call: &mut Call<'_>) -> Result<Asked, Refused> {
 }
 
 /// A packet of the router's own.
-fn own(out: &mut String, net: &Net, asked: &Asked, to: IpAddr) -> Result<(), Refused> {
+fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<(), Refused> {
+    let net = told.net;
     let key = OutputKey {
         destination: to,
         source: asked.from,
@@ -138,19 +174,20 @@ fn own(out: &mut String, net: &Net, asked: &Asked, to: IpAddr) -> Result<(), Ref
         (InterfaceId::LOOPBACK, Delivery::Unicast) => cached(Delivery::Local),
         (_, delivery) => cached(delivery),
     };
-    let _ = write!(out, "uid 0 \n    cache {cached}");
-    let mtu = found
-        .and_then(|route| route.mtu)
-        .filter(|_| way.delivery == Delivery::Unicast);
-    if let Some(mtu) = mtu {
-        let _ = write!(out, "mtu {mtu} ");
-    }
+    let _ = write!(out, "uid 0 {}    cache {cached}", told.line_end);
+    let learned = found.and_then(|route| told.learned(to, route));
+    told.write_mtu(
+        out,
+        learned.as_ref(),
+        found.filter(|_| way.delivery == Delivery::Unicast),
+    );
     out.push('\n');
     Ok(())
 }
 
 /// A packet that comes in.
-fn arriving(out: &mut String, net: &Net, asked: &Asked, to: IpAddr, input: InterfaceId) -> Result<(), Refused> {
+fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: InterfaceId) -> Result<(), Refused> {
+    let net = told.net;
     let from = asked.from.unwrap_or(IpAddr::from([0; 4]));
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (from, to) else {
         return Err(Refused::by_kernel("Invalid argument"));
@@ -196,13 +233,13 @@ fn arriving(out: &mut String, net: &Net, asked: &Asked, to: IpAddr, input: Inter
     write_table(out, net, found);
     write_flags(out, delivery);
     write_mark(out, asked.mark);
-    let _ = write!(out, "\n    cache {}", cached(delivery));
+    let _ = write!(out, "{}    cache {}", told.line_end, cached(delivery));
     if way.is_some_and(|way| way.redirect) {
         out.push_str("<redirect> ");
     }
-    if let Some(mtu) = found.and_then(|route| route.mtu).filter(|_| way.is_some()) {
-        let _ = write!(out, "mtu {mtu} ");
-    }
+    let found = found.filter(|_| way.is_some());
+    let learned = found.and_then(|route| told.learned(to, route));
+    told.write_mtu(out, learned.as_ref(), found);
     let _ = writeln!(out, "iif {} ", net.interface(input).name);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::Ipv6Addr;
 
-use super::get::Asked;
+use super::get::{Asked, Told};
 use super::route::write_whole;
 use super::words::{Refused, preference_name, protocol_name, route_kind_name, table_name};
 use crate::base::{Family, InterfaceId};
@@ -11,7 +11,8 @@ use crate::net::{LookedUp, Net, OutputKey, Route, RouteKind, RouteProtocol, Rule
 use crate::packet::Packet;
 use crate::wire::ipv6::HEADER;
 
-pub(super) fn write(out: &mut String, net: &Net, asked: &Asked, to: Ipv6Addr) -> Result<(), Refused> {
+pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Addr) -> Result<(), Refused> {
+    let net = told.net;
     let found = match asked.input {
         Some(input) => arriving(net, asked, to, input)?,
         None => net.looked_up_output(&OutputKey {
@@ -45,7 +46,8 @@ pub(super) fn write(out: &mut String, net: &Net, asked: &Asked, to: Ipv6Addr) ->
     if route.table != table::MAIN {
         let _ = write!(out, "table {} ", table_name(route.table));
     }
-    if route.protocol != RouteProtocol::BOOT {
+    let learned = told.learned(to.into(), route);
+    if route.protocol != RouteProtocol::BOOT && learned.is_none() {
         let _ = write!(out, "proto {} ", protocol_name(route.protocol));
     }
     if asked.input.is_none()
@@ -54,9 +56,7 @@ pub(super) fn write(out: &mut String, net: &Net, asked: &Asked, to: Ipv6Addr) ->
         let _ = write!(out, "src {source} ");
     }
     let _ = write!(out, "metric {} ", route.metric);
-    if let Some(mtu) = route.mtu {
-        let _ = write!(out, "mtu {mtu} ");
-    }
+    told.write_mtu(out, learned.as_ref(), Some(route));
     if let Some(input) = asked.input {
         let _ = write!(out, "iif {} ", net.interface(input).name);
     }

@@ -8,9 +8,11 @@ use super::words::{
     self, Refused, Typed, abbreviates, address, number, preference_name, prefix, protocol, protocol_name, route_kind,
     route_kind_name, scope, scope_name, table_name,
 };
-use super::{Call, get};
-use crate::base::{Family, InterfaceId};
-use crate::net::{Net, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table};
+use super::{Call, Style, cache, get};
+use crate::base::{Family, InterfaceId, Time};
+use crate::net::{
+    Net, PathMtu, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table,
+};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
@@ -52,6 +54,7 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
             _ => Scope::Universe,
         }),
         mtu: told.mtu,
+        hop_limit: told.hop_limit,
         protocol: told.protocol.unwrap_or(RouteProtocol::BOOT),
         onlink: told.onlink,
         preference: told.preference.unwrap_or_default(),
@@ -75,6 +78,7 @@ struct Told {
     table: Option<u32>,
     scope: Option<Scope>,
     mtu: Option<u32>,
+    hop_limit: Option<u8>,
     protocol: Option<RouteProtocol>,
     preference: Option<Preference>,
     onlink: bool,
@@ -138,6 +142,13 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
                 let wrong = || Refused::wrong(value, "\"mtu\" value is invalid\n");
                 // 0 is none.
                 told.mtu = Some(number(value).ok_or_else(wrong)?).filter(|it| *it != 0);
+            }
+            "hoplimit" => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "\"hoplimit\" value is invalid\n");
+                let limit = number(value).ok_or_else(wrong)?.min(u8::MAX.into());
+                // 0 is none, and more than fits is the most that does.
+                told.hop_limit = u8::try_from(limit).ok().filter(|it| *it != 0);
             }
             "onlink" => told.onlink = true,
             it if abbreviates(it, "protocol") => {
@@ -228,12 +239,14 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
 
 /// Which routes are listed or flushed. What was asked for by name is not told of each route again.
 #[derive(Debug)]
-struct Filter {
+pub(super) struct Filter {
     /// `None`: both.
     family: Option<Family>,
     /// `None`: all tables.
     table: Option<u32>,
     is_table_named: bool,
+    /// Not the routes, but what was told of the ways that they are.
+    is_cached: bool,
     /// It lies within this.
     root: Option<Prefix>,
     /// It holds this.
@@ -242,7 +255,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn means(&self, route: &Route) -> bool {
+    pub(super) fn means(&self, route: &Route) -> bool {
         let within =
             |outer: &Prefix, inner: &Prefix| outer.length() <= inner.length() && outer.contains(inner.address());
         self.family.is_none_or(|family| family == route.to.family())
@@ -258,6 +271,7 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
         family: call.style.family,
         table: Some(table::MAIN),
         is_table_named: false,
+        is_cached: false,
         root: None,
         holds: None,
         selector: RouteSelector::default(),
@@ -267,14 +281,13 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
         match word {
             it if abbreviates(it, "table") => match call.words.need()? {
                 "all" | "0" => filter.table = None,
-                // No route is cached.
-                "cache" => filter.selector.metric = Some(u32::MAX),
+                "cache" => filter.is_cached = true,
                 name => {
                     filter.table = Some(table_of(name)?);
                     filter.is_table_named = true;
                 }
             },
-            it if abbreviates(it, "cached") || abbreviates(it, "cloned") => filter.selector.metric = Some(u32::MAX),
+            it if abbreviates(it, "cached") || abbreviates(it, "cloned") => filter.is_cached = true,
             it if abbreviates(it, "protocol") => match call.words.need()? {
                 "all" => filter.selector.protocol = None,
                 value => {
@@ -337,8 +350,11 @@ fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     {
         return Err(no_table(family, "Dump"));
     }
+    if filter.is_cached {
+        return cache::list(call, &filter);
+    }
     for route in in_order(&config.net).into_iter().filter(|route| filter.means(route)) {
-        write_route(&mut call.out, &config.net, route, &filter);
+        write_route(&mut call.out, &config.net, route, &filter, None);
     }
     Ok(())
 }
@@ -348,6 +364,10 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
         return Err(Refused::new(1, "\"ip route flush\" requires arguments.\n"));
     }
     let filter = filter(call)?;
+    if filter.is_cached {
+        cache::flush(call);
+        return Ok(());
+    }
     call.machine.router().configure(|config| {
         let net = &mut config.net;
         if let (Some(Family::V6), Some(table)) = (filter.family, filter.table)
@@ -390,7 +410,14 @@ fn in_order(net: &Net) -> Vec<&Route> {
     routes
 }
 
-fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
+/// With what was told of the way, at this time, where that is what is shown.
+pub(super) fn write_route(
+    out: &mut String,
+    net: &Net,
+    route: &Route,
+    filter: &Filter,
+    learned: Option<(&PathMtu, Time, Style)>,
+) {
     let asked = &filter.selector;
     if route.kind != RouteKind::Unicast {
         let _ = write!(out, "{} ", route_kind_name(route.kind));
@@ -431,8 +458,22 @@ fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
     if route.onlink {
         out.push_str("onlink ");
     }
+    if let Some((learned, now, style)) = learned {
+        if !is_ipv6 {
+            let whose = if route.kind == RouteKind::Broadcast {
+                "<local,brd> "
+            } else {
+                ""
+            };
+            let _ = write!(out, "{}    cache {whose}", style.line_end());
+        }
+        cache::write_learned(out, learned, now);
+    }
     if let Some(mtu) = route.mtu {
         let _ = write!(out, "mtu {mtu} ");
+    }
+    if let Some(limit) = route.hop_limit {
+        let _ = write!(out, "hoplimit {limit} ");
     }
     if is_ipv6 {
         let _ = write!(out, "pref {}", preference_name(route.preference));
@@ -446,11 +487,12 @@ pub(super) fn write_whole(out: &mut String, net: &Net, route: &Route) {
         family: None,
         table: None,
         is_table_named: false,
+        is_cached: false,
         root: None,
         holds: None,
         selector: RouteSelector::default(),
     };
-    write_route(out, net, route, &filter);
+    write_route(out, net, route, &filter, None);
 }
 
 fn invalid_prefix() -> Refused {
@@ -473,7 +515,6 @@ const OTHERS: &[&str] = &[
     "from",
     "tos",
     "expires",
-    "hoplimit",
     "advmss",
     "reordering",
     "rtt",

@@ -74,10 +74,11 @@ impl<O: Observer> Pass<'_, O> {
             interface: to.interface.and_then(by_name).map(|it| it.id),
             tos: transit.packet.tos(),
         };
-        let route = match self.config.net.route_output(key) {
+        let mut route = match self.config.net.route_output(key) {
             Ok(route) => route,
             Err(why) => return self.see_no_copy(&why),
         };
+        self.config.net.heed_path(&self.router.host, self.now, &key, &mut route);
         let buffer = self.worker.buffer(transit.packet.bytes());
         let mut packet = transit.packet.copied_into(buffer);
         (packet.input, packet.output) = (None, None);

@@ -7,6 +7,7 @@ use etherparse::TcpHeader;
 use super::Header;
 use super::icmp::{IcmpError, Message};
 use super::options::{self, milliseconds_today};
+use super::path_mtu;
 use crate::base::{Time, protocol};
 use crate::net::sysctl::Knob;
 use crate::net::transport::{self, Heard};
@@ -15,7 +16,7 @@ use crate::net::{
 };
 use crate::packet::{Packet, Sender};
 use crate::wire::checksum;
-use crate::wire::icmpv4::kind;
+use crate::wire::icmpv4::{kind, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};
 
 /// Protocols that Linux has a handler for even where no program uses them, besides ICMP, TCP and UDP: it takes them and answers nothing.
@@ -99,7 +100,13 @@ impl Asked<'_> {
                 match view.payload() {
                     quoted if quoted.len() < MIN_HEADER => Answer::Dropped(DropReason::TransportTruncated),
                     quoted if quoted[0] & 0x0f < 5 => Answer::Dropped(DropReason::QuotedHeader),
-                    _ => Answer::Consumed,
+                    _ => {
+                        let what = (view.kind(), view.code());
+                        if what == (kind::DESTINATION_UNREACHABLE, unreachable::FRAGMENTATION_NEEDED) {
+                            path_mtu::fragmentation_needed(self.net, self.host, self.now, self.packet);
+                        }
+                        Answer::Consumed
+                    }
                 }
             }
             19.. => Answer::Dropped(DropReason::UnknownIcmp),
@@ -171,7 +178,7 @@ impl Asked<'_> {
             tos,
             identification: 0,
             dont_fragment: true,
-            ttl: self.net.ttl_towards(destination),
+            ttl: self.net.ttl_over(&route),
             protocol: protocol::TCP,
             source,
             destination,

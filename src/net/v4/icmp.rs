@@ -186,9 +186,9 @@ impl Net {
             .ok_or(Suppressed::NoRoomInOptions)?
             .first_hop;
         let destination = first_hop.map_or(original.source(), IpAddr::V4);
-        let route = self
-            .route_output(key(destination))
-            .map_err(|_| Suppressed::NoRouteBack)?;
+        let key = key(destination);
+        let mut route = self.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
+        self.heed_path(host, now, &key, &mut route);
         if is_limited {
             let milliseconds = self.knob(Knob::IcmpRateLimit) as u64;
             if route.interface != InterfaceId::LOOPBACK && !host.limiter.peer_allows(now, destination, milliseconds) {
@@ -221,7 +221,7 @@ impl Net {
             tos: message.tos,
             identification,
             dont_fragment: false,
-            ttl: self.ttl_towards(destination),
+            ttl: self.ttl_over(&route),
             protocol: protocol::ICMP,
             source: own,
             destination,
@@ -236,11 +236,10 @@ impl Net {
     }
 
     /// The time to live of an answer: to a group it goes no further than the link.
-    pub(super) fn ttl_towards(&self, destination: Ipv4Addr) -> u8 {
-        if destination.is_multicast() {
-            1
-        } else {
-            self.default_ttl()
+    pub(super) fn ttl_over(&self, route: &OutputRoute) -> u8 {
+        match route.destination.is_multicast() {
+            true => 1,
+            false => route.hop_limit.unwrap_or(self.default_ttl()),
         }
     }
 

@@ -7,6 +7,7 @@ mod icmp;
 mod identification;
 mod input;
 mod options;
+mod path_mtu;
 mod reassembly;
 mod reject;
 mod sanity;

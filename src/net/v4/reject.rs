@@ -85,7 +85,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         tos: 0,
         identification: 0,
         dont_fragment: true,
-        ttl: net.default_ttl(),
+        ttl: route.hop_limit.unwrap_or(net.default_ttl()),
         protocol: packet.protocol(),
         source,
         destination,

@@ -7,8 +7,9 @@ use etherparse::TcpHeader;
 
 use super::Knob;
 use super::icmp::{self, Message, header, is_anycast, outgoing};
-use super::neighbour;
+use super::label::Labelled;
 use super::options::{self, Kind, Refused};
+use super::{neighbour, path_mtu};
 use crate::base::{Time, protocol};
 use crate::net::transport::{self, Heard};
 use crate::net::{
@@ -210,9 +211,17 @@ impl Asked<'_> {
         };
         let sum = checksum::pseudo_header(own.into(), destination.into(), protocol::TCP, reset.header_len());
         reset.checksum = checksum::fold(sum);
+        let ports = u32::from(reset.source_port) << 16 | u32::from(reset.destination_port);
         let repr = ipv6::Repr {
             traffic_class,
-            hop_limit: self.net.hop_limit_towards(destination),
+            flow_label: self.net.label_of_answer(
+                self.host,
+                Labelled::Reset,
+                header(self.packet).flow_label(),
+                (own, destination),
+                (protocol::TCP, ports),
+            ),
+            hop_limit: self.net.hop_limit_over(&route),
             next_header: protocol::TCP,
             source: own,
             destination,
@@ -237,7 +246,12 @@ impl Asked<'_> {
             kind::ECHO_REPLY | EXTENDED_ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
             kind::DESTINATION_UNREACHABLE..=kind::PARAMETER_PROBLEM => match view.payload().len() {
                 ..HEADER => Answer::Dropped(DropReason::TransportTruncated),
-                _ => Answer::Consumed,
+                _ => {
+                    if view.kind() == kind::PACKET_TOO_BIG {
+                        path_mtu::too_big(self.net, self.host, self.now, read);
+                    }
+                    Answer::Consumed
+                }
             },
             kind::ROUTER_SOLICITATION..=kind::REDIRECT if self.was_fragmented => {
                 Answer::Dropped(DropReason::NeighbourInFragments)
@@ -261,7 +275,7 @@ impl Asked<'_> {
         let Some(view) = read.icmpv6() else {
             return Answer::Dropped(DropReason::TransportTruncated);
         };
-        let is_to_one = !is_to_group && !is_to_any;
+        let is_to_one = !is_to_group && (!is_to_any || is_on(Knob::AnycastEchoSource));
         let key = OutputKey {
             destination: self.packet.source(),
             source: is_to_one.then_some(self.packet.destination()),
@@ -274,6 +288,7 @@ impl Asked<'_> {
             what: (kind::ECHO_REPLY, view.code()),
             info: view.info(),
             traffic_class: self.packet.tos(),
+            label: (Labelled::EchoReply, header(self.packet).flow_label()),
             payload: view.payload(),
         };
         match icmp::send(self.net, self.host, self.now, key, &message) {

@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::Knob;
+use super::label::Labelled;
+use super::{ConfKnob, Knob};
 use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
-    AddressKind, BadPart, Complaint, Delivery, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope,
-    Suppressed, Unreachable,
+    AddressKind, BadPart, Complaint, Delivery, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, RouteKind,
+    Scope, Suppressed, Unreachable,
 };
 use crate::packet::Packet;
 use crate::wire::icmpv6::{self, kind, parameter_problem, time_exceeded, unreachable};
@@ -82,6 +83,9 @@ pub(super) fn complain_quoting(
     if is_about_an_error(original) {
         return Err(Suppressed::AboutAnError);
     }
+    if net.knob_ipv6(Knob::AnycastIsUnicast) == 0 && means_any(net, original, to) {
+        return Err(Suppressed::ToAny);
+    }
     let (what, info) = error_of(complaint);
     let mark = net.reply_mark_ipv6(original);
     // A link's address means nothing without its link.
@@ -100,6 +104,7 @@ pub(super) fn complain_quoting(
         what,
         info,
         traffic_class: 0,
+        label: (Labelled::Error, 0),
         payload: &original.bytes()[..quoted.min(original.len()).min(MOST_QUOTED)],
     };
     send(net, host, now, key, &message)
@@ -145,6 +150,20 @@ pub(super) fn is_anycast(net: &Net, address: Ipv6Addr) -> bool {
     net.address_kind(address.into(), None) == AddressKind::Anycast
 }
 
+/// Whether the way back leads to an address that any of several hosts has, as far as routes tell: the first of a network on a link is that of its routers.
+fn means_any(net: &Net, original: &Packet, to: Ipv6Addr) -> bool {
+    let route = net.lookup(&Key {
+        mark: net.reply_mark_ipv6(original),
+        output: original.input.filter(|_| to.is_unicast_link_local()),
+        ..Key::to(to.into())
+    });
+    route.is_ok_and(|route| match route.kind {
+        RouteKind::Anycast => true,
+        RouteKind::Unicast => route.to.length() < 127 && route.via.is_none() && route.to.address() == IpAddr::V6(to),
+        _ => false,
+    })
+}
+
 /// Unless the way back has a source of its own, the address that suits the interface which the packet came by.
 fn speaks_from(
     net: &Net,
@@ -172,6 +191,8 @@ pub(super) struct Message<'a> {
     pub what: (u8, u8),
     pub info: u32,
     pub traffic_class: u8,
+    /// What it is to labels, and that of the packet which it answers.
+    pub label: (Labelled, u32),
     pub payload: &'a [u8],
 }
 
@@ -188,7 +209,8 @@ pub(super) fn send(
     if is_limited && !host.limiter.common_allows(now, per_second as u64, burst as u64) {
         return Err(Suppressed::CommonLimit);
     }
-    let route = net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
+    let mut route = net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
+    net.heed_path(host, now, &key, &mut route);
     if is_limited {
         let milliseconds = net.knob_ipv6(Knob::IcmpRateLimit) as u64;
         let is_free = route.interface == InterfaceId::LOOPBACK;
@@ -200,14 +222,19 @@ pub(super) fn send(
     let (IpAddr::V6(source), IpAddr::V6(destination)) = (route.source, route.destination) else {
         return Err(Suppressed::NoRouteBack);
     };
+    let (kind, code) = message.what;
+    let numbers = u32::from(u16::from_be_bytes([kind, code]));
+    let (what, heard) = message.label;
+    let ends = (source, destination);
     let repr = ipv6::Repr {
         traffic_class: message.traffic_class,
-        hop_limit: net.hop_limit_towards(destination),
+        flow_label: net.label_of_answer(host, what, heard, ends, (protocol::ICMPV6, numbers)),
+        hop_limit: net.hop_limit_over(&route),
         next_header: protocol::ICMPV6,
         source,
         destination,
     };
-    let segment = icmpv6::emit((source, destination), message.what, message.info, message.payload);
+    let segment = icmpv6::emit(ends, message.what, message.info, message.payload);
     outgoing(repr, &segment, route, key.mark).ok_or(Suppressed::NoRouteBack)
 }
 
@@ -266,6 +293,7 @@ pub(crate) fn redirect(
     let segment = icmpv6::emit((source, to), (kind::REDIRECT, 0), 0, &payload);
     let repr = ipv6::Repr {
         traffic_class: 0,
+        flow_label: 0,
         hop_limit: NEIGHBOURS_ONLY,
         next_header: protocol::ICMPV6,
         source,
@@ -294,9 +322,12 @@ pub(crate) fn belongs_to_what_it_quotes(packet: &Packet) -> bool {
 
 impl Net {
     /// The hop limit of the host's own packets: to a group they go no further than the link.
-    pub(super) fn hop_limit_towards(&self, destination: Ipv6Addr) -> u8 {
-        const DEFAULT: u8 = 64;
-        if destination.is_multicast() { 1 } else { DEFAULT }
+    pub(super) fn hop_limit_over(&self, route: &OutputRoute) -> u8 {
+        if route.destination.is_multicast() {
+            return 1;
+        }
+        let of_interface = || self.conf_ipv6(self.interface(route.interface), ConfKnob::HopLimit) as u8;
+        route.hop_limit.unwrap_or_else(of_interface)
     }
 
     /// The mark of an answer to `packet`: `fwmark_reflect` hands the packet's own on.
@@ -314,11 +345,6 @@ impl Net {
             IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
             _ => None,
         })
-    }
-
-    /// `icmp.ratemask` names the limited types; here it has its default: errors are limited, but the one about the path's MTU.
-    fn limits_icmpv6(&self, kind: u8) -> bool {
-        kind::is_error(kind) && kind != kind::PACKET_TOO_BIG
     }
 }
 

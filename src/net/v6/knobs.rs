@@ -30,10 +30,16 @@ const SECONDS_MAX: i64 = INT_MAX / 250;
 
 knobs! {
     AnycastEchoSource "anycast_src_echo_reply" = 0 in 0, 255;
+    AutoFlowLabels "auto_flowlabels" = 1 in 0, 3;
+    // Who asks for a label that another has is a program, and none runs here.
+    FlowLabelConsistency "flowlabel_consistency" = 1 in 0, 255;
+    FlowLabelReflect "flowlabel_reflect" = 0 in 0, 7;
+    FlowLabelStateRanges "flowlabel_state_ranges" = 0 in 0, 255;
     FwmarkReflect "fwmark_reflect" = 0 in 0, 255;
     EchoIgnoreAll "icmp/echo_ignore_all" = 0 in 0, 255;
     EchoIgnoreAnycast "icmp/echo_ignore_anycast" = 0 in 0, 255;
     EchoIgnoreMulticast "icmp/echo_ignore_multicast" = 0 in 0, 255;
+    AnycastIsUnicast "icmp/error_anycast_as_unicast" = 0 in 0, 1;
     IcmpRateLimit "icmp/ratelimit" = 100 in 0, INT_MAX;
     FragmentHighThreshold "ip6frag_high_thresh" = 4_194_304 in 0, i64::MAX;
     FragmentLowThreshold "ip6frag_low_thresh" = 3_145_728 in 0, i64::MAX;
@@ -42,4 +48,5 @@ knobs! {
     MostDestinationOptions "max_dst_opts_number" = 8 in INT_MIN, INT_MAX;
     LongestHopByHopOptions "max_hbh_length" = 2_147_483_647 in INT_MIN, INT_MAX;
     MostHopByHopOptions "max_hbh_opts_number" = 8 in INT_MIN, INT_MAX;
+    PathMtuExpires "route/mtu_expires" = 600 in -SECONDS_MAX, SECONDS_MAX;
 }

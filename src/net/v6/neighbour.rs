@@ -75,6 +75,7 @@ fn solicited(net: &Net, packet: &Packet, payload: &[u8]) -> Answer {
     );
     let repr = ipv6::Repr {
         traffic_class: 0,
+        flow_label: 0,
         hop_limit: NEIGHBOURS_ONLY,
         next_header: protocol::ICMPV6,
         source,
@@ -90,6 +91,7 @@ fn solicited(net: &Net, packet: &Packet, payload: &[u8]) -> Answer {
             false => Delivery::Unicast,
         },
         mtu: net.interface(input).mtu,
+        hop_limit: None,
         loops_back: to.is_multicast(),
     };
     match outgoing(repr, &segment, route, 0) {

@@ -69,7 +69,8 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
     let route = net.reroute_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     let repr = ipv6::Repr {
         traffic_class: 0,
-        hop_limit: net.hop_limit_towards(destination),
+        flow_label: 0,
+        hop_limit: net.hop_limit_over(&route),
         next_header: protocol::TCP,
         source,
         destination,

@@ -4,9 +4,12 @@ use std::net::Ipv6Addr;
 
 use super::conf::{self, ConfKnob};
 use super::knobs::{Knob, SPECS, Spec};
+use super::rate_mask::RateMask;
 use super::{LEAST_MTU, leads_nowhere, routes_of_link};
 use crate::base::{Family, InterfaceId};
 use crate::net::{Address, Interface, Net, NewAddress, Route, RouteKind, Scope};
+
+const RATE_MASK: &str = "icmp/ratemask";
 
 /// Of `addr_gen_mode`.
 const NONE: i32 = 1;
@@ -42,6 +45,7 @@ pub(in crate::net) struct Sysctls {
     values: [i64; SPECS.len()],
     all: Conf,
     default: Conf,
+    rate_mask: RateMask,
 }
 
 impl Sysctls {
@@ -54,6 +58,7 @@ impl Sysctls {
             values: std::array::from_fn(|at| SPECS[at].default),
             all: conf,
             default,
+            rate_mask: RateMask::default(),
         }
     }
 
@@ -72,6 +77,8 @@ impl Sysctls {
 /// A key, taken apart.
 pub(in crate::net) enum Key<'a> {
     Plain(&'static Spec),
+    /// Of bits, where all others are numbers.
+    RateMask,
     /// `all`, `default` or an interface, and which of its numbers.
     Conf(&'a str, ConfKnob),
 }
@@ -79,6 +86,9 @@ pub(in crate::net) enum Key<'a> {
 /// Of a path under `/proc/sys`.
 pub(in crate::net) fn parse(path: &str) -> Option<Key<'_>> {
     let rest = path.strip_prefix("net/ipv6/")?;
+    if rest == RATE_MASK {
+        return Some(Key::RateMask);
+    }
     let Some(conf) = rest.strip_prefix("conf/") else {
         return SPECS.iter().find(|spec| spec.name == rest).map(Key::Plain);
     };
@@ -88,15 +98,32 @@ pub(in crate::net) fn parse(path: &str) -> Option<Key<'_>> {
 }
 
 impl Net {
-    pub(in crate::net) fn get_ipv6(&self, key: &Key<'_>) -> Option<i64> {
+    /// As it is shown.
+    pub(in crate::net) fn get_ipv6(&self, key: &Key<'_>) -> Option<String> {
         let (conf, knob) = match *key {
-            Key::Plain(spec) => return Some(self.knob_ipv6(spec.knob)),
+            Key::Plain(spec) => return Some(self.knob_ipv6(spec.knob).to_string()),
+            Key::RateMask => return Some(self.sysctls.v6.rate_mask.to_string()),
             Key::Conf("all", knob) => (&self.sysctls.v6.all, knob),
             Key::Conf("default", knob) => (&self.sysctls.v6.default, knob),
-            Key::Conf(name, ConfKnob::Mtu) => return Some(self.ipv6_mtu(self.by_name(name)?).into()),
+            Key::Conf(name, ConfKnob::Mtu) => return Some(self.ipv6_mtu(self.by_name(name)?).to_string()),
             Key::Conf(name, knob) => (&self.by_name(name)?.conf6, knob),
         };
-        Some(conf.get(knob).into())
+        Some(conf.get(knob).to_string())
+    }
+
+    /// Writes what is no number; `None` where a number is what the key takes, and false where this is nothing that it takes.
+    pub(in crate::net) fn set_ipv6_text(&mut self, key: &Key<'_>, value: &str) -> Option<bool> {
+        let Key::RateMask = key else { return None };
+        let mask = value.parse();
+        if let Ok(mask) = mask {
+            self.sysctls.v6.rate_mask = mask;
+        }
+        Some(mask.is_ok())
+    }
+
+    /// Whether the limits are for this type of ICMPv6.
+    pub(super) fn limits_icmpv6(&self, kind: u8) -> bool {
+        self.sysctls.v6.rate_mask.has(kind)
     }
 
     /// What a key takes; the thresholds of reassembly bound each other.
@@ -108,6 +135,7 @@ impl Net {
                 _ => (spec.min, spec.max),
             },
             Key::Conf(place, knob) => self.bounds_of_ipv6_conf(place, *knob),
+            Key::RateMask => (0, 255),
         }
     }
 
@@ -146,6 +174,7 @@ impl Net {
                 return true;
             }
             Key::Conf(place, knob) => (place, knob),
+            Key::RateMask => return false,
         };
         let value = value as i32;
         match place {
@@ -293,7 +322,9 @@ impl Net {
                 .iter()
                 .map(move |spec| format!("net.ipv6.conf.{name}.{}", spec.name))
         });
-        plain.chain(conf)
+        plain
+            .chain(conf)
+            .chain([format!("net.ipv6.{}", RATE_MASK.replace('/', "."))])
     }
 }
 

@@ -120,6 +120,7 @@ impl Make {
         payload.extend_from_slice(&self.transport);
         let repr = ipv6::Repr {
             traffic_class: self.traffic_class,
+            flow_label: 0,
             hop_limit: self.hop_limit,
             next_header: next,
             source: self.source,

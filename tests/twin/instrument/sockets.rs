@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nflab::device::LARGEST_PACKET;
 use nflab::packet::Credentials;
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -99,6 +100,11 @@ impl Hearer {
         let all = v4.into_iter().chain(v6.into_iter().filter(|_| ipv6));
         let opened = all.map(|(family, protocol)| {
             let socket = raw_socket(family, protocol).map_err(|error| format!("raw socket: {error}"))?;
+            if family == AddressFamily::INET {
+                // Else it would be told what paths take, of packets that it never sent, and the host would believe it.
+                let deaf = set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::INTERFACE);
+                deaf.map_err(|error| format!("raw socket: {error}"))?;
+            }
             let number = u8::try_from(protocol.as_raw().get()).ok();
             let protocol = number.filter(|_| family == AddressFamily::INET6);
             Ok(Self { socket, protocol })

@@ -1,0 +1,61 @@
+//! `ip route show cache`: what the router was told of the size of paths. Unlike the real tool, it tells of IPv4's that no packet has taken since, too.
+
+use std::fmt::Write;
+
+use super::Call;
+use super::route::{Filter, write_route};
+use super::words::Refused;
+use crate::base::{Family, InterfaceId, Time};
+use crate::net::{PathMtu, Prefix, Route, RouteKind, RouteProtocol, Scope};
+
+pub(super) fn list(call: &mut Call<'_>, filter: &Filter) -> Result<(), Refused> {
+    let router = call.machine.router();
+    let (config, now) = (router.config(), call.machine.now);
+    let all = router.path_mtus(now);
+    let meant = all.iter().filter(|it| filter.means(&told(it, it.route.protocol)));
+    for learned in meant {
+        let route = told(learned, RouteProtocol::BOOT);
+        write_route(
+            &mut call.out,
+            &config.net,
+            &route,
+            filter,
+            Some(learned).map(|it| (it, now, call.style)),
+        );
+    }
+    Ok(())
+}
+
+/// As a route to one host, of which little else is told.
+fn told(learned: &PathMtu, protocol: RouteProtocol) -> Route {
+    let route = &learned.route;
+    let is_own = matches!(route.kind, RouteKind::Local | RouteKind::Anycast);
+    Route {
+        to: Prefix::host(learned.to),
+        interface: route
+            .interface
+            .map(|id| if is_own { InterfaceId::LOOPBACK } else { id }),
+        protocol,
+        scope: Scope::Universe,
+        source: None,
+        mtu: None,
+        metric: match learned.to.is_ipv6() {
+            true => route.metric,
+            false => 0,
+        },
+        ..route.clone()
+    }
+}
+
+/// `expires 599sec mtu 1400 `.
+pub(super) fn write_learned(out: &mut String, learned: &PathMtu, now: Time) {
+    let seconds = learned.until.since(now).as_secs();
+    let lock = if learned.is_locked { "lock " } else { "" };
+    let _ = write!(out, "expires {seconds}sec mtu {lock}{} ", learned.mtu);
+}
+
+/// Of the family that the call says.
+pub(super) fn flush(call: &Call<'_>) {
+    let family = call.style.family.unwrap_or(Family::V4);
+    call.machine.router().forget_path_mtus(family);
+}

@@ -1,0 +1,76 @@
+//! "Fragmentation needed", and what the host believes of it.
+
+use std::net::IpAddr;
+
+use crate::base::{Time, protocol};
+use crate::net::path_mtu::says_anything_of;
+use crate::net::sysctl::Knob;
+use crate::net::{HostState, Net, OutputKey, PathMtu, RouteKind};
+use crate::packet::Packet;
+use crate::wire::be16;
+use crate::wire::icmpv4::{HEADER, kind};
+use crate::wire::ipv4::Ipv4;
+
+/// The host hears that the way to where the quoted packet was for takes no more. Only an answer to a ping may be quoted: a question would be that of
+/// a program, which would have to ask. Less than `min_pmtu` is taken for that much, and holds against all that is said after it.
+#[cold]
+pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told: &Packet) {
+    let Some(view) = told.icmpv4() else { return };
+    // 1 takes every word for the least, 2 none, and 3 only of who can tell that the quoted packet was the host's, as no ICMP can.
+    let said = match net.knob(Knob::NoPmtuDiscovery) {
+        0 => u32::from(be16(told.transport(), 6)),
+        2 | 3 => return,
+        _ => 0,
+    };
+    let Ok(quoted) = Ipv4::new(view.payload()) else { return };
+    let behind = view.payload().get(quoted.header_length()..).unwrap_or(&[]);
+    if quoted.protocol() != protocol::ICMP || behind.len() < HEADER || behind[0] != kind::ECHO_REPLY {
+        return;
+    }
+    let to = IpAddr::V4(quoted.destination());
+    let key = OutputKey {
+        destination: to,
+        source: Some(IpAddr::V4(quoted.source())).filter(|it| !it.is_unspecified()),
+        mark: net.reply_mark(told),
+        interface: None,
+        tos: quoted.tos(),
+    };
+    if !says_anything_of(to) || net.route_output(key).is_err() {
+        return;
+    }
+    let Some(route) = net.looked_up_output(&key).route else {
+        return;
+    };
+    let Some(interface) = route.interface.filter(|_| !leads_to_itself(route.kind)) else {
+        return;
+    };
+    let known = net.said_of(host, now, to, route);
+    if known.as_ref().is_some_and(|known| known.is_locked) {
+        return;
+    }
+    let before = known.as_ref().map(|known| known.mtu).or(route.mtu);
+    let before = before.unwrap_or(net.interface(interface).mtu);
+    if said > before {
+        return;
+    }
+    let least = net.knob(Knob::LeastPathMtu) as u32;
+    let is_locked = said < least;
+    let mtu = if is_locked { before.min(least) } else { said };
+    let until = net.until(now, net.knob(Knob::PathMtuExpires));
+    // What is known for long yet is not known anew.
+    let is_fresh = |known: &PathMtu| known.mtu == mtu && until.since(known.until) < until.since(now) / 2;
+    if !is_locked && known.as_ref().is_some_and(is_fresh) {
+        return;
+    }
+    host.paths.learn(PathMtu {
+        to,
+        mtu,
+        is_locked,
+        until,
+        route: route.clone(),
+    });
+}
+
+fn leads_to_itself(kind: RouteKind) -> bool {
+    kind == RouteKind::Local
+}

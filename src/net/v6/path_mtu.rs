@@ -1,0 +1,52 @@
+//! "Packet too big", and what the host believes of it.
+
+use std::net::IpAddr;
+
+use super::{Knob, LEAST_MTU};
+use crate::base::{InterfaceId, Time, protocol};
+use crate::net::lookup::Key;
+use crate::net::{HostState, Net, PathMtu, RouteKind, Scope};
+use crate::packet::Packet;
+use crate::wire::icmpv6::HEADER;
+use crate::wire::ipv6::Ipv6;
+
+/// The host hears that the way to where the quoted packet was for takes no more. Less than any link of IPv6 takes is not believed, nor more than is known.
+#[cold]
+pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) {
+    let Some(view) = told.icmpv6() else { return };
+    let Some(quoted) = Ipv6::of_quote(view.payload()) else {
+        return;
+    };
+    let upper = quoted.quoted_upper();
+    let is_there = upper.fragment_offset == 0 && upper.offset + HEADER <= view.payload().len();
+    if upper.protocol != protocol::ICMPV6 || !is_there {
+        return;
+    }
+    let to = IpAddr::V6(quoted.destination());
+    let route = net.lookup(&Key {
+        source: quoted.source().into(),
+        mark: net.reply_mark_ipv6(told),
+        tos: quoted.traffic_class(),
+        output: told.input,
+        scope: Scope::Universe,
+        ..Key::to(to)
+    });
+    let Ok(route) = route else { return };
+    let interface = match route.kind {
+        RouteKind::Local | RouteKind::Anycast => Some(InterfaceId::LOOPBACK),
+        _ => route.interface,
+    };
+    let Some(interface) = interface else { return };
+    let known = net.said_of(host, now, to, route).map(|said| said.mtu).or(route.mtu);
+    let mtu = view.info();
+    if mtu < LEAST_MTU || mtu >= known.unwrap_or(net.ipv6_mtu(net.interface(interface))) {
+        return;
+    }
+    host.paths.learn(PathMtu {
+        to,
+        mtu,
+        is_locked: false,
+        until: net.until(now, net.knob_ipv6(Knob::PathMtuExpires)),
+        route: route.clone(),
+    });
+}
