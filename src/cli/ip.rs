@@ -222,6 +222,33 @@ mod tests {
     /// The same of what paths take, behind the packets that said so to lan.
     const OF_PATHS: &str = include_str!("ip/cache.txt");
 
+    /// The same of what else an address can have.
+    const OF_ADDRESSES: &str = include_str!("ip/address.txt");
+
+    #[test]
+    fn of_addresses_it_says_what_iproute2_says() {
+        let (count, differ) = beside(&mut lab(), OF_ADDRESSES);
+        assert!(count > 100 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
+    /// The same of gateways of IPv6 for IPv4, and of what a route says of packets.
+    const OF_WAYS: &str = include_str!("ip/ways.txt");
+
+    #[test]
+    fn of_ways_it_says_what_iproute2_says() {
+        let (count, differ) = beside(&mut lab(), OF_WAYS);
+        assert!(count > 30 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
+    /// The same of rules that suppress routes and lead on.
+    const OF_RULES: &str = include_str!("ip/rules.txt");
+
+    #[test]
+    fn of_rules_it_says_what_iproute2_says() {
+        let (count, differ) = beside(&mut lab(), OF_RULES);
+        assert!(count > 80 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
     fn lab() -> Lab {
         let lab = Lab::default_lab(1, TOOLBOX).unwrap();
         // No address of the link is drawn there.

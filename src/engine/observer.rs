@@ -9,7 +9,7 @@ use crate::base::InterfaceName;
 use crate::conntrack::{Clash, Flow, Tracked, Tracking};
 use crate::helper::Heard;
 use crate::nat::Manip;
-use crate::net::{InputRoute, Net, OutputKey, OutputRoute, Suppressed};
+use crate::net::{InputRoute, Net, OutputKey, OutputRoute, PathMtu, Suppressed};
 use crate::packet::Packet;
 use crate::rule::{Action, Context, CountId, Hook, LogRecord, Miss, Policy, Rule, Table};
 
@@ -221,6 +221,11 @@ pub enum Event<'a> {
     Delivered {
         /// As INPUT left it.
         packet: &'a Packet,
+    },
+    /// What reached the router says that a way takes less than was known, and the router heeds it.
+    PathHeard {
+        /// What is known of the way now.
+        path: &'a PathMtu,
     },
     /// A packet of the router's own, caused by another, has left or gone; what follows is of the other again.
     OwnDone,

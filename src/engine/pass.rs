@@ -489,11 +489,15 @@ impl<'a, O: Observer> Pass<'a, O> {
                 answer => break answer,
             }
         };
-        self.router.heed_paths();
         if O::WATCHING {
             self.observer.see(Event::Delivered {
                 packet: &transit.packet,
             });
+        }
+        if let Some(path) = self.router.heed_paths()
+            && O::WATCHING
+        {
+            self.observer.see(Event::PathHeard { path: &path });
         }
         // What came round through `lo`, or a helper wrote over, may have its checksum to be summed yet: an error quotes it so, and who reads what
         // arrived is not to take it for wrong.

@@ -12,6 +12,11 @@ impl Router {
         self.host.paths.all(now)
     }
 
+    /// Whether anything was ever learned that may hold yet.
+    pub fn knows_paths(&self) -> bool {
+        !self.host.paths.is_empty()
+    }
+
     /// What was learned of the way to a destination by this route, if that holds now.
     pub fn path_mtu(&self, now: Time, to: IpAddr, route: &Route) -> Option<PathMtu> {
         self.config().net.said_of(&self.host, now, to, route)
@@ -20,15 +25,15 @@ impl Router {
     /// `ip route flush cache`.
     pub fn forget_path_mtus(&self, family: Family) {
         self.host.paths.retain(|it| Family::of(it.to) != family);
-        self.heed_paths();
+        let _ = self.heed_paths();
     }
 
-    /// To be called when a packet may have told something: what others remember of their ways is void then.
+    /// To be called when a packet may have told something, which is given: what others remember of their ways is void then.
     #[inline]
-    pub(super) fn heed_paths(&self) {
-        if self.host.paths.have_changed() {
-            self.is_changed();
-        }
+    pub(super) fn heed_paths(&self) -> Option<PathMtu> {
+        let said = self.host.paths.news()?;
+        self.is_changed();
+        said
     }
 
     /// To be called when routes have changed.

@@ -19,8 +19,8 @@ use crate::base::{Family, InterfaceId, InterfaceName, MarkMask};
 use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
 use crate::net::{
-    Address, Net, NewAddress, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule,
-    RuleAction, RuleLink, Scope, table,
+    Address, AddressFlags, Net, NewAddress, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol,
+    RouteSelector, RoutingRule, RuleAction, RuleLink, Scope, table,
 };
 use crate::syntax::problem::SourceError;
 
@@ -93,6 +93,15 @@ pub struct AddressRecord {
     pub broadcast: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
+    #[serde(default)]
+    pub metric: u32,
+    #[serde(default)]
+    pub flags: u8,
+    /// The lab file has it not, or the link lost it by going down.
+    #[serde(default)]
+    pub is_added: bool,
 }
 
 /// A route, with the words of `ip route`.
@@ -110,6 +119,8 @@ pub struct RouteRecord {
     pub table: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    #[serde(default)]
+    pub mtu_is_locked: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop_limit: Option<u8>,
     /// Where it is not `medium`.
@@ -139,6 +150,8 @@ pub struct RuleRecord {
     pub mark: u32,
     pub mask: u32,
     pub tos: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<u32>,
     pub action: String,
 }
 
@@ -280,7 +293,7 @@ impl LabCopy {
     }
 
     fn route(&self, net: &mut Net) -> Result<(), CopyError> {
-        for record in &self.addresses {
+        for record in self.addresses.iter().filter(|it| !it.is_added) {
             let id = interface(net, &record.dev)?;
             let told = Address {
                 address: record.address,
@@ -289,6 +302,9 @@ impl LabCopy {
                 scope: scope(record.scope)?,
                 broadcast: record.broadcast,
                 label: record.label.as_deref().and_then(InterfaceName::new),
+                peer: record.peer,
+                metric: record.metric,
+                flags: AddressFlags::from_bits(record.flags),
             };
             net.describe_address(id, &told)
                 .map_err(|error| part("addresses", error))?;
@@ -301,6 +317,17 @@ impl LabCopy {
         for name in &self.down {
             let id = interface(net, name)?;
             net.set_link_up(id, false).map_err(|error| part("links", error))?;
+        }
+        // Of IPv6 the newest stands first.
+        let (of_ipv4, of_ipv6): (Vec<_>, Vec<_>) = self
+            .addresses
+            .iter()
+            .filter(|it| it.is_added)
+            .partition(|it| it.address.is_ipv4());
+        for record in of_ipv4.into_iter().chain(of_ipv6.into_iter().rev()) {
+            let id = interface(net, &record.dev)?;
+            net.assign(id, record.new_address()?)
+                .map_err(|error| part("addresses", error))?;
         }
         for record in &self.missing {
             let route = record.route(net)?;
@@ -398,7 +425,10 @@ fn described(machine: &Machine, net: &Net, routes: &[Route]) -> String {
         let only_drawn = of_link.all(|it| is_drawn(&it));
         let of_ipv6 = interface.addresses_of(Family::V6);
         let of_ipv6: Vec<&Address> = of_ipv6.filter(|it| !(only_drawn && is_drawn(it))).collect();
-        let own = interface.addresses_of(Family::V4).chain(of_ipv6.into_iter().rev());
+        let own = interface
+            .addresses_of(Family::V4)
+            .filter(|it| it.peer.is_none())
+            .chain(of_ipv6.into_iter().rev());
         let addresses: Vec<String> = own
             .map(|it| quoted(&format!("{}/{}", it.address, it.prefix_length)))
             .collect();
@@ -454,7 +484,7 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
         route.table == table::MAIN
             && route.kind == RouteKind::Unicast
             && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
-            && (route.hop_limit, route.preference) == (None, Preference::Medium)
+            && (route.hop_limit, route.preference, route.mtu_is_locked) == (None, Preference::Medium, false)
             && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
             && (route.scope == Scope::Link) == (route.via.is_none() && route.to.family() == Family::V4)
             && matches!(route.scope, Scope::Link | Scope::Universe)
@@ -463,7 +493,9 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
                 .filter(|it| (it.to, it.table) == (route.to, route.table))
                 .count()
                 == 1
-            && route.via.is_none_or(neighbour)
+            && route
+                .via
+                .is_none_or(|via| Family::of(via) == route.to.family() && neighbour(via))
     };
     let written: Vec<Route> = net.added_routes().filter(plain).cloned().collect();
     let mut others: Vec<&Route> = net.added_routes().filter(|route| !plain(route)).collect();
@@ -491,10 +523,19 @@ fn addresses(net: &Net) -> Vec<AddressRecord> {
     for interface in net.interfaces() {
         for it in &interface.addresses {
             let plain = NewAddress::with_broadcast(it.address, it.prefix_length);
-            if it.address.is_ipv6()
-                || (it.broadcast, it.label) == (plain.broadcast, None)
-                    && matches!(it.scope, Scope::Universe | Scope::Host)
-            {
+            let is_plain = (it.peer, it.metric, it.flags) == (None, 0, AddressFlags::default());
+            let is_added = match it.address {
+                IpAddr::V4(_) => it.peer.is_some(),
+                IpAddr::V6(_) => !interface.is_up,
+            };
+            let is_as_told = match it.address {
+                IpAddr::V4(_) => {
+                    (it.broadcast, it.label) == (plain.broadcast, None)
+                        && matches!(it.scope, Scope::Universe | Scope::Host)
+                }
+                IpAddr::V6(_) => true,
+            };
+            if is_plain && is_as_told && !is_added {
                 continue;
             }
             records.push(AddressRecord {
@@ -504,6 +545,10 @@ fn addresses(net: &Net) -> Vec<AddressRecord> {
                 scope: it.scope as u8,
                 broadcast: it.broadcast,
                 label: it.label.map(|label| label.to_string()),
+                peer: it.peer,
+                metric: it.metric,
+                flags: it.flags.bits(),
+                is_added,
             });
         }
     }
@@ -537,6 +582,20 @@ fn rules(net: &Net, family: Family) -> Option<Vec<RuleRecord>> {
     Some(rules.iter().map(RuleRecord::of).collect())
 }
 
+impl AddressRecord {
+    fn new_address(&self) -> Result<NewAddress, CopyError> {
+        Ok(NewAddress {
+            scope: Some(scope(self.scope)?),
+            broadcast: self.broadcast,
+            label: self.label.as_deref().and_then(InterfaceName::new),
+            peer: self.peer,
+            metric: self.metric,
+            flags: AddressFlags::from_bits(self.flags),
+            ..NewAddress::new(self.address, self.prefix_length)
+        })
+    }
+}
+
 impl RouteRecord {
     fn of(route: &Route, net: &Net) -> Self {
         Self {
@@ -548,6 +607,7 @@ impl RouteRecord {
             metric: route.metric,
             table: route.table,
             mtu: route.mtu,
+            mtu_is_locked: route.mtu_is_locked,
             hop_limit: route.hop_limit,
             is_preferred: match route.preference {
                 Preference::Medium => None,
@@ -574,6 +634,7 @@ impl RouteRecord {
             table: self.table,
             scope: scope(self.scope)?,
             mtu: self.mtu,
+            mtu_is_locked: self.mtu_is_locked,
             hop_limit: self.hop_limit,
             preference: match self.is_preferred {
                 None => Preference::Medium,
@@ -600,8 +661,11 @@ impl RuleRecord {
             mark: rule.mark.value,
             mask: rule.mark.mask,
             tos: rule.tos,
+            suppressed: rule.suppressed,
             action: match rule.action {
                 RuleAction::Table(number) => number.to_string(),
+                RuleAction::Goto(priority) => format!("goto {priority}"),
+                RuleAction::Nop => "nop".to_owned(),
                 RuleAction::Blackhole => "blackhole".to_owned(),
                 RuleAction::Unreachable => "unreachable".to_owned(),
                 RuleAction::Prohibit => "prohibit".to_owned(),
@@ -614,11 +678,8 @@ impl RuleRecord {
             "blackhole" => RuleAction::Blackhole,
             "unreachable" => RuleAction::Unreachable,
             "prohibit" => RuleAction::Prohibit,
-            number => RuleAction::Table(
-                number
-                    .parse()
-                    .map_err(|_| part("routing rules", format!("{number:?} is no action")))?,
-            ),
+            "nop" => RuleAction::Nop,
+            number => table_or_goto(number).ok_or_else(|| part("routing rules", format!("{number:?} is no action")))?,
         };
         Ok(RoutingRule {
             priority: self.priority,
@@ -632,8 +693,16 @@ impl RuleRecord {
             input: self.iif.as_deref().map(rule_link).transpose()?,
             output: self.oif.as_deref().map(rule_link).transpose()?,
             tos: self.tos,
+            suppressed: self.suppressed,
             action,
         })
+    }
+}
+
+fn table_or_goto(action: &str) -> Option<RuleAction> {
+    match action.strip_prefix("goto ") {
+        Some(priority) => priority.parse().ok().map(RuleAction::Goto),
+        None => action.parse().ok().map(RuleAction::Table),
     }
 }
 
@@ -691,6 +760,46 @@ const KINDS: &[(RouteKind, &str)] = &[
 mod tests {
     use super::*;
     use crate::cli::TOOLBOX;
+
+    /// Addresses, routes and rules of both families, with all that can be said of them, and what a link that is down has.
+    #[test]
+    fn a_copy_has_what_ip_says() {
+        let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+        let ip = |lab: &mut Lab, words: &str| {
+            let args: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let output = lab.tool("ip", &args, "", ".".as_ref());
+            assert_eq!(output.code, 0, "{words}: {}", output.stderr);
+            output.stdout
+        };
+        for words in [
+            "-6 addr add 2001:db8:5::1/64 dev lan nodad metric 7",
+            "-6 addr add 2001:db8:6::1/64 dev lan noprefixroute preferred_lft 0",
+            "-6 addr add 2001:db8:7::1 peer 2001:db8:7::2 dev lan",
+            "addr add 10.6.0.1/24 brd + dev lan metric 9 noprefixroute",
+            "addr add 10.5.0.1 peer 10.5.0.2 dev lan",
+            "addr add 10.5.0.1 peer 10.5.0.3 dev lan",
+            "-6 route add 2001:db8:9::/64 via 2001:db8::9 hoplimit 7 pref high",
+            "-6 route add 2001:db8:a::/64 dev lan pref low",
+            "route add 10.9.0.0/24 via 10.0.0.9 hoplimit 9 mtu 1400",
+            "route add 10.10.0.0/24 via inet6 fe80::5 dev lan mtu lock 1400",
+            "rule add pref 10 table main suppress_prefixlength 0",
+            "-6 rule add pref 10 goto 20",
+            "-6 rule add pref 20 nop",
+            "link set wan down",
+            "-6 addr add 2001:db8:b::1/64 dev wan",
+            "-6 addr add 2001:db8:c::1/64 dev wan metric 5",
+        ] {
+            ip(&mut lab, words);
+        }
+        let mut copied = LabCopy::of(&mut lab.machine).lab(1, TOOLBOX).unwrap();
+        for words in ["addr", "route show table all", "rule", "-6 rule"] {
+            assert_eq!(ip(&mut copied, words), ip(&mut lab, words), "{words}");
+        }
+        for lab in [&mut lab, &mut copied] {
+            ip(lab, "link set wan up");
+        }
+        assert_eq!(ip(&mut copied, "-6 route"), ip(&mut lab, "-6 route"));
+    }
 
     /// What a lab is, its copy is too, also where knobs have names that only this lab has.
     #[test]

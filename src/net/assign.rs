@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::lookup::Entry;
 use super::sysctl::ConfKnob;
-use super::{Address, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table, v6};
+use super::{Address, AddressFlags, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table, v6};
 use crate::base::{Family, InterfaceId, InterfaceName};
 
 /// An address as `ip address add` describes it.
@@ -20,6 +20,12 @@ pub struct NewAddress {
     pub broadcast: Option<IpAddr>,
     /// `label`: another name that `ip address` shows it by.
     pub label: Option<InterfaceName>,
+    /// `peer`: the host at the other end.
+    pub peer: Option<IpAddr>,
+    /// `metric`; 0 is none.
+    pub metric: u32,
+    /// What else is said of it; of what only IPv6 has, IPv4 takes no notice.
+    pub flags: AddressFlags,
 }
 
 impl NewAddress {
@@ -31,6 +37,9 @@ impl NewAddress {
             scope: None,
             broadcast: None,
             label: None,
+            peer: None,
+            metric: 0,
+            flags: AddressFlags::default(),
         }
     }
 
@@ -105,40 +114,77 @@ impl Net {
 
     /// Gives an address that is there the scope, broadcast address and label of another description of it.
     pub fn describe_address(&mut self, id: InterfaceId, as_told: &Address) -> Result<(), ConfigError> {
-        let same = |it: &&mut Address| it.address == as_told.address && it.prefix_length == as_told.prefix_length;
-        let found = self.interface_mut(id)?.addresses_mut().iter_mut().find(same);
+        let same = |it: &&mut Address| it.address == as_told.address && it.network() == as_told.network();
+        let list = self.interface_mut(id)?.addresses_mut();
+        let found = list.iter_mut().find(same);
         let found = found.ok_or(ConfigError::NoAddress(as_told.address, as_told.prefix_length))?;
+        let before = *found;
         *found = Address {
             secondary: found.secondary,
             ..*as_told
         };
-        let found = *found;
+        let (found, left) = (*found, list.clone());
+        self.hand_over(id, std::iter::once(&before), &left);
         self.put_routes_of(id, &found);
         Ok(())
+    }
+
+    /// `ip address change` or `replace`: adds it where it is not there. Of one of IPv6 the flags and the peer are those that are said now, and the metric
+    /// where one is said, and its network stays, whatever is said; of one of IPv4 only the metric and whether it is deprecated.
+    pub fn change_address(&mut self, id: InterfaceId, new: NewAddress) -> Result<(), ConfigError> {
+        let made = new.made();
+        let is_it =
+            |it: &&Address| it.address == made.address && (made.address.is_ipv6() || it.network() == made.network());
+        self.interface_mut(id)?;
+        let Some(before) = self.interface(id).addresses.iter().find(is_it).copied() else {
+            return self.assign(id, new);
+        };
+        let changed = match made.address {
+            IpAddr::V4(_) => Address {
+                metric: made.metric,
+                flags: before.flags.changed_to(made.flags, AddressFlags::DEPRECATED),
+                ..before
+            },
+            IpAddr::V6(_) => Address {
+                metric: if made.metric == 0 { before.metric } else { made.metric },
+                flags: made.flags,
+                peer: made.peer.or(before.peer),
+                ..before
+            },
+        };
+        self.describe_address(id, &changed)
     }
 
     /// With a primary address its secondaries go, unless `promote_secondaries` is on: then the first of them takes its place. Its routes go, and
     /// routes of the main table that name it as source. Routes through a gateway of its network stay, but with the interface's last address
     /// every route over it goes.
     pub fn remove_address(&mut self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> Result<(), ConfigError> {
+        let same = |it: &&Address| it.address == address && it.prefix_length == prefix_length;
+        let found = self.interface(id).addresses.iter().find(same).copied();
+        let found = found.ok_or(ConfigError::NoAddress(address, prefix_length))?;
+        self.remove_this_address(id, &found)
+    }
+
+    /// The same for this very one, where several hosts are at the other end.
+    pub fn remove_this_address(&mut self, id: InterfaceId, it: &Address) -> Result<(), ConfigError> {
         let secondaries = match self.conf(self.interface(id), ConfKnob::PromoteSecondaries) {
             0 => Secondaries::Go,
             _ => Secondaries::FirstStands,
         };
-        self.take_address(id, address, prefix_length, secondaries)
+        self.take_address(id, it, secondaries)
     }
 
     pub(super) fn take_address(
         &mut self,
         id: InterfaceId,
-        address: IpAddr,
-        prefix_length: u8,
+        it: &Address,
         secondaries: Secondaries,
     ) -> Result<(), ConfigError> {
+        let address = it.address;
         let list = self.interface_mut(id)?.addresses_mut();
-        let same = |it: &Address| it.address == address && it.prefix_length == prefix_length;
+        let same = |other: &Address| other.address == address && other.network() == it.network();
         let at = list.iter().position(same);
-        let at = at.ok_or(ConfigError::NoAddress(address, prefix_length))?;
+        let at = at.ok_or(ConfigError::NoAddress(address, it.prefix_length))?;
         let gone = list.remove(at);
         if address.is_ipv6() {
             let left = list.clone();
@@ -192,7 +238,7 @@ impl Net {
 
     /// The routes of addresses that go, or change their primary, go; but what another address brought too stays, for that one's sake.
     fn hand_over<'a>(&mut self, id: InterfaceId, gone: impl Iterator<Item = &'a Address>, left: &[Address]) {
-        let owner = |it: &Address| (id, it.address, it.prefix_length);
+        let owner = |it: &Address| (id, it.address, it.network());
         let gone: Vec<_> = gone.map(owner).collect();
         let brought: Vec<_> = left
             .iter()
@@ -270,7 +316,7 @@ impl Net {
         for route in self.brought_by(id, address, primary) {
             if is_up || stays_down(&route) {
                 let tables = &mut self.ways_mut(route.to.family()).tables;
-                tables.insert_once(route, Some((id, address.address, address.prefix_length)));
+                tables.insert_once(route, Some((id, address.address, address.network())));
             }
         }
     }
@@ -290,6 +336,12 @@ impl NewAddress {
             scope: scope.unwrap_or(Scope::Universe),
             broadcast: self.broadcast,
             label: self.label,
+            peer: self.peer.filter(|peer| *peer != self.address),
+            metric: self.metric,
+            flags: match self.address {
+                IpAddr::V4(_) => self.flags.of_ipv4(),
+                IpAddr::V6(_) => self.flags,
+            },
         }
     }
 }
@@ -302,8 +354,8 @@ impl Address {
 
     /// The same for many others.
     fn beside(&self) -> impl Fn(&Self) -> bool + use<> {
-        let (length, network) = (self.prefix_length, self.network());
-        move |other| other.prefix_length == length && network.contains(other.address)
+        let network = self.network();
+        move |other| other.network() == network
     }
 }
 
@@ -353,10 +405,15 @@ fn routes_of(id: InterfaceId, new: &Address, primary: IpAddr) -> Vec<Route> {
     if new.secondary || start.is_unspecified() || start.is_multicast() || start.is_broadcast() {
         return routes;
     }
-    if new.prefix_length < 32 || start != own {
-        routes.push(match id == InterfaceId::LOOPBACK {
+    let is_routed = new.prefix_length < 32 || start != own;
+    if is_routed && !new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
+        let route = match id == InterfaceId::LOOPBACK {
             true => base(network, RouteKind::Local, table::LOCAL, Scope::Host),
             false => base(network, RouteKind::Unicast, table::MAIN, Scope::Link),
+        };
+        routes.push(Route {
+            metric: new.metric,
+            ..route
         });
     }
     if new.prefix_length < 31 {

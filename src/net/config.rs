@@ -8,7 +8,7 @@ use super::lookup::Ways;
 use super::networks::Networks;
 use super::sysctl::{Conf, Sysctls};
 use super::v6;
-use super::{NewAddress, Prefix, Route, RoutingRule, Scope};
+use super::{AddressFlags, NewAddress, Prefix, Route, RoutingRule, Scope};
 use crate::base::{Family, InterfaceId, InterfaceName};
 
 /// Changes come by the methods of `link`, `assign`, `route_change` and `rule`, which do what the kernel does with what depends on the changed.
@@ -64,6 +64,12 @@ pub struct Address {
     pub broadcast: Option<IpAddr>,
     /// What `ip address` calls it, where that is not the interface's name.
     pub label: Option<InterfaceName>,
+    /// The host at the other end of the link: of IPv4 its network is that one's, of IPv6 a route leads to it.
+    pub peer: Option<IpAddr>,
+    /// Of the route to its network; 0 is the usual one.
+    pub metric: u32,
+    /// What else is said of it.
+    pub flags: AddressFlags,
 }
 
 impl Interface {
@@ -76,7 +82,8 @@ impl Interface {
 impl Address {
     /// The network that it lies in.
     pub fn network(&self) -> Prefix {
-        Prefix::containing(self.address, self.prefix_length).unwrap_or(Prefix::host(self.address))
+        let within = self.peer.filter(IpAddr::is_ipv4).unwrap_or(self.address);
+        Prefix::containing(within, self.prefix_length).unwrap_or(Prefix::host(within))
     }
 }
 
@@ -192,6 +199,9 @@ pub enum ConfigError {
     /// None is what was to be removed.
     #[error("no such rule")]
     NoRule,
+    /// A rule leads to one that is asked before it.
+    #[error("a rule can go on only at one of a higher priority number")]
+    BackwardGoto,
     /// One that says the same is there.
     #[error("this rule exists already")]
     RuleExists,

@@ -63,7 +63,7 @@ impl Net {
         let at = self.position(id).ok_or(ConfigError::NoInterface(id))?;
         for address in self.interfaces[at].addresses.clone() {
             // With the primary its secondaries are gone already.
-            let _ = self.take_address(id, address.address, address.prefix_length, Secondaries::GoWithLink);
+            let _ = self.take_address(id, &address, Secondaries::GoWithLink);
         }
         for ways in self.all_ways() {
             ways.tables.retain(|entry| entry.route.interface != Some(id));

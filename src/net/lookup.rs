@@ -66,6 +66,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// In IPv6 a packet of the host's own that has no source yet is from nowhere; in IPv4 it is from 0.0.0.0.
+    fn lacks_source(&self) -> bool {
+        self.source.is_ipv6() && self.input == InterfaceId::LOOPBACK && self.source.is_unspecified()
+    }
+
     /// The host's own, with nothing chosen yet but where it goes.
     pub(super) fn to(destination: IpAddr) -> Self {
         Self {
@@ -110,13 +115,21 @@ impl Ways {
             }
             return self.tables.lookup_without_rules(key);
         }
-        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
+        let mut at = 0;
+        while let Some(rule) = self.rules.get(at) {
+            at += 1;
+            if !rule.matches(key) {
+                continue;
+            }
             match rule.action {
                 RuleAction::Table(table) => match self.tables.lookup(table, key) {
+                    Found::Route(route) if rule.suppresses(route) => {}
                     Found::Route(route) => return Ok(route),
                     Found::Refused(why) => return Err(why),
                     Found::Next => {}
                 },
+                RuleAction::Goto(priority) => at = self.first_of(priority).unwrap_or(at),
+                RuleAction::Nop => {}
                 RuleAction::Blackhole => return Err(RouteError::Blackhole),
                 // A rule "unreachable" says "network", a route "unreachable" says "host".
                 RuleAction::Unreachable => return Err(RouteError::NetworkUnreachable),
@@ -140,19 +153,32 @@ impl Ways {
             });
             return (rule, found);
         }
-        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
+        let mut at = 0;
+        while let Some(rule) = self.rules.get(at) {
+            at += 1;
+            if !rule.matches(key) {
+                continue;
+            }
             match rule.action {
                 RuleAction::Table(number) => {
-                    if let Some(route) = told(self.tables.deciding(number, key)) {
+                    let found = told(self.tables.deciding(number, key));
+                    if let Some(route) = found.filter(|route| !rule.suppresses(route)) {
                         return (Some(rule.clone()), Some(route));
                     }
                 }
+                RuleAction::Goto(priority) => at = self.first_of(priority).unwrap_or(at),
+                RuleAction::Nop => {}
                 RuleAction::Blackhole | RuleAction::Unreachable | RuleAction::Prohibit => {
                     return (Some(rule.clone()), None);
                 }
             }
         }
         (None, None)
+    }
+
+    /// Where the rules of a priority begin.
+    fn first_of(&self, priority: u32) -> Option<usize> {
+        self.rules.iter().position(|rule| rule.priority == priority)
     }
 }
 
@@ -439,6 +465,11 @@ impl Route {
     }
 }
 
+/// Seen: a route of IPv6 over lo is told like any other, and leads nowhere but to ::1.
+fn refuses_by_lo(route: &Route) -> bool {
+    route.interface == Some(InterfaceId::LOOPBACK) && matches!(route.to.address(), IpAddr::V6(to) if !to.is_loopback())
+}
+
 fn judge(deciding: Option<&Route>) -> Found<'_> {
     let Some(route) = deciding else { return Found::Next };
     match route.kind {
@@ -446,15 +477,24 @@ fn judge(deciding: Option<&Route>) -> Found<'_> {
         RouteKind::Unreachable => Found::Refused(RouteError::HostUnreachable),
         RouteKind::Prohibit => Found::Refused(RouteError::Prohibited),
         RouteKind::Throw => Found::Next,
+        RouteKind::Unicast if refuses_by_lo(route) => Found::Refused(RouteError::NetworkUnreachable),
         _ => Found::Route(route),
     }
 }
 
 impl RoutingRule {
+    /// Whether the route that its table has is as none. What refuses packets does so all the same.
+    fn suppresses(&self, route: &Route) -> bool {
+        self.suppressed.is_some_and(|most| u32::from(route.to.length()) <= most)
+            && matches!(judge(Some(route)), Found::Route(_))
+    }
+
     fn matches(&self, key: &Key) -> bool {
         // The kernel compares under the mask on both sides, so 0x105/0xff asks for 0x05.
         let fits = (key.mark ^ self.mark.value) & self.mark.mask == 0
-            && self.from.is_none_or(|it| it.contains(key.source))
+            && self
+                .from
+                .is_none_or(|it| it.contains(key.source) && !key.lacks_source())
             && self.to.is_none_or(|it| it.contains(key.destination))
             && self.input.is_none_or(|it| it.id == Some(key.input))
             && self.output.is_none_or(|it| it.id.is_some() && it.id == key.output)

@@ -9,6 +9,7 @@
 //! ```
 
 mod address;
+mod address_flags;
 mod answer;
 mod assign;
 mod complaint;
@@ -38,6 +39,7 @@ mod v4;
 mod v6;
 
 pub use address::AddressKind;
+pub use address_flags::AddressFlags;
 pub(crate) use answer::Answer;
 pub use answer::{Closed, Listeners};
 pub use assign::NewAddress;

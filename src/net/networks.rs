@@ -26,7 +26,7 @@ pub(super) struct Networks(Option<Box<Index>>);
 
 #[derive(Clone, Debug, Default)]
 struct Index {
-    addresses: HashSet<(IpAddr, u8)>,
+    addresses: HashSet<(IpAddr, Prefix)>,
     networks: HashMap<Prefix, Known>,
 }
 
@@ -53,7 +53,7 @@ impl Interface {
             Some(known) if known.is_mixed => Beside::among(&self.addresses, new),
             Some(known) => Beside {
                 any: true,
-                has_same: index.addresses.contains(&(new.address, new.prefix_length)),
+                has_same: index.addresses.contains(&(new.address, new.network())),
                 of_other_scope: (known.first.scope != new.scope).then_some(known.first.address),
                 primary: known.primary,
             },
@@ -77,8 +77,8 @@ impl Interface {
 
 impl Beside {
     fn among(addresses: &[Address], new: &Address) -> Self {
-        let (length, network) = (new.prefix_length, new.network());
-        let is_beside = |other: &&Address| other.prefix_length == length && network.contains(other.address);
+        let network = new.network();
+        let is_beside = |other: &&Address| other.network() == network;
         let mut beside = Self::default();
         for other in addresses.iter().filter(is_beside) {
             beside.any = true;
@@ -96,7 +96,7 @@ impl Beside {
 
 impl Index {
     fn add(&mut self, new: &Address) {
-        self.addresses.insert((new.address, new.prefix_length));
+        self.addresses.insert((new.address, new.network()));
         let primary = (!new.secondary).then_some(new.address);
         let known = self.networks.entry(new.network()).or_insert_with(|| Known {
             first: *new,
@@ -115,7 +115,7 @@ const MANY: usize = 64;
 mod tests {
     use super::*;
     use crate::base::{InterfaceName, Random};
-    use crate::net::{Net, NewAddress, Scope};
+    use crate::net::{AddressFlags, Net, NewAddress, Scope};
 
     /// Whatever comes and goes, the index tells what looking at one after another tells.
     #[test]
@@ -152,6 +152,9 @@ mod tests {
                 scope: new.scope.unwrap_or(Scope::Universe),
                 broadcast: None,
                 label: None,
+                peer: None,
+                metric: 0,
+                flags: AddressFlags::default(),
             };
             assert_eq!(interface.beside(&asked), Beside::among(&interface.addresses, &asked));
             indexed += usize::from(interface.networks.0.is_some());

@@ -36,6 +36,8 @@ pub(crate) struct PathMtus {
     count: AtomicUsize,
     /// Some have come or gone since somebody asked.
     is_changed: AtomicBool,
+    /// The last that came since then.
+    newest: Mutex<Option<PathMtu>>,
     /// The order in which they came.
     next: AtomicU64,
     key: u64,
@@ -51,6 +53,7 @@ impl Clone for PathMtus {
         Self {
             count: self.count.load(Ordering::Relaxed).into(),
             is_changed: self.is_changed.load(Ordering::Relaxed).into(),
+            newest: Mutex::new(self.newest.lock().clone()),
             next: self.next.load(Ordering::Relaxed).into(),
             key: self.key,
             shards: std::array::from_fn(|at| Mutex::new(self.shards[at].lock().clone())),
@@ -64,6 +67,7 @@ impl PathMtus {
         Self {
             count: AtomicUsize::new(0),
             is_changed: AtomicBool::new(false),
+            newest: Mutex::default(),
             next: AtomicU64::new(0),
             key: seed,
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -75,10 +79,11 @@ impl PathMtus {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// True once after each change.
+    /// Once after each change, with what came; nothing has come where some went.
     #[inline]
-    pub(crate) fn have_changed(&self) -> bool {
-        self.is_changed.load(Ordering::Relaxed) && self.is_changed.swap(false, Ordering::Relaxed)
+    pub(crate) fn news(&self) -> Option<Option<PathMtu>> {
+        let is_changed = self.is_changed.load(Ordering::Relaxed) && self.is_changed.swap(false, Ordering::Relaxed);
+        is_changed.then(|| self.newest.lock().take())
     }
 
     /// What was said of this destination, reached by this route.
@@ -89,6 +94,7 @@ impl PathMtus {
     }
 
     pub(super) fn learn(&self, learned: PathMtu) {
+        *self.newest.lock() = Some(learned.clone());
         let mut shard = self.shards[self.shard(learned.to)].lock();
         match shard.iter_mut().find(|(_, it)| it.is_of(learned.to, &learned.route)) {
             Some((_, known)) => *known = learned,
@@ -196,4 +202,63 @@ impl Net {
 /// Of the ways to IPv4's groups nothing is kept.
 pub(super) fn says_anything_of(destination: IpAddr) -> bool {
     destination.is_ipv6() || !destination.is_multicast() && !is_limited_broadcast(destination)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::testing::{families, host};
+    use crate::net::example::both;
+
+    fn learned(net: &Net, to: IpAddr, mtu: u32, until: u64) -> PathMtu {
+        let route = net.looked_up_output(&OutputKey::towards(to)).route.unwrap();
+        PathMtu {
+            to,
+            mtu,
+            is_locked: false,
+            until: Time::from_secs(until),
+            route: route.clone(),
+        }
+    }
+
+    families! {
+        fn it_holds_for_its_destination_and_route_and_time(family: Family) {
+            let (net, paths) = (both(), PathMtus::new(1));
+            let (first, other) = (host(family, 2), host(family, 3));
+            let said = learned(&net, first, 1400, 600);
+            assert!(paths.is_empty() && paths.news().is_none());
+            paths.learn(said.clone());
+            assert!(!paths.is_empty());
+            assert_eq!((paths.news(), paths.news()), (Some(Some(said.clone())), None));
+            let mtu = |now, to| paths.of(Time::from_secs(now), to, &said.route).map(|it| it.mtu);
+            assert_eq!((mtu(0, first), mtu(599, first), mtu(600, first), mtu(0, other)), (Some(1400), Some(1400), None, None));
+            let another = Route { metric: 7, ..said.route.clone() };
+            assert_eq!(paths.of(Time::ZERO, first, &another), None);
+            paths.learn(learned(&net, first, 1300, 700));
+            assert_eq!((mtu(0, first), paths.all(Time::ZERO).len()), (Some(1300), 1));
+            let copy = paths.clone();
+            paths.retain(|it| it.to != first);
+            assert!(paths.is_empty() && paths.news().is_some());
+            assert_eq!(copy.all(Time::ZERO).len(), 1);
+        }
+
+        fn the_oldest_gives_way_and_all_are_told_in_the_order_they_came(family: Family) {
+            let (net, paths) = (both(), PathMtus::new(1));
+            let all: Vec<PathMtu> = (0..10_000).map(|number| PathMtu {
+                to: numbered(family, number),
+                ..learned(&net, host(family, 2), 1400, 600)
+            }).collect();
+            all.iter().for_each(|it| paths.learn(it.clone()));
+            let told = paths.all(Time::ZERO);
+            assert_eq!(told.len(), SHARDS * MOST);
+            assert!(told.is_sorted_by_key(|it| it.to) && told.last() == all.last());
+        }
+    }
+
+    fn numbered(family: Family, number: u32) -> IpAddr {
+        match family {
+            Family::V4 => std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(),
+            Family::V6 => std::net::Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).into(),
+        }
+    }
 }

@@ -72,6 +72,8 @@ pub struct Route {
     pub scope: Scope,
     /// `mtu N`: for packets that take this route, instead of the device's.
     pub mtu: Option<u32>,
+    /// `mtu lock N`, of IPv4: whoever says that a path takes less is not heard.
+    pub mtu_is_locked: bool,
     /// `hoplimit N`: of the host's own packets that take this route, instead of the interface's.
     pub hop_limit: Option<u8>,
     /// Who added it. Packets don't care.
@@ -138,6 +140,8 @@ pub struct RoutingRule {
     pub output: Option<RuleLink>,
     /// `tos`; 0 asks nothing.
     pub tos: u8,
+    /// `suppress_prefixlength`: a route to a prefix that is no longer than this is as none, if it does not refuse.
+    pub suppressed: Option<u32>,
     /// What becomes of packets that fit.
     pub action: RuleAction,
 }
@@ -164,6 +168,10 @@ impl Eq for RuleLink {}
 pub enum RuleAction {
     /// Asks a table, by its number; where that has no route, the next rule.
     Table(u32),
+    /// `goto`: the rules before the first of this priority are not asked. Where there is none of it, as if the rule were not there.
+    Goto(u32),
+    /// `nop`: nothing, and the next rule is asked.
+    Nop,
     /// Drops, and nobody is told.
     Blackhole,
     /// Drops, and the sender is told "network unreachable".
@@ -274,6 +282,7 @@ impl Route {
             table: table::MAIN,
             scope: Scope::Universe,
             mtu: None,
+            mtu_is_locked: false,
             hop_limit: None,
             protocol: RouteProtocol::BOOT,
             preference: Preference::Medium,
@@ -283,8 +292,8 @@ impl Route {
     }
 }
 
-/// An address of an interface, with its prefix length.
-pub(super) type Owner = (InterfaceId, IpAddr, u8);
+/// An address of an interface, with its network.
+pub(super) type Owner = (InterfaceId, IpAddr, Prefix);
 
 impl Route {
     /// Where packets are handed to, if not to the destination itself.

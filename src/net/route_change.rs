@@ -213,7 +213,18 @@ impl Net {
             _ if !has_nexthop => return Err(ConfigError::NoNexthop(route.to)),
             _ => {}
         }
-        if let Some(via) = route.via {
+        if let Some(via @ IpAddr::V6(_)) = route.via {
+            // Asked for as that of a route of IPv6 would be.
+            let mut like = Route {
+                via: Some(via),
+                interface: route.interface,
+                onlink: route.onlink,
+                table: route.table,
+                ..Route::new(Prefix::default_of(Family::V6))
+            };
+            self.check_ipv6_nexthop(&mut like)?;
+            route.interface = like.interface;
+        } else if let Some(via) = route.via {
             let (interface, is_own) = self.gateway(route, via)?;
             route.interface = Some(interface);
             route.through_itself = is_own;

@@ -70,7 +70,10 @@ impl Net {
             _ => write!(text, "{}", route.to),
         };
         if let Some(via) = route.via {
-            let _ = write!(text, " via {via}");
+            let _ = match Family::of(via) == route.to.family() {
+                true => write!(text, " via {via}"),
+                false => write!(text, " via inet6 {via}"),
+            };
         }
         if let Some(id) = route.interface {
             let _ = write!(text, " dev {}", self.interface(id).name);
@@ -120,8 +123,16 @@ impl Net {
             }
         }
         let _ = match rule.action {
-            RuleAction::Table(number) => write!(text, " lookup {}", table_name(number)),
+            RuleAction::Table(number) => {
+                let _ = write!(text, " lookup {}", table_name(number));
+                match rule.suppressed {
+                    Some(length) => write!(text, " suppress_prefixlength {length}"),
+                    None => Ok(()),
+                }
+            }
             RuleAction::Blackhole => write!(text, " blackhole"),
+            RuleAction::Goto(priority) => write!(text, " goto {priority}"),
+            RuleAction::Nop => write!(text, " nop"),
             RuleAction::Unreachable => write!(text, " unreachable"),
             RuleAction::Prohibit => write!(text, " prohibit"),
         };

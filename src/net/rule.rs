@@ -12,6 +12,9 @@ impl Net {
         if ways.rules.contains(&rule) {
             return Err(ConfigError::RuleExists);
         }
+        if matches!(rule.action, RuleAction::Goto(target) if target <= rule.priority) {
+            return Err(ConfigError::BackwardGoto);
+        }
         let at = ways.rules.partition_point(|it| it.priority <= rule.priority);
         ways.rules.insert(at, rule);
         self.rules_changed(family);
@@ -70,6 +73,7 @@ impl RoutingRule {
             input: None,
             output: None,
             tos: 0,
+            suppressed: None,
             action,
         }
     }

@@ -362,7 +362,10 @@ impl Net {
 
     /// Every key this host has, with its interfaces'.
     pub fn sysctl_list(&self) -> Vec<String> {
-        let mut keys: Vec<String> = SPECS.iter().map(|spec| format!("net.ipv4.{}", spec.name)).collect();
+        let mut keys: Vec<String> = SPECS
+            .iter()
+            .map(|spec| format!("net.ipv4.{}", spec.name.replace('/', ".")))
+            .collect();
         keys.push("net.ipv4.ip_forward".to_owned());
         let names = ["all", "default"]
             .into_iter()

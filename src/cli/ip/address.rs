@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::route::device_of;
-use super::words::{Refused, Typed, abbreviates, address, prefix, scope, scope_name};
+use super::words::{Refused, Typed, abbreviates, address, number, prefix, scope, scope_name};
 use super::{Call, Style};
 use crate::base::{Family, InterfaceId, InterfaceName};
-use crate::net::{Address, ConfigError, Interface, NewAddress, Prefix, Scope};
+use crate::net::{Address, AddressFlags, ConfigError, Interface, Net, NewAddress, Prefix, Scope};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
@@ -39,6 +39,9 @@ struct Told<'a> {
     scope: Option<Scope>,
     broadcast: Option<&'a str>,
     label: Option<&'a str>,
+    peer: Option<Typed>,
+    metric: u32,
+    flags: AddressFlags,
 }
 
 fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
@@ -46,9 +49,20 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
         family: call.style.family,
         ..Told::default()
     };
+    let mut lifetimes = (Lifetime::Forever, Lifetime::Forever);
+    let mut only_of_ipv6 = Vec::new();
     while let Some(word) = call.words.take() {
         match word {
-            "peer" | "remote" => return Err(Refused::not_there("an address with a `peer`")),
+            "peer" | "remote" => {
+                let value = call.words.need()?;
+                if told.peer.is_some() {
+                    let text = format!("Error: duplicate \"peer\": \"{value}\" is the second value.\n");
+                    return Err(Refused::new(255, text));
+                }
+                let typed = prefix(value, told.family)?;
+                told.family = told.family.or(typed.family());
+                told.peer = Some(typed);
+            }
             it if abbreviates(it, "broadcast") || it == "brd" => {
                 let value = call.words.need()?;
                 if told.broadcast.is_some() {
@@ -60,8 +74,29 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
                 told.broadcast = Some(value);
             }
             "scope" => told.scope = Some(scope(call.words.need()?, "invalid scope value.")?),
+            "metric" | "priority" | "preference" => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "\"metric\" value is invalid\n");
+                told.metric = number(value).ok_or_else(wrong)?;
+            }
+            "valid_lft" => lifetimes.0 = lifetime(call.words.need()?, "valid_lft value")?,
+            "preferred_lft" => lifetimes.1 = lifetime(call.words.need()?, "preferred_lft value")?,
+            // Nobody is asked whether the address is another's, so it is not used before the answer, either.
+            "optimistic" => only_of_ipv6.push(word),
+            "anycast" => {
+                // The real tool takes it, and the kernel has no use for it.
+                address(call.words.need()?, told.family)?;
+            }
             "dev" => told.device = Some(call.words.need()?),
             "label" => told.label = Some(call.words.need()?),
+            it if let Some((flag, word)) = AddressFlags::ALL.iter().find(|(_, word)| *word == it)
+                && *word != "deprecated" =>
+            {
+                told.flags = told.flags.with(*flag);
+                if *word != "noprefixroute" {
+                    only_of_ipv6.push(word);
+                }
+            }
             it if OTHERS.contains(&it) => return Err(Refused::not_there(&format!("`{it}` of an address"))),
             it => {
                 let value = if it == "local" { call.words.need()? } else { it };
@@ -77,6 +112,12 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
             }
         }
     }
+    if told.family != Some(Family::V6) {
+        for word in only_of_ipv6 {
+            call.warning += &format!("Warning: {word} option can be set only for IPv6 addresses\n");
+        }
+    }
+    told.flags = told.flags.with(flags_of(lifetimes)?);
     if told.device.is_none() {
         return Err(Refused::new(
             1,
@@ -84,6 +125,34 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
         ));
     }
     Ok(told)
+}
+
+/// For how long an address is the host's, or a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lifetime {
+    Seconds(u32),
+    Forever,
+}
+
+fn lifetime(word: &str, what: &str) -> Result<Lifetime, Refused> {
+    match (word, number(word)) {
+        ("forever", _) | (_, Some(u32::MAX)) => Ok(Lifetime::Forever),
+        (_, Some(seconds)) => Ok(Lifetime::Seconds(seconds)),
+        (_, None) => Err(Refused::wrong(word, what)),
+    }
+}
+
+/// An address of a lab stays until it is removed.
+fn flags_of((valid, preferred): (Lifetime, Lifetime)) -> Result<AddressFlags, Refused> {
+    match (valid, preferred) {
+        (Lifetime::Seconds(0), _) => Err(Refused::new(1, "valid_lft is zero\n")),
+        _ if preferred > valid => Err(Refused::new(1, "preferred_lft is greater than valid_lft\n")),
+        (Lifetime::Forever, Lifetime::Forever) => Ok(AddressFlags::default()),
+        (Lifetime::Forever, Lifetime::Seconds(0)) => Ok(AddressFlags::DEPRECATED),
+        _ => Err(Refused::not_there(
+            "an address that is the host's, or preferred, for some seconds",
+        )),
+    }
 }
 
 fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
@@ -94,17 +163,19 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
         return Err(nothing_said(told.family));
     };
     let own = local.address(told.family);
-    let IpAddr::V4(of_ipv4) = own else {
-        return add_ipv6(call, &told, (id, own, local.length), may_exist);
+    let peer = told.peer.map(|it| it.address(told.family));
+    let length = told.peer.map_or(local.length, |it| it.length);
+    let IpAddr::V4(network) = peer.unwrap_or(own) else {
+        return add_ipv6(call, &told, (id, own, length), may_exist);
     };
     let last = |ones: bool| -> IpAddr {
-        let host = u32::MAX.checked_shr(local.length.into()).unwrap_or(0);
-        let bits = of_ipv4.to_bits();
+        let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+        let bits = network.to_bits();
         Ipv4Addr::from_bits(if ones { bits | host } else { bits & !host }).into()
     };
     let broadcast = match told.broadcast {
         None => None,
-        Some("+" | "-") if local.length > 30 => None,
+        Some("+" | "-") if length > 30 => None,
         Some("+") => Some(last(true)),
         Some("-") => Some(last(false)),
         Some(word) => Some(address(word, Some(Family::V4))?),
@@ -119,12 +190,20 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
         scope: told.scope,
         broadcast,
         label: label.filter(|label| label.as_str() != device),
-        ..NewAddress::new(own, local.length)
+        peer,
+        metric: told.metric,
+        flags: told.flags,
+        ..NewAddress::new(own, length)
     };
-    match call.machine.change_net(|net| net.assign(id, new)) {
-        Err(ConfigError::AddressExists(..)) if may_exist => Ok(()),
-        other => Ok(other?),
-    }
+    put(call, id, new, may_exist)
+}
+
+fn put(call: &mut Call<'_>, id: InterfaceId, new: NewAddress, may_exist: bool) -> Result<(), Refused> {
+    let put = |net: &mut Net| match may_exist {
+        true => net.change_address(id, new),
+        false => net.assign(id, new),
+    };
+    Ok(call.machine.change_net(put)?)
 }
 
 /// What the kernel says where no address is.
@@ -145,13 +224,13 @@ fn add_ipv6(
     if told.broadcast.is_some() {
         return Err(Refused::new(1, "Broadcast can be set only for IPv4 addresses\n"));
     }
-    match call
-        .machine
-        .change_net(|net| net.assign(id, NewAddress::new(own, length)))
-    {
-        Err(ConfigError::AddressExists(..)) if may_exist => Ok(()),
-        other => Ok(other?),
-    }
+    let new = NewAddress {
+        peer: told.peer.map(|it| it.address(told.family)),
+        metric: told.metric,
+        flags: told.flags,
+        ..NewAddress::new(own, length)
+    };
+    put(call, id, new, may_exist)
 }
 
 fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
@@ -159,6 +238,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     let own = told.local.map(|it| it.address(told.family));
     if let Some(IpAddr::V4(own)) = own
         && told.local.is_some_and(|it| !it.is_prefix)
+        && told.peer.is_none()
     {
         call.warning += &format!(
             "Warning: Executing wildcard deletion to stay compatible with old scripts.\n         Explicitly specify the prefix length \
@@ -170,18 +250,25 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     let (Some(local), Some(own)) = (told.local, own) else {
         return Err(nothing_said(told.family));
     };
-    let any_length = !local.is_prefix && own.is_ipv4();
+    let any_length = !local.is_prefix && told.peer.is_none() && own.is_ipv4();
+    let length = told.peer.map_or(local.length, |it| it.length);
+    let within = told.peer.map_or(own, |it| it.address(told.family));
+    let network = Prefix::containing(within, length);
+    let is_in_it = |it: &Address| match own {
+        IpAddr::V4(_) => Some(it.network()) == network,
+        IpAddr::V6(_) => it.prefix_length == length,
+    };
     let is_it = |it: &&Address| {
         it.address == own
-            && (any_length || it.prefix_length == local.length)
+            && (any_length || is_in_it(it))
             && told
                 .label
                 .is_none_or(|label| own.is_ipv6() || it.label.is_some_and(|has| has.as_str() == label))
     };
     call.machine.router().configure(|config| {
         let found = config.net.interface(id).addresses.iter().find(is_it).copied();
-        let found = found.ok_or(ConfigError::NoAddress(own, local.length))?;
-        config.net.remove_address(id, found.address, found.prefix_length)
+        let found = found.ok_or(ConfigError::NoAddress(own, length))?;
+        config.net.remove_this_address(id, &found)
     })?;
     Ok(())
 }
@@ -203,7 +290,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
                     .iter()
                     .filter(|it| filter.takes(interface) && filter.means(it));
                 let Some(next) = meant.next().copied() else { break };
-                net.remove_address(id, next.address, next.prefix_length)?;
+                net.remove_this_address(id, &next)?;
             }
         }
         Ok::<(), ConfigError>(())
@@ -225,6 +312,10 @@ struct Filter {
     within: Option<Prefix>,
     scope: Option<Scope>,
     secondary: Option<bool>,
+    /// Of these, whether it has them.
+    flags: Vec<(AddressFlags, bool)>,
+    /// Those that end: there are none.
+    is_none: bool,
     family: Option<Family>,
 }
 
@@ -238,7 +329,16 @@ impl Filter {
             && self.scope.is_none_or(|scope| scope == it.scope)
             && self.secondary.is_none_or(|secondary| secondary == it.secondary)
             && self.family.is_none_or(|family| family == Family::of(it.address))
+            && self.flags.iter().all(|(flag, wanted)| it.flags.has(*flag) == *wanted)
+            && !self.is_none
     }
+}
+
+fn flag_of(word: &str) -> Option<AddressFlags> {
+    AddressFlags::ALL
+        .iter()
+        .find(|(_, name)| *name == word)
+        .map(|(flag, _)| *flag)
 }
 
 fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
@@ -261,18 +361,12 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
             "up" => filter.only_up = true,
             it if it == "secondary" || it == "temporary" => filter.secondary = Some(true),
             "primary" => filter.secondary = Some(false),
-            it if [
-                "dynamic",
-                "permanent",
-                "label",
-                "group",
-                "master",
-                "vrf",
-                "nomaster",
-                "type",
-            ]
-            .contains(&it) =>
-            {
+            "dynamic" => filter.is_none = true,
+            "permanent" => {}
+            it if let Some(flag) = flag_of(it.strip_prefix('-').unwrap_or(it)) => {
+                filter.flags.push((flag, !it.starts_with('-')));
+            }
+            it if ["label", "group", "master", "vrf", "nomaster", "type"].contains(&it) => {
                 return Err(Refused::not_there(&format!("the selector `{it}`")));
             }
             it => {
@@ -362,20 +456,39 @@ fn one(out: &mut String, interface: &Interface, it: &Address, style: Style) {
         let _ = write!(out, "{}: {}", index(interface), interface.name);
     }
     let family = if it.address.is_ipv6() { "inet6" } else { "inet" };
-    let _ = write!(out, "    {family} {}/{}", it.address, it.prefix_length);
+    let _ = write!(out, "    {family} ");
+    write_whole(out, it);
     if let Some(broadcast) = it.broadcast {
         let _ = write!(out, " brd {broadcast}");
     }
     let secondary = if it.secondary { " secondary" } else { "" };
     let _ = write!(out, " scope {}{secondary} ", scope_name(it.scope));
+    for (_, word) in AddressFlags::ALL.iter().filter(|(flag, _)| it.flags.has(*flag)) {
+        let _ = write!(out, "{word} ");
+    }
     if it.address.is_ipv4() {
         let _ = write!(out, "{}", it.label.unwrap_or(interface.name));
     }
+    // Of IPv4 it is told otherwise, whatever holds.
+    let preferred = match it.address.is_ipv6() && it.flags.has(AddressFlags::DEPRECATED) {
+        true => "0sec",
+        false => "forever",
+    };
     let _ = writeln!(
         out,
-        "{}       valid_lft forever preferred_lft forever",
+        "{}       valid_lft forever preferred_lft {preferred}",
         style.line_end()
     );
+}
+
+fn write_whole(out: &mut String, it: &Address) {
+    let _ = match it.peer {
+        Some(peer) => write!(out, "{} peer {peer}/{}", it.address, it.prefix_length),
+        None => write!(out, "{}/{}", it.address, it.prefix_length),
+    };
+    if it.metric != 0 {
+        let _ = write!(out, " metric {}", it.metric);
+    }
 }
 
 fn brief(out: &mut String, interface: &Interface, what: What, addresses: &[&Address]) {
@@ -389,7 +502,8 @@ fn brief(out: &mut String, interface: &Interface, what: What, addresses: &[&Addr
         }
         What::Addresses => {
             for it in addresses {
-                let _ = write!(out, "{}/{} ", it.address, it.prefix_length);
+                write_whole(out, it);
+                out.push(' ');
             }
         }
     }
@@ -414,23 +528,11 @@ fn flags(interface: &Interface) -> String {
 }
 
 /// What else an address can be given.
-const OTHERS: &[&str] = &[
-    "anycast",
-    "metric",
-    "priority",
-    "preference",
-    "valid_lft",
-    "preferred_lft",
-    "home",
-    "nodad",
-    "mngtmpaddr",
-    "noprefixroute",
-    "autojoin",
-    "proto",
-];
+const OTHERS: &[&str] = &["autojoin"];
 
 const USAGE: &str = "\
-Usage: ip address { add | change | replace } ADDRESS[/LENGTH] dev DEVICE [ broadcast { ADDRESS | + | - } ] [ scope SCOPE ] [ label LABEL ]
-       ip address delete ADDRESS[/LENGTH] dev DEVICE
+Usage: ip address { add | change | replace } ADDRESS[/LENGTH] dev DEVICE [ peer ADDRESS[/LENGTH] ] [ broadcast { ADDRESS | + | - } ]
+                [ scope SCOPE ] [ label LABEL ] [ metric NUMBER ] [ preferred_lft 0 ] [ noprefixroute | nodad | home | mngtmpaddr ]
+       ip address delete ADDRESS[/LENGTH] dev DEVICE [ peer ADDRESS[/LENGTH] ]
        ip address { show | flush } [ [ dev ] DEVICE ] [ scope SCOPE ] [ to PREFIX ] [ up ] [ primary | secondary ]
 ";

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Call;
-use super::route::{Filter, write_route};
+use super::route::{Filter, write_mtu, write_route};
 use super::words::Refused;
 use crate::base::{Family, InterfaceId, Time};
 use crate::net::{PathMtu, Prefix, Route, RouteKind, RouteProtocol, Scope};
@@ -50,8 +50,8 @@ fn told(learned: &PathMtu, protocol: RouteProtocol) -> Route {
 /// `expires 599sec mtu 1400 `.
 pub(super) fn write_learned(out: &mut String, learned: &PathMtu, now: Time) {
     let seconds = learned.until.since(now).as_secs();
-    let lock = if learned.is_locked { "lock " } else { "" };
-    let _ = write!(out, "expires {seconds}sec mtu {lock}{} ", learned.mtu);
+    let _ = write!(out, "expires {seconds}sec ");
+    write_mtu(out, learned.mtu, learned.is_locked);
 }
 
 /// Of the family that the call says.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::route::{device_of, write_whole};
+use super::route::{device_of, write_mtu, write_via, write_whole};
 use super::words::{Refused, abbreviates, number, prefix, table_name};
 use super::{Call, cache, get6};
 use crate::base::{Family, InterfaceId, Time};
@@ -43,8 +43,8 @@ impl Told<'_> {
     pub(super) fn write_mtu(&self, out: &mut String, learned: Option<&PathMtu>, route: Option<&Route>) {
         if let Some(learned) = learned {
             cache::write_learned(out, learned, self.now);
-        } else if let Some(mtu) = route.and_then(|route| route.mtu) {
-            let _ = write!(out, "mtu {mtu} ");
+        } else if let Some((mtu, route)) = route.and_then(|route| Some((route.mtu?, route))) {
+            write_mtu(out, mtu, route.mtu_is_locked);
         }
         if let Some(limit) = route.and_then(|route| route.hop_limit) {
             let _ = write!(out, "hoplimit {limit} ");
@@ -113,10 +113,13 @@ fn asked(call: &mut Call<'_>) -> Result<Asked, Refused> {
                     ));
                 }
                 let typed = prefix(value, asked.family)?;
-                asked.family = asked.family.or(typed.family()).or(Some(Family::V4));
+                asked.family = asked.family.or(typed.family());
+                // Of everything of no family the real tool says nothing.
+                let is_of_one = asked.family.is_some();
+                asked.family = asked.family.or(Some(Family::V4));
                 let to = typed.address(asked.family);
                 let bits = Family::of(to).bits();
-                if typed.is_prefix && typed.length != bits {
+                if typed.is_prefix && typed.length != bits && is_of_one {
                     call.warning += &format!(
                         "Warning: /{} as prefix is invalid, only /{bits} (or none) is supported.\n",
                         typed.length
@@ -149,7 +152,8 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
             RouteError::Blackhole | RouteError::BadSource => "Invalid argument",
         })
     })?;
-    let found = net.looked_up_output(&key).route;
+    // What goes nowhere goes to the router itself, whatever route is there.
+    let found = net.looked_up_output(&key).route.filter(|_| !to.is_unspecified());
     if asked.fibmatch {
         let found = found.ok_or_else(|| Refused::by_kernel("Network is unreachable"))?;
         write_whole(out, net, found);
@@ -160,7 +164,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
         let _ = write!(out, "from {from} ");
     }
     if let Some(gateway) = way.gateway {
-        let _ = write!(out, "via {gateway} ");
+        write_via(out, gateway, Family::V4);
     }
     let _ = write!(out, "dev {} ", net.interface(way.interface).name);
     write_table(out, net, found);
@@ -226,7 +230,7 @@ fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: 
     }
     let _ = write!(out, "{}{to} from {from} ", kind(delivery));
     if let Some(gateway) = way.and_then(|way| way.gateway) {
-        let _ = write!(out, "via {gateway} ");
+        write_via(out, gateway, Family::V4);
     }
     let output = way.map_or(InterfaceId::LOOPBACK, |way| way.output);
     let _ = write!(out, "dev {} ", net.interface(output).name);

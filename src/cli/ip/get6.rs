@@ -90,7 +90,9 @@ fn leading<'a>(found: &LookedUp<'a>) -> Result<&'a Route, Refused> {
         (None, Some(rule)) => match rule.action {
             RuleAction::Blackhole => "Invalid argument",
             RuleAction::Prohibit => "Permission denied",
-            RuleAction::Unreachable | RuleAction::Table(_) => "Network is unreachable",
+            RuleAction::Unreachable | RuleAction::Table(_) | RuleAction::Goto(_) | RuleAction::Nop => {
+                "Network is unreachable"
+            }
         },
         (None, None) => "Network is unreachable",
     };

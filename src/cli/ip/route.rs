@@ -54,6 +54,7 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
             _ => Scope::Universe,
         }),
         mtu: told.mtu,
+        mtu_is_locked: told.mtu_is_locked && told.mtu.is_some(),
         hop_limit: told.hop_limit,
         protocol: told.protocol.unwrap_or(RouteProtocol::BOOT),
         onlink: told.onlink,
@@ -78,6 +79,7 @@ struct Told {
     table: Option<u32>,
     scope: Option<Scope>,
     mtu: Option<u32>,
+    mtu_is_locked: bool,
     hop_limit: Option<u8>,
     protocol: Option<RouteProtocol>,
     preference: Option<Preference>,
@@ -135,9 +137,10 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
             }
             "scope" => told.scope = Some(scope(call.words.need()?, "invalid \"scope\" value\n")?),
             "mtu" => {
-                let value = call.words.need()?;
-                if value == "lock" {
-                    return Err(Refused::not_there("`mtu lock` of a route"));
+                let mut value = call.words.need()?;
+                told.mtu_is_locked = value == "lock";
+                if told.mtu_is_locked {
+                    value = call.words.need()?;
                 }
                 let wrong = || Refused::wrong(value, "\"mtu\" value is invalid\n");
                 // 0 is none.
@@ -146,9 +149,9 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
             "hoplimit" => {
                 let value = call.words.need()?;
                 let wrong = || Refused::wrong(value, "\"hoplimit\" value is invalid\n");
-                let limit = number(value).ok_or_else(wrong)?.min(u8::MAX.into());
-                // 0 is none, and more than fits is the most that does.
-                told.hop_limit = u8::try_from(limit).ok().filter(|it| *it != 0);
+                let limit = number(value).and_then(|it| u8::try_from(it).ok());
+                // 0 is none.
+                told.hop_limit = Some(limit.ok_or_else(wrong)?).filter(|it| *it != 0);
             }
             "onlink" => told.onlink = true,
             it if abbreviates(it, "protocol") => {
@@ -191,8 +194,12 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
     }
     if let (Some(via), Some(family)) = (told.via, told.family)
         && Family::of(via) != family
+        && family == Family::V6
     {
-        return Err(Refused::not_there("a gateway of another family"));
+        return Err(Refused::new(2, "Error: IPv6 does not support RTA_VIA attribute.\n"));
+    }
+    if told.mtu_is_locked && told.family == Some(Family::V6) {
+        return Err(Refused::not_there("`mtu lock` of a route of IPv6"));
     }
     told.interface = device.map(|name| device_of(call, name)).transpose()?;
     Ok(told)
@@ -305,7 +312,14 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
                 filter.selector.kind = Some(route_kind(value).ok_or_else(wrong)?);
             }
             "dev" | "oif" | "iif" => device = Some(call.words.need()?),
-            "via" => filter.selector.via = Some(prefix(call.words.need()?, filter.family)?.address(filter.family)),
+            "via" => {
+                let (family, value) = match call.words.need()? {
+                    "inet" => (Some(Family::V4), call.words.need()?),
+                    "inet6" => (Some(Family::V6), call.words.need()?),
+                    value => (filter.family, value),
+                };
+                filter.selector.via = Some(prefix(value, family)?.address(family));
+            }
             "src" => filter.selector.source = Some(prefix(call.words.need()?, filter.family)?.address(filter.family)),
             "tos" | "dsfield" | "mark" | "vrf" | "from" => {
                 return Err(Refused::not_there(&format!("the selector `{word}`")));
@@ -431,8 +445,10 @@ pub(super) fn write_route(
             let _ = write!(out, "{} ", route.to);
         }
     }
-    if let Some(via) = route.via.filter(|_| asked.via.is_none()) {
-        let _ = write!(out, "via {via} ");
+    if let Some(via) = route.via
+        && (asked.via.is_none() || Family::of(via) != route.to.family())
+    {
+        write_via(out, via, route.to.family());
     }
     let is_ipv6 = route.to.family() == Family::V6;
     // What refuses packets of IPv6 is told to lead to lo.
@@ -470,7 +486,7 @@ pub(super) fn write_route(
         cache::write_learned(out, learned, now);
     }
     if let Some(mtu) = route.mtu {
-        let _ = write!(out, "mtu {mtu} ");
+        write_mtu(out, mtu, route.mtu_is_locked);
     }
     if let Some(limit) = route.hop_limit {
         let _ = write!(out, "hoplimit {limit} ");
@@ -479,6 +495,17 @@ pub(super) fn write_route(
         let _ = write!(out, "pref {}", preference_name(route.preference));
     }
     out.push('\n');
+}
+
+pub(super) fn write_mtu(out: &mut String, mtu: u32, is_locked: bool) {
+    let lock = if is_locked { "lock " } else { "" };
+    let _ = write!(out, "mtu {lock}{mtu} ");
+}
+
+/// Of a route, or a way, of this family.
+pub(super) fn write_via(out: &mut String, via: IpAddr, family: Family) {
+    let of_another = if Family::of(via) == family { "" } else { "inet6 " };
+    let _ = write!(out, "via {of_another}{via} ");
 }
 
 /// A route alone, with nothing left out: what `get fibmatch` prints.

@@ -33,6 +33,7 @@ struct Described {
     input: Option<InterfaceName>,
     output: Option<InterfaceName>,
     tos: Option<u8>,
+    suppressed: Option<u32>,
     action: Option<RuleAction>,
 }
 
@@ -82,7 +83,18 @@ fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused
             }
             "dev" | "iif" => rule.input = Some(name(call.words.need()?, "\"iif\"/\"dev\" not a valid ifname")?),
             "oif" => rule.output = Some(name(call.words.need()?, "\"oif\" not a valid ifname")?),
-            it if OTHERS.contains(&it) || abbreviates(it, "realms") || abbreviates(it, "goto") => {
+            "suppress_prefixlength" | "sup_pl" => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "suppress_prefixlength value is invalid\n");
+                rule.suppressed = Some(number(value).ok_or_else(wrong)?);
+            }
+            it if abbreviates(it, "goto") => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "invalid target\n");
+                rule.action = Some(RuleAction::Goto(number(value).ok_or_else(wrong)?));
+            }
+            "nop" => rule.action = Some(RuleAction::Nop),
+            it if OTHERS.contains(&it) || abbreviates(it, "realms") => {
                 return Err(Refused::not_there(&format!("`{it}` of a rule")));
             }
             it if is_listing => {
@@ -141,6 +153,7 @@ impl Described {
             && is(self.input, rule.input.map(|it| it.name))
             && is(self.output, rule.output.map(|it| it.name))
             && is(self.tos.filter(|it| *it != 0), Some(rule.tos))
+            && (self.suppressed.is_none() || self.suppressed == rule.suppressed)
             && is(self.action, Some(rule.action))
     }
 }
@@ -180,6 +193,7 @@ fn add(call: &mut Call<'_>) -> Result<(), Refused> {
             input: told.input.map(link),
             output: told.output.map(link),
             tos: told.tos.unwrap_or(0),
+            suppressed: told.suppressed,
             action: told.action.unwrap_or(RuleAction::Table(number_of::MAIN)),
         };
         net.add_rule(family, rule)
@@ -224,6 +238,11 @@ fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     {
         // As explanations have it, but for the tabulator.
         call.out += &config.net.rule_text(rule).replacen(": ", ":\t", 1);
+        if let RuleAction::Goto(target) = rule.action
+            && !config.net.rules(family_of(call)).iter().any(|it| it.priority == target)
+        {
+            call.out += " [unresolved]";
+        }
         call.out.push('\n');
     }
     Ok(())
@@ -238,8 +257,6 @@ fn name(text: &str, why: &str) -> Result<InterfaceName, Refused> {
 const OTHERS: &[&str] = &[
     "protocol",
     "tun_id",
-    "suppress_prefixlength",
-    "sup_pl",
     "suppress_ifgroup",
     "sup_group",
     "l3mdev",
@@ -255,7 +272,7 @@ const USAGE: &str = "\
 Usage: ip rule { add | del } SELECTOR ACTION
        ip rule { list | flush } [ SELECTOR ]
 SELECTOR := [ not ] [ from PREFIX ] [ to PREFIX ] [ tos TOS ] [ fwmark MARK[/MASK] ] [ iif DEVICE ] [ oif DEVICE ] [ pref NUMBER ]
-ACTION := { table TABLE | blackhole | unreachable | prohibit }
+ACTION := { table TABLE [ suppress_prefixlength NUMBER ] | goto NUMBER | nop | blackhole | unreachable | prohibit }
 ";
 
 #[cfg(test)]

@@ -133,6 +133,7 @@ impl From<ConfigError> for Refused {
             }
             ConfigError::AddressExists(..) => Self::explained("ipv4: Address already assigned."),
             ConfigError::NoAddress(..) => Self::explained("ipv4: Address not found."),
+            ConfigError::BackwardGoto => Self::explained("Backward goto not supported."),
             ConfigError::InvalidScope(_) => Self::explained("ipv4: Invalid scope value."),
             ConfigError::BadMtu(mtu) if mtu < 68 => Self::explained("mtu less than device minimum."),
             ConfigError::BadMtu(_) => Self::explained("mtu greater than device maximum."),

@@ -218,6 +218,9 @@ impl Share {
         if session.replayer.is_crowded(number) {
             return Err(self.leave("the table of flows is nearly full"));
         }
+        if session.replayer.lab().machine.router().knows_paths() {
+            return Err(self.leave(PATHS));
+        }
         if session.replayer.mostly_waits() {
             return Err(self.leave("many packets are for the router, or answered by it, and wait for each other"));
         }
@@ -238,6 +241,8 @@ impl Share {
     }
 }
 
+const PATHS: &str = "the router is told what a path takes";
+
 /// What keeps a capture on one worker, or makes results hang on which worker is faster.
 pub(super) fn meeting_places(replayer: &Replayer) -> Vec<String> {
     meeting::meeting_places(replayer.lab(), replayer.rules())
@@ -249,8 +254,11 @@ pub(super) fn carry(run: &mut Run<'_>, mut count: usize) -> Result<bool, Stop> {
         return Ok(false);
     };
     let mut session = *session;
+    // What is known of paths is everybody's, and holds from a packet on.
+    let router = Arc::clone(session.replayer.lab().machine.router());
     let mut others: Vec<Replayer> = Vec::new();
-    while others.len() + 1 < count.min(PARTS)
+    while !router.knows_paths()
+        && others.len() + 1 < count.min(PARTS)
         && let Some(other) = session.replayer.beside()
     {
         others.push(other);
@@ -325,7 +333,8 @@ pub(super) fn carry(run: &mut Run<'_>, mut count: usize) -> Result<bool, Stop> {
         let done: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         (written, done)
     });
-    if let Some(why) = board.alone.lock().take() {
+    let of_paths = router.knows_paths().then(|| PATHS.to_owned());
+    if let Some(why) = board.alone.lock().take().or(of_paths) {
         return Err(Stop::Alone(why));
     }
     let mut failed = written.err();

@@ -64,7 +64,7 @@ fn outgoing_address(cx: &mut TargetContext<'_>) -> Address {
 /// between.
 fn towards(cx: &TargetContext<'_>) -> IpAddr {
     let gateway = cx.way.and_then(|way| way.gateway);
-    let gateway = gateway.filter(|_| cx.packet.family() == Family::V4);
+    let gateway = gateway.filter(|it| it.is_ipv4() && cx.packet.family() == Family::V4);
     gateway.unwrap_or(cx.packet.destination())
 }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::parse::{Reader, some_of};
 use super::{Host, Interface, InterfaceAddress};
 use crate::base::{AddressMask, Family, InterfaceName};
+use crate::lab::memory::LINK_ADDRESS;
 
 impl Reader {
     pub(super) fn check(&mut self) {
@@ -165,8 +166,19 @@ impl Reader {
                 None => None,
             };
             if let Some(via) = route.via {
+                let is_of_link = matches!(via, IpAddr::V6(via) if via.is_unicast_link_local());
+                if is_of_link && only.is_none() {
+                    self.problem(
+                        route.position,
+                        format!("the gateway {via} may be on any link"),
+                        "expected the interface that it is behind",
+                        "add dev = \"INTERFACE\": an address of fe80::/10 means another host on each link",
+                    );
+                    continue;
+                }
                 let found = match only {
-                    Some(at) => Some(at).filter(|at| index.holds(*at, via)),
+                    // Each interface has an address of the link.
+                    Some(at) => Some(at).filter(|at| is_of_link || index.holds(*at, via)),
                     None => index.first_with(via),
                 };
                 let Some(at) = found else {
@@ -188,7 +200,7 @@ impl Reader {
                     continue;
                 };
                 let interface = &interfaces[at];
-                if index.own.contains(&(at, via)) {
+                if index.is_own(at, via) {
                     self.problem(
                         route.position,
                         format!("the gateway {via} is the router itself"),
@@ -247,6 +259,8 @@ struct Index {
     by_name: HashMap<InterfaceName, usize>,
     /// The addresses of each.
     own: HashSet<(usize, IpAddr)>,
+    /// Those with an address of fe80::/10 in the file.
+    with_link_address: HashSet<usize>,
     subnets: HashSet<(usize, AddressMask)>,
     /// The first interface with each subnet.
     first: HashMap<AddressMask, usize>,
@@ -259,6 +273,7 @@ impl Index {
         let mut index = Self {
             by_name: HashMap::new(),
             own: HashSet::new(),
+            with_link_address: HashSet::new(),
             subnets: HashSet::new(),
             first: HashMap::new(),
             lengths: BTreeSet::new(),
@@ -268,6 +283,9 @@ impl Index {
             for address in &interface.addresses {
                 let subnet = address.subnet();
                 index.own.insert((at, address.address));
+                if matches!(address.address, IpAddr::V6(it) if it.is_unicast_link_local()) {
+                    index.with_link_address.insert(at);
+                }
                 index.subnets.insert((at, subnet));
                 index.first.entry(subnet).or_insert(at);
                 index.lengths.insert(address.prefix_length);
@@ -284,6 +302,12 @@ impl Index {
     /// True where the address is in a subnet of the interface.
     fn holds(&self, interface: usize, address: IpAddr) -> bool {
         self.networks(address).any(|it| self.subnets.contains(&(interface, it)))
+    }
+
+    /// The router's own on this link: of an interface that has none of fe80::/10 in the file it is the one that the router gives it.
+    fn is_own(&self, interface: usize, address: IpAddr) -> bool {
+        let is_drawn = address == IpAddr::V6(LINK_ADDRESS) && !self.with_link_address.contains(&interface);
+        is_drawn || self.own.contains(&(interface, address))
     }
 
     /// The first interface of the file that has the address in a subnet.

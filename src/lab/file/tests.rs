@@ -256,6 +256,16 @@ fn everything_that_is_wrong_is_found_at_its_place() {
             "the gateway 10.0.0.1 is the router itself",
         ),
         (
+            "[[route]]\nto = \"2001:db8::/32\"\nvia = \"fe80::fe\"",
+            "3:7",
+            "the gateway fe80::fe may be on any link",
+        ),
+        (
+            "[[route]]\nto = \"2001:db8::/32\"\nvia = \"fe80::1\"\ndev = \"lan\"",
+            "3:7",
+            "the gateway fe80::1 is the router itself",
+        ),
+        (
             "[[route]]\nto = \"default\"\ndev = \"wan\"",
             "3:7",
             "this lab has no interface \"wan\"",
@@ -361,6 +371,17 @@ fn everything_that_is_wrong_is_found_at_its_place() {
 }
 
 /// As long as it costs little: of very many wrong names among very many right ones the last are let be.
+/// An address of the link is a neighbour's on any interface, and what the router would have there is another's where it has one of its own.
+#[test]
+fn a_gateway_may_be_of_the_link() {
+    for (address, via) in [("2001:db8::1/64", "fe80::fe"), ("fe80::2/64", "fe80::1")] {
+        let text = format!(
+            "[interface.lan]\naddress = \"{address}\"\n[[route]]\nto = \"::/0\"\nvia = \"{via}\"\ndev = \"lan\"\n"
+        );
+        assert_eq!(errors(&text), "accepted");
+    }
+}
+
 #[test]
 fn a_name_that_is_near_is_meant() {
     let interfaces: String = (0..400)

@@ -45,7 +45,7 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
         return;
     };
     let known = net.said_of(host, now, to, route);
-    if known.as_ref().is_some_and(|known| known.is_locked) {
+    if route.mtu_is_locked || known.as_ref().is_some_and(|known| known.is_locked) {
         return;
     }
     let before = known.as_ref().map(|known| known.mtu).or(route.mtu);

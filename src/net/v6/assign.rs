@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::base::InterfaceId;
-use crate::net::{Address, ConfigError, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
+use crate::net::{Address, AddressFlags, ConfigError, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
 
 /// A link that takes less has no IPv6.
 pub(in crate::net) const LEAST_MTU: u32 = 1280;
@@ -36,8 +36,15 @@ pub(in crate::net) fn check_address(address: IpAddr, id: InterfaceId) -> Result<
 pub(in crate::net) fn routes_of(id: InterfaceId, new: &Address, forwards: bool) -> Vec<Route> {
     let network = new.network();
     let mut routes = vec![brought(id, Prefix::host(new.address), RouteKind::Local)];
-    if id != InterfaceId::LOOPBACK {
-        routes.push(brought(id, network, RouteKind::Unicast));
+    let by_metric = |route: Route| Route {
+        metric: if new.metric == 0 { route.metric } else { new.metric },
+        ..route
+    };
+    if id != InterfaceId::LOOPBACK && !new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
+        routes.push(by_metric(brought(id, network, RouteKind::Unicast)));
+    }
+    if let Some(peer) = new.peer {
+        routes.push(by_metric(brought(id, Prefix::host(peer), RouteKind::Unicast)));
     }
     let first = network.address();
     if forwards && new.prefix_length < 127 && !first.is_unspecified() {

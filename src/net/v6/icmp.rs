@@ -83,13 +83,13 @@ pub(super) fn complain_quoting(
     if is_about_an_error(original) {
         return Err(Suppressed::AboutAnError);
     }
-    if net.knob_ipv6(Knob::AnycastIsUnicast) == 0 && means_any(net, original, to) {
-        return Err(Suppressed::ToAny);
-    }
-    let (what, info) = error_of(complaint);
     let mark = net.reply_mark_ipv6(original);
     // A link's address means nothing without its link.
     let interface = original.input.filter(|_| to.is_unicast_link_local());
+    if net.knob_ipv6(Knob::AnycastIsUnicast) == 0 && means_any(net, to, interface, mark) {
+        return Err(Suppressed::ToAny);
+    }
+    let (what, info) = error_of(complaint);
     let source = (delivery == Delivery::Local && is_own(net, original.input, was_for))
         .then_some(was_for)
         .or_else(|| speaks_from(net, original, to, interface, mark));
@@ -137,13 +137,15 @@ pub(super) fn is_about_an_error(original: &Packet) -> bool {
     }
 }
 
-/// An address of a link is the host's only on that link.
+/// An address of a link is the host's only on that link, and what only a route makes the host's is not.
 fn is_own(net: &Net, input: Option<InterfaceId>, address: Ipv6Addr) -> bool {
-    let Some(input) = input.filter(|_| address.is_unicast_link_local()) else {
-        return net.is_own_address(address.into()) || is_anycast(net, address);
-    };
-    let mut on_link = net.interface(input).addresses_of(Family::V6);
-    on_link.any(|it| it.address == address || it.network().address() == address && is_anycast(net, address))
+    let link = input.filter(|_| address.is_unicast_link_local());
+    let links = net
+        .interfaces()
+        .iter()
+        .filter(|it| link.is_none_or(|link| link == it.id));
+    let mut all = links.flat_map(|it| it.addresses_of(Family::V6));
+    all.any(|it| it.address == address || it.network().address() == address && is_anycast(net, address))
 }
 
 pub(super) fn is_anycast(net: &Net, address: Ipv6Addr) -> bool {
@@ -151,10 +153,10 @@ pub(super) fn is_anycast(net: &Net, address: Ipv6Addr) -> bool {
 }
 
 /// Whether the way back leads to an address that any of several hosts has, as far as routes tell: the first of a network on a link is that of its routers.
-fn means_any(net: &Net, original: &Packet, to: Ipv6Addr) -> bool {
+fn means_any(net: &Net, to: Ipv6Addr, interface: Option<InterfaceId>, mark: u32) -> bool {
     let route = net.lookup(&Key {
-        mark: net.reply_mark_ipv6(original),
-        output: original.input.filter(|_| to.is_unicast_link_local()),
+        mark,
+        output: interface,
         ..Key::to(to.into())
     });
     route.is_ok_and(|route| match route.kind {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::{ConfKnob, scope_of};
 use crate::base::{Family, InterfaceId};
-use crate::net::{Address, Net, Route, Scope};
+use crate::net::{Address, AddressFlags, Net, Route, Scope};
 
 impl Net {
     /// The source of the host's own packets to there over this route: the one that it names, else the one that suits.
@@ -41,6 +41,7 @@ struct Merit {
     /// Known at least as far as the destination: the nearer the better. Else the farther the better.
     reaches: bool,
     nearness: Nearness,
+    is_preferred: bool,
     is_of_output: bool,
     has_label: bool,
     matching_bits: u8,
@@ -64,6 +65,7 @@ impl Merit {
                 true => Nearness::Far(own_scope),
                 false => Nearness::TooNear(Reverse(own_scope)),
             },
+            is_preferred: !own.flags.has(AddressFlags::DEPRECATED),
             is_of_output,
             has_label: label(address) == label(to),
             matching_bits: matching.min(own.prefix_length),

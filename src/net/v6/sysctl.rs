@@ -246,7 +246,7 @@ impl Net {
             let _ = self.assign(id, NewAddress::new(own.into(), length));
         }
         if let Some(route) = routes_of_link(id) {
-            let owner = (id, route.to.address(), route.to.length());
+            let owner = (id, route.to.address(), route.to);
             self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
         }
     }
