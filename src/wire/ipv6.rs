@@ -302,7 +302,6 @@ impl Repr {
             hop_limit: self.hop_limit,
             source: self.source.octets(),
             destination: self.destination.octets(),
-            ..Ipv6Header::default()
         };
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
         bytes.extend_from_slice(&header.to_bytes());

@@ -10,7 +10,7 @@ pub(in crate::net) struct RateMask([u128; 2]);
 impl Default for RateMask {
     /// Errors, but for the one about the path's MTU.
     fn default() -> Self {
-        Self([(u128::MAX) & !(1 << 2), 0])
+        Self([!(1 << 2), 0])
     }
 }
 
