@@ -71,14 +71,20 @@ pub(crate) fn protocol_name(number: u8) -> Option<&'static str> {
 
 /// The name of an address as `-L` prints it without `-n`: a lab has no name server, only what Debian's `/etc/hosts` and `/etc/networks` hold.
 pub(crate) fn host_name(address: IpAddr) -> Option<&'static str> {
-    let found = HOSTS.iter().find(|(_, known)| *known == address);
+    let found = HOSTS.iter().chain(NETWORKS).find(|(_, known)| *known == address);
     found.map(|(name, _)| *name)
 }
 
 /// The inverse of [`host_name`].
 pub(crate) fn network_address(name: &str, family: Family) -> Option<IpAddr> {
+    let networks = NETWORKS.iter().filter(|it| it.0 == name && Family::of(it.1) == family);
+    host_address(name, family).or(networks.map(|it| it.1).next())
+}
+
+/// What a host is called is looked up without regard to case, and networks are no hosts.
+pub(crate) fn host_address(name: &str, family: Family) -> Option<IpAddr> {
     let mut of_family = HOSTS.iter().filter(|(_, address)| Family::of(*address) == family);
-    let found = of_family.find(|(known, _)| *known == name);
+    let found = of_family.find(|(known, _)| known.eq_ignore_ascii_case(name));
     found.map(|(_, address)| *address)
 }
 
@@ -91,13 +97,19 @@ fn protocol_bit(protocol: u8) -> Option<u8> {
     }
 }
 
+/// Of several names of an address the first is told.
 const HOSTS: &[(&str, IpAddr)] = &[
     ("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST)),
-    ("loopback", IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0))),
-    ("link-local", IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0))),
     ("localhost", IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ("ip6-localhost", IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ("ip6-loopback", IpAddr::V6(Ipv6Addr::LOCALHOST)),
     ("ip6-allnodes", IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1))),
     ("ip6-allrouters", IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2))),
+];
+
+const NETWORKS: &[(&str, IpAddr)] = &[
+    ("loopback", IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0))),
+    ("link-local", IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0))),
 ];
 
 const TCP: u8 = 1;

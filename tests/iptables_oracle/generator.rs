@@ -3,7 +3,7 @@
 use nflab::base::Random;
 use nflab::ext::samples::{Refused, Taken};
 
-use super::values::{any_match, any_target, pick};
+use super::values::{address, any_match, any_target, pick};
 use super::{Step, step};
 
 pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
@@ -94,8 +94,8 @@ fn rule(random: &mut Random) -> String {
     for _ in 0..random.below(4) {
         let not = pick(random, &["", "", "", "! "]);
         let part = match random.below(9) {
-            0 => format!("{not}-s {}", pick(random, ADDRESSES)),
-            1 => format!("{not}-d {}", pick(random, ADDRESSES)),
+            0 => format!("{not}-s {}", address(random)),
+            1 => format!("{not}-d {}", address(random)),
             2 => format!("{not}-i {}", pick(random, INTERFACES)),
             3 => format!("{not}-o {}", pick(random, INTERFACES)),
             4 => format!("{not}-p {}", pick(random, &["tcp", "udp", "icmp", "47", "all", "nope"])),
@@ -176,13 +176,4 @@ const INTERFACES: &[&str] = &[
     "averyveryverylongname",
     "w\u{10FFFF}",
     "\u{10FFC3}+",
-];
-const ADDRESSES: &[&str] = &[
-    "10.0.0.1",
-    "10.0.0.0/8",
-    "10.1.2.3/255.0.255.0",
-    "1.1.1.1,2.2.2.2",
-    "0/0",
-    "10.0.0.1/40",
-    "no.such.host.invalid",
 ];

@@ -54,9 +54,9 @@ const NOT_TOLD: &[NotTold] = &[
         is: |line| line.contains(" +  ") || line.contains(" !+ "),
     },
     NotTold {
-        what: "a denied match for any port",
+        what: "a denied match for any number, of ports or of an extension header",
         why: "-L shows it, but iptables-save prints nothing for it, so a save file says the contrary",
-        is: |line| line.contains("s:!0:65535"),
+        is: |line| ["s:!0:65535", "s:!0:4294967295"].iter().any(|any| line.contains(any)),
     },
     NotTold {
         what: "a range of ICMP codes",

@@ -24,6 +24,14 @@ pub(crate) fn of_family<T>(family: Family, draw: impl FnOnce() -> T) -> T {
     drawn
 }
 
+/// An address or several, right and wrong ones, of the family that is drawn for.
+pub(crate) fn address(random: &mut Random) -> &'static str {
+    match FAMILY.get() {
+        Family::V4 => pick(random, ADDRESSES),
+        Family::V6 => pick(random, ADDRESSES_OF_SIX),
+    }
+}
+
 /// A match, and randomness for what is said of it. Each draws from a stream of its own, and the lowest is taken: one extension more is itself
 /// taken now and then, and changes nothing else.
 pub(crate) fn any_match(random: &mut Random) -> (&'static MatchSpec, Random) {
@@ -138,6 +146,7 @@ pub(crate) fn bent(random: &mut Random, text: &str) -> String {
 fn pool(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
     let of_kind: &[&str] = match spec.value {
         ValueKind::Pair { .. } => &["SYN", "SYN,ACK", "ALL", "NONE", "fin,urg,", "SYN,RST,ACK,FIN"],
+        ValueKind::HostMask if FAMILY.get() == Family::V6 => ADDRESSES_OF_SIX,
         ValueKind::HostMask => &[
             "10.0.0.1",
             "10.0.0.0/8",
@@ -205,6 +214,54 @@ pub(crate) fn words_of(typed: &str) -> Vec<String> {
     words
 }
 
+const ADDRESSES: &[&str] = &[
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "10.1.2.3/255.0.255.0",
+    "1.1.1.1,2.2.2.2",
+    "0/0",
+    "10.0.0.1/40",
+    "no.such.host.invalid",
+];
+
+const ADDRESSES_OF_SIX: &[&str] = &[
+    "::1",
+    "2001:db8::1",
+    "2001:db8::/32",
+    "2001:DB8::A/48",
+    "2001:db8:0:0:0:0:0:1",
+    "fe80::1/10",
+    "fe80::1/ffff::",
+    "::2/::ff",
+    "::/0",
+    "::/64",
+    "::",
+    "0::0/0",
+    "::1/128",
+    "::1/129",
+    "::1/",
+    "/64",
+    "::1/64/64",
+    "::1/x",
+    "::1/255.255.0.0",
+    "ff02::1:ff00:0/104",
+    "64:ff9b::c000:201",
+    "::ffff:c000:201",
+    "::c000:201",
+    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    "1::2::3",
+    "12345::",
+    "[::1]",
+    "::1%lo",
+    "2001:db8::1,2001:db8::2/64,::3",
+    "2001:db8::1,",
+    "localhost",
+    "ip6-localhost",
+    "ip6-allnodes/8",
+    "no.such.host.invalid",
+    "10.0.0.1",
+    "",
+];
 const PORTS: &[&str] = &[
     "80",
     "1:2",

@@ -213,16 +213,18 @@ impl Request {
             let text = value.unwrap_or("");
             match spec.key {
                 Meaning::Command(which) => {
-                    table = value.map(options::table_of).transpose()?.or(table);
+                    let named = value.map(options::table_of).transpose()?;
+                    if which != Command::List && matches!(named, Some("dying" | "unconfirmed")) {
+                        return Err(bad("Can't do that command with tables `dying' and `unconfirmed'"));
+                    }
+                    if let (Command::Add | Command::Update, Some("expect")) = (which, named) {
+                        return Err(bad(&format!("Can't do --{name} on expectations")));
+                    }
+                    // Seen: what a command cannot do is said before it is one too many.
                     if command.replace(which).is_some() {
                         return Err(bad("Invalid commands combination"));
                     }
-                    if which != Command::List && matches!(table, Some("dying" | "unconfirmed")) {
-                        return Err(bad("Can't do that command with tables `dying' and `unconfirmed'"));
-                    }
-                    if let (Command::Add | Command::Update, Some("expect")) = (which, table) {
-                        return Err(bad(&format!("Can't do --{name} on expectations")));
-                    }
+                    table = named;
                     continue;
                 }
                 // The C library's pointer to the option's text is all it has to say of it.

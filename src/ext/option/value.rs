@@ -209,8 +209,7 @@ pub(crate) fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> 
     if let Some(address) = literal(text, family) {
         return Ok(address);
     }
-    let loopback = || names::network_address("localhost", family);
-    if let Some(address) = loopback().filter(|_| text.eq_ignore_ascii_case("localhost")) {
+    if let Some(address) = names::host_address(text, family) {
         return Ok(address);
     }
     match () {
