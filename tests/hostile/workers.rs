@@ -120,8 +120,10 @@ fn round(seed: u64, directory: &Path) -> (u64, bool) {
     std::fs::write(directory.join("lab.toml"), &lab_text).unwrap();
     let file = LabFile::parse("lab", &lab_text).unwrap();
     let mut lab = Lab::new(&file, seed, TOOLBOX).unwrap();
-    let rules = without_meetings(&mut lab, &rules::ruleset(&mut draw, Family::V4));
-    std::fs::write(directory.join("rules"), &rules).unwrap();
+    for (family, name) in [(Family::V4, "rules"), (Family::V6, "rules6")] {
+        let rules = without_meetings(&mut lab, family, &rules::ruleset(&mut draw, family));
+        std::fs::write(directory.join(name), &rules).unwrap();
+    }
     let count = capture(&mut draw, lab, &directory.join("in.pcapng"));
     let written = |workers: &str, more: &[&str]| {
         for name in RESULTS {
@@ -129,9 +131,9 @@ fn round(seed: u64, directory: &Path) -> (u64, bool) {
         }
         let ran = Command::new(env!("CARGO_BIN_EXE_nflab"))
             .current_dir(directory)
-            .args("replay --lab lab.toml --rules rules --summary --fill-cut".split(' '))
+            .args("replay --lab lab.toml --rules rules --rules6 rules6 --summary --fill-cut".split(' '))
             .args(more)
-            .args("--out out --annotate annotated --json json --save saved --conntrack flows".split(' '))
+            .args("--out out --annotate annotated --json json --save saved --save6 saved6 --conntrack flows".split(' '))
             .args(["in.pcapng", "--workers", workers])
             .output()
             .unwrap();
@@ -188,25 +190,29 @@ fn differ(one: &[u8], other: &[u8]) -> String {
 }
 
 /// The rules that are left once those are gone in which packets of all flows meet; they are in force in the lab.
-fn without_meetings(lab: &mut Lab, rules: &str) -> String {
+fn without_meetings(lab: &mut Lab, family: Family, rules: &str) -> String {
+    let (restore, save) = match family {
+        Family::V4 => ("iptables-restore", "iptables-save"),
+        Family::V6 => ("ip6tables-restore", "ip6tables-save"),
+    };
     let tables: String = rules
         .split_inclusive("COMMIT\n")
         .filter(|table| !table.starts_with("*nat"))
         .collect();
-    let output = lab.tool("iptables-restore", &[], &tables, ".".as_ref());
+    let output = lab.tool(restore, &[], &tables, ".".as_ref());
     assert_eq!(output.code, 0, "{}\n{tables}", output.stderr);
     for table in Table::ALL {
         let router = lab.machine.router();
-        if !router.tables(Family::V4).contains(&table) {
+        if !router.tables(family).contains(&table) {
             continue;
         }
-        let mut rules = router.table(Family::V4, table);
+        let mut rules = router.table(family, table);
         for chain in &mut rules.chains {
             chain.rules.retain(|rule| !meets_others(rule));
         }
         router.replace(rules, lab.now()).unwrap();
     }
-    lab.tool("iptables-save", &[], "", ".".as_ref()).stdout
+    lab.tool(save, &[], "", ".".as_ref()).stdout
 }
 
 fn meets_others(rule: &Rule) -> bool {
@@ -220,7 +226,7 @@ fn meets_others(rule: &Rule) -> bool {
 /// Packets that the lab was sent, with answers to what it sent; how many.
 fn capture(draw: &mut Draw, mut lab: Lab, path: &Path) -> u64 {
     let mut writer = CaptureWriter::create(path).unwrap();
-    let mut packets = Packets::of(&[Family::V4]);
+    let mut packets = Packets::of(&Family::ALL);
     let (mut now, mut heard, mut count) = (Time::from_secs(1_800_000_000), Vec::new(), 0);
     let most = if draw.one_in(12) { 9000 } else { 1200 };
     let length = 400 + draw.below(most) as u64;
@@ -235,7 +241,11 @@ fn capture(draw: &mut Draw, mut lab: Lab, path: &Path) -> u64 {
         now = now + pause;
         lab.set_clock(now);
         for (interface, bytes) in packets.draw(draw, &heard) {
-            let has_no_source = interface.is_none() && bytes.get(12..16) == Some(&[0; 4]);
+            let source = match Family::of_packet(&bytes) {
+                Some(Family::V6) => bytes.get(8..24),
+                _ => bytes.get(12..16),
+            };
+            let has_no_source = interface.is_none() && source.is_some_and(|it| it.iter().all(|byte| *byte == 0));
             if is_shared && (begins_an_error_in_pieces(&bytes) || has_no_source) {
                 continue;
             }
@@ -264,6 +274,11 @@ fn capture(draw: &mut Draw, mut lab: Lab, path: &Path) -> u64 {
 
 /// It has to be whole before anybody knows whose it is.
 fn begins_an_error_in_pieces(bytes: &[u8]) -> bool {
+    if Family::of_packet(bytes) == Some(Family::V6) {
+        // Behind other headers, too.
+        let behind = bytes.get(6..).unwrap_or_default();
+        return behind.first() != Some(&58) && behind.contains(&58);
+    }
     let header = usize::from(bytes.first().map_or(0, |it| it & 15)) * 4;
     let is_icmp = bytes.get(9) == Some(&1) && bytes.get(6).is_some_and(|it| it & 0x20 != 0);
     is_icmp
@@ -291,14 +306,17 @@ impl Drop for Directory {
     }
 }
 
-const RESULTS: [&str; 5] = ["out", "annotated", "json", "saved", "flows"];
+const RESULTS: [&str; 6] = ["out", "annotated", "json", "saved", "saved6", "flows"];
 
 const LAB: &str = r#"[interface.lan]
-address = ["10.0.0.1/24"]
+address = ["10.0.0.1/24", "2001:db8::1/64"]
 [interface.wan]
-address = ["192.0.2.1/24"]
+address = ["192.0.2.1/24", "2001:db8:1::1/64"]
 [[route]]
 to = "default"
 via = "192.0.2.254"
+[[route]]
+to = "::/0"
+via = "2001:db8:1::fe"
 [sysctl]
 "#;
