@@ -24,6 +24,11 @@ pub(crate) fn beside_flows() -> Vec<Vec<Step>> {
     parted(BESIDE_FLOWS)
 }
 
+/// What IPv6 alone has, or has in other words.
+pub(crate) fn of_ipv6() -> Vec<Vec<Step>> {
+    parted(OF_IPV6)
+}
+
 /// What the generators found once.
 pub(crate) fn kept() -> Vec<Vec<Step>> {
     parted(KEPT)
@@ -71,4 +76,5 @@ const TYPED: &str = include_str!("commands.txt");
 const EXTENSIONS: &str = include_str!("extensions.txt");
 const OTHER_TOOLS: &str = include_str!("other_tools.txt");
 const BESIDE_FLOWS: &str = include_str!("beside_flows.txt");
+const OF_IPV6: &str = include_str!("of_ipv6.txt");
 const KEPT: &str = include_str!("kept.txt");

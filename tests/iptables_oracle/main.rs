@@ -271,6 +271,11 @@ fn typed_commands() {
 }
 
 #[test]
+fn what_ipv6_alone_has() {
+    compare("what IPv6 alone has", &commands::of_ipv6());
+}
+
+#[test]
 fn options_of_extensions() {
     compare("options of extensions", &commands::extensions());
 }

@@ -20,7 +20,7 @@ pub(crate) fn check() {
     ]
     .concat();
     // Those of IPv6 stand behind all others.
-    let scenarios = [&typed[..], &six::scenarios(&typed)].concat();
+    let scenarios = [&typed[..], &six::scenarios(&typed), &commands::of_ipv6()].concat();
     let hosts = StaticHosts::localhost()
         .with("loopback", [127, 0, 0, 0].into())
         .with("link-local", [169, 254, 0, 0].into())
