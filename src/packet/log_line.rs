@@ -429,7 +429,7 @@ mod tests {
             "SRC=10.0.0.2 DST=192.0.2.9 LEN=36 TOS=0x00 PREC=0x00 TTL=64 ID=1 OPT (0707040102030400) PROTO=UDP SPT=1 DPT=2 LEN=8 "),
     ];
 
-    fn unhex(text: &str) -> Vec<u8> {
+    pub(super) fn unhex(text: &str) -> Vec<u8> {
         text.as_bytes()
             .chunks(2)
             .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
