@@ -137,7 +137,7 @@ fn same(own: &Row, other: &Row, family: Family) -> bool {
     // Not the number: a listing that was filtered keeps those of the whole one.
     let columns = a.counted == b.counted
         && a.target == b.target
-        && a.fragment == b.fragment
+        && (a.fragment == b.fragment || a.is_of_every_fragment() && b.is_of_every_fragment())
         && a.input == b.input
         && a.output == b.output
         && a.source == b.source

@@ -21,7 +21,7 @@ pub(super) struct Row {
     /// Empty for a rule that only counts.
     pub target: String,
     pub protocol: Negatable,
-    /// `--`, `-f` or `!f`; `--` too where nothing stands there, as ip6tables had it before 1.8.9.
+    /// `--`, `-f` or `!f`; blank where ip6tables before 1.8.9 listed it, which had nothing to say there.
     pub fragment: String,
     pub input: Option<Negatable>,
     pub output: Option<Negatable>,
@@ -148,10 +148,16 @@ impl Row {
         letters(&self.source) || letters(&self.destination) || any(&self.input) || any(&self.output)
     }
 
-    /// The family that an address tells.
+    /// True where nothing is asked of fragments.
+    pub(super) fn is_of_every_fragment(&self) -> bool {
+        ["--", ""].contains(&self.fragment.as_str())
+    }
+
+    /// The family that an address tells, or a column that one of the tools left blank.
     pub(super) fn family(&self) -> Option<Family> {
-        let address = self.source.address().or(self.destination.address())?;
-        Some(Family::of(address))
+        let address = self.source.address().or(self.destination.address());
+        let blank = self.fragment.is_empty().then_some(Family::V6);
+        address.map(Family::of).or(blank)
     }
 
     /// True for a verdict with nothing before it.
@@ -207,7 +213,7 @@ impl Row {
         if !is_any_protocol(&self.protocol.word) {
             say(self.protocol.inverted, "-p", &self.protocol.word);
         }
-        if self.fragment != "--" {
+        if !self.is_of_every_fragment() {
             say(self.fragment == "!f", "-f", "");
         }
         let target = self.said_target(family, chains, whole)?;
@@ -458,9 +464,9 @@ fn target_to_option<'a>(row: &mut Listed<'a>, verbose: bool) -> Result<[&'a str;
         // ip6tables had nothing to say in the column opt, before 1.8.9.
         Some(_) if blanks >= BLANK_TARGET && has_addresses_of_six(before, 1, verbose) => {
             *row = before;
-            Ok(["", row.take().unwrap_or_default(), "--"])
+            Ok(["", row.take().unwrap_or_default(), ""])
         }
-        Some(_) if has_addresses_of_six(before, 2, verbose) => Ok([first, second, "--"]),
+        Some(_) if has_addresses_of_six(before, 2, verbose) => Ok([first, second, ""]),
         None => Err("the line ends too early; expected the columns target, prot, opt, source, destination".to_owned()),
         Some(third) => Err(format!("`{third}` in the column opt; expected --, -f or !f")),
     }

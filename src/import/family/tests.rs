@@ -127,6 +127,8 @@ fn which_family_it_is() {
                 (Family::V6, "raw"),
             ],
         ),
+        // A column that ip6tables left blank.
+        (listed("DROP ", "").replace("--", "  "), &[(Family::V6, "raw")]),
         (listed("DROP ", "TTL match TTL == 1"), &[(Family::V4, "raw")]),
         (listed("DROP ", "rt type:0"), &[(Family::V6, "raw")]),
         (
