@@ -134,7 +134,7 @@ impl Written {
         if rows.is_empty() {
             let (from, to) = (&self.from.name, &self.to.name);
             let message = match asked {
-                Some(family) => format!("{from} and {to} do not both have an {} address", family),
+                Some(family) => format!("{from} and {to} do not both have an {family} address"),
                 None => format!("{from} and {to} have no addresses of one family"),
             };
             return Err(Problem::new(

@@ -325,7 +325,7 @@ impl Hosts {
                 let name = &word.text[place];
                 return Err(Problem::new(
                     word.position,
-                    format!("`{name}` has no {} address", family),
+                    format!("`{name}` has no {family} address"),
                     "expected one that has",
                     "give it one: `host NAME ADDRESS ADDRESS INTERFACE`, or in the lab file",
                 ));

@@ -181,7 +181,6 @@ fn jumbo(packet: &[u8], option: &Range<usize>) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{FAR, HOST, OWN, net, said, udp};
-    use super::*;
     use crate::wire::ipv6::extension::{DESTINATION, HOP_BY_HOP};
 
     /// None, one, two, eight and nine options that are skipped, a router's alert, one whose sender wants to hear that it is not known, and headers of 8, 16
