@@ -150,7 +150,7 @@ pub(crate) fn open_ports(
     Ok(open)
 }
 
-/// The default lab (lan 10.0.0.1/24, wan 192.0.2.1/24) with these rules in force.
+/// The default lab (lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64) with these rules in force.
 fn lab_with(rules: &str) -> Result<Lab, Box<dyn Error>> {
     let mut lab = Lab::default_lab(1, TOOLBOX)?;
     let output = lab.tool("iptables-restore", &[], rules, Path::new("."));

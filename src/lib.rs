@@ -10,7 +10,8 @@
 //! use nflab::explain::story::Detail;
 //! use nflab::lab::memory::Lab;
 //!
-//! // A router in memory: lan is 10.0.0.1/24, wan 192.0.2.1/24. Its clock stands until it is advanced, and what is random follows from the seed.
+//! // A router in memory: lan is 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64. Its clock stands until it is advanced, and what
+//! // is random follows from the seed.
 //! let mut lab = Lab::default_lab(1, TOOLBOX)?;
 //! let rules = "*filter
 //! :FORWARD DROP [0:0]

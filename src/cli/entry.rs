@@ -121,7 +121,7 @@ enum Sub {
     /// Type rules, send packets and see what becomes of them
     Repl {
         /// A fresh lab from this file; without it the current lab: that of `nflab sh`, the one that NFLAB names, or the only one that runs. Where
-        /// there is none, a fresh one without rules: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
+        /// there is none, a fresh one without rules: lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64, with default routes
         #[arg(long, value_name = "LAB.toml")]
         lab: Option<PathBuf>,
         /// The same run again needs the same seed [default: 1]; with it the lab is a fresh one
@@ -134,7 +134,7 @@ enum Sub {
     Run {
         /// `-` is standard input
         script: PathBuf,
-        /// The lab's file; else `lab.toml` beside the script, else lan 10.0.0.1/24 and wan 192.0.2.1/24
+        /// The lab's file; else `lab.toml` beside the script, else lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64
         #[arg(long, value_name = "LAB.toml")]
         lab: Option<PathBuf>,
         /// The same run again needs the same seed
@@ -163,7 +163,7 @@ enum Sub {
     Helper(super::helper::Arguments),
     /// Send a capture's packets through a lab
     Replay(Box<replay::Arguments>),
-    /// Run a command that reaches a lab and nothing of this machine: iptables, conntrack, sysctl, /proc/sys/net, ip are the lab's
+    /// Run a command that reaches a lab and nothing of this machine: iptables, ip6tables, conntrack, sysctl, /proc/sys/net, ip are the lab's
     #[cfg(unix)]
     Sh(super::sh::Arguments),
     /// Put a link for each tool's name into a directory
@@ -253,7 +253,7 @@ fn repl(file: Option<&Path>, seed: Option<u64>, what: As) -> u8 {
     let first = match attached {
         Some(Ok(code)) => return code,
         Some(Err(why)) => Some(format!(
-            "nflab: this is a fresh lab without rules, lan 10.0.0.1/24 and wan 192.0.2.1/24 ({why})"
+            "nflab: this is a fresh lab without rules, lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64 ({why})"
         )),
         None => None,
     };
@@ -321,8 +321,8 @@ fn base_name(path: &Path) -> String {
 const UNWRITTEN: u8 = 2;
 
 const AFTER_HELP: &str = "\
-`nflab iptables ...` is iptables for the lab that NFLAB names, else for the only one that runs; so are iptables-save, iptables-restore, conntrack,
-nfct, sysctl, modprobe and ip. Without `nflab` in front they are the machine's own, but by the links that `nflab shims` makes.
+`nflab iptables ...` is iptables for the lab that NFLAB names, else for the only one that runs; so are iptables-save, iptables-restore, those of
+ip6tables, conntrack, nfct, sysctl, modprobe and ip. Without `nflab` in front they are the machine's own, but by the links that `nflab shims` makes.
 
 Exit codes: 0 done; 1 an expectation failed, or the tool says so; 2 unusable arguments or text; 3 the machine refused; 4 no lab runs.";
 

@@ -28,7 +28,7 @@ use crate::text::Program;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The lab's file; without it: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
+    /// The lab's file; without it: lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64, with default routes
     #[arg(long, value_name = "LAB.toml")]
     lab: Option<PathBuf>,
     /// A lab that is up already, by its name or its control socket: the tools speak to it, instead of to a fresh one

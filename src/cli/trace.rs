@@ -32,7 +32,8 @@ pub(super) struct Arguments {
     /// one that runs
     #[arg(long, value_name = "LAB.toml", conflicts_with = "follow")]
     lab: Option<PathBuf>,
-    /// A fresh lab with these rules, as iptables-restore reads them; without --lab: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
+    /// A fresh lab with these rules, as iptables-restore reads them; without --lab: lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and
+    /// 2001:db8:1::1/64, with default routes
     #[arg(long, value_name = "FILE", conflicts_with = "follow")]
     rules: Option<PathBuf>,
     /// The same of IPv6, as ip6tables-restore reads them

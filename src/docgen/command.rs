@@ -11,10 +11,10 @@ use crate::suite::FILE_WORDS;
 pub(super) fn manual() -> String {
     let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
     page.section("SYNOPSIS");
-    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|conntrack|nfct|sysctl|modprobe|ip [ARGUMENT ...]");
+    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|ip6tables|ip6tables-save|ip6tables-restore|conntrack|nfct|sysctl|modprobe|ip [ARGUMENT ...]");
     page.section("DESCRIPTION");
     page.paragraph(
-        "A router with the hooks, tables, connection tracking, NAT and helpers of Linux, ruled by plain iptables lines. It runs in memory, over \
+        "A router with the hooks, tables, connection tracking, NAT and helpers of Linux, ruled by plain iptables and ip6tables lines. It runs in memory, over \
          captures, or between real programs on TUN devices, and tells what became of each packet and why.",
     );
     let mut command = cli::command();
@@ -168,9 +168,9 @@ workers = 2              # for nflab up: threads that carry packets; as many as 
 [sysctl]
 \"net.netfilter.nf_conntrack_tcp_loose\" = 0
 [interface.lan]
-address = [\"10.0.0.1/24\"]
+address = [\"10.0.0.1/24\", \"2001:db8::1/64\"]
 [interface.wan]
-address = [\"192.0.2.1/24\"]
+address = [\"192.0.2.1/24\", \"2001:db8:1::1/64\"]
 [[route]]
 to = \"default\"
 via = \"192.0.2.254\"

@@ -114,14 +114,14 @@ fn list(out: &mut String, variable: &str, options: &[OptionSpec]) {
 
 /// What does not depend on the specs.
 const BASH: &str = r#"
-# Chains of the table on the line, from the lab that runs; the built-in ones where none does.
+# Chains of the tool's table on the line, from the lab that runs; the built-in ones where none does.
 _nflab_chains_now() {
 	local table=filter at
 	for ((at = 1; at < COMP_CWORD; at++)); do
 		case ${COMP_WORDS[at]} in -t|--table) table=${COMP_WORDS[at + 1]} ;; esac
 	done
 	local rules
-	if rules=$(nflab iptables -t "$table" -S 2>/dev/null); then
+	if rules=$(nflab "${1##*/}" -t "$table" -S 2>/dev/null); then
 		sed -n 's/^-[PN] \([^ ]*\).*/\1/p' <<<"$rules"
 	else
 		echo "$_nflab_chains"
@@ -129,14 +129,15 @@ _nflab_chains_now() {
 }
 
 _nflab_iptables() {
-	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} at name words=
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} tool=${COMP_WORDS[0]} at name words=
+	[ "${tool##*/}" != nflab ] || tool=${COMP_WORDS[1]}
 	COMPREPLY=()
 	[ "$before" = '!' ] && before=
 	case $before in
 	-A|-I|-R|-D|-C|-L|-S|-F|-Z|-X|-E|-P|-g|--append|--insert|--replace|--delete|--check|--list|--list-rules|--flush|--zero|--delete-chain|--rename-chain|--policy|--goto)
-		words=$(_nflab_chains_now) ;;
+		words=$(_nflab_chains_now "$tool") ;;
 	-j|--jump)
-		words="$_nflab_targets $(_nflab_chains_now)" ;;
+		words="$_nflab_targets $(_nflab_chains_now "$tool")" ;;
 	*)
 		words=$(_nflab_words "$before") ;;
 	esac
@@ -161,7 +162,7 @@ _nflab() {
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[1]}" != help ]; then
 		case ${COMP_WORDS[1]} in
-		iptables|iptables-legacy) _nflab_iptables && return ;;
+		iptables|iptables-legacy|ip6tables|ip6tables-legacy) _nflab_iptables && return ;;
 		esac
 		values=$(_nflab_values "${COMP_WORDS[1]}" "${COMP_WORDS[COMP_CWORD - 1]}")
 		[ -n "$values" ] || [[ $word == -* ]] || return
@@ -171,5 +172,5 @@ _nflab() {
 }
 
 complete -o default -F _nflab nflab
-complete -F _nflab_iptables iptables iptables-legacy
+complete -F _nflab_iptables iptables iptables-legacy ip6tables ip6tables-legacy
 "#;

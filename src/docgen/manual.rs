@@ -18,12 +18,12 @@ use crate::text::options::LONG;
 pub(super) fn iptables() -> String {
     let mut page = Page::new("nflab-iptables", 8, "the rules of a lab's router");
     page.section("SYNOPSIS");
-    page.literal("nflab iptables [-t TABLE] COMMAND [CHAIN [NUMBER]] [RULE] [OPTIONS]\niptables ...");
+    page.literal("nflab iptables [-t TABLE] COMMAND [CHAIN [NUMBER]] [RULE] [OPTIONS]\nnflab ip6tables ...\niptables ...\nip6tables ...");
     page.section("DESCRIPTION");
     page.paragraph(
         "Changes and shows the rules of the lab that the environment variable NFLAB names, or of the only one that runs. Called as iptables \
          (nflab shims makes the links) it takes, prints, refuses and exits as iptables 1.8.9 (legacy) does. Long options may be cut short as \
-         long as they stay unique.",
+         long as they stay unique. ip6tables is the same for the packets of IPv6, which meet tables of their own and none of these.",
     );
     for (title, lines) in SECTIONS {
         page.section(&title.to_uppercase());

@@ -1,6 +1,6 @@
 //! A packet as a line, in the words that `send` reads.
 
-mod extension;
+pub(crate) mod extension;
 pub mod icmp;
 
 use std::fmt::Write;
@@ -278,6 +278,15 @@ pub fn ends(packet: &Packet) -> String {
             )
         }
         None => format!("{} > {}", packet.source(), packet.destination()),
+    }
+}
+
+/// Whether a packet says that more fragments follow.
+pub(crate) fn more_fragments(bytes: &[u8]) -> bool {
+    match Family::of_packet(bytes) {
+        Some(Family::V4) => Ipv4::new(bytes).is_ok_and(|ip| ip.more_fragments()),
+        Some(Family::V6) => extension::more_fragments(bytes).unwrap_or(false),
+        None => false,
     }
 }
 

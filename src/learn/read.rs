@@ -28,7 +28,7 @@ pub(crate) const FILE_WORDS: &[(&str, &str, &str)] = &[
     (
         "lab",
         "lab <<END",
-        "the lab, as a lab file has it; without it lan 10.0.0.1/24 and wan 192.0.2.1/24",
+        "the lab, as a lab file has it; without it lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64",
     ),
     ("setup", "setup ... end", "commands that are done before the first step"),
     (

@@ -25,7 +25,7 @@ use crate::rule::{Hook, Table};
 pub(super) struct Assistant {
     toolbox: Toolbox,
     interfaces: Vec<String>,
-    chains: Vec<(Table, String)>,
+    chains: Vec<(Family, Table, String)>,
     keys: Vec<String>,
     /// What rules share by name, under `/proc/net`.
     lists: Vec<String>,
@@ -65,15 +65,17 @@ impl Assistant {
     pub(super) fn look_at(&mut self, lab: &Lab) {
         self.interfaces = lab.interface_names().iter().map(ToString::to_string).collect();
         self.chains.clear();
-        let exist = lab.machine.router().tables(Family::V4);
-        for table in Table::ALL {
-            if exist.contains(&table) {
-                let rules = lab.machine.router().table(Family::V4, table);
-                self.chains
-                    .extend(rules.chains.iter().map(|chain| (table, chain.name.clone())));
-            } else {
-                let names = table.hooks().iter().map(|hook: &Hook| hook.chain().to_owned());
-                self.chains.extend(names.map(|name| (table, name)));
+        for family in Family::ALL {
+            let exist = lab.machine.router().tables(family);
+            for table in Table::ALL {
+                if exist.contains(&table) {
+                    let rules = lab.machine.router().table(family, table);
+                    let names = rules.chains.iter().map(|chain| chain.name.clone());
+                    self.chains.extend(names.map(|name| (family, table, name)));
+                } else {
+                    let names = table.hooks().iter().map(|hook: &Hook| hook.chain().to_owned());
+                    self.chains.extend(names.map(|name| (family, table, name)));
+                }
             }
         }
         self.keys = lab.machine.sysctls();
@@ -91,19 +93,29 @@ impl Assistant {
         };
         let previous = words.last().copied().unwrap_or("");
         match self.toolbox.find(command).unwrap_or(command) {
-            name if name.starts_with("iptables") => self.of_rules(words, previous, last),
+            name if name.starts_with("iptables") => self.of_rules(Family::V4, words, previous, last),
+            name if name.starts_with("ip6tables") => self.of_rules(Family::V6, words, previous, last),
+            "ip" => self.of_ip(words, previous),
             "sysctl" => self.keys.clone(),
             "cat" => self.files(),
             "modprobe" => modules(),
-            "conntrack" => strings(OF_CONNTRACK),
+            "conntrack" => match previous {
+                "-f" => strings(&["ipv4", "ipv6"]),
+                _ => strings(OF_CONNTRACK),
+            },
             "nfct" => strings(OF_NFCT),
-            "send" => match words.len() {
-                1 => self.ways_in(),
+            "send" => match without_family(words).len() {
+                1 => both(self.ways_in(), FAMILIES),
                 2 => strings(&PACKETS),
                 _ => strings(OF_PACKETS),
             },
-            "trace" => match words.len() {
-                1 => both(self.ways_in(), &["--short", "--json", "--svg", "--why"]),
+            "trace" => match without_family(words).len() {
+                1 => [
+                    self.ways_in(),
+                    strings(FAMILIES),
+                    strings(&["--short", "--json", "--svg", "--why"]),
+                ]
+                .concat(),
                 2 => strings(&PACKETS),
                 _ => Vec::new(),
             },
@@ -157,7 +169,7 @@ impl Assistant {
     }
 
     fn chain_names(&self) -> impl Iterator<Item = String> {
-        self.chains.iter().map(|(_, name)| name.clone())
+        self.chains.iter().map(|(.., name)| name.clone())
     }
 
     fn files(&self) -> Vec<String> {
@@ -180,7 +192,18 @@ impl Assistant {
         }
     }
 
-    fn of_rules(&self, words: &[&str], previous: &str, last: &str) -> Vec<String> {
+    fn of_ip(&self, words: &[&str], previous: &str) -> Vec<String> {
+        match (without_family(words), previous) {
+            (_, "dev" | "iif" | "oif") => self.interfaces.clone(),
+            ([_], _) => [strings(&["address", "link", "route", "rule"]), strings(FAMILIES)].concat(),
+            ([_, _], _) => strings(&["add", "append", "del", "flush", "get", "replace", "set", "show"]),
+            _ => strings(&[
+                "default", "dev", "from", "iif", "metric", "oif", "src", "table", "to", "via",
+            ]),
+        }
+    }
+
+    fn of_rules(&self, family: Family, words: &[&str], previous: &str, last: &str) -> Vec<String> {
         let table = words
             .windows(2)
             .find(|pair| matches!(pair[0], "-t" | "--table"))
@@ -189,29 +212,27 @@ impl Assistant {
         let chains = || -> Vec<String> {
             self.chains
                 .iter()
-                .filter(|(of, _)| *of == table)
-                .map(|(_, name)| name.clone())
+                .filter(|(of, its, _)| (*of, *its) == (family, table))
+                .map(|(.., name)| name.clone())
                 .collect()
         };
-        let v4 = |families: &[Family]| families.contains(&Family::V4);
+        let of_matches = || ext::matches().filter(|spec| spec.families.contains(&family));
         match previous {
             "-t" | "--table" => Table::ALL.iter().map(|table| table.name().to_owned()).collect(),
             "-A" | "-I" | "-D" | "-R" | "-C" | "-L" | "-S" | "-F" | "-Z" | "-P" | "-E" | "-X" | "-g" | "--append"
             | "--insert" | "--delete" | "--replace" | "--check" | "--list" | "--list-rules" | "--flush" | "--zero"
             | "--policy" | "--goto" => chains(),
             "-i" | "-o" | "--in-interface" | "--out-interface" => self.interfaces.clone(),
-            "-p" | "--protocol" => ["tcp", "udp", "icmp", "all"].map(str::to_owned).to_vec(),
-            "-m" | "--match" => ext::MATCHES
-                .iter()
-                .filter(|spec| v4(spec.families))
-                .map(|spec| spec.name.to_owned())
-                .collect(),
+            "-p" | "--protocol" => {
+                let names = of_matches().filter_map(|spec| spec.protocol_name());
+                names.chain(["all"]).map(str::to_owned).collect()
+            }
+            "-m" | "--match" => of_matches().map(|spec| spec.name.to_owned()).collect(),
             "-j" | "--jump" => {
                 let mut names: Vec<String> = ["ACCEPT", "DROP", "RETURN", "QUEUE"].map(str::to_owned).to_vec();
                 names.extend(
-                    ext::TARGETS
-                        .iter()
-                        .filter(|spec| v4(spec.families))
+                    ext::targets()
+                        .filter(|spec| spec.families.contains(&family))
                         .map(|spec| spec.name.to_owned()),
                 );
                 names.extend(chains());
@@ -221,13 +242,16 @@ impl Assistant {
                 ["ACCEPT", "DROP"].map(str::to_owned).to_vec()
             }
             _ => {
-                let mut options: Vec<String> = RULE_OPTIONS.iter().map(|text| (*text).to_owned()).collect();
+                let own = RULE_OPTIONS
+                    .iter()
+                    .filter(|text| family == Family::V4 || **text != "-f");
+                let mut options: Vec<String> = own.map(|text| (*text).to_owned()).collect();
                 for pair in words.windows(2) {
                     let spec = match pair[0] {
                         "-m" | "--match" | "-p" | "--protocol" => {
-                            ext::find_match(pair[1], Family::V4).map(|spec| spec.options)
+                            ext::find_match(pair[1], family).map(|spec| spec.options)
                         }
-                        "-j" | "--jump" => ext::find_target(pair[1], Family::V4).map(|spec| spec.options),
+                        "-j" | "--jump" => ext::find_target(pair[1], family).map(|spec| spec.options),
                         _ => None,
                     };
                     options.extend(spec.into_iter().flatten().map(|option| format!("--{}", option.name)));
@@ -350,6 +374,16 @@ const RULE_OPTIONS: &[&str] = &[
     "-w",
     "--line-numbers",
 ];
+
+/// Without what says in which family names are meant, where that stands behind the command.
+fn without_family<'a, 'w>(words: &'a [&'w str]) -> &'a [&'w str] {
+    match words {
+        [_, said, ..] if FAMILIES.contains(said) => &words[1..],
+        _ => words,
+    }
+}
+
+const FAMILIES: &[&str] = &["-4", "-6"];
 
 /// Behind `queue`: what its line takes at this place.
 fn of_queue(words: &[&str], previous: &str) -> Vec<String> {
@@ -492,6 +526,7 @@ const OF_NFCT: &[&str] = &[
     "default-set",
     "timeout",
     "inet",
+    "inet6",
 ];
 /// What may stand further on in some.
 const OF_EXPECTATIONS: &[&str] = &["packets", "bytes"];
@@ -506,6 +541,8 @@ mod tests {
         let mut lab = Lab::default_lab(1, crate::cli::TOOLBOX).unwrap();
         let rule = "-A INPUT -m recent --set --name ssh".split(' ').map(str::to_owned);
         lab.tool("iptables", &rule.collect::<Vec<_>>(), "", std::path::Path::new("."));
+        let chain = ["-N", "six-alone"].map(str::to_owned);
+        lab.tool("ip6tables", &chain, "", std::path::Path::new("."));
         assistant.look_at(&lab);
         assistant
     }
@@ -532,6 +569,26 @@ mod tests {
             ("iptables -A INPUT -i la", &["lan"]),
             ("iptables -A FORWARD -i lan -o wa", &["wan"]),
             ("iptables -A INPUT -p ud", &["udp"]),
+            ("ip6t", &["ip6tables"]),
+            ("ip6tables -A FO", &["FORWARD"]),
+            ("ip6tables -A six", &["six-alone"]),
+            ("iptables -A six", &[]),
+            ("iptables -A INPUT -p ic", &["icmp"]),
+            ("ip6tables -A INPUT -p ic", &["icmpv6"]),
+            ("iptables -A INPUT -m h", &["helper"]),
+            ("ip6tables -A INPUT -m hb", &["hbh"]),
+            ("ip6tables -A INPUT -m ttl", &[]),
+            ("ip6tables -A INPUT -p icmpv6 --icmp", &["--icmpv6-type"]),
+            ("ip6tables -A INPUT -m hl --hl-l", &["--hl-lt"]),
+            ("ip6tables -A INPUT -j H", &["HL"]),
+            ("ip6tables -A INPUT -f", &[]),
+            ("ip -6 ro", &["route"]),
+            ("ip -6 route add default dev la", &["lan"]),
+            ("ip ro", &["route"]),
+            ("conntrack -f ", &["ipv4", "ipv6"]),
+            ("send -6 w", &["wan"]),
+            ("send -6 lan icm", &["icmp", "icmpv6"]),
+            ("trace -", &["--json", "--short", "--svg", "--why", "-4", "-6"]),
             ("iptables -A INPUT -m conntr", &["conntrack"]),
             ("iptables -A INPUT -j DR", &["DROP"]),
             ("iptables -A INPUT -j REJ", &["REJECT"]),

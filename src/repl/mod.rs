@@ -281,7 +281,7 @@ mod tests {
     use crate::lab::machine::ToolOutput;
 
     pub(super) const TOOLS: Toolbox = Toolbox {
-        names: &["iptables", "sysctl"],
+        names: &["iptables", "ip6tables", "sysctl"],
         call: |_, _| ToolOutput::default(),
         needs: |_, _| crate::lab::files::Needs::default(),
         goes_on: |_, _| false,

@@ -15,7 +15,7 @@
 //! #     0x45, 0, 0, 32, 0, 1, 0x40, 0, 64, 17, 0x6e, 0xc1, 10, 0, 0, 2, 192, 0, 2, 9, // 10.0.0.2 > 192.0.2.9
 //! #     0x13, 0x88, 0, 53, 0, 12, 0, 0, b'w', b'h', b'o', b'?', // 5000 > 53, no checksum
 //! # ];
-//! // `lan` is 10.0.0.1/24, `wan` 192.0.2.1/24.
+//! // `lan` is 10.0.0.1/24 and 2001:db8::1/64, `wan` 192.0.2.1/24 and 2001:db8:1::1/64.
 //! let mut lab = Lab::default_lab(1, TOOLBOX)?;
 //! let rules = "*filter\n:FORWARD DROP\n-A FORWARD -i lan -p udp --dport 53 -j ACCEPT\nCOMMIT\n";
 //! assert_eq!(lab.tool("iptables-restore", &[], rules, ".".as_ref()).code, 0);

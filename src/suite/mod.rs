@@ -65,7 +65,7 @@ pub const FILE_WORDS: &[(&str, &str, &str)] = &[
     (
         "lab",
         "lab FILE, or lab <<EOF",
-        "the lab; without it `lab.toml` beside the test file, else lan 10.0.0.1/24 and wan 192.0.2.1/24",
+        "the lab; without it `lab.toml` beside the test file, else lan 10.0.0.1/24 and 2001:db8::1/64, wan 192.0.2.1/24 and 2001:db8:1::1/64",
     ),
     (
         "rules",

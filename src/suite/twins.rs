@@ -320,6 +320,11 @@ mod tests {
                 "-A FORWARD -p icmp -m icmp --icmp-type 3/4 -j ACCEPT",
                 "-A FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 2/0 -j ACCEPT",
             ),
+            // Of some kinds each family has its own word.
+            (
+                "-A FORWARD -j REJECT --reject-with icmp-admin-prohibited",
+                "-A FORWARD -j REJECT --reject-with icmp6-adm-prohibited",
+            ),
             ("-A FORWARD -d 224.0.0.0/4 -j X", "-A FORWARD -d ff00::/8 -j X"),
         ] {
             let [four, six] =

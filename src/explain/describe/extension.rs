@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::Ipv6Addr;
 
 use super::hex;
-use crate::wire::ipv6::{Extensions, HEADER, NEXT_HEADER, extension};
+use crate::wire::ipv6::{Extensions, HEADER, Ipv6, NEXT_HEADER, extension};
 use crate::wire::{be16, be32};
 
 /// Behind a line, of a packet whose IPv6 header is whole.
@@ -18,6 +18,27 @@ pub(super) fn write(line: &mut String, packet: &[u8]) {
 pub(super) fn identification(packet: &[u8]) -> Option<u32> {
     let found = headers(packet).find(|it| it.kind == extension::FRAGMENT)?;
     Some(found.identification())
+}
+
+/// Those of this number: all behind the byte that names the next header, and the words for it.
+pub(crate) fn of_number(packet: &[u8], number: u8) -> Vec<(&[u8], String)> {
+    let Ok(ip) = Ipv6::new(packet) else {
+        return Vec::new();
+    };
+    headers(&packet[..packet.len().min(ip.total_length())])
+        .filter(|it| it.kind == number)
+        .map(|it| {
+            let mut words = String::new();
+            write_header(&mut words, number, it.bytes);
+            (&it.bytes[1..], words.trim_start().to_owned())
+        })
+        .collect()
+}
+
+/// Whether more fragments are to come, as the first fragment header says.
+pub(super) fn more_fragments(packet: &[u8]) -> Option<bool> {
+    let found = headers(packet).find_map(|it| it.fragment())?;
+    Some(found.1)
 }
 
 fn headers(packet: &[u8]) -> Extensions<'_> {

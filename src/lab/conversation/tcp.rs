@@ -87,8 +87,21 @@ impl Conversations {
             } else {
                 open.join(", ")
             };
+            // A name may stand for an address of each family.
+            let (other, said) = match from.family {
+                Family::V4 => (Family::V6, "-6"),
+                Family::V6 => (Family::V4, "-4"),
+            };
+            let is_other = |it: &Connection| Family::of(it.initiator.own.0) == other;
+            let (of, remedy) = match self.connections.iter().any(is_other) {
+                true => (
+                    format!(" of {}", from.family),
+                    format!("`{said}` behind the first word means one of {other}"),
+                ),
+                false => (String::new(), "`handshake` opens one".to_owned()),
+            };
             format!(
-                "no connection is open between {} and {} (open are: {open}); `handshake` opens one",
+                "no connection{of} is open between {} and {} (open are: {open}); {remedy}",
                 called(from),
                 called(to)
             )

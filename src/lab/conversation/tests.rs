@@ -214,6 +214,11 @@ fn what_does_not_come_through_says_where_it_ended() {
             "handshake 10.0.0.2:5 > 192.0.2.9:80\nclose client > server\ndata client > server 5",
             "no connection is open between client and server (open are: none); `handshake` opens one",
         ),
+        (
+            "host both 10.0.0.3 2001:db8::3 lan\nhost www 192.0.2.8 2001:db8:1::8 wan\nhandshake -6 both:5 > www:80\ndata both > www 5",
+            "no connection of IPv4 is open between both and www (open are: [2001:db8::3]:5 > [2001:db8:1::8]:80); \
+             `-6` behind the first word means one of IPv6",
+        ),
         // Both on one side: the answer goes straight to the client, who never asked that one.
         (
             "iptables -t nat -A PREROUTING -p tcp --dport 8080 -j DNAT --to-destination 10.0.0.10:80\n\

@@ -196,6 +196,38 @@ fn options_of_tcp_are_shown_and_expected() {
 }
 
 #[test]
+fn extension_headers_of_what_left_are_expected() {
+    let sent = "send lan udp [2001:db8::2]:1 > [2001:db8:1::9]:2 hbh ra 0 dstopt opt 30 0x0102 frag 0 mf id 7 ah 5 6 data \"0123456789abcdef\"\n";
+    let sent = sent.replace(" id 7", " ipid 7");
+    for expected in [
+        "hbh",
+        "hbh ra 0",
+        "dstopt opt 30 0x0102",
+        "hl 63 hbh dstopt ah 5 6",
+        "frag 0 mf ipid 7",
+        // All its bytes but the first: a length of none, an option, and what fills it up.
+        "ext 60 0x001e0201020100",
+    ] {
+        run(&format!("{sent}expect out wan {expected}")).unwrap_or_else(|said| panic!("{expected}: {said}"));
+    }
+    for (wanted, why) in [
+        ("hbh ra 1", "(its header hbh is hbh ra 0)"),
+        ("hbh jumbo 70000", "(its header hbh is hbh ra 0)"),
+        ("rt 0 1", "(its header rt is not there)"),
+        ("ah 5 7", "(its header ah is ah 5 6)"),
+        ("udp hbh ra 0 df", "(df is not set)"),
+    ] {
+        let said = run(&format!("{sent}expect out wan {wanted}")).unwrap_err();
+        assert!(said.contains(why), "{wanted}: {said}");
+    }
+    let whole = "send lan udp 10.0.0.2:1 > 192.0.2.9:2\n";
+    for (wanted, why) in [("mf", "(mf is not set)"), ("hbh", "(its header hbh is not there)")] {
+        let said = run(&format!("{whole}expect out wan {wanted}")).unwrap_err();
+        assert!(said.contains(why), "{wanted}: {said}");
+    }
+}
+
+#[test]
 fn connections_that_are_over_still_count_within_their_jiffy() {
     let lines = "host a 10.0.0.2 lan\nhost b 192.0.2.9 wan\n\
                  iptables -A FORWARD -p tcp --syn -m connlimit --connlimit-above 1 -j REJECT\n\

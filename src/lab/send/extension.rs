@@ -58,7 +58,7 @@ impl Extension {
 }
 
 /// The header that a word begins; `None` where the word means another thing.
-pub(super) fn extension(word: &Word, rest: &mut Words<'_>) -> Result<Option<Extension>, Problem> {
+pub(crate) fn extension(word: &Word, rest: &mut Words<'_>) -> Result<Option<Extension>, Problem> {
     let (number, body) = match word.text.as_str() {
         "hbh" => (extension::HOP_BY_HOP, options(rest)?),
         "dstopt" => (extension::DESTINATION, options(rest)?),

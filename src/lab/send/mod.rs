@@ -21,6 +21,7 @@ mod tcp_option;
 pub(crate) use build::first_sequence;
 pub use build::{BuildError, Surroundings, build};
 pub use extension::Extension;
+pub(crate) use extension::extension;
 pub(crate) use parse::{A_PACKET, PACKETS};
 pub use parse::{PACKET_OPTIONS, packet, split_parentheses};
 pub(crate) use tcp_option::tcp_option;

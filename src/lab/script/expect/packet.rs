@@ -10,11 +10,11 @@ use crate::engine::{Emission, Fate};
 use crate::explain::describe::{self, icmp};
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::proc_files::NOTHING_IS_TRACKED;
-use crate::lab::send::tcp_option;
+use crate::lab::send::{Extension, extension, tcp_option};
 use crate::packet::Packet;
 use crate::syntax::atom;
 use crate::syntax::problem::Problem;
-use crate::syntax::words::{self, Words, unexpected};
+use crate::syntax::words::{self, Word, Words, unexpected};
 use crate::wire::be32;
 use crate::wire::icmpv4::Icmpv4;
 use crate::wire::tcp::{TcpOption, option};
@@ -33,6 +33,14 @@ pub enum Field {
     Icmp(String),
     Number(&'static str, u64),
     DontFragment,
+    MoreFragments,
+    /// An extension header; where nothing is said of it, any of its kind.
+    Extension {
+        /// As it was called.
+        word: String,
+        number: u8,
+        body: Option<Vec<u8>>,
+    },
     Data(Vec<u8>),
     /// An option of TCP's, with kind and length.
     TcpOption(Vec<u8>),
@@ -162,6 +170,17 @@ impl Field {
                 let set = packet.ipv4().is_some_and(|ip| ip.dont_fragment());
                 differs("df", "not set".to_owned(), set)
             }
+            Self::MoreFragments => differs("mf", "not set".to_owned(), describe::more_fragments(packet.bytes())),
+            Self::Extension { word, number, body } => {
+                let found = describe::extension::of_number(packet.bytes(), *number);
+                let right = |(its, _): &(&[u8], String)| body.as_ref().is_none_or(|body| body == its);
+                let told: Vec<&str> = found.iter().map(|(_, words)| words.as_str()).collect();
+                let is = match &told[..] {
+                    [] => "not there".to_owned(),
+                    told => told.join(" "),
+                };
+                differs(&format!("its header {word}"), is, found.iter().any(right))
+            }
             Self::Data(wanted) => {
                 let payload = match (packet.tcp(), packet.udp(), message) {
                     (Some(tcp), ..) => tcp.payload().to_vec(),
@@ -265,6 +284,7 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                 rest.read(words::one("TCP flags such as SA", atom::tcp_flags))?,
             )),
             "df" => fields.push(Field::DontFragment),
+            "mf" => fields.push(Field::MoreFragments),
             "data" => fields.push(Field::Data(rest.read(words::one("a part of the data", atom::text))?)),
             text => {
                 if let Some(name) = NUMBERS.iter().copied().find(|name| *name == text) {
@@ -272,6 +292,8 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                         name,
                         rest.read(words::number("a number", 0..=u64::from(u32::MAX)))?,
                     ));
+                } else if let Some(header) = extension_header(word, rest)? {
+                    fields.push(header);
                 } else if let Some(option) = tcp_option(word, rest)? {
                     fields.push(Field::TcpOption(option));
                 } else if let Some(flags) = atom::tcp_flags(text).filter(|_| of == Some(Field::Protocol(protocol::TCP)))
@@ -298,13 +320,27 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                     return Err(unexpected(
                         word,
                         "expected a field of the packet",
-                        "known are: A > B, src, dst, sport, dport, proto, flags, df, data, ttl, hl, tos, flow, id, ipid, length, frag, seq, ack, win, mtu, pointer, mss, wscale, sackok, sack, ts",
+                        "known are: A > B, src, dst, sport, dport, proto, flags, df, mf, data, ttl, hl, tos, flow, id, ipid, length, frag, seq, ack, win, mtu, pointer, mss, wscale, sackok, sack, ts, hbh, dstopt, rt, ah, ext",
                     ));
                 }
             }
         }
     }
     Ok(fields)
+}
+
+/// As `send` has it: `hbh ra 0`. A bare `hbh` or `dstopt` is any such header.
+fn extension_header(word: &Word, rest: &mut Words<'_>) -> Result<Option<Field>, Problem> {
+    let before = rest.position();
+    let Some(Extension::Plain { number, body }) = extension(word, rest)? else {
+        return Ok(None);
+    };
+    let says_more = rest.position() != before;
+    Ok(Some(Field::Extension {
+        word: word.text.clone(),
+        number,
+        body: says_more.then_some(body),
+    }))
 }
 
 const NUMBERS: &[&str] = &[
