@@ -35,6 +35,7 @@ lessons! {
     "17-untracked"
     "18-ftp-server"
     "19-save"
+    "20-both-families"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
