@@ -193,7 +193,7 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// What `Net::arrive` did not let in.
     #[cold]
-    fn refused_on_arrival(
+    pub(super) fn refused_on_arrival(
         &mut self,
         (reason, complaint): (DropReason, Option<Complaint>),
         transit: &mut Transit,

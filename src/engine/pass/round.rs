@@ -80,7 +80,10 @@ impl<O: Observer> Pass<'_, O> {
         // What it causes is not the call's any more.
         let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
         let leaves_beside = std::mem::replace(&mut self.leaves_beside, is_beside);
-        let report = self.inward(&mut transit, Some((delivery, forwarding)));
+        let report = match self.config.net.arrive(packet) {
+            Ok(()) => self.inward(&mut transit, Some((delivery, forwarding))),
+            Err(refused) => self.refused_on_arrival(refused, &mut transit),
+        };
         self.leaves_beside = leaves_beside;
         self.is_within_a_call = is_within_a_call;
         report

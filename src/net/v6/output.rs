@@ -25,7 +25,8 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
         scope: Scope::Universe,
     })?;
     let output = route.interface.ok_or(RouteError::NetworkUnreachable)?;
-    let source = key.source.or_else(|| net.source_over(route, destination));
+    let given = key.source.filter(|source| !source.is_unspecified());
+    let source = given.or_else(|| net.source_over(route, destination));
     let source = source.unwrap_or(Family::V6.unspecified());
     if matches!(route.kind, RouteKind::Local | RouteKind::Anycast) {
         return Ok(net.local_route(source, destination.into()));
