@@ -16,7 +16,7 @@ use crate::helper::{self, Broadcast, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{
     Complaint, DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed, ReassemblyKnobs, ReassemblyLimits,
-    is_joined_again,
+    is_joined_again, leads_its_way, stays_on_its_link,
 };
 use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::packet::{Packet, Sender};
@@ -68,14 +68,14 @@ impl<O: Observer> Pass<'_, O> {
             self.route_again(transit, route)?;
         }
         for (at, (_, stage)) in stages(Hook::Output).iter().enumerate().skip(from) {
-            let before = OutputKey::of(&transit.packet);
+            let before = leads_its_way(&transit.packet);
             if let Err(reason) = self.stage(Hook::Output, at, *stage, transit) {
                 if let Some(queued) = &mut self.queued {
-                    queued.key = before;
+                    queued.key = before.0;
                 }
                 return Err(reason);
             }
-            let after = OutputKey::of(&transit.packet);
+            let after = leads_its_way(&transit.packet);
             let again = match stage {
                 Stage::Rules(Table::Mangle) => before != after,
                 Stage::Nat(_) => {
@@ -94,7 +94,10 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     fn route_again(&mut self, transit: &mut Transit, route: &mut OutputRoute) -> Result<(), Reason> {
-        let key = OutputKey::of(&transit.packet);
+        let key = OutputKey {
+            interface: transit.packet.output.filter(|_| stays_on_its_link(&transit.packet)),
+            ..OutputKey::of(&transit.packet)
+        };
         let net = &self.config.net;
         *route = net.reroute_output(key).map_err(Reason::NoWay)?;
         net.heed_path(&self.router.host, self.now, &net.rerouted_by(key), route);

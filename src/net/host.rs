@@ -1,8 +1,10 @@
 //! What the engine asks of the host, in the words of both families; each packet's family answers.
 
+use std::net::IpAddr;
+
 use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
-    OutputRoute, PathMtus, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
+    OutputKey, OutputRoute, PathMtus, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
 };
 use crate::base::{Family, Random, Time};
 use crate::packet::{Layout, Packet, Plain};
@@ -125,6 +127,23 @@ pub(crate) fn is_joined_again(packet: &Packet) -> bool {
 /// Whether the host writes into a program's packet what the program left out, and its length anew.
 pub(crate) fn is_completed(packet: &Packet) -> bool {
     packet.family() == Family::V4
+}
+
+/// What of a packet of the host's own decides whether rules that changed it have it routed anew: what routes are asked by, and in IPv6 more.
+pub(crate) fn leads_its_way(packet: &Packet) -> (OutputKey, u64) {
+    let more = match packet.family() {
+        Family::V4 => 0,
+        Family::V6 => v6::leads_its_way(packet),
+    };
+    (OutputKey::of(packet), more)
+}
+
+/// Whether it can only be routed anew by the interface that it was to leave by.
+pub(crate) fn stays_on_its_link(packet: &Packet) -> bool {
+    match packet.destination() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(to) => to.is_multicast() || to.is_unicast_link_local(),
+    }
 }
 
 /// A program left the identification to the host, and the packet may need one ([`HostState::identify`]).

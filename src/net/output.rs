@@ -284,7 +284,7 @@ impl Net {
         }
     }
 
-    fn owner_of(&self, address: IpAddr) -> Option<InterfaceId> {
+    pub(super) fn owner_of(&self, address: IpAddr) -> Option<InterfaceId> {
         let has = |it: &&super::Interface| it.addresses.iter().any(|own| own.address == address);
         self.interfaces().iter().find(has).map(|it| it.id)
     }

@@ -303,13 +303,13 @@ impl Packet {
     }
 
     /// Whether nobody can read on where its extension headers end: a rule that asks for a protocol drops it then. "No next header" is a protocol to ask
-    /// for, but of a later fragment.
+    /// for.
     #[inline]
     pub fn has_broken_chain(&self) -> bool {
         match self.family {
             Family::V4 => false,
             Family::V6 if self.has_transport() => self.transport().is_empty() && self.ends_in_a_routing_header(),
-            Family::V6 => self.protocol != extension::NO_NEXT_HEADER || self.fragment_offset != 0,
+            Family::V6 => self.protocol != extension::NO_NEXT_HEADER,
         }
     }
 

@@ -366,7 +366,7 @@ fn who_asks_for_a_protocol_drops_what_it_cannot_read() {
         (6, false, 43, &[], drops),
         (6, false, 44, &[17, 0], drops),
         (6, false, 44, &[17, 0, 0, 9, 0, 0, 0, 9], passes),
-        (6, false, 44, &[59, 0, 0, 9, 0, 0, 0, 9], drops),
+        (6, false, 44, &[59, 0, 0, 9, 0, 0, 0, 9], passes),
         (6, false, 44, &[60, 0, 0, 9, 0, 0, 0, 9], drops),
         (59, true, 59, &[], passes),
         // Of a routing header four bytes are read.

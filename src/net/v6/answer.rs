@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use etherparse::TcpHeader;
 
 use super::Knob;
-use super::icmp::{self, Message, header, is_anycast, outgoing};
+use super::icmp::{self, Message, arrived_by, header, is_anycast, outgoing};
 use super::label::Labelled;
 use super::options::{self, Kind, Refused};
 use super::{neighbour, path_mtu};
@@ -202,11 +202,11 @@ impl Asked<'_> {
             destination: back_to.into(),
             source: Some(own.into()),
             mark,
-            interface: self.packet.input.filter(|_| back_to.is_unicast_link_local()),
+            interface: arrived_by(self.net, self.packet).filter(|_| back_to.is_unicast_link_local()),
             tos: traffic_class,
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
-        let IpAddr::V6(destination) = route.destination else {
+        let (IpAddr::V6(source), IpAddr::V6(destination)) = (route.source, route.destination) else {
             return Err(Suppressed::TwoFamilies);
         };
         let sum = checksum::pseudo_header(own.into(), destination.into(), protocol::TCP, reset.header_len());
@@ -223,7 +223,7 @@ impl Asked<'_> {
             ),
             hop_limit: self.net.hop_limit_over(&route),
             next_header: protocol::TCP,
-            source: own,
+            source,
             destination,
         };
         let made = outgoing(repr, &reset.to_bytes(), route, mark);
@@ -280,7 +280,7 @@ impl Asked<'_> {
             destination: self.packet.source(),
             source: is_to_one.then_some(self.packet.destination()),
             mark: self.net.reply_mark_ipv6(self.packet),
-            interface: self.packet.input,
+            interface: arrived_by(self.net, self.packet),
             tos: self.packet.tos(),
         };
         let message = Message {

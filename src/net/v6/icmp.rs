@@ -85,7 +85,7 @@ pub(super) fn complain_quoting(
     }
     let mark = net.reply_mark_ipv6(original);
     // A link's address means nothing without its link.
-    let interface = original.input.filter(|_| to.is_unicast_link_local());
+    let interface = arrived_by(net, original).filter(|_| to.is_unicast_link_local());
     if net.knob_ipv6(Knob::AnycastIsUnicast) == 0 && means_any(net, to, interface, mark) {
         return Err(Suppressed::ToAny);
     }
@@ -108,6 +108,14 @@ pub(super) fn complain_quoting(
         payload: &original.bytes()[..quoted.min(original.len()).min(MOST_QUOTED)],
     };
     send(net, host, now, key, &message)
+}
+
+/// What comes by `lo` has come by the link whose address it is for: one that reaches no further than its link has a meaning there.
+pub(super) fn arrived_by(net: &Net, packet: &Packet) -> Option<InterfaceId> {
+    match packet.input {
+        Some(InterfaceId::LOOPBACK) => net.owner_of(packet.destination()).or(packet.input),
+        input => input,
+    }
 }
 
 /// So that the whole fits any link.

@@ -38,7 +38,7 @@ pub(crate) use input::{receive, receive_known, route};
 pub(super) use knobs::Knob;
 pub(super) use nexthop::{lead_alike, leads_nowhere};
 pub(crate) use options::arrive;
-pub(super) use output::output;
+pub(super) use output::{leads_its_way, output};
 pub(crate) use reassembly::{Fragment, read_fragment, reassembly_rules};
 pub(crate) use reject::{may_be_rejected, reset};
 pub(crate) use sanity::{come_round, ends_are_sane, from_program, sanity};

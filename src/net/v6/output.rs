@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
 use crate::net::{Delivery, Net, OutputKey, OutputRoute, RouteError, RouteKind, Scope};
+use crate::packet::Packet;
 
 /// Unlike IPv4's it takes any source, and without a route there is no way, whatever interface is named.
 #[inline(never)]
@@ -46,4 +47,11 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
         mtu: route.mtu.unwrap_or(net.ipv6_mtu(net.interface(output))),
         loops_back: destination.is_multicast() && has_joined && output != InterfaceId::LOOPBACK,
     })
+}
+
+/// Its class, its flow's label and its hop limit.
+#[cold]
+pub(in crate::net) fn leads_its_way(packet: &Packet) -> u64 {
+    let header = packet.bytes();
+    u64::from_be_bytes([header[0], header[1], header[2], header[3], 0, 0, 0, header[7]])
 }

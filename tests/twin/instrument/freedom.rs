@@ -354,11 +354,11 @@ impl Drawn {
         if is_icmp(0) && !is_passed_on(0) {
             identify(&mut mine, theirs);
         }
-        if let Some(at) = quoted(own)
+        if let Some((at, sum)) = quoted(own)
             && is_icmp(at)
             && !is_passed_on(at)
         {
-            set(&mut mine, at + 4, word(theirs, at + 4), Some(at + 10), Some(at - 6));
+            set(&mut mine, at + 4, word(theirs, at + 4), Some(at + 10), Some(sum));
         }
         if is_ipv6(own, 0) {
             number(&mut mine, theirs, cause);
@@ -487,30 +487,34 @@ fn is_identifier(protocol: u8) -> bool {
 
 /// Where the packet of one of these protocols begins that an ICMP error quotes, and where its checksum stands, if that is there.
 fn quoted_sum(bytes: &[u8], protocols: &[u8]) -> Option<(usize, usize)> {
-    let at = quoted(bytes)?;
+    let (at, sum) = quoted(bytes)?;
     let upper = upper(bytes, at).filter(|upper| protocols.contains(&upper.protocol))?;
     let checksum = upper.at + if upper.protocol == 6 { 16 } else { 6 };
-    (checksum + 2 <= bytes.len()).then_some((at, checksum))
+    (checksum + 2 <= bytes.len()).then_some((sum, checksum))
 }
 
 /// The checksum that an error quotes of a datagram may be one of a port that is not in the packet any more.
 fn forget_a_quoted_sum(mine: &mut [u8], theirs: &[u8], protocols: &[u8]) {
-    if let Some((at, checksum)) = quoted_sum(mine, protocols)
-        && quoted_sum(theirs, protocols) == Some((at, checksum))
+    if let Some((sum, checksum)) = quoted_sum(mine, protocols)
+        && quoted_sum(theirs, protocols) == Some((sum, checksum))
     {
-        set(mine, checksum, word(theirs, checksum), None, Some(at - 6));
+        set(mine, checksum, word(theirs, checksum), None, Some(sum));
     }
 }
 
-fn quoted(bytes: &[u8]) -> Option<usize> {
+/// Where the packet begins that a message quotes, and where the message's checksum stands.
+fn quoted(bytes: &[u8]) -> Option<(usize, usize)> {
     let upper = upper(bytes, 0)?;
     let kind = *bytes.get(upper.at)?;
-    let (is_error, header) = match upper.protocol {
-        ICMP => (matches!(kind, 3 | 4 | 5 | 11 | 12), 20),
-        ICMPV6 => (matches!(kind, 1..=4), 40),
-        _ => (false, 0),
+    let (before, header) = match (upper.protocol, kind) {
+        (ICMP, 3 | 4 | 5 | 11 | 12) => (8, 20),
+        (ICMPV6, 1..=4) => (8, IPV6),
+        // A redirect names two hosts, and quotes in an option.
+        (ICMPV6, 137) => (8 + 32 + 8, IPV6),
+        _ => return None,
     };
-    (is_error && bytes.len() >= upper.at + 8 + header).then_some(upper.at + 8)
+    let at = upper.at + before;
+    (bytes.len() >= at + header).then_some((at, upper.at + 2))
 }
 
 /// Where ports (and ICMP identifiers) stand in a packet, and in the packet that it quotes.
@@ -518,7 +522,7 @@ fn places(bytes: &[u8]) -> Vec<Place> {
     let mut places = Vec::new();
     let (at, outer) = match quoted(bytes) {
         None => (0, None),
-        Some(at) => (at, Some(at - 6)),
+        Some((at, sum)) => (at, Some(sum)),
     };
     if let Some(upper) = upper(bytes, at) {
         ports(bytes, at, upper, outer, &mut places);
