@@ -138,6 +138,14 @@ pub(crate) fn leads_its_way(packet: &Packet) -> (OutputKey, u64) {
     (OutputKey::of(packet), more)
 }
 
+/// Whether a message of the host's own ICMP is sent by the socket that sends one at a time. Neighbour discovery has one of its own.
+pub(crate) fn is_sent_by_the_icmp_socket(packet: &Packet) -> bool {
+    match packet.family() {
+        Family::V4 => true,
+        Family::V6 => v6::is_sent_by_the_icmp_socket(packet),
+    }
+}
+
 /// Whether it can only be routed anew by the interface that it was to leave by.
 pub(crate) fn stays_on_its_link(packet: &Packet) -> bool {
     match packet.destination() {

@@ -48,8 +48,8 @@ pub use config::{Address, ConfigError, Interface, Net};
 pub(crate) use host::{FragmentationNeeded, HostState, Outgoing};
 pub(crate) use host::{
     belongs_to_what_it_quotes, come_round, fragment, from_program, is_completed, is_joined_again,
-    is_joined_before_input, is_plainly_sane, lacks_identification, leads_its_way, must_not_be_cut, sanity,
-    stays_on_its_link,
+    is_joined_before_input, is_plainly_sane, is_sent_by_the_icmp_socket, lacks_identification, leads_its_way,
+    must_not_be_cut, sanity, stays_on_its_link,
 };
 pub(crate) use input::ForwardOutcome;
 pub use input::{Forwarding, InputRoute};

@@ -7,7 +7,8 @@ use crate::engine::observer::{Event, Observer};
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Emission, Fate, Looped, Port, Report};
 use crate::net::{
-    Complaint, DropReason, Forwarding, FragmentationNeeded, Outgoing, OutputKey, OutputRoute, fragment, must_not_be_cut,
+    Complaint, DropReason, Forwarding, FragmentationNeeded, Outgoing, OutputKey, OutputRoute, fragment,
+    is_sent_by_the_icmp_socket, must_not_be_cut,
 };
 use crate::packet::{Packet, Sender};
 use crate::rule::{Hook, WayOut};
@@ -59,6 +60,10 @@ impl<O: Observer> Pass<'_, O> {
     pub(in crate::engine) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
         outgoing.packet.ignores_df = true;
+        if !is_sent_by_the_icmp_socket(&outgoing.packet) {
+            self.outward(outgoing, tracking);
+            return;
+        }
         if self.icmp_is_sending {
             return;
         }

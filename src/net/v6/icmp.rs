@@ -325,6 +325,12 @@ fn redirected(packet: &[u8]) -> Vec<u8> {
     option
 }
 
+/// [`crate::net::is_sent_by_the_icmp_socket`].
+pub(crate) fn is_sent_by_the_icmp_socket(packet: &Packet) -> bool {
+    let is_discovery = |kind| (kind::ROUTER_SOLICITATION..=kind::REDIRECT).contains(&kind);
+    packet.icmpv6().is_none_or(|message| !is_discovery(message.kind()))
+}
+
 /// A packet of the host's own that is about another belongs to that one's flow, unless neighbour discovery sends it.
 pub(crate) fn belongs_to_what_it_quotes(packet: &Packet) -> bool {
     packet.icmpv6().is_none_or(|message| kind::is_error(message.kind()))

@@ -33,7 +33,7 @@ pub(super) use assign::{LEAST_MTU, check_address, routes_of};
 pub(super) use conf::ConfKnob;
 pub(crate) use forward::forward;
 pub(crate) use fragment::fragment;
-pub(crate) use icmp::{belongs_to_what_it_quotes, complain, redirect};
+pub(crate) use icmp::{belongs_to_what_it_quotes, complain, is_sent_by_the_icmp_socket, redirect};
 pub(crate) use input::{receive, receive_known, route};
 pub(super) use knobs::Knob;
 pub(super) use nexthop::{lead_alike, leads_nowhere};

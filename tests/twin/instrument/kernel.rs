@@ -195,8 +195,13 @@ impl Kernel {
                 routes.lines().filter(of_it).any(is_local)
             };
             let addresses = read("/proc/thread-self/net/if_inet6")?;
-            let mut addresses = addresses.lines().filter_map(|line| line.split(' ').next());
-            if addresses.all(is_own) {
+            // Address, device, length, scope, flags.
+            let is_settled = |line: &str| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let flags = words.get(4).and_then(|flags| u32::from_str_radix(flags, 16).ok());
+                flags.is_some_and(|flags| flags & TENTATIVE == 0) && is_own(words[0])
+            };
+            if addresses.lines().all(is_settled) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_micros(200));
@@ -311,6 +316,9 @@ impl Kernel {
         sent.chain(local).map(form).collect()
     }
 }
+
+/// Nothing is sent from an address yet.
+const TENTATIVE: u32 = 0x40;
 
 /// Marks the token of a socket, beside those of devices.
 const LOCAL: u64 = 1 << 32;
