@@ -35,6 +35,8 @@ const WORDS: &[(&str, &str)] = &[
     ("icmp-net-prohibited", "icmp6-adm-prohibited"),
     ("icmp-host-prohibited", "icmp6-reject-route"),
     ("icmp-admin-prohibited", "icmp6-adm-prohibited"),
+    // No name: nobody is to be asked for it.
+    ("300.1.1.1", "2001:db8:::1"),
     ("FORWARD -f -j", "FORWARD -p udp -m length --length 1400: -j"),
 ];
 
