@@ -189,7 +189,10 @@ impl Net {
         if address.is_ipv6() {
             let left = list.clone();
             self.hand_over(id, std::iter::once(&gone), &left);
-            self.forget_ipv6_source(address);
+            // Seen: routes go on naming what went with its link.
+            if secondaries != Secondaries::GoWithLink {
+                self.forget_ipv6_source(address);
+            }
             return Ok(());
         }
         let dependent = |it: &Address| !gone.secondary && it.secondary && it.is_beside(&gone);

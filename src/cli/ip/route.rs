@@ -567,6 +567,8 @@ const USAGE: &str = "\
 Usage: ip route { show | flush } [ [ root | match | exact ] PREFIX ] [ table { TABLE | all } ] [ proto PROTOCOL ] [ type TYPE ] [ scope SCOPE ]
                 [ dev DEVICE ] [ via ADDRESS ] [ src ADDRESS ]
        ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif DEVICE ] [ oif DEVICE ] [ tos TOS ] [ mark NUMBER ]
-       ip route { add | append | prepend | change | replace | del } [ TYPE ] PREFIX [ via ADDRESS ] [ dev DEVICE ] [ onlink ] [ src ADDRESS ]
-                [ table TABLE ] [ metric METRIC ] [ proto PROTOCOL ] [ scope SCOPE ] [ mtu NUMBER ]
+       ip route { add | append | prepend | change | replace | del } [ TYPE ] PREFIX [ via [ inet6 ] ADDRESS ] [ dev DEVICE ] [ onlink ] [ src ADDRESS ]
+                [ table TABLE ] [ metric METRIC ] [ proto PROTOCOL ] [ scope SCOPE ] [ mtu [ lock ] NUMBER ]
+                [ hoplimit NUMBER ] [ pref { low | medium | high } ]
+       ip route { show | flush } cache
 ";

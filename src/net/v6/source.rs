@@ -19,7 +19,8 @@ impl Net {
         let scope = destination_scope(to);
         let only_own = output.is_some_and(|it| self.conf_ipv6(self.interface(it), ConfKnob::UseOnlyOwnAddresses) != 0);
         let is_of_link = to.is_multicast() || scope >= Scope::Link || only_own;
-        let interfaces = self.interfaces().iter().filter(|it| it.is_up);
+        // Also those of links that are down.
+        let interfaces = self.interfaces().iter();
         let usable = interfaces.filter(|it| !is_of_link || output.is_none_or(|output| output == it.id));
         let own = usable.flat_map(|it| it.addresses_of(Family::V6).map(move |own| (it.id, own)));
         let mut best: Option<(Merit, Ipv6Addr)> = None;

@@ -270,13 +270,8 @@ impl Net {
 
     fn end_ipv6_but(&mut self, id: InterfaceId, stays: impl Fn(&Address) -> bool) {
         let Ok(interface) = self.interface_mut(id) else { return };
-        let gone: Vec<_> = interface
-            .addresses_mut()
-            .extract_if(.., |it| it.address.is_ipv6() && !stays(it))
-            .collect();
-        for gone in gone {
-            self.forget_ipv6_source(gone.address);
-        }
+        // Routes over other links that name one of them as their source go on naming it.
+        interface.addresses_mut().retain(|it| it.address.is_ipv4() || stays(it));
         let tables = &mut self.ways_mut(Family::V6).tables;
         // What refuses packets is told to lead to lo, and goes with it.
         let interface = |route: &Route| match leads_nowhere(route) {
