@@ -9,6 +9,7 @@ mod get;
 mod get6;
 mod link;
 mod route;
+mod routes;
 mod rule;
 mod words;
 

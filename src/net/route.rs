@@ -296,6 +296,15 @@ impl Route {
 pub(super) type Owner = (InterfaceId, IpAddr, Prefix);
 
 impl Route {
+    /// Whether what the host itself sends there comes round by lo. Seen: what was made anycast by hand is another host's to who sends there.
+    pub(crate) fn leads_to_itself(&self) -> bool {
+        match self.kind {
+            RouteKind::Local => true,
+            RouteKind::Anycast => self.protocol == RouteProtocol::KERNEL,
+            _ => false,
+        }
+    }
+
     /// Where packets are handed to, if not to the destination itself.
     pub(super) fn gateway(&self) -> Option<IpAddr> {
         self.via.filter(|_| !self.through_itself)

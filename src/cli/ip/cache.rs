@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::Call;
-use super::route::{Filter, write_mtu, write_route};
+use super::routes::{Filter, write_mtu, write_route};
 use super::words::Refused;
 use crate::base::{Family, InterfaceId, Time};
-use crate::net::{PathMtu, Prefix, Route, RouteKind, RouteProtocol, Scope};
+use crate::net::{PathMtu, Prefix, Route, RouteProtocol, Scope};
 
 pub(super) fn list(call: &mut Call<'_>, filter: &Filter) -> Result<(), Refused> {
     let router = call.machine.router();
@@ -29,12 +29,15 @@ pub(super) fn list(call: &mut Call<'_>, filter: &Filter) -> Result<(), Refused> 
 /// As a route to one host, of which little else is told.
 fn told(learned: &PathMtu, protocol: RouteProtocol) -> Route {
     let route = &learned.route;
-    let is_own = matches!(route.kind, RouteKind::Local | RouteKind::Anycast);
     Route {
         to: Prefix::host(learned.to),
-        interface: route
-            .interface
-            .map(|id| if is_own { InterfaceId::LOOPBACK } else { id }),
+        interface: route.interface.map(|id| {
+            if route.leads_to_itself() {
+                InterfaceId::LOOPBACK
+            } else {
+                id
+            }
+        }),
         protocol,
         scope: Scope::Universe,
         source: None,

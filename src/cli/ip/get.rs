@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::route::{device_of, write_mtu, write_via, write_whole};
+use super::route::device_of;
+use super::routes::{write_mtu, write_via, write_whole};
 use super::words::{Refused, abbreviates, number, prefix, table_name};
 use super::{Call, cache, get6};
 use crate::base::{Family, InterfaceId, Time};

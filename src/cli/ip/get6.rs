@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::Ipv6Addr;
 
 use super::get::{Asked, Told};
-use super::route::write_whole;
+use super::routes::write_whole;
 use super::words::{Refused, preference_name, protocol_name, route_kind_name, table_name};
 use crate::base::{Family, InterfaceId};
 use crate::net::{LookedUp, Net, OutputKey, Route, RouteKind, RouteProtocol, RuleAction, table};
@@ -40,8 +40,10 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
     if let Some(via) = route.via {
         let _ = write!(out, "via {via} ");
     }
-    let is_own = matches!(route.kind, RouteKind::Local | RouteKind::Anycast);
-    let interface = route.interface.filter(|_| !is_own).unwrap_or(InterfaceId::LOOPBACK);
+    let interface = route
+        .interface
+        .filter(|_| !route.leads_to_itself())
+        .unwrap_or(InterfaceId::LOOPBACK);
     let _ = write!(out, "dev {} ", net.interface(interface).name);
     if route.table != table::MAIN {
         let _ = write!(out, "table {} ", table_name(route.table));

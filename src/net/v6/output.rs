@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
-use crate::net::{Delivery, Net, OutputKey, OutputRoute, RouteError, RouteKind, Scope};
+use crate::net::{Delivery, Net, OutputKey, OutputRoute, RouteError, Scope};
 use crate::packet::Packet;
 
 /// Unlike IPv4's it takes any source, and without a route there is no way, whatever interface is named.
@@ -29,7 +29,7 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
     let given = key.source.filter(|source| !source.is_unspecified());
     let source = given.or_else(|| net.source_over(route, destination));
     let source = source.unwrap_or(Family::V6.unspecified());
-    if matches!(route.kind, RouteKind::Local | RouteKind::Anycast) {
+    if route.leads_to_itself() {
         return Ok(net.local_route(source, destination.into()));
     }
     let has_joined = net.has_joined(output, destination.into());

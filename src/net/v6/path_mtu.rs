@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Knob, LEAST_MTU};
 use crate::base::{InterfaceId, Time, protocol};
 use crate::net::lookup::Key;
-use crate::net::{HostState, Net, PathMtu, RouteKind, Scope};
+use crate::net::{HostState, Net, PathMtu, Scope};
 use crate::packet::Packet;
 use crate::wire::icmpv6::HEADER;
 use crate::wire::ipv6::Ipv6;
@@ -32,9 +32,9 @@ pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) {
         ..Key::to(to)
     });
     let Ok(route) = route else { return };
-    let interface = match route.kind {
-        RouteKind::Local | RouteKind::Anycast => Some(InterfaceId::LOOPBACK),
-        _ => route.interface,
+    let interface = match route.leads_to_itself() {
+        true => Some(InterfaceId::LOOPBACK),
+        false => route.interface,
     };
     let Some(interface) = interface else { return };
     let known = net.said_of(host, now, to, route).map(|said| said.mtu).or(route.mtu);
