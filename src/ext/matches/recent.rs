@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::{Family, JIFFIES_PER_SECOND};
+use crate::base::{Family, JIFFIES_PER_SECOND, as_in_c};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
 use crate::ext::place::invalid;
@@ -364,7 +364,7 @@ impl Match for Recent {
             NAME.spelled(false),
             self.name,
             MASK.spelled(false),
-            self.mask,
+            as_in_c(self.mask),
             side.spelled(false)
         );
     }
@@ -384,7 +384,7 @@ impl Match for Recent {
             out.push_str(" TTL-Match");
         }
         let side = if self.by_destination { "dest" } else { "source" };
-        let _ = write!(out, " name: {} side: {side} mask: {}", self.name, self.mask);
+        let _ = write!(out, " name: {} side: {side} mask: {}", self.name, as_in_c(self.mask));
     }
 }
 

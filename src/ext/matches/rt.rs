@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::extension::{self, Miss};
 use super::numbers::{self, AskedNumbers, Numbers, numbers};
-use crate::base::Family;
+use crate::base::{Family, write_address};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
@@ -235,8 +235,10 @@ impl Rt {
 
 fn write_addresses(out: &mut String, addresses: &[Ipv6Addr]) {
     for (at, address) in addresses.iter().enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        let _ = write!(out, "{comma}{address}");
+        if at > 0 {
+            out.push(',');
+        }
+        write_address(out, (*address).into());
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use super::extension::{self, Miss};
-use crate::base::{AddressMask, Family};
+use crate::base::{AddressMask, Family, as_in_c};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
@@ -317,7 +317,11 @@ impl Srh {
 }
 
 fn text(asked: HostMask) -> String {
-    format!("{}/{}", asked.address, asked.prefix.unwrap_or(Family::V6.bits()))
+    format!(
+        "{}/{}",
+        as_in_c(asked.address),
+        asked.prefix.unwrap_or(Family::V6.bits())
+    )
 }
 
 /// Listings leave out what all options begin with.
