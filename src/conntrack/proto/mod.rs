@@ -5,6 +5,7 @@
 //! that a flow can have, a reason that a packet can be INVALID for, and a part of the settings: nowhere else is there a list of protocols.
 
 mod boxed;
+mod checksum;
 pub(crate) mod dccp;
 pub(crate) mod generic;
 pub(crate) mod gre;
@@ -17,16 +18,19 @@ pub(crate) mod tcp;
 pub(crate) mod tool;
 pub(crate) mod udp;
 pub(crate) mod udplite;
+mod verdict;
 
-use std::convert::Infallible;
+pub(crate) use checksum::ChecksumCheck;
+pub(crate) use verdict::{Accepted, Fault, Verdict, Why, WhyInvalid};
+
 use std::fmt;
 use std::time::Duration;
 
 use super::policy::PolicyState;
 use super::settings::{KnobSpec, Settings};
-use super::{Because, Direction, SequenceAdjustment, TrackContext, TrackStage, Tuple};
+use super::{Because, Direction, SequenceAdjustment, TrackContext, Tuple};
 use crate::base::{Family, Time};
-use crate::packet::{ChecksumState, Packet, Plain};
+use crate::packet::{Packet, Plain};
 use key::Key;
 use samples::Sample;
 use tool::ToolOption;
@@ -185,167 +189,6 @@ pub struct Known<'a> {
     pub assured: bool,
     /// Offsets of sequence numbers, by the direction of the packets they apply to.
     pub sequence: Option<&'a [SequenceAdjustment; 2]>,
-}
-
-/// What a tracker made of a packet of its flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<V, I> {
-    /// It belongs, and the flow lives so long from now. `became_assured`: the flow is ASSURED from now on.
-    Accept { timeout: Duration, became_assured: bool },
-    /// It belongs (NEW or ESTABLISHED by its direction, counts as a reply), but neither deadline nor counters follow.
-    Ignore(I),
-    /// It is INVALID; the flow stays as it is.
-    Invalid(V),
-    /// It is INVALID, and the flow seems to be over: where it would live longer than `within` from now, it lives so long.
-    InvalidAtTheEnd { reason: V, within: Duration },
-    /// It belongs and goes on with the state it would have had, and the flow is gone.
-    Destroy,
-    /// The flow is gone, and the packet must be tracked from the start, where it opens a new one.
-    Again,
-}
-
-/// What [`Verdict::Accept`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    pub timeout: Duration,
-    pub became_assured: bool,
-}
-
-impl<V, I> From<Accepted> for Verdict<V, I> {
-    #[inline]
-    fn from(accepted: Accepted) -> Self {
-        Self::Accept {
-            timeout: accepted.timeout,
-            became_assured: accepted.became_assured,
-        }
-    }
-}
-
-impl<V, I> Verdict<V, I> {
-    #[inline]
-    fn map<W, J>(self, invalid: impl FnOnce(V) -> W, ignored: impl FnOnce(I) -> J) -> Verdict<W, J> {
-        match self {
-            Self::Accept {
-                timeout,
-                became_assured,
-            } => Verdict::Accept {
-                timeout,
-                became_assured,
-            },
-            Self::Ignore(why) => Verdict::Ignore(ignored(why)),
-            Self::Invalid(why) => Verdict::Invalid(invalid(why)),
-            Self::InvalidAtTheEnd { reason, within } => Verdict::InvalidAtTheEnd {
-                reason: invalid(reason),
-                within,
-            },
-            Self::Destroy => Verdict::Destroy,
-            Self::Again => Verdict::Again,
-        }
-    }
-}
-
-/// What is wrong with a packet by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault<V> {
-    /// So many bytes of its transport header are there.
-    Truncated(usize),
-    Checksum,
-    /// What only this protocol knows.
-    Own(V),
-}
-
-impl<V> From<V> for Fault<V> {
-    fn from(own: V) -> Self {
-        Self::Own(own)
-    }
-}
-
-/// Why a packet is INVALID to its protocol, or does not count for its flow: a sentence.
-pub trait Why: Copy + Eq + fmt::Debug + fmt::Display {
-    /// A name that stays, for programs.
-    fn code(&self) -> &'static str;
-
-    /// What the kernel's log says of it where `nf_conntrack_log_invalid` asks for that, behind the protocol's number; nothing for what it
-    /// passes over in silence.
-    fn log_line(&self) -> Option<String> {
-        None
-    }
-}
-
-/// Why it is INVALID: also what of the packet's history that comes from.
-pub trait WhyInvalid: Why {
-    fn because(&self) -> Because;
-}
-
-/// A tracker that finds nothing INVALID by itself, or for which each packet counts.
-impl Why for Infallible {
-    fn code(&self) -> &'static str {
-        match *self {}
-    }
-}
-
-impl WhyInvalid for Infallible {
-    fn because(&self) -> Because {
-        match *self {}
-    }
-}
-
-/// Whether a packet's checksum is to be verified, and whether it was.
-#[derive(Clone, Copy, Debug)]
-pub struct ChecksumCheck {
-    wanted: bool,
-    right: bool,
-    gathered: usize,
-}
-
-impl ChecksumCheck {
-    /// Arriving packets are verified, where `nf_conntrack_checksum` is set and nobody has done it before.
-    #[inline]
-    pub fn of(cx: &TrackContext<'_>, packet: &Packet) -> Self {
-        Self::of_state(cx, packet.checksum)
-    }
-
-    /// The same of a packet of which this is known.
-    #[inline]
-    pub(crate) fn of_state(cx: &TrackContext<'_>, checksum: ChecksumState) -> Self {
-        let arrives = cx.stage == TrackStage::Prerouting;
-        Self {
-            wanted: arrives && cx.settings.checksum && checksum == ChecksumState::Unknown,
-            right: false,
-            gathered: 0,
-        }
-    }
-
-    /// Looks, where that is wanted.
-    #[inline]
-    pub fn verify<V>(&mut self, is_right: impl FnOnce() -> bool) -> Result<(), Fault<V>> {
-        if self.wanted {
-            if !is_right() {
-                return Err(Fault::Checksum);
-            }
-            self.right = true;
-        }
-        Ok(())
-    }
-
-    /// The same of who reads so much of the transport header in one piece before.
-    pub fn verify_gathered<V>(&mut self, header: usize, is_right: impl FnOnce() -> bool) -> Result<(), Fault<V>> {
-        if self.wanted {
-            self.gathered = header;
-        }
-        self.verify(is_right)
-    }
-
-    /// How much of the transport header was read in one piece, which shows where the packet came in pieces.
-    pub fn gathered(self) -> usize {
-        self.gathered
-    }
-
-    /// Whether it was wanted, and is right.
-    #[inline]
-    pub fn found_right(self) -> bool {
-        self.right
-    }
 }
 
 /// A reason of whichever tracker has it: its words, code and log line are that one's.
@@ -600,17 +443,6 @@ trackers! {
     sctp Sctp
     dccp Dccp
     icmpv6 IcmpV6
-}
-
-impl<V> Fault<V> {
-    #[inline]
-    fn map<W>(self, own: impl FnOnce(V) -> W) -> Fault<W> {
-        match self {
-            Self::Truncated(have) => Fault::Truncated(have),
-            Self::Checksum => Fault::Checksum,
-            Self::Own(why) => Fault::Own(own(why)),
-        }
-    }
 }
 
 /// What entries call states of flows, and commands too.
