@@ -232,7 +232,8 @@ impl Walk<'_> {
         } = bound;
         let fields = fields.get_or_insert_with(|| SelectorFields::of(self.packet, &self.input, &self.output));
         match selector.check(fields) {
-            Ok(()) | Err(Miss::Protocol) if selector.needs_a_protocol() && self.packet.has_broken_chain() => {
+            // Asked of the packet first: most have none that could be broken.
+            Ok(()) | Err(Miss::Protocol) if self.packet.has_broken_chain() && selector.needs_a_protocol() => {
                 return Matched::Malformed;
             }
             Ok(()) => {}

@@ -234,8 +234,8 @@ impl Net {
         }
     }
 
-    /// What forwarding asks of a packet before FORWARD sees it, and the hop that it takes from it.
-    #[inline]
+    /// What forwarding asks of a packet before FORWARD sees it, and the hop that it takes from it. Inlined, for its answer is large, and mostly empty.
+    #[inline(always)]
     pub(crate) fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
         match packet.family() {
             Family::V4 => v4::forward(packet, route),

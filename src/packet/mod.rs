@@ -308,8 +308,15 @@ impl Packet {
     pub fn has_broken_chain(&self) -> bool {
         match self.family {
             Family::V4 => false,
-            Family::V6 if self.has_transport() => self.transport().is_empty() && self.ends_in_a_routing_header(),
-            Family::V6 => self.protocol != extension::NO_NEXT_HEADER,
+            Family::V6 => self.has_broken_ipv6_chain(),
+        }
+    }
+
+    #[inline(never)]
+    fn has_broken_ipv6_chain(&self) -> bool {
+        match self.has_transport() {
+            true => self.transport().is_empty() && self.ends_in_a_routing_header(),
+            false => self.protocol != extension::NO_NEXT_HEADER,
         }
     }
 

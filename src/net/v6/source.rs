@@ -23,16 +23,28 @@ impl Net {
         let interfaces = self.interfaces().iter();
         let usable = interfaces.filter(|it| !is_of_link || output.is_none_or(|output| output == it.id));
         let own = usable.flat_map(|it| it.addresses_of(Family::V6).map(move |own| (it.id, own)));
+        let asked = Asked {
+            to,
+            scope,
+            label: label(to),
+        };
         let mut best: Option<(Merit, Ipv6Addr)> = None;
         for (id, own) in own {
             let IpAddr::V6(address) = own.address else { continue };
-            let merit = Merit::of(address, own, output == Some(id), (to, scope));
+            let merit = Merit::of(address, own, output == Some(id), &asked);
             if best.as_ref().is_none_or(|(found, _)| merit > *found) {
                 best = Some((merit, address));
             }
         }
         best.map(|(_, address)| address)
     }
+}
+
+/// What addresses are held against, the same for all.
+struct Asked {
+    to: Ipv6Addr,
+    scope: Scope,
+    label: u32,
 }
 
 /// In the order in which it counts.
@@ -55,7 +67,9 @@ enum Nearness {
 }
 
 impl Merit {
-    fn of(address: Ipv6Addr, own: &Address, is_of_output: bool, (to, scope): (Ipv6Addr, Scope)) -> Self {
+    #[inline]
+    fn of(address: Ipv6Addr, own: &Address, is_of_output: bool, asked: &Asked) -> Self {
+        let &Asked { to, scope, .. } = asked;
         let own_scope = source_scope(address);
         let reaches = own_scope <= scope;
         let matching = (address.to_bits() ^ to.to_bits()).leading_zeros() as u8;
@@ -68,7 +82,7 @@ impl Merit {
             },
             is_preferred: !own.flags.has(AddressFlags::DEPRECATED),
             is_of_output,
-            has_label: label(address) == label(to),
+            has_label: label(address) == asked.label,
             matching_bits: matching.min(own.prefix_length),
         }
     }
