@@ -1,15 +1,15 @@
 //! `nflab helper`: what a helper understands of a capture, message by message, what it expects of that, and what it would write behind a router.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::base::bytes::{quoted, text_of_path};
-use crate::base::{AddressMask, Time};
+use crate::base::{AddressMask, Family, Time};
 use crate::device::standard::{say, tell};
 use crate::device::{CaptureReader, Content};
 use crate::explain::account::expectation_sentence;
 use crate::helper::{self, HelperSpec};
-use crate::replay::hearing::{Hearing, NotHeard, Said};
+use crate::replay::hearing::{Hearing, NotHeard, Outside, Said};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -22,9 +22,10 @@ pub(super) struct Arguments {
     /// What `modprobe` would say behind the module's name: `ports=21,2121`, `loose`
     #[arg(short, long = "parameter", value_name = "PARAMETER")]
     parameters: Vec<String>,
-    /// The address that who opened a flow has outside, to show what is written over payloads behind NAT
-    #[arg(long, value_name = "ADDRESS", default_value = "203.0.113.1")]
-    behind: Ipv4Addr,
+    /// The address that who opened a flow has outside, to show what is written over payloads behind NAT; one of each family at most, and without one
+    /// 203.0.113.1 and 2001:db8:ffff::1
+    #[arg(long, value_name = "ADDRESS")]
+    behind: Vec<IpAddr>,
     /// The network of the host that took the capture: what it sends to the last address is a broadcast of the router's own (NetBIOS names, SNMP)
     #[arg(long, value_name = "ADDRESS/LENGTH", value_parser = network)]
     network: Option<AddressMask>,
@@ -45,8 +46,9 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 fn hear(arguments: &Arguments) -> Result<(), String> {
     let spec = find(&arguments.name)?;
-    let mut hearing = Hearing::new(spec, &arguments.parameters, arguments.behind.into(), arguments.network).map_err(
-        |why| match why {
+    let outside = outside(&arguments.behind)?;
+    let mut hearing =
+        Hearing::new(spec, &arguments.parameters, outside, arguments.network).map_err(|why| match why {
             Ok(unknown) => {
                 let known: Vec<&str> = spec.parameters.iter().map(|it| it.name).collect();
                 let known = match known.is_empty() {
@@ -60,8 +62,7 @@ fn hear(arguments: &Arguments) -> Result<(), String> {
                 )
             }
             Err(refused) => format!("{}: {refused}", spec.modules[0]),
-        },
-    )?;
+        })?;
     let mut counts = Counts::default();
     let mut begun = None;
     let path = &arguments.capture;
@@ -97,13 +98,11 @@ fn hear(arguments: &Arguments) -> Result<(), String> {
                 let (from, to) = (message.from, message.to);
                 let at = seconds(packet.time, begun);
                 say!(
-                    "packet {number}, {at} s: {}:{} > {}:{}",
-                    from.address,
-                    from.id,
-                    to.address,
-                    to.id
+                    "packet {number}, {at} s: {} > {}",
+                    SocketAddr::new(from.address, from.id),
+                    SocketAddr::new(to.address, to.id)
                 );
-                say_what(&message.said, arguments.behind);
+                say_what(&message.said, outside.of(message.from.address));
             }
         }
     }
@@ -126,7 +125,7 @@ fn open(path: &Path) -> Result<CaptureReader<Box<dyn std::io::Read>>, String> {
     .map_err(|error| error.to_string())
 }
 
-fn say_what(said: &Said, outside: Ipv4Addr) {
+fn say_what(said: &Said, outside: IpAddr) {
     match said {
         Said::Opens(0) => say!("  opens a flow that was announced"),
         Said::Opens(by) => say!("  opens what packet {by} announced"),
@@ -183,6 +182,17 @@ impl Counts {
             say!("it reads flows to port {}{others}", ports.join(", "));
         }
     }
+}
+
+fn outside(asked: &[IpAddr]) -> Result<Outside, String> {
+    for family in Family::ALL {
+        if asked.iter().filter(|it| Family::of(**it) == family).count() > 1 {
+            return Err(format!(
+                "--behind names two addresses of {family}: expected one, by which all inside are called outside"
+            ));
+        }
+    }
+    Ok(asked.iter().copied().fold(Outside::default(), Outside::with))
 }
 
 fn network(text: &str) -> Result<AddressMask, String> {

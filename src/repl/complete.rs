@@ -224,7 +224,7 @@ impl Assistant {
             | "--policy" | "--goto" => chains(),
             "-i" | "-o" | "--in-interface" | "--out-interface" => self.interfaces.clone(),
             "-p" | "--protocol" => {
-                let names = of_matches().filter_map(|spec| spec.protocol_name());
+                let names = of_matches().filter_map(ext::MatchSpec::protocol_name);
                 names.chain(["all"]).map(str::to_owned).collect()
             }
             "-m" | "--match" => of_matches().map(|spec| spec.name.to_owned()).collect(),

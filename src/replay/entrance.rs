@@ -200,9 +200,10 @@ impl fmt::Display for NoEntrance {
             ),
             Self::Unmapped(Some(source)) => write!(
                 f,
-                "its source {source} is in no prefix of --map; add one, such as --map 0.0.0.0/0=wan, or name an interface for the rest with --interface"
+                "its source {source} is in no prefix of --map; add one, such as --map {}/0=wan, or name an interface for the rest with --interface",
+                Family::of(*source).unspecified()
             ),
-            Self::Unmapped(None) => f.write_str("it has no IPv4 source that --map could look for; name an interface for such with --interface"),
+            Self::Unmapped(None) => f.write_str("it has no source that --map could look for; name an interface for such with --interface"),
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Every flow to a port of the helper is one that it reads. Who opened one is inside; what it says to the outside, and what is said to it, passes a
 //! second table of flows, where it has another address.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::base::{AddressMask, AddressRange, Random, Time, protocol};
+use crate::base::{AddressMask, AddressRange, Family, Random, Time, protocol};
 use crate::conntrack::{
     CtState, Direction, Endpoint, ExpectationRefused, Reason, Settings, Table, TrackContext, TrackStage, Tracked,
     Tracking, Tuple,
@@ -19,7 +19,7 @@ use crate::packet::{End, Packet};
 pub(crate) struct Hearing {
     plain: World,
     behind: World,
-    outside: IpAddr,
+    outside: Outside,
     /// Who opened flows that the helper reads.
     inside: Vec<IpAddr>,
     /// What was announced, by which packet, and not opened yet.
@@ -50,12 +50,39 @@ pub(crate) enum Said {
     Opens(u64),
 }
 
+/// What who is inside is called outside, of each family.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outside([IpAddr; 2]);
+
+impl Default for Outside {
+    /// Of networks that only documents are about.
+    fn default() -> Self {
+        Self([
+            IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)),
+            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1)),
+        ])
+    }
+}
+
+impl Outside {
+    /// Another address for its family.
+    pub(crate) fn with(mut self, address: IpAddr) -> Self {
+        self.0[Family::of(address) as usize] = address;
+        self
+    }
+
+    /// That of whoever has an address of the same family inside.
+    pub(crate) fn of(&self, inside: IpAddr) -> IpAddr {
+        self.0[Family::of(inside) as usize]
+    }
+}
+
 impl Hearing {
     /// With the parameters of its module; `Err` where that refuses one, or has none of that name.
     pub(crate) fn new(
         spec: &'static HelperSpec,
         parameters: &[String],
-        outside: IpAddr,
+        outside: Outside,
         network: Option<AddressMask>,
     ) -> Result<Self, Result<String, LoadRefused>> {
         let mut loaded = Loaded::default();
@@ -154,10 +181,11 @@ impl Hearing {
             (false, true) => false,
             _ => return None,
         };
+        let outside = self.outside.of(from.address);
         if !leaves {
-            packet.set_address(End::Destination, self.outside);
+            packet.set_address(End::Destination, outside);
         }
-        let told = self.behind.pass(now, packet, leaves.then_some(self.outside)).ok()?;
+        let told = self.behind.pass(now, packet, leaves.then_some(outside)).ok()?;
         // Of two who are called alike outside, only one is answered.
         (leaves || told.answered == to.address).then_some(told)
     }
@@ -332,12 +360,11 @@ const MOST_ANNOUNCED: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::testing::host;
     use crate::conntrack::testing::{A, B, address, packet};
     use crate::wire::tcp::flags::{ACK, SYN};
 
     type Place = ([u8; 4], u16);
-
-    const OUTSIDE: [u8; 4] = [203, 0, 113, 1];
 
     fn datagram(from: Place, to: Place, data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; 8];
@@ -352,7 +379,7 @@ mod tests {
         let spec = helper::registry().iter().find(|spec| spec.has(name)).unwrap();
         let parameters: Vec<String> = parameters.iter().map(|it| (*it).to_owned()).collect();
         let network = AddressMask::prefix(address(A), 24);
-        Hearing::new(spec, &parameters, OUTSIDE.into(), network).map_err(|why| match why {
+        Hearing::new(spec, &parameters, Outside::default(), network).map_err(|why| match why {
             Ok(unknown) => unknown,
             Err(refused) => refused.to_string(),
         })
@@ -400,6 +427,36 @@ mod tests {
         piece[6] = 0x20;
         assert_eq!(told(&mut hearing, 5, &piece), "Fragment");
         assert_eq!(told(&mut hearing, 6, b"x"), "Malformed");
+    }
+
+    #[test]
+    fn who_is_inside_has_an_address_of_its_family_outside() {
+        let (inside, server) = (host(Family::V6, 2), host(Family::V6, 9));
+        let (IpAddr::V6(from), IpAddr::V6(to)) = (inside, server) else {
+            panic!("{inside} {server}");
+        };
+        let mut request = Vec::new();
+        etherparse::PacketBuilder::ipv6(from.octets(), to.octets(), 64)
+            .udp(4000, 69)
+            .write(&mut request, b"\0\x01x\0octet\0")
+            .unwrap();
+        let read = "read 0x000178006f6374657400: a flow";
+        for (outside, called) in [
+            (Outside::default(), "2001:db8:ffff::1"),
+            (
+                Outside::default().with(server).with([192, 0, 2, 7].into()),
+                &server.to_string(),
+            ),
+        ] {
+            let mut hearing = hearing("tftp", &[]).unwrap();
+            hearing.outside = outside;
+            assert_eq!(
+                told(&mut hearing, 1, &request),
+                format!(
+                    "{read} udp {server} > [{inside}]:4000 is expected | {read} udp {server} > [{called}]:4000 is expected"
+                )
+            );
+        }
     }
 
     #[test]

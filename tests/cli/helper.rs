@@ -43,6 +43,10 @@ fn what_there_is_not_is_refused_with_what_there_is() {
             "`x' invalid for parameter `ports'",
         ),
         (
+            &["helper", "ftp", "--behind", "2001:db8::1", "--behind", "::2", CAPTURE],
+            "--behind names two addresses of IPv6: expected one",
+        ),
+        (
             &["helper", "ftp", "nowhere.pcap"],
             "cannot read the capture nowhere.pcap: ",
         ),
