@@ -10,7 +10,7 @@ use super::{
     Tracked, Tracking, Tuple, Zone,
 };
 use crate::base::sync::MutexGuard;
-use crate::packet::{ChecksumState, Packet};
+use crate::packet::Packet;
 
 mod begin;
 mod confirm;
@@ -256,7 +256,7 @@ fn keep_checksum(packet: &mut Packet, checksum: ChecksumCheck) {
         packet.pull(checksum.gathered());
     }
     if checksum.found_right() {
-        packet.checksum = ChecksumState::Verified;
+        packet.was_summed();
     }
 }
 

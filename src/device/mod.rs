@@ -34,6 +34,7 @@ pub use tun::{TunDevice, TunError};
 pub use undecoded::Undecoded;
 pub use vnet::BadOffload;
 
+use crate::base::Family;
 use crate::packet::{Offload, cut, finish};
 
 /// The largest IP packet that a device hands over: what a 16-bit total length can say (a jumbogram is none).
@@ -53,6 +54,14 @@ pub struct Offloads {
 }
 
 impl Offloads {
+    /// Whether it takes packets of a family that stand for many segments of TCP.
+    pub fn takes_segments(self, family: Family) -> bool {
+        match family {
+            Family::V4 => self.tcp4,
+            Family::V6 => self.tcp6,
+        }
+    }
+
     /// Their names, as `ethtool -k` has them for short: none where the device takes finished packets alone.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let all = [

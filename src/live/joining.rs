@@ -3,6 +3,7 @@
 //! those of others may overtake what waits, as they do in the kernel.
 
 use super::event_loop::{Carried, PollDevice};
+use crate::base::Family;
 use crate::packet::Joined;
 
 /// A device's packets that wait for others of their flows, the oldest first.
@@ -27,7 +28,8 @@ impl Joining {
                 return;
             }
         }
-        match device.offloads().tcp4.then(|| Joined::begin(bytes, offload)).flatten() {
+        let takes = Family::of_packet(bytes).is_some_and(|it| device.offloads().takes_segments(it));
+        match takes.then(|| Joined::begin(bytes, offload)).flatten() {
             Some(joined) => {
                 *bytes = self.spare.pop().unwrap_or_default();
                 if self.held.len() == FLOWS {

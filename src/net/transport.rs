@@ -111,7 +111,9 @@ pub(super) fn udp(packet: &Packet, delivery: Delivery, listeners: &dyn Listeners
     // A long broadcast that no one takes is dropped before its checksum is summed.
     let is_summed = delivery == Delivery::Local || length <= SUMMED_AT_ONCE;
     let is_none = be16(segment, 6) == 0;
-    if is_summed && (is_v6 && is_none || !is_none && !checksum_is_right(packet, length)) {
+    // What is short is summed up once more.
+    let is_misled = length > SUMMED_AT_ONCE && packet.is_header_changed();
+    if is_summed && (is_v6 && is_none || is_misled || !is_none && !checksum_is_right(packet, length)) {
         return Heard::dropped(DropReason::UdpChecksum);
     }
     // What lies behind the datagram is cut off before it is quoted.

@@ -30,7 +30,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{Ipv6, extension};
-use crate::wire::{Malformed, be32, icmpv4::Icmpv4, icmpv6::Icmpv6, tcp::Tcp, udp::Udp};
+use crate::wire::{Malformed, be32, checksum, icmpv4::Icmpv4, icmpv6::Icmpv6, tcp::Tcp, udp::Udp};
 
 /// What is known of the transport checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -82,6 +82,8 @@ pub struct Packet {
     pub fragments: Vec<u16>,
     /// Where tracking took a fragment header of IPv6 out of it: there the host reads on, under the number that its first header names. 0: nowhere.
     pub(crate) joined_at: u16,
+    /// The sum of IPv6's header without lengths and addresses when tracking summed up the packet. 0: it did not.
+    summed_header: u16,
 }
 
 impl Packet {
@@ -249,6 +251,32 @@ impl Packet {
     fn ipv6_address(&self, at: usize) -> IpAddr {
         let octets = self.bytes[at..].first_chunk::<16>();
         IpAddr::V6(octets.map_or(Ipv6Addr::UNSPECIFIED, |it| Ipv6Addr::from(*it)))
+    }
+
+    /// Tracking has summed up the packet, and found the checksum right.
+    #[inline]
+    pub(crate) fn was_summed(&mut self) {
+        self.checksum = ChecksumState::Verified;
+        if self.family == Family::V6 {
+            self.summed_header = self.ipv6_header_sum();
+        }
+    }
+
+    /// It comes in anew: nobody has summed it up.
+    pub(crate) fn is_to_be_summed(&mut self) {
+        self.summed_header = 0;
+    }
+
+    /// Whether its header is another since tracking summed it up. IPv6's has no checksum that would make up for that, and who goes by that sum takes the
+    /// packet for broken.
+    #[cold]
+    pub(crate) fn is_header_changed(&self) -> bool {
+        self.summed_header != 0 && self.summed_header != self.ipv6_header_sum()
+    }
+
+    #[cold]
+    fn ipv6_header_sum(&self) -> u16 {
+        checksum::fold(checksum::sum(&self.bytes[..4]) + checksum::sum(&self.bytes[6..8]))
     }
 
     /// True for the ICMP of its family.

@@ -326,6 +326,7 @@ impl Packet {
             options_unread: false,
             fragments: Vec::new(),
             joined_at: 0,
+            summed_header: 0,
         }
     }
 

@@ -56,7 +56,7 @@ impl<O: Observer> Pass<'_, O> {
         self.depart(transit, route.mtu, None)
     }
 
-    /// A message of the host's ICMP code. While one is under way there is no other.
+    /// A message of the host's ICMP code. While one is under way there is no other; neighbour discovery has a way of its own.
     pub(in crate::engine) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
         outgoing.packet.ignores_df = true;

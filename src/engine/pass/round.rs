@@ -66,6 +66,7 @@ impl<O: Observer> Pass<'_, O> {
         packet.fragments_had_df = false;
         packet.fragments.clear();
         packet.joined_at = 0;
+        packet.is_to_be_summed();
         // What a CT target said was for the tracking that has been done.
         tracking.template = None;
         tracking.is_another_packet();

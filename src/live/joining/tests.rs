@@ -23,7 +23,7 @@ impl Notes {
         let offloads = Offloads {
             checksum: tcp4,
             tcp4,
-            tcp6: false,
+            tcp6: tcp4,
             udp,
         };
         Self {

@@ -6,7 +6,7 @@ use crate::base::testing::{families, host};
 use crate::packet::testing::{tcp as segment, udp as datagram};
 use crate::packet::{Joined, cut};
 use crate::wire::tcp::{Tcp, flags};
-use crate::wire::{be32, checksum, put16, put32};
+use crate::wire::{be16, be32, checksum, put16, put32};
 
 fn is_summed(packet: &Packet) -> bool {
     let sum = checksum::transport(
@@ -131,87 +131,108 @@ fn cut_again(packets: &[(Vec<u8>, Offload)]) -> Vec<Vec<u8>> {
     all
 }
 
-#[test]
-fn what_was_cut_is_joined_and_what_was_joined_is_cut() {
-    let mut random = Random::new(12);
-    for round in 0..600 {
-        let size = 100 + random.below(1400) as u16;
-        let mut whole = drawn(&mut random, Family::V4, true);
-        whole.transport_mut()[13] &= !flags::CWR;
-        let whole = unfinished(whole, size);
-        let cut = pieces(&whole);
-        let joined = joined(&cut);
-        assert_eq!(joined.len(), 1, "{round}");
-        let (bytes, offload) = &joined[0];
-        if cut.len() > 1 {
-            assert_eq!(bytes, whole.bytes(), "{round}");
-            assert_eq!(*offload, whole.offload());
+families! {
+    fn what_was_cut_is_joined_and_what_was_joined_is_cut(family: Family) {
+        let mut random = Random::new(12);
+        for round in 0..600 {
+            let size = 100 + random.below(1400) as u16;
+            let mut whole = drawn(&mut random, family, true);
+            whole.transport_mut()[13] &= !flags::CWR;
+            let whole = unfinished(whole, size);
+            let cut = pieces(&whole);
+            let joined = joined(&cut);
+            assert_eq!(joined.len(), 1, "{round}");
+            let (bytes, offload) = &joined[0];
+            if cut.len() > 1 {
+                assert_eq!(bytes, whole.bytes(), "{round}");
+                assert_eq!(*offload, whole.offload());
+            }
+            let again = cut_again(&joined);
+            assert!(again.iter().eq(cut.iter().map(Packet::bytes)), "{round}");
         }
-        let again = cut_again(&joined);
-        assert!(again.iter().eq(cut.iter().map(Packet::bytes)), "{round}");
     }
 }
 
-/// Each a change of the second of three segments that keeps all from being joined: into how many they go.
-#[test]
-fn what_differs_stays_apart() {
-    let whole = unfinished(
-        segment((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]),
-        100,
-    );
-    type Change = fn(&mut Vec<u8>);
-    let changes: [(&str, Change, usize); 20] = [
-        ("nothing", |_| {}, 1),
-        ("type of service", |it| it[1] = 4, 3),
-        ("identification", |it| it[5] ^= 1, 3),
-        ("DF", |it| it[6] ^= 0x40, 3),
-        ("a fragment", |it| it[6] = 0x20, 3),
-        ("time to live", |it| it[8] = 3, 3),
-        ("source", |it| it[15] ^= 1, 3),
-        ("port", |it| it[23] ^= 1, 3),
-        ("sequence", |it| it[27] ^= 1, 3),
-        ("acknowledgement", |it| it[31] ^= 1, 3),
-        ("reserved bits", |it| it[32] |= 1, 3),
-        ("PSH ends it", |it| it[33] |= flags::PSH, 2),
-        ("FIN ends it", |it| it[33] |= flags::FIN, 2),
-        ("SYN", |it| it[33] |= flags::SYN, 3),
-        ("URG", |it| it[33] |= flags::URG, 3),
-        ("ECE", |it| it[33] |= flags::ECE, 3),
-        ("CWR", |it| it[33] |= flags::CWR, 3),
-        ("window", |it| it[34] ^= 1, 3),
-        ("urgent pointer", |it| it[39] = 1, 3),
-        ("shorter", |it| it.truncate(100), 2),
-    ];
-    for (what, change, packets) in changes {
-        let mut cut = pieces(&whole);
-        let mut bytes = cut[1].bytes().to_vec();
-        change(&mut bytes);
-        let length = bytes.len() as u16;
-        put16(&mut bytes, 2, length);
-        put16(&mut bytes, 36, 0);
-        let mut packet = Packet::parse(bytes).unwrap();
-        packet.fill_header_checksum();
-        let sum = checksum::transport(packet.source(), packet.destination(), protocol::TCP, packet.transport());
-        put16(packet.transport_mut(), 16, sum);
-        cut[1] = packet;
-        let joined = joined(&cut);
-        assert_eq!(joined.len(), packets, "{what}");
-        assert!(cut_again(&joined).iter().eq(cut.iter().map(Packet::bytes)), "{what}");
-    }
+/// A change of a packet's bytes; those of TCP's begin with its header.
+type Change = fn(&mut [u8]);
+
+const OF_IPV4: &[(&str, Change, usize)] = &[
+    ("type of service", |it| it[1] = 4, 3),
+    ("identification", |it| it[5] ^= 1, 3),
+    ("DF", |it| it[6] ^= 0x40, 3),
+    ("a fragment", |it| it[6] = 0x20, 3),
+    ("time to live", |it| it[8] = 3, 3),
+    ("source", |it| it[15] ^= 1, 3),
+];
+
+const OF_IPV6: &[(&str, Change, usize)] = &[
+    ("traffic class", |it| it[0] |= 1, 3),
+    ("flow label", |it| it[3] ^= 1, 3),
+    ("hop limit", |it| it[7] = 3, 3),
+    ("source", |it| it[23] ^= 1, 3),
+    ("destination", |it| it[39] ^= 1, 3),
+];
+
+const OF_TCP: &[(&str, Change, usize)] = &[
+    ("nothing", |_| {}, 1),
+    ("port", |it| it[3] ^= 1, 3),
+    ("sequence", |it| it[7] ^= 1, 3),
+    ("acknowledgement", |it| it[11] ^= 1, 3),
+    ("reserved bits", |it| it[12] |= 1, 3),
+    ("PSH ends it", |it| it[13] |= flags::PSH, 2),
+    ("FIN ends it", |it| it[13] |= flags::FIN, 2),
+    ("SYN", |it| it[13] |= flags::SYN, 3),
+    ("URG", |it| it[13] |= flags::URG, 3),
+    ("ECE", |it| it[13] |= flags::ECE, 3),
+    ("CWR", |it| it[13] |= flags::CWR, 3),
+    ("window", |it| it[14] ^= 1, 3),
+    ("urgent pointer", |it| it[19] = 1, 3),
+];
+
+fn three(family: Family) -> Packet {
+    unfinished(segment((host(family, 2), 1), (host(family, 9), 2), &[7; 300]), 100)
 }
 
-#[test]
-fn a_wrong_sum_stays_wrong() {
-    let whole = unfinished(
-        segment((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[7; 300]),
-        100,
-    );
-    for at in 0..3 {
-        let mut cut = pieces(&whole);
-        cut[at].transport_mut()[30] ^= 1;
-        let joined = joined(&cut);
-        assert!(joined.len() > 1, "{at}");
-        assert!(cut_again(&joined).iter().eq(cut.iter().map(Packet::bytes)), "{at}");
+/// Into how many the three segments go once the second is changed.
+fn apart(family: Family, what: &str, change: impl Fn(&mut Vec<u8>)) -> usize {
+    let mut cut = pieces(&three(family));
+    let mut bytes = cut[1].bytes().to_vec();
+    change(&mut bytes);
+    let length_at = if family == Family::V4 { 2 } else { 4 };
+    let taken = three(family).len() - usize::from(be16(three(family).bytes(), length_at));
+    let length = (bytes.len() - taken) as u16;
+    put16(&mut bytes, length_at, length);
+    let mut packet = Packet::parse(bytes).unwrap();
+    packet.fill_header_checksum();
+    put16(packet.transport_mut(), 16, 0);
+    let sum = checksum::transport(packet.source(), packet.destination(), protocol::TCP, packet.transport());
+    put16(packet.transport_mut(), 16, sum);
+    cut[1] = packet;
+    let joined = joined(&cut);
+    assert!(cut_again(&joined).iter().eq(cut.iter().map(Packet::bytes)), "{what}");
+    joined.len()
+}
+
+families! {
+    /// Each a change of the second of three segments that keeps all from being joined: into how many they go.
+    fn what_differs_stays_apart(family: Family) {
+        let network = three(family).network_header_length();
+        let of_family = if family == Family::V4 { OF_IPV4 } else { OF_IPV6 };
+        let all = of_family.iter().map(|it| (0, it)).chain(OF_TCP.iter().map(|it| (network, it)));
+        for (from, (what, change, packets)) in all {
+            assert_eq!(apart(family, what, |it| change(&mut it[from..])), *packets, "{what}");
+        }
+        assert_eq!(apart(family, "shorter", |it| it.truncate(network + 80)), 2);
+    }
+
+    fn a_wrong_sum_stays_wrong(family: Family) {
+        for at in 0..3 {
+            let mut cut = pieces(&three(family));
+            cut[at].transport_mut()[30] ^= 1;
+            let joined = joined(&cut);
+            assert!(joined.len() > 1, "{at}");
+            assert!(cut_again(&joined).iter().eq(cut.iter().map(Packet::bytes)), "{at}");
+        }
     }
 }
 
