@@ -54,9 +54,12 @@ impl Sysctls {
         let mut default = conf.clone();
         // Who wants an address of the link by itself says so.
         default.set(ConfKnob::AddrGenMode, NONE);
+        let mut all = conf;
+        // Each interface says for itself whether it looks for who has its addresses.
+        all.set(ConfKnob::AcceptDad, 0);
         Self {
             values: std::array::from_fn(|at| SPECS[at].default),
-            all: conf,
+            all,
             default,
             rate_mask: RateMask::default(),
         }
@@ -360,7 +363,7 @@ mod tests {
                 &[
                     ("lan.accept_dad", "-1"),
                     ("lo.accept_dad", "-1"),
-                    ("all.accept_dad", "1"),
+                    ("all.accept_dad", "0"),
                 ],
             ),
             (
@@ -417,6 +420,21 @@ mod tests {
         }
         net.set_mtu(net.by_name("lan").unwrap().id, 1400).unwrap();
         assert_eq!(net.sysctl_get("net.ipv6.conf.lan.mtu").as_deref(), Some("1400"));
+    }
+
+    /// Each key's first number, but for `addr_gen_mode`: a lab has the addresses that it was given.
+    #[test]
+    fn what_a_fresh_namespace_shows() {
+        let mut net = Net::new();
+        net.add_interface(InterfaceName::new("lan").unwrap(), 1500).unwrap();
+        let seen = include_str!("sysctl.txt").lines().filter(|line| !line.starts_with('#'));
+        let seen: Vec<(&str, &str)> = seen.filter_map(|line| line.split_once(" = ")).collect();
+        let own: Vec<String> = net.list_ipv6().collect();
+        assert_eq!(own.len(), seen.len());
+        for key in own.iter().filter(|key| !key.ends_with(".addr_gen_mode")) {
+            let kernels = seen.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
+            assert_eq!(net.sysctl_get(key).as_deref(), kernels, "{key}");
+        }
     }
 
     /// Switches that come and go, and the addresses and routes of `lan`, `lo` and `wan` then.
