@@ -33,7 +33,14 @@ pub(super) fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<D
         let whole = place::is_whole(&draft.built_in());
         place::settle(draft, named.table, whole, options, told, trial)
     };
-    family::read_each(&reader.done, |it| it.1, options, told, &mut Built::new(), read)
+    family::read_each(
+        &reader.done,
+        |it| it.1.or_by_addresses(&it.0.commands),
+        options,
+        told,
+        &mut Built::new(),
+        read,
+    )
 }
 
 struct Reader<'a> {

@@ -2,16 +2,33 @@
 //! meant; where both take as much, the text's other tables tell.
 
 use super::build::Built;
-use super::draft::Draft;
+use super::draft::{Command, Draft};
 use super::{Options, Told};
 use crate::base::Family;
 use crate::rule::Table;
+use crate::text::restore::Argument;
 
 /// What a text says itself of a table, by a prompt, a title or a head.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Named {
     pub table: Option<Table>,
     pub family: Option<Family>,
+}
+
+impl Named {
+    /// With the family of the first address that a command asks for, where nothing else names it.
+    pub(super) fn or_by_addresses(self, commands: &[Command]) -> Self {
+        let address = |pair: &[Argument<'_>]| {
+            let asked = ["-s", "-d", "--source", "--destination"].contains(&&*pair[0].text);
+            let first = pair[1].text.split(['/', ',']).next().filter(|_| asked)?;
+            first.parse().ok().map(Family::of)
+        };
+        let told = || commands.iter().find_map(|it| it.words.windows(2).find_map(address));
+        Self {
+            family: self.family.or_else(told),
+            ..self
+        }
+    }
 }
 
 /// Reads each part of a text as a table of its family. Where it is not named it is tried, in `trial`, in both.

@@ -25,7 +25,14 @@ pub(super) fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<D
         parts = parts.into_iter().flat_map(each).collect();
     }
     let read = |(draft, _): &(Draft, Named), family, _: &mut Told, _: &mut Built| Some(draft.of(family));
-    family::read_each(&parts, |it| it.1, options, told, &mut Built::new(), read)
+    family::read_each(
+        &parts,
+        |it| it.1.or_by_addresses(&it.0.commands),
+        options,
+        told,
+        &mut Built::new(),
+        read,
+    )
 }
 
 fn scan(source: &Source, told: &mut Told) -> Vec<(Draft, Named)> {
