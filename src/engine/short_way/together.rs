@@ -126,7 +126,7 @@ impl<O: Observer> Pass<'_, O> {
     /// The same of IPv6, if any are.
     #[inline(never)]
     fn read_others<'p>(&mut self, count: usize, arrival: impl Fn(usize) -> Arrival<'p>) -> Option<Few<'p, OF_IPV6>> {
-        let is_one = |at| Family::of_packet(arrival(at).bytes) == Some(Family::V6);
+        let is_one = |at| Family::of_packet(arrival(at).bytes) == Some(Plain::<OF_IPV6>::FAMILY);
         (0..count).any(is_one).then(|| {
             let mut few = Few::nothing();
             self.read_few::<OF_IPV6>(&mut few, count, arrival);
