@@ -214,6 +214,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::cli::TOOLBOX;
+    use crate::explain::story::Detail;
     use crate::lab::memory::Lab;
     use crate::net::example::unhex;
 
@@ -267,8 +268,16 @@ mod tests {
     fn of_paths_it_says_what_iproute2_says() {
         let mut lab = lab();
         let (said, calls) = OF_PATHS.split_at(OF_PATHS.find('$').unwrap());
+        let mut stories = String::new();
         for packet in said.lines() {
-            lab.send(lab.interface("lan"), unhex(packet));
+            let passage = lab.send(lab.interface("lan"), unhex(packet));
+            stories += &passage.story.render(Detail::Whole);
+        }
+        for said in [
+            "the way to 2001:db8::2 takes 1400 bytes",
+            "the way to 8.8.8.8 takes 552 bytes",
+        ] {
+            assert!(stories.contains(said), "{said}:\n{stories}");
         }
         lab.advance(Duration::from_millis(1));
         let (count, differ) = beside(&mut lab, calls);
