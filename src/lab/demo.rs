@@ -8,7 +8,7 @@ pub(crate) mod memory;
 mod page;
 
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::machine::ToolOutput;
 use super::memory::{Lab, Passage};
@@ -39,6 +39,8 @@ pub(crate) trait Stage {
 pub(crate) enum Act {
     /// The client pings the server.
     Ping,
+    /// The same by IPv6.
+    Ping6,
     /// The client fetches a file from the server's web server.
     Download,
     /// The client fetches a file by FTP; the data connection comes from the client.
@@ -79,13 +81,22 @@ pub(crate) fn play(stage: &mut dyn Stage, out: &mut dyn Write) -> io::Result<boo
     page.title("nflab demo: a home router that is a program")?;
     page.text(PICTURE)?;
     page.text(&format!("{}\n", stage.place()))?;
-    page.heading("The rules")?;
-    page.text(&indented(RULES))?;
     let mut good = stage.tool("modprobe", &["nf_conntrack_ftp"], "").code == 0;
-    let restored = stage.tool("iptables-restore", &[], RULES);
-    if restored.code != 0 {
-        page.failure(&restored.stderr)?;
-        return Ok(false);
+    for (title, tool, rules) in [
+        ("The rules", "iptables-restore", RULES),
+        (
+            "Those of IPv6, which no packet of IPv4 meets",
+            "ip6tables-restore",
+            RULES6,
+        ),
+    ] {
+        page.heading(title)?;
+        page.text(&indented(rules))?;
+        let restored = stage.tool(tool, &[], rules);
+        if restored.code != 0 {
+            page.failure(&restored.stderr)?;
+            return Ok(false);
+        }
     }
     for (act, title, about) in ACTS {
         page.heading(title)?;
@@ -137,12 +148,12 @@ fn worth_showing(act: Act, seen: &Seen) -> bool {
         return false;
     };
     let Some(tcp) = packet.tcp() else {
-        return act == Act::Ping;
+        return matches!(act, Act::Ping | Act::Ping6);
     };
     let control = tcp.source_port() == FTP || tcp.destination_port() == FTP;
     let opens = tcp.has(flags::SYN) && !tcp.has(flags::ACK);
     match act {
-        Act::Ping => false,
+        Act::Ping | Act::Ping6 => false,
         Act::Download => tcp.has(flags::SYN),
         Act::Passive | Act::Active => opens && !control || announces(tcp.payload()),
         Act::Knock => opens,
@@ -158,6 +169,8 @@ const SHOWN: usize = 2;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
+const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+pub(crate) const SERVER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 9);
 pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const FTP: u16 = 21;
 pub(crate) const SSH: u16 = 22;
@@ -165,21 +178,22 @@ pub(crate) const WEB: u16 = 80;
 
 const PICTURE: &str = "
   client 10.0.0.2 ──── lan 10.0.0.1 [ router ] wan 192.0.2.1 ──── 192.0.2.9 server
+      2001:db8::2 ──── 2001:db8::1  [        ] 2001:db8:1::1 ──── 2001:db8:1::9
 
 ";
 
 pub(crate) const LAB: &str = r#"
 offload = false
 [interface.lan]
-address = "10.0.0.1/24"
+address = ["10.0.0.1/24", "2001:db8::1/64"]
 [interface.wan]
-address = "192.0.2.1/24"
+address = ["192.0.2.1/24", "2001:db8:1::1/64"]
 [host.client]
 interface = "lan"
-address = "10.0.0.2/24"
+address = ["10.0.0.2/24", "2001:db8::2/64"]
 [host.server]
 interface = "wan"
-address = "192.0.2.9/24"
+address = ["192.0.2.9/24", "2001:db8:1::9/64"]
 "#;
 
 const RULES: &str = "\
@@ -198,11 +212,27 @@ COMMIT
 COMMIT
 ";
 
+const RULES6: &str = "\
+*filter
+:INPUT DROP
+:FORWARD DROP
+-A INPUT -p icmpv6 --icmpv6-type neighbour-solicitation -j ACCEPT
+-A INPUT -p icmpv6 --icmpv6-type neighbour-advertisement -j ACCEPT
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -i lan -p icmpv6 --icmpv6-type echo-request -j ACCEPT
+COMMIT
+";
+
 const ACTS: &[(Act, &str, &str)] = &[
     (
         Act::Ping,
         "Ping",
         "Three echo requests from the client to the server; here the first and its reply.",
+    ),
+    (
+        Act::Ping6,
+        "Ping, by IPv6",
+        "The same by IPv6: other rules, the same table of flows, and nobody's address is changed.",
     ),
     (
         Act::Download,
@@ -252,6 +282,8 @@ mod tests {
             "data \"PORT 192,0,2,1,",
             "the helper now expects: ftp 192.0.2.9 > 192.0.2.1:",
             "policy of INPUT: DROP",
+            "rule 2 of IPv6's FORWARD: -i lan -p ipv6-icmp",
+            "out by wan: icmpv6 2001:db8::2 > 2001:db8:1::9 echo-request",
             "helper=ftp",
         ] {
             assert!(text.contains(wanted), "{wanted} is missing in\n{text}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::base::Time;
-use crate::lab::demo::{Act, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
+use crate::lab::demo::{Act, FTP, LAB, ROUTER, SERVER, SERVER6, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::lab::file::LabFile;
 use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
@@ -144,10 +144,10 @@ impl LiveStage {
         Ok(())
     }
 
-    fn ping(&self) -> Result<String, String> {
+    fn ping(&self, server: IpAddr) -> Result<String, String> {
         let ping = Ping {
             count: 3,
-            ..Ping::new(SERVER.into())
+            ..Ping::new(server)
         };
         let outcomes = self
             .client
@@ -251,7 +251,8 @@ impl Stage for LiveStage {
 
     fn act(&mut self, act: Act) -> Result<String, String> {
         match act {
-            Act::Ping => self.ping(),
+            Act::Ping => self.ping(SERVER.into()),
+            Act::Ping6 => self.ping(SERVER6.into()),
             Act::Download => self.fetch(),
             Act::Passive => self.transfer(DataMode::Passive),
             Act::Active => self.transfer(DataMode::Active),

@@ -1,11 +1,11 @@
 //! The stage without a machine: the same conversations, packet by packet, through a lab in memory. Both hosts are a few lines of TCP that
 //! loses nothing, and believe what they read: a client connects where a `227` says, a server where a `PORT` says.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Act, CLIENT, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
+use super::{Act, CLIENT, CLIENT6, FTP, LAB, ROUTER, SERVER, SERVER6, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::base::{InterfaceId, protocol};
 use crate::engine::{Fate, Port};
 use crate::lab::conversation::{announced, byte_at, numbers};
@@ -14,7 +14,7 @@ use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
 use crate::syntax::problem::SourceError;
 use crate::wire::tcp::{Tcp, flags};
-use crate::wire::{checksum, icmpv4, ipv4, put16, put32};
+use crate::wire::{checksum, icmpv4, icmpv6, ipv4, ipv6, put16, put32};
 
 pub(crate) struct MemoryStage {
     lab: Lab,
@@ -212,6 +212,21 @@ impl MemoryStage {
         Ok("3 of 3 answered".to_owned())
     }
 
+    fn ping6(&mut self) -> Result<String, String> {
+        for sequence in 1..=3 {
+            self.carry(
+                Side::Client,
+                echo6(icmpv6::kind::ECHO_REQUEST, (CLIENT6, SERVER6), sequence),
+            )?;
+            // Nobody is called otherwise on the way.
+            self.carry(
+                Side::Server,
+                echo6(icmpv6::kind::ECHO_REPLY, (SERVER6, CLIENT6), sequence),
+            )?;
+        }
+        Ok("3 of 3 answered".to_owned())
+    }
+
     fn download(&mut self) -> Result<String, String> {
         let source = (CLIENT, self.client_port());
         let mut connection = self.open(Side::Client, source, (SERVER, WEB), (SERVER, WEB))?;
@@ -280,6 +295,7 @@ impl Stage for MemoryStage {
     fn act(&mut self, act: Act) -> Result<String, String> {
         match act {
             Act::Ping => self.ping(),
+            Act::Ping6 => self.ping6(),
             Act::Download => self.download(),
             Act::Passive => self.transfer(false),
             Act::Active => self.transfer(true),
@@ -335,6 +351,19 @@ fn echo(kind: u8, source: Ipv4Addr, destination: Ipv4Addr, sequence: u16) -> Vec
     let sum = checksum::of(&bytes);
     put16(&mut bytes, 2, sum);
     packet(protocol::ICMP, source, destination, &bytes)
+}
+
+fn echo6(kind: u8, ends: (Ipv6Addr, Ipv6Addr), sequence: u16) -> Vec<u8> {
+    let message = icmpv6::emit(ends, (kind, 0), 7 << 16 | u32::from(sequence), &[0; 56]);
+    let header = ipv6::Repr {
+        traffic_class: 0,
+        flow_label: 0,
+        hop_limit: 64,
+        next_header: protocol::ICMPV6,
+        source: ends.0,
+        destination: ends.1,
+    };
+    header.emit(&message).unwrap_or_default()
 }
 
 fn packet(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
