@@ -1,5 +1,5 @@
-//! How many instructions a packet takes on each of eleven ways, ten of them in both families, counted by callgrind, and held against `benches/instructions.txt`: a slip is seen
-//! without a clock.
+//! How many instructions a packet takes on each of eleven ways, ten of them in both families, counted by callgrind, and held against
+//! `benches/instructions.txt`: a slip is seen without a clock.
 //!
 //! ```sh
 //! cargo bench --profile light --bench instructions                 # counts, and fails where a way has grown by more than a fifth
@@ -7,8 +7,9 @@
 //! cargo bench --profile light --bench instructions -- tcp          # only the ways with this in their name
 //! ```
 //! The same program counts the same: seeds are fixed, times are made up, and what is drawn anew in each process (the keys of `HashMap`) lies outside of
-//! what is counted. A packet of IPv6 may take a quarter more than one of IPv4. Another compiler or processor (`memchr` and `memcpy` ask which it is) counts a little otherwise, which the bound is wide
-//! enough for. What has become cheaper by as much does not fail, and is said: the counts should then be written anew, or the next slip hides in it.
+//! what is counted. A packet of IPv6 may take a quarter more than one of IPv4. Another compiler or processor (`memchr` and `memcpy` ask which it is)
+//! counts a little otherwise, which the bound is wide enough for. What has become cheaper by as much does not fail, and is said: the counts should then
+//! be written anew, or the next slip hides in it.
 
 #[allow(dead_code, reason = "shared with the benchmark of the router, which uses more of it")]
 mod bench_router;
