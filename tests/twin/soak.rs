@@ -113,6 +113,12 @@ pub(crate) fn main() {
     for line in never(&soak.sums.tally) {
         println!("  {line}");
     }
+    if soak.arguments.family != "v4" {
+        println!("\nof IPv6 never came:");
+        for line in soak.sums.tally.never_of_ipv6() {
+            println!("  {line}");
+        }
+    }
     println!("\nleft free:");
     for freedom in FREEDOMS {
         println!("  {}: {}\n    held: {}", freedom.what, freedom.why, freedom.held);

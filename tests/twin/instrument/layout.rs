@@ -132,8 +132,19 @@ struct Chain {
     is_whole: bool,
 }
 
+/// The numbers of a packet's extension headers.
+pub(crate) fn extension_headers(bytes: &[u8]) -> Vec<u8> {
+    let mut numbers = Vec::new();
+    walk(bytes, 0, |number| numbers.push(number));
+    numbers
+}
+
 /// The extension headers one after another; behind a later fragment's there are none.
 fn chain(bytes: &[u8], at: usize) -> Option<Chain> {
+    walk(bytes, at, |_| ())
+}
+
+fn walk(bytes: &[u8], at: usize, mut seen: impl FnMut(u8)) -> Option<Chain> {
     let mut chain = Chain {
         protocol: *bytes.get(at + 6)?,
         at: at + IPV6,
@@ -154,6 +165,7 @@ fn chain(bytes: &[u8], at: usize) -> Option<Chain> {
                     field: [header[2], header[3]],
                 });
                 if field >> 3 != 0 {
+                    seen(FRAGMENT);
                     chain.protocol = header[0];
                     chain.at += 8;
                     return Some(chain);
@@ -166,6 +178,7 @@ fn chain(bytes: &[u8], at: usize) -> Option<Chain> {
         if chain.protocol == MOBILITY {
             return Some(chain);
         }
+        seen(chain.protocol);
         chain.protocol = header[0];
         chain.at += length;
         chain.is_whole &= bytes.len() >= chain.at;

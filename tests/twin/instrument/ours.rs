@@ -336,6 +336,7 @@ impl Side for Ours {
                     }
                 };
                 self.tally.packet(&report);
+                self.tally.ipv6(bytes, &report);
                 if let Some(asked) = asked {
                     asked.count(self.lab.machine.router(), now, &report, &mut self.tally);
                 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use nflab::engine::{Fate, Reason, Report};
 
+use super::layout::{ICMPV6, extension_headers, is_ipv6, piece, upper};
+
 /// Counts by a kind and a name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally(pub BTreeMap<(&'static str, String), u64>);
@@ -42,6 +44,63 @@ impl Tally {
 
     fn state(&mut self, report: &Report) {
         self.add("state", report.state.map_or("none", |state| state.name()), 1);
+    }
+
+    /// What of IPv6 came, and what became of it: extension headers, messages of ICMPv6, fragments.
+    pub(crate) fn ipv6(&mut self, bytes: &[u8], report: &Report) {
+        if !is_ipv6(bytes, 0) {
+            return;
+        }
+        for number in extension_headers(bytes) {
+            self.add("extension header", &number.to_string(), 1);
+        }
+        let kind = upper(bytes, 0)
+            .filter(|upper| upper.protocol == ICMPV6)
+            .and_then(|upper| bytes.get(upper.at));
+        if let Some(kind) = kind {
+            self.add("ICMPv6", &kind.to_string(), 1);
+        }
+        if let Some(piece) = piece(bytes) {
+            let more = piece.field[1] & 1 != 0;
+            let which = match (piece.offset, more) {
+                (0, false) => "atomic",
+                (0, true) => "first",
+                (_, true) => "in between",
+                (_, false) => "last",
+            };
+            let fate = match &report.fate {
+                Fate::Stopped(Reason::HeldFragment) => "waits".to_owned(),
+                Fate::Stopped(Reason::Host(why)) => format!("{why:?}"),
+                Fate::Stopped(_) => "stopped".to_owned(),
+                other => format!("{other:?}"),
+            };
+            self.add("fragment of IPv6", &format!("{which}: {fate}"), 1);
+        }
+    }
+
+    /// What of IPv6 a soak should meet, and this one did not.
+    pub(crate) fn never_of_ipv6(&self) -> Vec<String> {
+        let missing = |kind: &'static str, numbers: &[u8]| {
+            let missing = numbers
+                .iter()
+                .filter(|number| !self.0.contains_key(&(kind, number.to_string())));
+            missing.map(|number| format!("{kind} {number}")).collect::<Vec<_>>()
+        };
+        let mut lines = missing("extension header", &[0, 43, 44, 51, 60]);
+        // Errors, echoes, multicast listeners, neighbour discovery, node information.
+        lines.extend(missing(
+            "ICMPv6",
+            &[
+                1, 2, 3, 4, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 139, 140, 143,
+            ],
+        ));
+        for which in ["atomic", "first", "in between", "last"] {
+            let has = |(kind, name): &(&str, String)| *kind == "fragment of IPv6" && name.starts_with(which);
+            if !self.0.keys().any(has) {
+                lines.push(format!("fragment of IPv6, {which}"));
+            }
+        }
+        lines
     }
 
     /// From `iptables-save -c`: each rule's packets count for all that stands in it.
@@ -114,6 +173,29 @@ fn target(name: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_of_ipv6_is_counted() {
+        let mut tally = Tally::default();
+        let report = Report {
+            fate: Fate::Forwarded,
+            state: None,
+        };
+        let mut bytes = vec![0x60, 0, 0, 0, 0, 24, 0, 64];
+        bytes.resize(40, 0);
+        // Hop-by-hop options, a first fragment, a ping.
+        bytes.extend([
+            44, 0, 1, 4, 0, 0, 0, 0, ICMPV6, 0, 0, 1, 0, 0, 0, 9, 128, 0, 0, 0, 0, 0, 0, 0,
+        ]);
+        tally.ipv6(&bytes, &report);
+        let get = |kind, name: &str| tally.0.get(&(kind, name.to_owned())).copied();
+        assert_eq!(get("extension header", "0"), Some(1));
+        assert_eq!(get("extension header", "44"), Some(1));
+        assert_eq!(get("ICMPv6", "128"), Some(1));
+        assert_eq!(get("fragment of IPv6", "first: Forwarded"), Some(1));
+        let never = tally.never_of_ipv6();
+        assert!(!never.contains(&"ICMPv6 128".to_owned()) && never.contains(&"ICMPv6 129".to_owned()));
+    }
 
     #[test]
     fn rules_count_for_what_stands_in_them() {
