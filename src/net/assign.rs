@@ -165,6 +165,15 @@ impl Net {
         self.remove_this_address(id, &found)
     }
 
+    /// What is wrong where this one was to go: a link that is too narrow for IPv6 has none at all.
+    pub fn has_no_address(&self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> ConfigError {
+        let interface = self.interface(id);
+        match address.is_ipv6() && interface.mtu < v6::LEAST_MTU {
+            true => ConfigError::NoIpv6Here(interface.name),
+            false => ConfigError::NoAddress(address, prefix_length),
+        }
+    }
+
     /// The same for this very one, where several hosts are at the other end.
     pub fn remove_this_address(&mut self, id: InterfaceId, it: &Address) -> Result<(), ConfigError> {
         let secondaries = match self.conf(self.interface(id), ConfKnob::PromoteSecondaries) {

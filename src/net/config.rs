@@ -170,6 +170,9 @@ pub enum ConfigError {
     /// None in this table is what was to be removed.
     #[error("no route to {0} with this metric in table {1}")]
     NoRoute(Prefix, u32),
+    /// A default route of IPv6 that is not there cannot go.
+    #[error("no default route there")]
+    NoDefaultRoute,
     /// A route was to be removed from a table that does not exist.
     #[error("no route was ever in table {0}")]
     NoTable(u32),

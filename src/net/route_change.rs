@@ -179,6 +179,7 @@ impl Net {
         let found = tables.range(among).position(|entry| selector.means(&entry.route));
         match found.map(|at| start + at) {
             Some(at) => Ok(tables.remove_at(at)),
+            None if family == Family::V6 && v6::means_nothing(selector) => Err(ConfigError::NoDefaultRoute),
             None => Err(ConfigError::NoRoute(
                 selector.to.unwrap_or(Prefix::default_of(family)),
                 selector.table.unwrap_or(table::MAIN),

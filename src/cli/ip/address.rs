@@ -267,7 +267,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     };
     call.machine.router().configure(|config| {
         let found = config.net.interface(id).addresses.iter().find(is_it).copied();
-        let found = found.ok_or(ConfigError::NoAddress(own, length))?;
+        let found = found.ok_or_else(|| config.net.has_no_address(id, own, length))?;
         config.net.remove_this_address(id, &found)
     })?;
     Ok(())

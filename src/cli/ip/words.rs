@@ -117,7 +117,9 @@ impl From<ConfigError> for Refused {
             }
             ConfigError::NoTable(_) => Self::explained("FIB table does not exist."),
             ConfigError::NoRoute(..) => Self::by_kernel("No such process"),
-            ConfigError::NoRouteToChange(..) | ConfigError::NoRule => Self::by_kernel("No such file or directory"),
+            ConfigError::NoRouteToChange(..) | ConfigError::NoDefaultRoute | ConfigError::NoRule => {
+                Self::by_kernel("No such file or directory")
+            }
             ConfigError::InvalidGateway(_) => Self::explained("Nexthop has invalid gateway."),
             ConfigError::NoNexthop(_) | ConfigError::NoInterface(_) => Self::by_kernel("No such device"),
             ConfigError::NexthopRefused(_) => {

@@ -40,7 +40,9 @@ pub(in crate::net) fn routes_of(id: InterfaceId, new: &Address, forwards: bool) 
         metric: if new.metric == 0 { route.metric } else { new.metric },
         ..route
     };
-    if id != InterfaceId::LOOPBACK && !new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
+    // What `lo` has by itself brings none.
+    let is_of_lo = id == InterfaceId::LOOPBACK && new.address.is_loopback();
+    if !is_of_lo && !new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
         routes.push(by_metric(brought(id, network, RouteKind::Unicast)));
     }
     if let Some(peer) = new.peer {

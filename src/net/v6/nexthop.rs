@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
-use crate::net::{ConfigError, Net, Prefix, Route, RouteKind, table};
+use crate::net::{ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, table};
 
 impl Net {
     /// Finds the interface of a route that is to be added, and refuses what leads nowhere without saying so.
@@ -126,6 +126,16 @@ pub(in crate::net) fn leads_nowhere(route: &Route) -> bool {
         route.kind,
         RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
     )
+}
+
+/// Of a default route that is to go, and is not there: whether the kernel finds in its place what every table of IPv6 begins with, which refuses all by
+/// `lo`, and which nobody can remove.
+pub(in crate::net) fn means_nothing(selector: &RouteSelector) -> bool {
+    selector.to == Some(Prefix::default_of(Family::V6))
+        && selector.via.is_none()
+        && selector.interface.is_none_or(|it| it == InterfaceId::LOOPBACK)
+        && selector.metric.is_none_or(|metric| metric == 0 || metric == u32::MAX)
+        && selector.protocol.is_none_or(|it| it == RouteProtocol::KERNEL)
 }
 
 /// Of two routes to one place with one metric: whether they lead the same way, whatever else is said of them.

@@ -1,28 +1,41 @@
 //! Routes, addresses, links and routing rules that change meanwhile, some of it wrong; and what `ip` tells of them.
 
-use nflab::base::InterfaceName;
+use nflab::base::{Family, InterfaceName};
 
 use super::super::scenario::Event;
 use super::draw::{DMZ, DMZ_ADDRESSES, SIDES};
+use super::packet::{Address, v4, v6};
+use super::translated::said_in;
 use super::world::World;
 
 /// A table exists from the first try to put something into it, also one that fails; so that both sides have it.
 pub(super) fn begin(world: &mut World) {
-    ip(world, "route add 192.0.2.250 dev wan table 100");
+    for family in world.shape.families.all() {
+        say(world, *family, "route add 192.0.2.250 dev wan table 100");
+    }
 }
 
 pub(super) fn change(world: &mut World) {
+    let family = world.family();
     match world.draw.below(20) {
-        0..6 => route(world),
-        6..10 => address(world),
+        0..6 => route(world, family),
+        6..10 => address(world, family),
         10..13 => link(world),
-        13..15 => rule(world),
+        13..15 => rule(world, family),
         15 => told(world),
-        16 => knob(world),
-        _ => mend(world),
+        16 => knob(world, family),
+        _ => mend(world, family),
     }
     if world.draw.one_in(3) {
         told(world);
+    }
+}
+
+/// A line about addresses of IPv4, or about the same hosts and networks in IPv6.
+fn say(world: &mut World, family: Family, line: &str) {
+    match family {
+        Family::V4 => ip(world, line),
+        Family::V6 => ip(world, &format!("-6 {}", said_in(family, line))),
     }
 }
 
@@ -31,7 +44,7 @@ fn ip(world: &mut World, line: &str) {
     let _ = world.tool("ip", args, "");
 }
 
-fn route(world: &mut World) {
+fn route(world: &mut World, family: Family) {
     let draw = &mut world.draw;
     let verb = draw.pick(&[
         "add", "add", "replace", "replace", "change", "append", "prepend", "del", "del", "del",
@@ -88,7 +101,7 @@ fn route(world: &mut World) {
     if draw.one_in(8) {
         line += &format!(" proto {}", draw.pick(&["static", "kernel", "77"]));
     }
-    ip(world, &line);
+    say(world, family, &line);
 }
 
 const ADDRESSES: &[(&str, &str)] = &[
@@ -110,12 +123,12 @@ const ADDRESSES: &[(&str, &str)] = &[
     ("10.7.7.7/32", "lo"),
 ];
 
-fn address(world: &mut World) {
+fn address(world: &mut World, family: Family) {
     let draw = &mut world.draw;
     let (address, device) = draw.pick(ADDRESSES);
     let line = match draw.below(16) {
         0..6 => format!("addr add {address} dev {device}"),
-        6 => format!("addr add {address} brd + dev {device}"),
+        6 if family == Family::V4 => format!("addr add {address} brd + dev {device}"),
         7 => format!("addr replace {address} dev {device}"),
         8 => format!(
             "addr add {address} dev {device} scope {}",
@@ -124,7 +137,7 @@ fn address(world: &mut World) {
         9 => format!("addr flush dev {device}"),
         _ => format!("addr del {address} dev {device}"),
     };
-    ip(world, &line);
+    say(world, family, &line);
 }
 
 fn link(world: &mut World) {
@@ -144,6 +157,9 @@ fn link(world: &mut World) {
     ip(world, &line);
 }
 
+const LAN_ADDRESSES: [(Address, u8); 2] = [(v4([10, 0, 0, 1]), 24), (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]), 64)];
+const WAN_ADDRESSES: [(Address, u8); 2] = [(v4([192, 0, 2, 1]), 24), (v6([0x2001, 0xdb8, 1, 0, 0, 0, 0, 1]), 64)];
+
 /// Removed, and there again with another number; with or without its addresses.
 fn make_anew(world: &mut World, device: &'static str) {
     if !world.has_dmz && device == SIDES[DMZ] {
@@ -155,16 +171,21 @@ fn make_anew(world: &mut World, device: &'static str) {
     }
     let addresses = match (world.draw.one_in(4), device) {
         (true, _) => Vec::new(),
-        (_, "lan") => vec![([10, 0, 0, 1].into(), 24)],
-        (_, "wan") => vec![([192, 0, 2, 1].into(), 24)],
-        _ => DMZ_ADDRESSES[..1].to_vec(),
+        (_, "lan") => LAN_ADDRESSES.to_vec(),
+        (_, "wan") => WAN_ADDRESSES.to_vec(),
+        _ => DMZ_ADDRESSES.to_vec(),
     };
+    let families = world.shape.families;
+    let addresses: Vec<_> = addresses
+        .into_iter()
+        .filter(|(address, _)| families.has(Family::of(*address)))
+        .collect();
     if let Some(name) = InterfaceName::new(device) {
         world.interface(Event::Interface { name, addresses });
     }
 }
 
-fn rule(world: &mut World) {
+fn rule(world: &mut World, family: Family) {
     let draw = &mut world.draw;
     let verb = draw.pick(&["add", "add", "del"]);
     let selector = draw.pick(&[
@@ -196,13 +217,16 @@ fn rule(world: &mut World) {
         ),
         _ => format!("rule {verb} {selector} {action}"),
     };
-    ip(world, &line);
+    say(world, family, &line);
 }
 
-fn knob(world: &mut World) {
+fn knob(world: &mut World, family: Family) {
     let key = world.draw.pick(&["all", "lan", "wan"]);
     let value = world.draw.pick(&["0", "1", "1"]);
-    let setting = format!("net.ipv4.conf.{key}.promote_secondaries={value}");
+    let setting = match family {
+        Family::V4 => format!("net.ipv4.conf.{key}.promote_secondaries={value}"),
+        Family::V6 => format!("net.ipv6.conf.{key}.keep_addr_on_down={value}"),
+    };
     let _ = world.tool("sysctl", vec!["-w".to_owned(), setting], "");
 }
 
@@ -226,11 +250,16 @@ fn told(world: &mut World) {
         "route get 8.8.8.8 mark 1",
         "route get fibmatch 198.51.100.7",
     ]);
-    ip(world, line);
+    let family = world.family();
+    // What is said of links is of both.
+    match line.starts_with("link") || line.starts_with('-') || line == "addr" {
+        true => ip(world, line),
+        false => say(world, family, line),
+    }
 }
 
 /// So that conversations go on: what a lab begins with is there again, or some of it.
-fn mend(world: &mut World) {
+fn mend(world: &mut World, family: Family) {
     let has_dmz = world.has_dmz;
     let steps = [
         ("link set lo up", true),
@@ -249,7 +278,10 @@ fn mend(world: &mut World) {
     ];
     for (step, wanted) in steps {
         if wanted && !world.draw.one_in(6) {
-            ip(world, step);
+            match step.starts_with("link") {
+                true => ip(world, step),
+                false => say(world, family, step),
+            }
         }
     }
 }
