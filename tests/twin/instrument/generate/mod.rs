@@ -155,6 +155,10 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
         "each goes round until its time to live is over, and the kernel does the later rounds when it gets round to it; a kept case has one of them",
     ),
     (
+        "`ip -6 route append` and `prepend`",
+        "they give a route a second gateway, which shares its packets; a lab refuses that",
+    ),
+    (
         "links made by `ip link add`, links renamed",
         "a lab's come by its file or the word `interface`; the twin's side knows devices by name",
     ),

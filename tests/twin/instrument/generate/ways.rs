@@ -49,6 +49,11 @@ fn route(world: &mut World, family: Family) {
     let verb = draw.pick(&[
         "add", "add", "replace", "replace", "change", "append", "prepend", "del", "del", "del",
     ]);
+    // What these add in IPv6 is a second gateway of one route, which a lab refuses by name.
+    let verb = match (family, verb) {
+        (Family::V6, "append" | "prepend") => "add",
+        (_, verb) => verb,
+    };
     let to = draw.pick(&[
         "default",
         "default",
