@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::file::{DEFAULT_MTU, LabFile};
 use super::files::Files;
 use super::machine::{Call, Machine, Profile, Toolbox};
-use super::memory::{LEAST_IPV6_MTU, LINK_ADDRESS, Lab, apply_sysctls};
+use super::memory::{LINK_ADDRESS, Lab, apply_sysctls};
 use crate::base::{Family, InterfaceId, InterfaceName, MarkMask};
 use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
 use crate::net::{
-    Address, AddressFlags, Net, NewAddress, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol,
-    RouteSelector, RoutingRule, RuleAction, RuleLink, Scope, table,
+    Address, AddressFlags, LEAST_IPV6_MTU, Net, NewAddress, Placing, Preference, Prefix, Route, RouteKind,
+    RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, Scope, table,
 };
 use crate::syntax::problem::SourceError;
 

@@ -493,6 +493,10 @@ fn set_knob(config: &mut Config, key: &str, value: &str) -> Result<(), KnobError
                 "{key} cannot be {value}: expected a number from {min} to {max}",
                 value = quoted(&value)
             )),
+            SysctlError::BadRanges { key, value } => KnobError::Invalid(format!(
+                "{key} cannot be {value}: expected ranges of types from 0 to 255, as 0-1,3-127",
+                value = quoted(&value)
+            )),
         }),
     }
 }

@@ -26,7 +26,7 @@ use crate::syntax::problem::SourceError;
 mod described;
 mod streams;
 
-pub(super) use described::{LEAST_IPV6_MTU, LINK_ADDRESS};
+pub(super) use described::LINK_ADDRESS;
 pub use described::{apply_sysctls, network};
 use streams::Streams;
 

@@ -68,7 +68,7 @@ pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
 pub(crate) use seen::RoutesSeen;
 pub use sysctl::SysctlError;
-pub(crate) use v6::OF_LINK;
+pub(crate) use v6::{LEAST_MTU as LEAST_IPV6_MTU, OF_LINK};
 
 /// How a packet's destination was found, which decides whether anything may be answered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

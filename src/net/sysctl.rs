@@ -152,6 +152,14 @@ pub enum SysctlError {
         /// The most that it takes.
         max: i64,
     },
+    /// No list of ranges, which `icmp.ratemask` of IPv6 is; nothing is changed.
+    #[error("sysctl: setting key \"{key}\": Invalid argument: {value} is no list of ranges like 0-1,3-127", value = quoted(value))]
+    BadRanges {
+        /// As it was spelled.
+        key: String,
+        /// What was to be written.
+        value: String,
+    },
 }
 
 /// The numbers of one interface, with those that were written to since: writing `default` reaches every interface whose own was never touched.
@@ -248,7 +256,7 @@ fn parse(path: &str) -> Option<Key<'_>> {
 }
 
 /// The number a text stands for, as `proc_dointvec` reads it.
-fn number(text: &str) -> Option<i64> {
+pub(super) fn number(text: &str) -> Option<i64> {
     let text = text.trim_start_matches([' ', '\t', '\n']);
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -320,10 +328,13 @@ impl Net {
             min: bounds.0,
             max: bounds.1,
         };
-        if let Key::V6(key) = &parsed
-            && let Some(is_taken) = self.set_ipv6_text(key, value)
+        if let Key::V6(of_ipv6) = &parsed
+            && let Some(taken) = self.set_ipv6_text(of_ipv6, value)
         {
-            return if is_taken { Ok(()) } else { Err(bad()) };
+            return taken.map_err(|v6::BadRateMask| SysctlError::BadRanges {
+                key: key.to_owned(),
+                value: value.trim_end_matches('\n').to_owned(),
+            });
         }
         let wanted = number(value)
             .filter(|it| (bounds.0..=bounds.1).contains(it))

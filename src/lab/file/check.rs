@@ -9,6 +9,7 @@ use super::parse::{Reader, some_of};
 use super::{Host, Interface, InterfaceAddress};
 use crate::base::{AddressMask, Family, InterfaceName};
 use crate::lab::memory::LINK_ADDRESS;
+use crate::net::LEAST_IPV6_MTU;
 
 impl Reader {
     pub(super) fn check(&mut self) {
@@ -61,14 +62,14 @@ impl Reader {
         let interfaces = std::mem::take(&mut self.file.interfaces);
         for interface in &interfaces {
             let first_v6 = interface.addresses.iter().find(|address| address.address.is_ipv6());
-            if let Some(address) = first_v6.filter(|_| interface.mtu < 1280) {
+            if let Some(address) = first_v6.filter(|_| interface.mtu < LEAST_IPV6_MTU) {
                 self.problem(
                     address.position,
                     format!(
                         "interface {} has an IPv6 address and an MTU of {}",
                         interface.name, interface.mtu
                     ),
-                    "expected IPv4 only, where the MTU is below 1280",
+                    format!("expected IPv4 only, where the MTU is below {LEAST_IPV6_MTU}"),
                     "IPv6 does not run on such a link (RFC 8200, section 5); raise the MTU or remove the address",
                 );
             }

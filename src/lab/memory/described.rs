@@ -45,8 +45,6 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
 }
 
 pub(crate) use crate::net::OF_LINK as LINK_ADDRESS;
-/// A link that takes less has no IPv6.
-pub(crate) const LEAST_IPV6_MTU: u32 = 1280;
 
 /// What a lab has unless its file says otherwise, then what its file says.
 pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceError> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::base::{Time, protocol};
 use crate::net::path_mtu::says_anything_of;
 use crate::net::sysctl::Knob;
-use crate::net::{HostState, Net, OutputKey, PathMtu, RouteKind};
+use crate::net::{HostState, Net, OutputKey, PathMtu};
 use crate::packet::Packet;
 use crate::wire::be16;
 use crate::wire::icmpv4::{HEADER, kind};
@@ -41,7 +41,7 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
     let Some(route) = net.looked_up_output(&key).route else {
         return;
     };
-    let Some(interface) = route.interface.filter(|_| !leads_to_itself(route.kind)) else {
+    let Some(interface) = route.interface.filter(|_| !route.leads_to_itself()) else {
         return;
     };
     let known = net.said_of(host, now, to, route);
@@ -69,8 +69,4 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
         until,
         route: route.clone(),
     });
-}
-
-fn leads_to_itself(kind: RouteKind) -> bool {
-    kind == RouteKind::Local
 }

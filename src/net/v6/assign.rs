@@ -6,7 +6,7 @@ use crate::base::InterfaceId;
 use crate::net::{Address, AddressFlags, ConfigError, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
 
 /// A link that takes less has no IPv6.
-pub(in crate::net) const LEAST_MTU: u32 = 1280;
+pub(crate) const LEAST_MTU: u32 = 1280;
 
 /// How far an address is known, which IPv6 tells by the address itself.
 pub(crate) fn scope_of(address: Ipv6Addr) -> Scope {

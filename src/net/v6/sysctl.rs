@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::conf::{self, ConfKnob};
 use super::knobs::{Knob, SPECS, Spec};
-use super::rate_mask::RateMask;
+use super::rate_mask::{BadRateMask, RateMask};
 use super::{LEAST_MTU, leads_nowhere, routes_of_link};
 use crate::base::{Family, InterfaceId};
 use crate::net::{Address, Interface, Net, NewAddress, Route, RouteKind, Scope};
@@ -16,7 +16,6 @@ const NONE: i32 = 1;
 
 /// What an interface has where the kernel draws an address of the link for it, as for any that has no link-layer address: always this one, so that what
 /// was seen is seen again.
-/// What an interface has by itself, where the kernel would draw one.
 pub(crate) const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// The numbers of one interface, of `all` or of `default`.
@@ -114,14 +113,10 @@ impl Net {
         Some(conf.get(knob).to_string())
     }
 
-    /// Writes what is no number; `None` where a number is what the key takes, and false where this is nothing that it takes.
-    pub(in crate::net) fn set_ipv6_text(&mut self, key: &Key<'_>, value: &str) -> Option<bool> {
+    /// Writes what is no number; `None` where a number is what the key takes.
+    pub(in crate::net) fn set_ipv6_text(&mut self, key: &Key<'_>, value: &str) -> Option<Result<(), BadRateMask>> {
         let Key::RateMask = key else { return None };
-        let mask = value.parse();
-        if let Ok(mask) = mask {
-            self.sysctls.v6.rate_mask = mask;
-        }
-        Some(mask.is_ok())
+        Some(value.parse().map(|mask| self.sysctls.v6.rate_mask = mask))
     }
 
     /// Whether the limits are for this type of ICMPv6.
