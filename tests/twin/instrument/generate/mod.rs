@@ -124,7 +124,8 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     ),
     (
         "ICMP redirects and \"fragmentation needed\" that reach the router",
-        "the kernel learns ways and sizes from them, also by the sockets that the twin listens with; nflab learns nothing",
+        "the kernel learns ways and sizes from them, also by the sockets that the twin listens with; nflab learns sizes alone, where ICMP is quoted, \
+         as kept cases show",
     ),
     (
         "a port that FTP, IRC, Amanda, H.323 or SIP announce while it is still expected from another connection",
