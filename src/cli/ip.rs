@@ -272,10 +272,12 @@ mod tests {
         for packet in said.lines() {
             let passage = lab.send(lab.interface("lan"), unhex(packet));
             stories += &passage.story.render(Detail::Whole);
+            stories += &passage.story.account().json();
         }
         for said in [
             "the way to 2001:db8::2 takes 1400 bytes",
             "the way to 8.8.8.8 takes 552 bytes",
+            r#"{"kind":"path-heard","to":"2001:db8::2","mtu":1400}"#,
         ] {
             assert!(stories.contains(said), "{said}:\n{stories}");
         }

@@ -224,6 +224,13 @@ pub enum Told {
         /// As INPUT left it.
         packet: String,
     },
+    /// It told the router that a way takes less than was known, and the router heeds it.
+    PathHeard {
+        /// The destination.
+        to: String,
+        /// The largest packet that it takes, in bytes.
+        mtu: u32,
+    },
     /// It was held at a queue, and who listens there has decided: `accept`, `drop` or `repeat`.
     Resumed {
         /// The queue's number.

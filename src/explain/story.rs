@@ -12,6 +12,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 
@@ -215,6 +216,11 @@ pub(super) enum Step {
         packet: Span,
     },
     Delivered(Span),
+    /// It said that a way takes no more than so many bytes, and was believed.
+    PathHeard {
+        to: IpAddr,
+        mtu: u32,
+    },
     /// Who listens at a queue has decided.
     Resumed {
         queue: u16,

@@ -294,6 +294,14 @@ impl Page<'_> {
             }
             Told::Sent { interface, packet } => page.head(GREEN, &format!("out by {interface}: "), packet),
             Told::Delivered { packet } => page.head(GREEN, "reached the router: ", packet),
+            Told::PathHeard { to, mtu } if whole => {
+                let line = format!(
+                    "{}    the way to {to} takes {mtu} bytes from now on",
+                    " ".repeat(indent(0))
+                );
+                page.line(PLAIN, &line);
+            }
+            Told::PathHeard { .. } => {}
             Told::Resumed {
                 queue,
                 verdict,

@@ -130,10 +130,10 @@ impl Observer for Story {
             }
             Event::NotQueued { queue, why } => Step::Edited(format!("not held at queue {queue}: {why}").into()),
             Event::Clashed { how } => Step::Edited(how.to_string().into()),
-            Event::PathHeard { path } => {
-                let way = format!("the way to {} takes {} bytes from now on", path.to, path.mtu);
-                Step::Edited(way.into())
-            }
+            Event::PathHeard { path } => Step::PathHeard {
+                to: path.to,
+                mtu: path.mtu,
+            },
             Event::NotCopied { why } => Step::Edited(format!("no copy: {why}").into()),
             // A story is of the long way.
             Event::WentShort { .. } => return,
