@@ -205,6 +205,43 @@ fn host(text: &str) -> [u8; 16] {
     text.parse::<std::net::Ipv6Addr>().unwrap().octets()
 }
 
+/// Datagrams to the router itself, while segments of IPv6 go short ways on which tracking sums them up: what it found of one of these holds of no packet
+/// behind it.
+#[test]
+fn sums_of_what_went_short_are_not_the_next_packets() {
+    let file = LabFile::parse("lab", LAB_OF_IPV6).unwrap();
+    let labs = [0, 1].map(|_| Lab::new(&file, 1, TOOLBOX).unwrap());
+    let mut two = Two { labs, told: Vec::new() };
+    assert_eq!(two.tool("ip6tables-restore", &[], RULES), "0 ");
+    let ends = [(host("2001:db8::2"), 4000), (host("2001:db8:1::7"), 80)];
+    let segments = [(0, 100, 0, flags::SYN), (1, 900, 101, flags::SYN | flags::ACK)];
+    let plain = [(0, 101, 901, flags::ACK), (1, 901, 101, flags::ACK)];
+    let end = [(0, 101, 901, flags::FIN | flags::ACK), (1, 901, 102, flags::ACK)];
+    let segments = segments.into_iter().chain([plain; 4].into_iter().flatten()).chain(end);
+    let mut short = 0;
+    for (at, (side, sequence, acknowledged, flags)) in segments.enumerate() {
+        let mut segment = Vec::new();
+        let (from, to) = (ends[side], ends[1 - side]);
+        let builder = PacketBuilder::ipv6(from.0, to.0, 64).tcp(from.1, to.1, sequence, 60_000);
+        builder.ack(acknowledged).write(&mut segment, &[]).unwrap();
+        segment[53] = flags;
+        mend(&mut segment, true);
+        let before = two.labs[0].worker().went_short();
+        two.carry(if side == 0 { LAN } else { WAN }, &segment);
+        short += two.labs[0].worker().went_short() - before;
+        // Each of a sender of its own, so that no limit keeps the answer back.
+        let mut datagram = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 0, 0, 16 + at as u8], [10, 0, 0, 1], 64).udp(50_000, 9);
+        builder.write(&mut datagram, &[b'u'; 69]).unwrap();
+        let left = two.carry(LAN, &datagram);
+        let is_quoted = left.iter().any(|it| it.ends_with(&datagram) && *it != datagram);
+        assert!(is_quoted, "behind segment {at}: {left:x?}");
+    }
+    assert!(short > 4, "{short}");
+    two.ask_everything_of_ipv6();
+    two.ask_everything();
+}
+
 /// The mark of a flow is none of its packets', and a command sets it.
 #[test]
 fn ways_are_gone_by_flows_with_the_mark_that_they_had() {

@@ -263,6 +263,7 @@ impl Packet {
     }
 
     /// It comes in anew: nobody has summed it up.
+    #[inline]
     pub(crate) fn is_to_be_summed(&mut self) {
         self.summed_header = 0;
     }

@@ -272,7 +272,8 @@ fn after(checksum: u16, differences: u32) -> u16 {
 }
 
 impl Packet {
-    /// Bytes that came in by an interface are put into a [`Self::husk`].
+    /// Bytes that came in by an interface are put into a [`Self::husk`], or in the place of a packet that went the short way: of what tracking found of
+    /// that one, nothing stays.
     #[inline]
     pub(crate) fn begin_plain<const WORDS: usize>(&mut self, plain: &Plain<'_, WORDS>, input: InterfaceId) {
         self.bytes.clear();
@@ -281,6 +282,7 @@ impl Packet {
         self.network_header = PlainKey::<WORDS>::HEADER as u16;
         self.protocol = plain.protocol();
         self.checksum = plain.checksum;
+        self.is_to_be_summed();
         self.input = Some(input);
     }
 
