@@ -58,6 +58,7 @@ reasons! {
     MartianSource = "IP_INVALID_SOURCE", "no host may send from this source address";
     LocalSource = "IP_LOCAL_SOURCE", "the source address is one of the host's own, and accept_local is off";
     LoopbackOutside = "IP_LOCALNET", "a 127.0.0.0/8 address outside of the loopback interface, and route_localnet is off";
+    LoopbackOutsideIpv6 = "IP_LOCALNET", "the address ::1 outside of the loopback interface";
     MartianDestination = "IP_INVALID_DEST", "no packet may go to this destination address";
     ReversePath = "IP_RPFILTER", "rp_filter: the way back to the source is not the interface it came from";
     LinkDown = "DEV_READY", "the interface is down";
@@ -68,6 +69,7 @@ reasons! {
     Prohibited = "NOT_SPECIFIED", "a prohibit route";
     MulticastNotJoined = "NOT_SPECIFIED", "a multicast group the host has not joined";
     TimeToLiveOver = "IP_INHDR", "the time to live would reach zero here";
+    HopLimitOver = "IP_INHDR", "the hop limit would reach zero here";
     TooBig = "PKT_TOO_BIG", "larger than the MTU, and it must not be fragmented";
     NoProtocol = "IP_NOPROTO", "the host has no handler for this protocol";
     NoSocket = "NO_SOCKET", "no socket listens there";

@@ -101,6 +101,7 @@ fn of_host(reason: DropReason) -> Option<&'static str> {
         DropReason::MartianSource
         | DropReason::LocalSource
         | DropReason::LoopbackOutside
+        | DropReason::LoopbackOutsideIpv6
         | DropReason::MartianDestination
         | DropReason::ReversePath
         | DropReason::LinkDown

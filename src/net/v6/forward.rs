@@ -11,7 +11,7 @@ use crate::packet::Packet;
 #[inline(never)]
 pub(crate) fn forward(net: &Net, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
     if packet.ttl() <= 1 {
-        return ForwardOutcome::Refused(DropReason::TimeToLiveOver, Complaint::TimeExceeded);
+        return ForwardOutcome::Refused(DropReason::HopLimitOver, Complaint::TimeExceeded);
     }
     let hop_limit = packet.ttl();
     let redirect = route.redirect.then(|| Redirect {

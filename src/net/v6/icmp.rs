@@ -437,7 +437,7 @@ mod tests {
                 Delivery::Unicast,
                 Complaint::TimeExceeded,
             );
-            let told = told(&net, DropReason::TimeToLiveOver, built);
+            let told = told(&net, DropReason::HopLimitOver, built);
             assert!(
                 told.starts_with(&format!("IP_INHDR {expected}>{from} ")),
                 "{from} by {input:?}: {told}"

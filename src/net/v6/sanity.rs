@@ -44,7 +44,7 @@ fn within(bytes: &[u8]) -> Result<(), DropReason> {
 fn ends(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
     ends_anywhere(header)?;
     if header.source().is_loopback() || header.destination().is_loopback() {
-        return Err(DropReason::LoopbackOutside);
+        return Err(DropReason::LoopbackOutsideIpv6);
     }
     // Groups that reach no further than the host itself.
     match reach(header) {

@@ -188,7 +188,7 @@ pub(super) fn said(net: &Net, make: &Make) -> String {
     let bytes = make.bytes();
     let layout = match sanity(&bytes) {
         Ok(layout) => layout,
-        Err(reason) => return reason.kernel_word().into(),
+        Err(reason) => return word(reason).into(),
     };
     let mut packet = Packet::laid_out(bytes, layout);
     packet.input = Some(make.input);
@@ -198,14 +198,14 @@ pub(super) fn said(net: &Net, make: &Make) -> String {
     if let Err((reason, complaint)) = net.arrive(&packet) {
         return match complaint {
             Some(complaint) => tell(&packet, reason, Delivery::Local, complaint),
-            None => reason.kernel_word().into(),
+            None => word(reason).into(),
         };
     }
     let delivery = match net.route_input(&packet) {
         InputRoute::Local => Delivery::Local,
         InputRoute::Multicast => Delivery::Multicast { has_joined: true },
         InputRoute::Broadcast => Delivery::Broadcast,
-        InputRoute::Drop(reason) => return reason.kernel_word().into(),
+        InputRoute::Drop(reason) => return word(reason).into(),
         InputRoute::Error {
             reason,
             complaint,
@@ -214,7 +214,7 @@ pub(super) fn said(net: &Net, make: &Make) -> String {
         InputRoute::Forward(route) => {
             let redirect = match net.forward(&mut packet, &route) {
                 ForwardOutcome::Continue { redirect } => redirect,
-                ForwardOutcome::Dropped(reason) => return reason.kernel_word().into(),
+                ForwardOutcome::Dropped(reason) => return word(reason).into(),
                 ForwardOutcome::Refused(reason, complaint) | ForwardOutcome::Redirected(_, reason, complaint) => {
                     return tell(&packet, reason, Delivery::Unicast, complaint);
                 }
@@ -246,16 +246,25 @@ pub(super) fn answered(net: &Net, answer: Answer) -> String {
         Answer::Consumed => "consumed".into(),
         Answer::Piece => "a piece".into(),
         Answer::Reply(sent) => out(net, &sent),
-        Answer::Refused(reason, sent) => format!("{} {}", reason.kernel_word(), out(net, &sent)),
-        Answer::Dropped(reason) => reason.kernel_word().into(),
-        Answer::Suppressed(reason, why) => format!("{} {why:?}", reason.kernel_word()),
+        Answer::Refused(reason, sent) => format!("{} {}", word(reason), out(net, &sent)),
+        Answer::Dropped(reason) => word(reason).into(),
+        Answer::Suppressed(reason, why) => format!("{} {why:?}", word(reason)),
     }
+}
+
+/// The kernel's word; what is told to people speaks of nothing that IPv6 has not.
+fn word(reason: DropReason) -> &'static str {
+    let sentence = reason.to_string();
+    for of_ipv4 in ["127.0.0.0", "time to live"] {
+        assert!(!sentence.contains(of_ipv4), "{reason:?}: {sentence}");
+    }
+    reason.kernel_word()
 }
 
 pub(super) fn told(net: &Net, reason: DropReason, built: Result<Outgoing, Suppressed>) -> String {
     match built {
-        Ok(sent) => format!("{} {}", reason.kernel_word(), out(net, &sent)),
-        Err(why) => format!("{} {why:?}", reason.kernel_word()),
+        Ok(sent) => format!("{} {}", word(reason), out(net, &sent)),
+        Err(why) => format!("{} {why:?}", word(reason)),
     }
 }
 
