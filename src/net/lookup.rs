@@ -225,9 +225,7 @@ impl Tables {
 
     pub(super) fn insert_at(&mut self, at: usize, route: Route, owner: Option<Owner>) {
         self.custom_local |= route.table == table::LOCAL && owner.is_none();
-        if !matches!(route.table, table::LOCAL | table::MAIN) && !self.made.contains(&route.table) {
-            self.made.push(route.table);
-        }
+        self.make(route.table);
         self.entries.insert(at, Entry { route, owner });
         self.find_asked();
     }
@@ -251,7 +249,14 @@ impl Tables {
         start..end
     }
 
-    /// Whether anybody ever put something into the table.
+    /// The table is there from now on: for what is put into it, and of IPv6 for a rule that asks it.
+    pub(super) fn make(&mut self, table: u32) {
+        if !self.table_exists(table) {
+            self.made.push(table);
+        }
+    }
+
+    /// Whether anybody ever put something into the table, or in IPv6 a rule asked it.
     pub(super) fn table_exists(&self, table: u32) -> bool {
         matches!(table, table::LOCAL | table::MAIN) || self.made.contains(&table)
     }

@@ -15,6 +15,9 @@ impl Net {
         if matches!(rule.action, RuleAction::Goto(target) if target <= rule.priority) {
             return Err(ConfigError::BackwardGoto);
         }
+        if let (Family::V6, RuleAction::Table(table)) = (family, rule.action) {
+            ways.tables.make(table);
+        }
         let at = ways.rules.partition_point(|it| it.priority <= rule.priority);
         ways.rules.insert(at, rule);
         self.rules_changed(family);
