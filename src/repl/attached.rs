@@ -269,6 +269,10 @@ mod tests {
                 "route add default via 10.0.0.9 dev lan",
                 Some("route add 0.0.0.0/0 via 10.0.0.9 dev lan"),
             ),
+            (
+                "route add default via 2001:db8::9",
+                Some("route add ::/0 via 2001:db8::9"),
+            ),
         ] {
             let statements = parse_in(&typed(line), TOOLS, &mut hosts).unwrap();
             let Kind::Route(word) = &statements.last().unwrap().kind else {

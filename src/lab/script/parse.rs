@@ -369,9 +369,10 @@ fn route(rest: &mut Words<'_>) -> Result<Kind, Problem> {
     if !remove {
         rest.read(words::has("add"))?;
     }
-    let to: Prefix = rest.read(words::one("a prefix such as 10.1.0.0/16, or `default`", |text| {
-        text.parse().ok()
-    }))?;
+    let (to, is_default): (Prefix, bool) = rest
+        .read(words::one("a prefix such as 10.1.0.0/16, or `default`", |text| {
+            Some((text.parse().ok()?, text == "default"))
+        }))?;
     if remove {
         return done(rest, Kind::Route(RouteWord::Remove(to)));
     }
@@ -383,6 +384,10 @@ fn route(rest: &mut Words<'_>) -> Result<Kind, Problem> {
             _ => return Err(unexpected(word, "expected `via ADDRESS` or `dev INTERFACE`", "")),
         }
     }
+    let to = match via.map(Family::of) {
+        Some(family) if is_default => Prefix::default_of(family),
+        _ => to,
+    };
     Ok(Kind::Route(RouteWord::Add { to, via, interface }))
 }
 
