@@ -396,7 +396,12 @@ fn service(word: &Word) -> Result<Service, Problem> {
         .or_else(|| name.parse().ok())
         .filter(|number| *number != 0);
     let Some(number) = number else {
-        let near = suggestion(name, ["tcp", "udp", "icmp"]).map(|near| format!("did you mean `{near}`?"));
+        let near = match name {
+            "icmp6" => Some("icmpv6"),
+            "ping" | "ping6" | "echo-request" => Some("icmp"),
+            _ => suggestion(name, ["tcp", "udp", "icmp", "icmpv6"]),
+        };
+        let near = near.map(|near| format!("did you mean `{near}`?"));
         return Err(wrong(
             at,
             "expected a service such as tcp/80, udp/domain, icmp or gre",

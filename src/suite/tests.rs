@@ -318,6 +318,14 @@ fn what_cannot_be_read_is_said_where() {
             &["2:8", "the column `from` is there already"],
         ),
         (
+            "table t\n  from to service verdict\n  router 10.0.0.2 icmp6 sent\nend\n",
+            &["3:19", "`icmp6` is not understood here", "did you mean `icmpv6`?"],
+        ),
+        (
+            "table t\n  from to service verdict\n  router 10.0.0.2 ping sent\nend\n",
+            &["3:19", "`ping` is not understood here", "did you mean `icmp`?"],
+        ),
+        (
             "table t\n  from to service verdict\n  router 10.0.0.2 icmp\nend\n",
             &["3:23", "this case ends before its column `verdict`"],
         ),

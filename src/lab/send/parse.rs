@@ -44,7 +44,7 @@ pub(super) fn packet_within(depth: usize, rest: &mut Words<'_>) -> Result<Draft,
         other => Err(unexpected(
             word,
             &format!("expected {A_PACKET}"),
-            &match suggestion(other, PACKETS).or(of_either_family(other)) {
+            &match of_either_family(other).or_else(|| suggestion(other, PACKETS)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "write it like `tcp 10.0.0.2:40000 > 192.0.2.9:80 S`".to_owned(),
             },

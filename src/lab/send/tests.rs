@@ -246,6 +246,11 @@ fn what_is_wrong_with_a_packet_of_ipv6_is_said() {
             "did you mean `tcp`?",
         ),
         (
+            "icmp6 ::1 > ::1 echo-request",
+            "`icmp6` is not understood here",
+            "did you mean `icmpv6`?",
+        ),
+        (
             "udp [::1]:1 > [::1]:2 df",
             "an IPv6 header has no room for `df`",
             "leave it out: no router cuts a packet of IPv6",
