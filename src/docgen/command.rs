@@ -172,11 +172,11 @@ address = [\"10.0.0.1/24\", \"2001:db8::1/64\"]
 [interface.wan]
 address = [\"192.0.2.1/24\", \"2001:db8:1::1/64\"]
 [[route]]
-to = \"default\"
+to = \"default\"          # of the family that `via` is of
 via = \"192.0.2.254\"
 [host.client]            # for nflab up: a network namespace LAB-client
 interface = \"lan\"
-address = \"10.0.0.2/24\"
+address = [\"10.0.0.2/24\", \"2001:db8::2/64\"]
 ";
 
 const PACKETS: &str = "\
@@ -186,6 +186,9 @@ udp 10.0.0.2:5353 > 192.0.2.53:53 data 0x0001
 icmp 10.0.0.2 > 192.0.2.9 echo-request id 7 seq 1
 icmp 192.0.2.9 > 192.0.2.1 unreachable port quoting last
 ip 10.0.0.2 > 192.0.2.9 proto gre zeros 40
+tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S hl 3
+icmp 2001:db8::2 > 2001:db8:1::9 echo-request id 7 seq 1
+udp [2001:db8::2]:5353 > [2001:db8:1::53]:53 frag 0 mf
 ";
 
 const TEST_FILE: &str = "\

@@ -37,6 +37,12 @@ pub(super) fn iptables() -> String {
                         .map(|(name, _)| format!("--{name}")),
                 )
                 .collect();
+            let about = match letter {
+                'f' => "[!] second and further fragments; iptables' alone",
+                '4' => "accepted by iptables; refused by ip6tables",
+                '6' => "accepted by ip6tables; refused by iptables",
+                _ => about,
+            };
             let (turned, about) = match about.strip_prefix("[!] ") {
                 Some(about) => ("[!] ", about),
                 None => ("", about),

@@ -92,7 +92,7 @@ pub const FILE_WORDS: &[(&str, &str, &str)] = &[
     (
         "table",
         "table NAME ... end",
-        "a test a line: columns from, to, service, verdict, and if wanted state, by, comment, out",
+        "a test a line: columns from, to, service, verdict, and if wanted family (4 or 6), state, by, comment, out; a case whose hosts both have both families runs in each",
     ),
     ("include", "include FILE", "another file's lines stand here"),
 ];

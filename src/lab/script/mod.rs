@@ -241,37 +241,37 @@ pub const OWN_WORDS: &[Own] = &[
     },
     Own {
         name: "handshake",
-        syntax: "handshake HOST[:PORT] > HOST:PORT",
+        syntax: "handshake [-4|-6] HOST[:PORT] > HOST:PORT",
         about: "a TCP connection is opened: SYN, SYN+ACK, ACK, each as it arrives behind NAT",
     },
     Own {
         name: "data",
-        syntax: "data HOST[:PORT] > HOST[:PORT] BYTES",
+        syntax: "data [-4|-6] HOST[:PORT] > HOST[:PORT] BYTES",
         about: "one end of an open connection sends, the other acknowledges; BYTES is \"TEXT\", 0xHEX or how many",
     },
     Own {
         name: "close",
-        syntax: "close HOST[:PORT] > HOST[:PORT]",
+        syntax: "close [-4|-6] HOST[:PORT] > HOST[:PORT]",
         about: "both ends close a connection, the first one named begins",
     },
     Own {
         name: "reset",
-        syntax: "reset HOST[:PORT] > HOST[:PORT]",
+        syntax: "reset [-4|-6] HOST[:PORT] > HOST[:PORT]",
         about: "the first end named resets a connection",
     },
     Own {
         name: "udp",
-        syntax: "udp HOST[:PORT] > HOST:PORT [data BYTES] [answer BYTES|unanswered]",
+        syntax: "udp [-4|-6] HOST[:PORT] > HOST:PORT [data BYTES] [answer BYTES|unanswered]",
         about: "a datagram and its answer",
     },
     Own {
         name: "ping",
-        syntax: "ping HOST > HOST [count N]",
+        syntax: "ping [-4|-6] HOST > HOST [count N]",
         about: "echo request and reply",
     },
     Own {
         name: "ftp",
-        syntax: "ftp active|passive HOST > HOST retr|stor FILE [size N]",
+        syntax: "ftp [-4|-6] active|passive HOST > HOST retr|stor FILE [size N]",
         about: "a whole FTP session, control and data connection",
     },
     Own {
