@@ -138,6 +138,8 @@ pub enum Suppressed {
     AboutAReset,
     /// What came by broadcast or multicast has no connection to reset.
     NoConnectionOfMany,
+    /// Of two addresses of IPv6 one stands for an address of IPv4.
+    ResetOfMapped,
     /// The host drops what was delivered to it, and says nothing of it.
     Dropped(DropReason),
 }
@@ -173,6 +175,7 @@ impl fmt::Display for Suppressed {
             }
             Self::Dropped(reason) => return reason.fmt(f),
             Self::NoConnectionOfMany => "no reset is sent about a broadcast or multicast",
+            Self::ResetOfMapped => "no reset is sent to or from an address of ::ffff:0:0/96",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"
             }

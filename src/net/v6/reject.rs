@@ -46,6 +46,10 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
     if !is_one(source) || !is_one(destination) || matches!(delivery, Delivery::Multicast { .. }) {
         return Err(Suppressed::NoConnectionOfMany);
     }
+    // To the kernel what stands for an address of IPv4 is no one's.
+    if [source, destination].iter().any(|it| it.to_ipv4_mapped().is_some()) {
+        return Err(Suppressed::ResetOfMapped);
+    }
     if header[13] & flags::RST != 0 {
         return Err(Suppressed::AboutAReset);
     }
@@ -207,6 +211,8 @@ mod tests {
             (Make::new(HOST, FAR, 6, vec![0; 19]), "NoTcpHeader".into()),
             (tcp(HOST, "ff02::1", 2, &[], &[]), "NoConnectionOfMany".into()),
             (syn("::"), "NoConnectionOfMany".into()),
+            (syn("::ffff:10.0.0.2"), "ResetOfMapped".into()),
+            (tcp(HOST, "::ffff:10.0.0.2", 2, &[], &[]), "ResetOfMapped".into()),
             (
                 syn("2001:db8:9::9"),
                 format!("wan {}", reset("2001:db8:9::9", 0, 1001, 0x14)),
