@@ -284,7 +284,8 @@ impl Net {
         }
     }
 
-    pub(super) fn owner_of(&self, address: IpAddr) -> Option<InterfaceId> {
+    /// The interface that has the address.
+    pub(crate) fn owner_of(&self, address: IpAddr) -> Option<InterfaceId> {
         let has = |it: &&super::Interface| it.addresses.iter().any(|own| own.address == address);
         self.interfaces().iter().find(has).map(|it| it.id)
     }

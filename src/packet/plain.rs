@@ -325,6 +325,8 @@ impl Packet {
             largest_fragment: 0,
             fragments_had_df: false,
             ignores_df: false,
+            comes_of_its_link: false,
+            copied_to: None,
             options_unread: false,
             fragments: Vec::new(),
             joined_at: 0,

@@ -82,6 +82,8 @@ impl<O: Observer> Pass<'_, O> {
         let buffer = self.worker.buffer(transit.packet.bytes());
         let mut packet = transit.packet.copied_into(buffer);
         (packet.input, packet.output) = (None, None);
+        packet.comes_of_its_link = true;
+        packet.copied_to = self.config.net.owner_of(to.gateway);
         packet.forbid_fragments();
         if matches!(hook, Hook::Prerouting | Hook::Input) {
             packet.decrement_ttl();

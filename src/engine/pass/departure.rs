@@ -45,6 +45,7 @@ impl<O: Observer> Pass<'_, O> {
         mut route: OutputRoute,
         is_by_program: bool,
     ) -> Report {
+        let first_output = transit.packet.output;
         if let Err(reason) = self.output_hook(from, held, transit, &mut route) {
             return self.stopped_at_hook(reason, transit, Onward::Outward { route, is_by_program });
         }
@@ -52,6 +53,9 @@ impl<O: Observer> Pass<'_, O> {
             && let Some(interface) = transit.packet.output
         {
             self.hear_itself(interface, transit, is_by_program);
+        }
+        if transit.packet.comes_of_its_link {
+            transit.packet.input = first_output;
         }
         self.depart(transit, route.mtu, None)
     }
@@ -61,6 +65,7 @@ impl<O: Observer> Pass<'_, O> {
         outgoing.packet.sender = Sender::Kernel;
         outgoing.packet.ignores_df = true;
         if !is_sent_by_the_icmp_socket(&outgoing.packet) {
+            outgoing.packet.comes_of_its_link = true;
             self.outward(outgoing, tracking);
             return;
         }
@@ -129,12 +134,16 @@ impl<O: Observer> Pass<'_, O> {
                 }
                 Report { fate, state }
             }
-            Err(needed) => self.too_big(&needed, transit),
+            Err(needed) => self.too_big(needed, transit),
         }
     }
 
     /// The sender is told what would have passed.
-    fn too_big(&mut self, needed: &FragmentationNeeded, transit: &Transit) -> Report {
+    fn too_big(&mut self, mut needed: FragmentationNeeded, transit: &Transit) -> Report {
+        if needed.packet.comes_of_its_link {
+            // That was for rules: it has come in nowhere that an answer could go by.
+            needed.packet.input = None;
+        }
         let complaint = Complaint::TooBig { mtu: needed.mtu };
         let reason = Reason::Host(DropReason::TooBig);
         self.see_stop(&reason);
@@ -160,7 +169,7 @@ impl<O: Observer> Pass<'_, O> {
         for packet in segments {
             // Seen: where one must be cut, each is held to it that it must not be, also the last one, which would fit.
             last = Some(match must_not_be_cut(&packet, mtu) {
-                true => self.too_big(&FragmentationNeeded { mtu, packet }, transit),
+                true => self.too_big(FragmentationNeeded { mtu, packet }, transit),
                 false => self.leave_or_fragment(output, &mut transit.with(packet), mtu, forwarding),
             });
         }

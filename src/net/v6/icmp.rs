@@ -174,7 +174,7 @@ fn means_any(net: &Net, to: Ipv6Addr, interface: Option<InterfaceId>, mark: u32)
     })
 }
 
-/// Unless the way back has a source of its own, the address that suits the interface which the packet came by.
+/// Unless the way back has a source of its own, the address that suits the interface which the packet came by, or was copied to.
 fn speaks_from(
     net: &Net,
     original: &Packet,
@@ -182,7 +182,7 @@ fn speaks_from(
     interface: Option<InterfaceId>,
     mark: u32,
 ) -> Option<Ipv6Addr> {
-    let input = original.input?;
+    let input = original.copied_to.or(original.input)?;
     let route = net.lookup(&Key {
         mark,
         output: interface,
