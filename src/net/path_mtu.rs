@@ -40,6 +40,8 @@ pub(crate) struct PathMtus {
     newest: Mutex<Option<PathMtu>>,
     /// The order in which they came.
     next: AtomicU64,
+    /// None of them is over before this, in nanoseconds.
+    first_over: AtomicU64,
     key: u64,
     shards: [Mutex<Vec<(u64, PathMtu)>>; SHARDS],
 }
@@ -55,6 +57,7 @@ impl Clone for PathMtus {
             is_changed: self.is_changed.load(Ordering::Relaxed).into(),
             newest: Mutex::new(self.newest.lock().clone()),
             next: self.next.load(Ordering::Relaxed).into(),
+            first_over: self.first_over.load(Ordering::Relaxed).into(),
             key: self.key,
             shards: std::array::from_fn(|at| Mutex::new(self.shards[at].lock().clone())),
         }
@@ -69,6 +72,7 @@ impl PathMtus {
             is_changed: AtomicBool::new(false),
             newest: Mutex::default(),
             next: AtomicU64::new(0),
+            first_over: AtomicU64::new(u64::MAX),
             key: seed,
             shards: std::array::from_fn(|_| Mutex::default()),
         }
@@ -86,15 +90,33 @@ impl PathMtus {
         is_changed.then(|| self.newest.lock().take())
     }
 
-    /// What was said of this destination, reached by this route.
+    /// What was said of this destination, reached by this route. What is over goes, so that packets pay for it no longer.
     pub(crate) fn of(&self, now: Time, to: IpAddr, route: &Route) -> Option<PathMtu> {
+        if now.as_nanos() >= self.first_over.load(Ordering::Relaxed) {
+            self.drop_what_is_over(now);
+        }
         let shard = self.shards[self.shard(to)].lock();
         let found = shard.iter().find(|(_, it)| it.is_of(to, route));
         found.map(|(_, it)| it.clone()).filter(|it| it.until > now)
     }
 
+    #[cold]
+    fn drop_what_is_over(&self, now: Time) {
+        // Before the shards are looked at: whatever comes meanwhile says its own time.
+        self.first_over.store(u64::MAX, Ordering::Relaxed);
+        self.keep(|it| it.until > now);
+        let left = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.lock().iter().map(|(_, it)| it.until).min());
+        if let Some(first) = left.min() {
+            self.first_over.fetch_min(first.as_nanos(), Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn learn(&self, learned: PathMtu) {
         *self.newest.lock() = Some(learned.clone());
+        self.first_over.fetch_min(learned.until.as_nanos(), Ordering::Relaxed);
         let mut shard = self.shards[self.shard(learned.to)].lock();
         match shard.iter_mut().find(|(_, it)| it.is_of(learned.to, &learned.route)) {
             Some((_, known)) => *known = learned,
@@ -112,13 +134,17 @@ impl PathMtus {
 
     /// Forgets the others.
     pub(crate) fn retain(&self, keep: impl Fn(&PathMtu) -> bool) {
+        self.keep(keep);
+        self.is_changed.store(true, Ordering::Relaxed);
+    }
+
+    fn keep(&self, keep: impl Fn(&PathMtu) -> bool) {
         for shard in &self.shards {
             let mut shard = shard.lock();
             let before = shard.len();
             shard.retain(|(_, it)| keep(it));
             self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
         }
-        self.is_changed.store(true, Ordering::Relaxed);
     }
 
     /// Those that hold now, in the order in which they came.
@@ -240,6 +266,24 @@ mod tests {
             paths.retain(|it| it.to != first);
             assert!(paths.is_empty() && paths.news().is_some());
             assert_eq!(copy.all(Time::ZERO).len(), 1);
+        }
+
+        fn what_is_over_is_paid_for_no_longer(family: Family) {
+            let (net, paths) = (both(), PathMtus::new(1));
+            let said: Vec<PathMtu> = (0..100).map(|number| PathMtu {
+                to: numbered(family, number),
+                ..learned(&net, host(family, 2), 1400, 600 + u64::from(number % 2))
+            }).collect();
+            said.iter().for_each(|it| paths.learn(it.clone()));
+            let _ = paths.news();
+            for (now, left) in [(599, 100), (600, 50), (600, 50), (601, 0)] {
+                // One look, at whatever destination.
+                let _ = paths.of(Time::from_secs(now), host(family, 2), &said[0].route);
+                let kept: usize = paths.shards.iter().map(|shard| shard.lock().len()).sum();
+                assert_eq!((kept, paths.is_empty()), (left, left == 0), "{now}");
+            }
+            // Whoever remembers the smaller size needs no word: what is larger than that asks again.
+            assert!(paths.news().is_none());
         }
 
         fn the_oldest_gives_way_and_all_are_told_in_the_order_they_came(family: Family) {
