@@ -116,6 +116,16 @@ const SAMPLES: Samples = Samples {
             "--dst-opts 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
             "too many addresses specified",
         ),
+        refused(
+            "",
+            "--dst-opts 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16:2",
+            "too many ports specified",
+        ),
+        refused(
+            "",
+            "--dst-opts 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,x:2,17",
+            "too many ports specified",
+        ),
         refused("", "--dst-opts 0:0", "PAD0 hasn't got length"),
     ],
     packets: &[

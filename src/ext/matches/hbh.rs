@@ -123,6 +123,16 @@ const SAMPLES: Samples = Samples {
             "--hbh-opts 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
             "too many addresses specified",
         ),
+        refused(
+            "",
+            "--hbh-opts 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16:2",
+            "too many ports specified",
+        ),
+        refused(
+            "",
+            "--hbh-opts 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,x:2,17",
+            "too many ports specified",
+        ),
         refused("", "--hbh-opts 0:0", "PAD0 has not got length"),
         refused("", "--hbh-opts 0:1", "PAD0 has not got length"),
         refused("", "--hbh-opts 256:1", "PAD0 has not got length"),

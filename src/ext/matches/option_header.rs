@@ -65,6 +65,10 @@ pub(super) fn option_list(header: Header, text: &str) -> Result<OptionList, Usag
             Some((kind, length)) => (kind, Some(length)),
             None => (part, None),
         };
+        // The real one has no length for the last option it has room for.
+        if length.is_some() && found.len() == MOST_OPTIONS - 1 {
+            return Err(UsageError::parameter("too many ports specified"));
+        }
         let kind = byte(header, "opt", kind)?;
         if kind == PAD1 && length.is_some() {
             return Err(UsageError::parameter(header.words().no_length));
