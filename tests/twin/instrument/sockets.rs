@@ -48,6 +48,8 @@ impl Senders {
             (Some((_, IpAddr::V6(to))), Some(v6)) => {
                 let _ = rustix::net::sendto(v6, bytes, no_flags, &SocketAddrV6::new(to, 0, 0, 0));
             }
+            // Of a host without IPv6: there is no route.
+            (Some((_, IpAddr::V6(_))), None) => {}
             _ => {
                 // Whatever version it says it has: the socket sends it as it is.
                 let Some(to) = bytes.get(16..20) else { return };
