@@ -23,9 +23,7 @@ pub(crate) fn instead_of(args: &[String], family: Family) -> Option<String> {
     if let Some(said) = pairs.clone().find_map(|(option, word)| of_entries(option, word)) {
         return Some(said);
     }
-    let near = pairs.filter_map(|(option, word)| {
-        of_the_other_family(args, option, word, family).or_else(|| near(option, word, family))
-    });
+    let near = pairs.filter_map(|(option, word)| near(option, word, family));
     let question = |near: String| format!("did you mean `{near}`?");
     near.map(question).next()
 }
@@ -67,51 +65,6 @@ pub(super) fn near(option: &str, word: &str, family: Family) -> Option<String> {
         _ => None,
     }
 }
-
-/// The family's own word for one that the other family's tool has, where this one has it not.
-fn of_the_other_family(args: &[String], option: &str, word: &str, family: Family) -> Option<String> {
-    let own = match (option, family) {
-        ("--icmp-type", Family::V6) => Some("--icmpv6-type"),
-        ("--icmpv6-type", Family::V4) => Some("--icmp-type"),
-        ("-m" | "--match", Family::V6) => (word == "ttl").then_some("hl"),
-        ("-m" | "--match", Family::V4) => match word {
-            "hl" => Some("ttl"),
-            "icmp6" | "icmpv6" => Some("icmp"),
-            _ => None,
-        },
-        ("-j" | "--jump", Family::V6) => (word == "TTL").then_some("HL"),
-        ("-j" | "--jump", Family::V4) => (word == "HL").then_some("TTL"),
-        ("-p" | "--protocol", Family::V6) if matches!(word, "icmp" | "icmp6") => {
-            // Rules of IPv6 may name ICMP, though no packet is of it: not if they ask for its types.
-            let asks = || {
-                args.iter()
-                    .any(|arg| matches!(arg.as_str(), "--icmp-type" | "--icmpv6-type"))
-            };
-            (word == "icmp6" || asks()).then_some("icmpv6")
-        }
-        ("-p" | "--protocol", Family::V4) => (word == "icmp6").then_some("icmp"),
-        ("--reject-with", _) => {
-            let mut pairs = REJECTIONS.iter();
-            pairs.find_map(|&(four, six)| match family {
-                Family::V4 => (word == six).then_some(four),
-                Family::V6 => (word == four).then_some(six),
-            })
-        }
-        _ => None,
-    };
-    own.map(str::to_owned)
-}
-
-/// What a sender is told, in the words of each family; of several that come near, the first.
-const REJECTIONS: [(&str, &str); 7] = [
-    ("icmp-port-unreachable", "icmp6-port-unreachable"),
-    ("icmp-host-unreachable", "icmp6-addr-unreachable"),
-    ("icmp-net-unreachable", "icmp6-no-route"),
-    ("icmp-proto-unreachable", "icmp6-port-unreachable"),
-    ("icmp-admin-prohibited", "icmp6-adm-prohibited"),
-    ("icmp-net-prohibited", "icmp6-adm-prohibited"),
-    ("icmp-host-prohibited", "icmp6-adm-prohibited"),
-];
 
 /// What stands in a flow's entry and is no state that rules know: documents call both a state.
 fn of_entries(option: &str, words: &str) -> Option<String> {
@@ -249,37 +202,6 @@ mod tests {
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let expected = meant.map(|meant| format!("did you mean `{meant}`?"));
             assert_eq!(instead_of(&args, Family::V4), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn words_of_the_other_family() {
-        for (family, line, meant) in [
-            (Family::V6, "-A INPUT -m ttl --ttl-eq 3 -j DROP", Some("hl")),
-            (Family::V4, "-A INPUT -m hl --hl-eq 3 -j DROP", Some("ttl")),
-            (Family::V6, "-t mangle -A OUTPUT -j TTL --ttl-set 64", Some("HL")),
-            (Family::V4, "-t mangle -A OUTPUT -j HL --hl-set 64", Some("TTL")),
-            (Family::V6, "-A INPUT -p icmp6 -j ACCEPT", Some("icmpv6")),
-            (Family::V4, "-A INPUT -m icmpv6 --icmpv6-type 128", Some("icmp")),
-            (Family::V6, "-A INPUT -p icmpv6 --icmp-type 128", Some("--icmpv6-type")),
-            (
-                Family::V6,
-                "-A INPUT -j REJECT --reject-with icmp-admin-prohibited",
-                Some("icmp6-adm-prohibited"),
-            ),
-            (
-                Family::V4,
-                "-A INPUT -j REJECT --reject-with icmp6-adm-prohibited",
-                Some("icmp-admin-prohibited"),
-            ),
-            (Family::V6, "-A INPUT -p icmp --icmpv6-type 128", Some("icmpv6")),
-            (Family::V6, "-A INPUT -p icmp -j REJECT --reject-with x", None),
-            (Family::V4, "-A INPUT -m ttl --ttl-eq x", None),
-            (Family::V6, "-A INPUT -m hl --hl-eq x", None),
-        ] {
-            let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let expected = meant.map(|meant| format!("did you mean `{meant}`?"));
-            assert_eq!(instead_of(&args, family), expected, "{line}");
         }
     }
 
