@@ -3,8 +3,10 @@
 //! The room `replay` does the work; here are where its results go, and what is said when something is wrong with the capture: with
 //! the number of the packet, once for each kind, and the rest replayed where that makes sense.
 
+mod alone;
 mod arguments;
 mod complaint;
+mod end;
 mod labs;
 mod lanes;
 mod outputs;
@@ -13,28 +15,24 @@ mod stage;
 mod together;
 mod workers;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 pub(crate) use self::arguments::Arguments;
-use self::arguments::{Wanted, Way, check, filter_among, says_summary};
+use self::arguments::{Wanted, check, filter_among};
 use self::complaint::Complaints;
 use self::labs::Labs;
-use self::outputs::{Results, Sink};
 use self::screen::{Again, Screen};
-use self::stage::{Session, Stage, Unused, UnusedFrame, UnusedKind};
+use self::stage::{Session, Stage, UnusedKind};
 use self::together::Together;
-use self::workers::{Share, Whose};
-use crate::base::InterfaceName;
-use crate::base::bytes::{bytes_of, quoted};
+use self::workers::Share;
+use crate::base::bytes::bytes_of;
 use crate::device::result_file;
 use crate::device::standard::{self, tell};
-use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
-use crate::explain::filter::{self, Filter, Names};
-use crate::explain::story::{Detail, Phrases, Story};
-use crate::lab::memory::{LOCAL, Lab};
-use crate::replay::repair::{self, Repair};
-use crate::replay::{AT_ONCE, NoEntrance, Passed, TimedPacket};
+use crate::device::{CaptureError, CaptureReader, CapturedPacket};
+use crate::explain::filter::Names;
+use crate::explain::story::{Phrases, Story};
+use crate::replay::{AT_ONCE, TimedPacket};
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
     let again = Again::default();
@@ -335,232 +333,6 @@ impl<'a> Run<'a> {
         self.packet_alone(packet)
     }
 
-    fn packet_alone(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
-        let name = packet.interface;
-        if packet.to_another {
-            let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
-            let why = "to another host (seen in promiscuous mode), which no rule sees";
-            return self.unused(packet.number, name, why, Some(packet), UnusedKind::Foreign);
-        }
-        if let Some(wanted) = self.arguments.direction
-            && !self.goes(packet, wanted)?
-        {
-            return Ok(());
-        }
-        let Content::Ip(bytes) = packet.content else {
-            // What is no IP never reaches the tables: a router's IP code doesn't see it.
-            let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
-            let unwrapped;
-            let (why, kind) = match packet.content {
-                Content::HeaderCut => ("the link's header is cut short", UnusedKind::Lost),
-                Content::Undecoded(what) => {
-                    unwrapped = what.to_string();
-                    (unwrapped.as_str(), UnusedKind::Lost)
-                }
-                _ => ("not an IP packet", UnusedKind::Foreign),
-            };
-            return self.unused(packet.number, name, why, Some(packet), kind);
-        };
-        let seen = TimedPacket {
-            number: packet.number,
-            time: packet.time,
-            interface: name,
-            bytes,
-        };
-        let whose = match (&self.share, &self.stage) {
-            (Some(share), Stage::Running(session)) => share.whose(&seen, &session.replayer)?,
-            _ => Whose::Mine,
-        };
-        if whose == Whose::Anothers && !self.tells() {
-            return self.pass_by(&seen, packet);
-        }
-        let repair = Repair {
-            fill_cut: self.arguments.fill_cut,
-            fix_checksums: self.arguments.fix_checksums,
-        };
-        let missing = repair::missing(bytes);
-        // Without that it was no longer on the link either.
-        if missing > 0 && packet.is_truncated() && !repair.fill_cut {
-            let text = format!(
-                "packet {} is cut: {} of {} bytes are in the capture, and a router drops what is shorter than it says; --fill-cut replays such packets with zeros in place of the rest",
-                packet.number,
-                bytes.len(),
-                bytes.len() + missing
-            );
-            if self.tells() {
-                self.complaints.note(self.screen, "packets are cut", &text);
-            }
-        }
-        if whose == Whose::Anothers {
-            return self.pass_by(&seen, packet);
-        }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let timed = TimedPacket {
-            bytes: repair.packet(bytes, &mut buffer),
-            ..seen
-        };
-        let result = self.pass(timed, packet);
-        self.buffer = buffer;
-        result
-    }
-
-    /// Whether a packet went the way that was asked for. One that didn't is none of this replay's.
-    fn goes(&mut self, packet: &CapturedPacket<'_>, wanted: Way) -> Result<bool, Stop> {
-        let went = match packet.direction {
-            Some(Direction::In) => Way::In,
-            Some(Direction::Out) => Way::Out,
-            None => {
-                return Err(format!(
-                    "packet {}: the capture doesn't say which way it went, so --direction cannot choose; `tcpdump -i any` and pcapng's packet flags say it",
-                    packet.number
-                )
-                .into());
-            }
-        };
-        if went == wanted {
-            return Ok(true);
-        }
-        let why = match wanted {
-            Way::In => "left out by --direction in",
-            Way::Out => "left out by --direction out",
-        };
-        self.unused(packet.number, "", why, Some(packet), UnusedKind::LeftOut)?;
-        Ok(false)
-    }
-
-    /// Another worker carries it.
-    #[inline]
-    fn pass_by(&mut self, timed: &TimedPacket<'_>, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
-        let Stage::Running(session) = &mut self.stage else {
-            return Ok(());
-        };
-        match session.replayer.pass_by(timed) {
-            Ok(true) => self.late(packet.number),
-            Ok(false) => {}
-            Err(problem) => return self.homeless(&problem, packet),
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn late(&mut self, number: u64) {
-        if self.tells() {
-            let text = format!(
-                "packet {number} is older than the one before it; the clock doesn't run backwards, so it (and others like it) comes at the time of the last"
-            );
-            self.complaints.note_once(self.screen, "the clock", &text);
-        }
-    }
-
-    fn pass(&mut self, timed: TimedPacket<'_>, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
-        if let Stage::Waiting(..) = self.stage {
-            self.begin(Some(&timed))?;
-        }
-        let Stage::Running(session) = &mut self.stage else {
-            return Ok(());
-        };
-        let explain = self
-            .wanted
-            .explain
-            .as_ref()
-            .is_some_and(|selection| selection.contains(timed.number))
-            && self.wanted.filter.as_ref().is_none_or(|filter| {
-                // Not the capture's own name for it: --map and --interface may lead elsewhere.
-                let entrance = session.replayer.entrance_of(&timed);
-                entrance.is_none_or(|name| filter.may_fit(timed.bytes, (name.as_str() != LOCAL).then_some(name)))
-            });
-        let passed = match explain {
-            true => {
-                self.story.clear();
-                session.replayer.pass_watched(timed, &mut self.story)
-            }
-            false => session.replayer.pass(timed),
-        };
-        let passed = match passed {
-            Ok(passed) => passed,
-            Err(problem) => return self.homeless(&problem, packet),
-        };
-        let compared = match &mut session.other {
-            Some(other) => Some(
-                other
-                    .pass(timed)
-                    .map_err(|problem| format!("packet {}: {problem}", timed.number))?,
-            ),
-            None => None,
-        };
-        let is_late = passed.is_late();
-        session.summary.note(&passed);
-        let frame = (packet.time, packet.frame);
-        session.outputs.packet(&passed, compared.as_ref(), Some(frame))?;
-        let fits = self.wanted.filter.as_ref().is_none_or(|filter| fits(filter, &passed));
-        if let (Some(differences), Some(compared)) = (&mut session.differences, &compared)
-            && fits
-            && let Some(difference) = differences.compare(&passed, compared)
-        {
-            session
-                .outputs
-                .difference(differences, &difference, self.arguments.limit as u64)?;
-        }
-        if explain && fits {
-            let detail = if self.arguments.brief {
-                Detail::Short
-            } else {
-                Detail::Whole
-            };
-            self.told.clear();
-            let has_colour = self.screen.has_colour();
-            self.story
-                .render_of_many(&mut self.told, detail, has_colour, &mut self.phrases);
-            // The whole story says its number itself.
-            session
-                .outputs
-                .explain(passed.number(), !self.arguments.brief, &self.told)?;
-        }
-        if is_late {
-            self.late(timed.number);
-        }
-        Ok(())
-    }
-
-    /// A packet that nobody knows the interface of. The first one stops everything, before anything is written: it will be so with all.
-    fn homeless(&mut self, problem: &NoEntrance, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
-        let kind = match problem {
-            NoEntrance::Unmapped(_) => "no interface for its source".to_owned(),
-            NoEntrance::Unknown { name, .. } => format!("the lab has no interface {name}", name = quoted(name)),
-            NoEntrance::NotSaid => "no interface".to_owned(),
-        };
-        let text = of_homeless(packet.number, problem);
-        self.fault(&kind, &text);
-        self.unused(
-            packet.number,
-            packet.interface.unwrap_or_default(),
-            &kind,
-            Some(packet),
-            UnusedKind::Lost,
-        )
-    }
-
-    fn unused(
-        &mut self,
-        number: u64,
-        interface: &str,
-        reason: &str,
-        packet: Option<&CapturedPacket<'_>>,
-        kind: UnusedKind,
-    ) -> Result<(), Stop> {
-        if !self.tells() {
-            return Ok(());
-        }
-        let unused = Unused {
-            number,
-            interface,
-            reason,
-            kind,
-            frame: packet.map(UnusedFrame::of),
-        };
-        self.stage.unused(&unused, self.arguments.annotate.is_some())
-    }
-
     fn begin(&mut self, first: Option<&TimedPacket<'_>>) -> Result<(), Stop> {
         if let Stage::Waiting(labs, unused) = std::mem::replace(&mut self.stage, Stage::Between) {
             let session = Session::begin(self.arguments, *labs, first, &unused, self.screen.again())?;
@@ -568,106 +340,6 @@ impl<'a> Run<'a> {
         }
         Ok(())
     }
-
-    fn finish(mut self) -> Result<u8, Stop> {
-        if let Stage::Waiting(_, unused) = &self.stage {
-            if self.complaints.faults() > 0 {
-                self.complaints.end(self.screen);
-                return Err(format!(
-                    "none of its {} packets can be replayed, so nothing was written",
-                    unused.len()
-                )
-                .into());
-            }
-            self.begin(None)?;
-        }
-        self.screen.end();
-        self.complaints.end(self.screen);
-        let Stage::Running(mut session) = self.stage else {
-            return Ok(0);
-        };
-        if self.arguments.conntrack.is_some() {
-            session.replayer.settle();
-        }
-        session.summary.settle();
-        let mut code = 0;
-        if let Some(differences) = &session.differences {
-            session.outputs.differences_end(differences, self.arguments.limit)?;
-            code = match differences.packets() {
-                1.. => 1,
-                0 if differences.is_all_clear() => 0,
-                // No all-clear, which one may take packets for, but not their absence.
-                0 if self.arguments.allow_invalid && !differences.is_empty() => 0,
-                0 => 2,
-            };
-        }
-        let mut results = session.outputs.finish()?;
-        // Behind the lines: both may go to standard output.
-        finish_tables(
-            self.arguments,
-            session.replayer.lab_mut(),
-            &mut results,
-            self.screen.again(),
-        )?;
-        // All or none: until here every older result stands as it was.
-        results.keep()?;
-        if says_summary(self.arguments) {
-            standard::tell_text(&session.summary.text(&session.replayer));
-            let how = match self.count {
-                0 | 1 => self.how,
-                count => format!(" on {count} workers"),
-            };
-            tell!("\n{}", self.screen.pace(session.summary.packets(), &how));
-        }
-        stage::leave_to_the_system(session.replayer);
-        if let Some(beyond) = self.wanted.explain.as_ref().and_then(|it| it.beyond(self.seen)) {
-            return Err(format!("--explain {beyond}: the capture has {} packets", self.seen).into());
-        }
-        Ok(if self.complaints.faults() > 0 { 2 } else { code })
-    }
-}
-
-fn of_homeless(number: u64, problem: &NoEntrance) -> String {
-    match problem {
-        NoEntrance::Unknown { .. } => format!("packet {number} came by {problem}"),
-        _ => format!("packet {number}: {problem}"),
-    }
-}
-
-fn fits(filter: &Filter, passed: &Passed<'_>) -> bool {
-    let outputs: Vec<InterfaceName> = passed.output().map(|left| left.interface).collect();
-    let input = (passed.interface().as_str() != LOCAL).then(|| passed.interface());
-    filter.fits(&filter::Subject {
-        packet: passed.bytes(),
-        input,
-        outcome: Some(filter::Outcome {
-            outputs: &outputs,
-            state: passed.report().state,
-            verdict: passed.verdict(),
-        }),
-    })
-}
-
-fn finish_tables<'a>(
-    arguments: &'a Arguments,
-    lab: &mut Lab,
-    results: &mut Results<'a>,
-    again: &Again,
-) -> Result<(), Stop> {
-    for (file, tool, args) in [
-        (&arguments.save, "iptables-save", &["-c"][..]),
-        (&arguments.save6, "ip6tables-save", &["-c"]),
-        (&arguments.conntrack, "conntrack", &["-L", "-o", "extended"]),
-    ] {
-        let Some(file) = file else { continue };
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let output = lab.tool(tool, &args, "", Path::new("."));
-        let mut sink = Sink::open(file, again)?;
-        let written = sink.write_all(&bytes_of(&output.stdout));
-        written.map_err(|error| outputs::cannot_write(file, &error))?;
-        results.add(sink, file)?;
-    }
-    Ok(())
 }
 
 /// The whole text into a file, or to standard output for `-`.

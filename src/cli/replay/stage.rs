@@ -1,9 +1,10 @@
 //! Before the first packet comes in, and after: results are opened between, so that a wrong capture leaves older ones as they are.
 
+use super::alone::of_homeless;
 use super::labs::Labs;
 use super::outputs::Outputs;
 use super::screen::Again;
-use super::{Arguments, Stop, of_homeless};
+use super::{Arguments, Stop};
 use crate::base::Time;
 use crate::base::bytes::text_of_path;
 use crate::device::{CapturedPacket, Frame};
