@@ -6,28 +6,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
-
 use super::file::LabFile;
 use super::files::{Files, gather};
 use super::machine::{Call, Machine, Profile, ToolOutput, Toolbox, helpers_of};
 use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
 use crate::base::{InterfaceId, InterfaceName, Time};
-use crate::engine::{
-    Arrival, Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Seen, Silent, Worker,
-};
-use crate::explain::story::{Deciders, Story};
+use crate::engine::{Config, Emission, Port, Router, Seen, Silent, Worker};
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
-use crate::packet::{Offload, Packet, Sender};
-use crate::rule::LogRecord;
+use crate::packet::Sender;
 use crate::syntax::problem::SourceError;
 
+mod carry;
 mod described;
+mod open_ports;
+mod passage;
 mod streams;
 
 pub(super) use described::LINK_ADDRESS;
 pub use described::{apply_sysctls, network};
+use open_ports::{AlsoOpen, OpenPorts};
+pub use passage::Passage;
 use streams::Streams;
 
 /// A machine with somebody who moves it: packets, its clock and what listens on it are whatever the caller says.
@@ -50,23 +49,6 @@ pub struct Lab {
     pub(crate) tells_all: bool,
     /// What was in force when it was made, where another may be made of it.
     made_with: Option<Seen>,
-}
-
-/// What became of one packet.
-#[derive(Clone, Debug)]
-pub struct Passage {
-    /// Where it came in; `None` for the router's own.
-    pub interface: Option<InterfaceName>,
-    /// As it came in, from the IP header on; what waited at a queue, as it waited there.
-    pub sent: Vec<u8>,
-    /// Where it ended, and its state.
-    pub report: Report,
-    /// What left because of it.
-    pub output: Vec<Emission>,
-    /// What the kernel's log got because of it.
-    pub log: Vec<LogRecord>,
-    /// Its way, to be told at any length.
-    pub story: Story,
 }
 
 impl Lab {
@@ -283,193 +265,6 @@ impl Lab {
         self.open.0.write().push((protocol, port));
     }
 
-    /// A packet comes in by an interface, or (`None`) is sent by the router itself; with its whole story.
-    pub fn send(&mut self, interface: Option<InterfaceId>, bytes: Vec<u8>) -> &Passage {
-        let mut story = Story::default();
-        let report = match self.tells_all {
-            true => self.carry(interface, &bytes, &mut story),
-            false => self.carry(interface, &bytes, &mut Deciders(&mut story)),
-        };
-        let name = interface.map(|id| self.port_name(Port::Interface(id)));
-        self.keep(name, bytes, report, story)
-    }
-
-    /// What waits longest at a queue goes on as it is decided, or does not; `None` where nothing waits there.
-    pub fn decide(&mut self, queue: u16, verdict: QueueVerdict) -> Option<&Passage> {
-        let mut story = Story::default();
-        let (oldest, report) = self.decide_observed(queue, verdict, &mut story)?;
-        let name = oldest.input.map(|id| self.port_name(Port::Interface(id)));
-        Some(self.keep(name, oldest.bytes, report, story))
-    }
-
-    /// The same before an observer of one's own: the packet as it waited, and what became of it.
-    pub fn decide_observed<O: Observer>(
-        &mut self,
-        queue: u16,
-        verdict: QueueVerdict,
-        observer: &mut O,
-    ) -> Option<(HeldPacket, Report)> {
-        let now = self.machine.now;
-        let router = self.machine.router_for_packets();
-        let oldest = router.held_packets(queue, 0).into_iter().next()?;
-        let report = router.reinject(&mut self.worker, now, (queue, oldest.id), verdict, observer)?;
-        Some((oldest, report))
-    }
-
-    fn keep(&mut self, interface: Option<InterfaceName>, bytes: Vec<u8>, report: Report, story: Story) -> &Passage {
-        let output = self.worker.output().to_vec();
-        let log = self.worker.take_log();
-        self.machine.log.keep(self.machine.now, log.iter().cloned());
-        let passed = matches!(report.fate.verdict(), "ACCEPT");
-        if passed {
-            self.streams.note(&bytes);
-        }
-        for emission in &output {
-            self.streams.note(&emission.bytes);
-            self.departed.insert(emission.port, emission.bytes.clone());
-        }
-        while self.passed.len() >= REMEMBERED {
-            self.passed.pop_front();
-        }
-        self.passed.push_back(Passage {
-            interface,
-            sent: bytes,
-            report,
-            output,
-            log,
-            story,
-        });
-        let last = self.passed.len() - 1;
-        &self.passed[last]
-    }
-
-    /// The same without a story, for many packets; what left is in the second part.
-    pub fn carry_silently(&mut self, interface: Option<InterfaceId>, bytes: &[u8]) -> (Report, &[Emission]) {
-        self.carry_observed(interface, bytes, &mut Silent)
-    }
-
-    /// The same before an observer of one's own.
-    pub fn carry_observed<O: Observer>(
-        &mut self,
-        interface: Option<InterfaceId>,
-        bytes: &[u8],
-        observer: &mut O,
-    ) -> (Report, &[Emission]) {
-        let report = self.carry(interface, bytes, observer);
-        let log = self.worker.take_log();
-        if !log.is_empty() {
-            self.machine.log.keep(self.machine.now, log);
-        }
-        (report, self.worker.output())
-    }
-
-    /// Packets that come together, without a story; `each` is told what became of one, and what left because of it, before the next.
-    pub fn carry_together<B: AsRef<[u8]>>(
-        &mut self,
-        packets: &[(InterfaceId, B)],
-        each: impl FnMut(&Report, &mut [Emission]),
-    ) {
-        let now = self.machine.now;
-        let router = self.machine.router_for_packets();
-        router.receive_batch(&mut self.worker, now, packets, &mut Silent, each);
-        let log = self.worker.take_log();
-        self.machine.log.keep(now, log);
-    }
-
-    /// Packets that come one after another, before an observer of one's own; `each` is told what became of one, and what left because of it, before the
-    /// next. The clock is to show the time of the last by now.
-    pub(crate) fn carry_in_turn<O: Observer>(
-        &mut self,
-        packets: &[Arrival<'_>],
-        observer: &mut O,
-        mut each: impl FnMut(&Router, &mut O, Report, &[Emission]),
-    ) {
-        self.machine.router_for_packets();
-        let machine = &self.machine;
-        let mut times = packets.iter().map(|packet| packet.time);
-        let router = machine.router();
-        router.receive_in_turn(&mut self.worker, packets, observer, |observer, report, worker| {
-            let time = times.next();
-            let log = worker.take_log();
-            if !log.is_empty() {
-                machine.log.keep(time.unwrap_or(machine.now), log);
-            }
-            each(router, observer, report, worker.output());
-        });
-    }
-
-    /// The same of a packet of which its device leaves something to do. Its bytes are taken, and another buffer is left in their place.
-    pub fn carry_with<O: Observer>(
-        &mut self,
-        interface: InterfaceId,
-        packet: (&mut Vec<u8>, Offload),
-        observer: &mut O,
-    ) -> (Report, &mut [Emission]) {
-        let now = self.machine.now;
-        let router = self.machine.router_for_packets();
-        let report = router.receive_with(&mut self.worker, now, interface, packet, observer);
-        let log = self.worker.take_log();
-        if !log.is_empty() {
-            self.machine.log.keep(now, log);
-        }
-        (report, self.worker.output_mut())
-    }
-
-    /// Packets of one interface that come together, of which their device leaves something to do. Their bytes are taken, and other buffers are left in
-    /// their place; `each` gets what left because of one before the next comes. The first has the number of [`Self::number_next`], and each further one
-    /// a number that is greater by `numbered_by`.
-    pub fn carry_batch_with(
-        &mut self,
-        interface: InterfaceId,
-        packets: &mut [(Vec<u8>, Offload)],
-        numbered_by: u64,
-        mut each: impl FnMut(&Report, &mut [Emission]),
-    ) {
-        let now = self.machine.now;
-        self.machine.router_for_packets();
-        let machine = &self.machine;
-        let observer = &mut Silent;
-        let router = machine.router();
-        router.receive_batch_with(&mut self.worker, now, interface, packets, observer, |report, worker| {
-            let log = worker.take_log();
-            if !log.is_empty() {
-                machine.log.keep(now, log);
-            }
-            each(report, worker.output_mut());
-            worker.number_next(worker.number() + numbered_by);
-        });
-    }
-
-    /// Packets leave this lab as they are, and devices do what is left.
-    pub fn leave_to_devices(&mut self) {
-        self.worker.leave_to_devices();
-    }
-
-    /// What left because of the last packet, or the last tick.
-    pub fn output(&self) -> &[Emission] {
-        self.worker.output()
-    }
-
-    fn carry<O: Observer>(&mut self, interface: Option<InterfaceId>, bytes: &[u8], observer: &mut O) -> Report {
-        let now = self.machine.now;
-        let router = self.machine.router_for_packets();
-        match interface {
-            Some(id) => router.receive(&mut self.worker, now, id, bytes, observer),
-            None => router.send_as(&mut self.worker, now, &self.sender, bytes, observer),
-        }
-    }
-
-    /// Who carries its packets.
-    #[doc(hidden)]
-    pub fn worker(&self) -> &Worker {
-        &self.worker
-    }
-
-    /// Gives the next packet this number: explanations name packets by them. Without it they count from 1.
-    pub fn number_next(&mut self, number: u64) {
-        self.worker.number_next(number);
-    }
-
     /// Moves the clock, and lets time do its work: what left because of it is returned.
     pub fn advance(&mut self, by: Duration) -> Vec<Emission> {
         self.machine.now = self.machine.now + by;
@@ -510,66 +305,7 @@ impl Lab {
         self.machine.log.keep(self.machine.now, log);
         self.worker.output().to_vec()
     }
-
-    /// What became of the last packet.
-    pub fn last(&self) -> Option<&Passage> {
-        self.passed.back()
-    }
-
-    /// What became of an earlier packet, by the number that its story has; of the last few hundred. The error is which there are.
-    pub fn earlier(&self, number: u64) -> Result<&Passage, String> {
-        let found = self
-            .passed
-            .iter()
-            .rev()
-            .find(|passage| passage.story.number() == number);
-        found.ok_or_else(|| match (self.passed.front(), self.passed.back()) {
-            (Some(first), Some(last)) if first.story.number() != last.story.number() => format!(
-                "there is no packet {number} to tell of: packets {} to {} are remembered",
-                first.story.number(),
-                last.story.number()
-            ),
-            (Some(only), _) => format!(
-                "there is no packet {number} to tell of: only packet {}",
-                only.story.number()
-            ),
-            _ => "no packet has been sent yet".to_owned(),
-        })
-    }
-
-    /// What left last this way because of [`Self::send`] or [`Self::decide`]; packets that were only carried are not kept.
-    pub fn departed(&self, port: Port) -> Option<&[u8]> {
-        self.departed.get(&port).map(Vec::as_slice)
-    }
 }
-
-/// Which ports of the router something listens on.
-#[derive(Clone, Debug, Default)]
-struct OpenPorts(Arc<RwLock<Vec<(u8, u16)>>>);
-
-impl Listeners for OpenPorts {
-    fn is_open(&self, packet: &Packet) -> bool {
-        let Some((_, port)) = packet.ports() else {
-            return false;
-        };
-        self.0.read().contains(&(packet.protocol(), port))
-    }
-}
-
-/// What is open on the machine a copy was made of, and what was opened on the copy.
-struct AlsoOpen {
-    before: Arc<dyn Listeners + Send + Sync>,
-    also: OpenPorts,
-}
-
-impl Listeners for AlsoOpen {
-    fn is_open(&self, packet: &Packet) -> bool {
-        self.before.is_open(packet) || self.also.is_open(packet)
-    }
-}
-
-/// Packets that can be told of again.
-const REMEMBERED: usize = 300;
 
 /// The place among a router's workers of who calls its tools while the first one carries packets.
 const BESIDE: usize = 1;
