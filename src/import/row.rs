@@ -1,12 +1,17 @@
 //! A row of a listing: its columns, and behind them what the extensions printed, as words of a command.
 
-use std::collections::HashSet;
-use std::net::IpAddr;
+mod columns;
+mod ways;
 
+use std::collections::HashSet;
+
+pub(super) use self::columns::{Negatable, count};
+use self::columns::{anywhere, is_any_address, is_any_protocol, target_to_option, without_whole_mask};
+use self::ways::{Said, Way, targets};
 use crate::base::Family;
 use crate::ext::listed::Listed;
 use crate::ext::missing::{self, Kind};
-use crate::ext::{self, names};
+use crate::ext::names;
 use crate::rule::Counters;
 use crate::text::list::Columns;
 
@@ -32,31 +37,6 @@ pub(super) struct Row {
     pub rest: String,
 }
 
-/// A word that a `!` may stand before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Negatable {
-    pub inverted: bool,
-    pub word: String,
-}
-
-impl Negatable {
-    /// The address, without its mask; none for a name.
-    fn address(&self) -> Option<IpAddr> {
-        self.word.split('/').next()?.parse().ok()
-    }
-
-    fn of(text: &str) -> Self {
-        let (inverted, word) = match text.strip_prefix('!') {
-            Some(word) => (true, word),
-            None => (false, text),
-        };
-        Self {
-            inverted,
-            word: word.to_owned(),
-        }
-    }
-}
-
 /// A row as words of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Read {
@@ -65,22 +45,6 @@ pub(super) struct Read {
     pub unknown: Vec<String>,
     /// Ports stand there by name.
     pub names: bool,
-}
-
-/// A counter, and whether it is exact: `100K` is not.
-pub(super) fn count(text: &str) -> Option<(u64, bool)> {
-    let units = [
-        ('K', 1_000),
-        ('M', 1_000_000),
-        ('G', 1_000_000_000),
-        ('T', 1_000_000_000_000u64),
-    ];
-    for (unit, factor) in units {
-        if let Some(digits) = text.strip_suffix(unit) {
-            return Some((digits.parse::<u64>().ok()?.checked_mul(factor)?, false));
-        }
-    }
-    text.parse().ok().map(|number| (number, true))
 }
 
 impl Row {
@@ -248,29 +212,7 @@ impl Row {
         let word = &self.protocol.word;
         let number = protocol_number(word)
             .ok_or_else(|| format!("the protocol `{word}`; expected a number or a name of /etc/protocols"))?;
-        let mut search = Search {
-            target,
-            family,
-            protocol: number,
-            inverted: self.protocol.inverted,
-            way: Way::default(),
-            ways: Vec::new(),
-            readings: 0,
-            arrived: 0,
-            dead: HashSet::new(),
-            left: &self.rest,
-        };
-        search.go(&self.rest);
-        if search.readings > MOST_READINGS {
-            return Err(format!(
-                "this line cannot be read: a comment or a prefix in it looks like options, in so many ways that {MOST_READINGS} were tried in \
-                 vain; expected what `iptables-save` prints of this rule, which quotes them"
-            ));
-        }
-        match search.ways.is_empty() {
-            true => Err(not_readable(search.left.trim(), target, &self.rest, family)),
-            false => Ok(search.ways),
-        }
+        ways::all(&self.rest, target, family, (number, self.protocol.inverted))
     }
 
     fn said_target(&self, family: Family, chains: &HashSet<String>, whole: bool) -> Result<Said, String> {
@@ -301,225 +243,6 @@ impl Row {
     }
 }
 
-/// The column of targets.
-enum Said {
-    /// Nothing of it is printed behind the matches.
-    Words(Vec<String>),
-    Target(String),
-}
-
-/// One way to read what the extensions printed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Way {
-    words: Vec<String>,
-    unknown: Vec<String>,
-}
-
-/// Matches in their order, then the target: every way to share the text among them.
-struct Search<'a> {
-    target: &'a Said,
-    family: Family,
-    protocol: u8,
-    inverted: bool,
-    /// The one that is being gone.
-    way: Way,
-    ways: Vec<Way>,
-    /// Pieces that were tried.
-    readings: usize,
-    /// How often a way came to the end, new or not.
-    arrived: usize,
-    /// Lengths of what was left where nothing led to the end: other ways that come there need not try again.
-    dead: HashSet<usize>,
-    /// What no way got behind.
-    left: &'a str,
-}
-
-impl<'a> Search<'a> {
-    fn go(&mut self, rest: &'a str) {
-        if self.dead.contains(&rest.len()) || self.way.words.len() > MOST_WORDS {
-            return;
-        }
-        let arrived = self.arrived;
-        if rest.trim().len() < self.left.trim().len() {
-            self.left = rest;
-        }
-        self.end(rest);
-        let listed = Listed {
-            rest,
-            protocol: self.protocol,
-            family: self.family,
-        };
-        // What is only for a protocol can't stand in a rule for another: it is in a comment that it looks so.
-        let fits = |spec: &&ext::MatchSpec| {
-            let has_its_protocol = || spec.protocol == Some(self.protocol) && !self.inverted;
-            spec.families.contains(&self.family) && (!spec.is_for_its_protocol() || has_its_protocol())
-        };
-        for spec in ext::matches().filter(fits).collect::<Vec<_>>() {
-            for typed in (spec.unlist)(listed) {
-                if typed.rest.len() >= rest.len() || self.is_done() {
-                    continue;
-                }
-                self.readings += 1;
-                let (words, unknown) = (self.way.words.len(), self.way.unknown.len());
-                self.way.words.extend(["-m".to_owned(), spec.name.to_owned()]);
-                self.way.words.extend(typed.options);
-                self.way.unknown.extend(typed.unknown);
-                self.go(typed.rest);
-                self.way.words.truncate(words);
-                self.way.unknown.truncate(unknown);
-            }
-        }
-        if self.arrived == arrived && !self.is_done() {
-            self.dead.insert(rest.len());
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.ways.len() >= MOST_WAYS || self.readings > MOST_READINGS
-    }
-
-    fn end(&mut self, rest: &'a str) {
-        match self.target {
-            Said::Words(words) if rest.trim().is_empty() => {
-                let mut way = self.way.clone();
-                way.words.extend(words.iter().cloned());
-                self.found(way);
-            }
-            Said::Words(_) => {}
-            Said::Target(name) => {
-                let listed = Listed {
-                    rest,
-                    protocol: self.protocol,
-                    family: self.family,
-                };
-                for spec in targets(self.family).filter(|spec| spec.listed_as == name) {
-                    for typed in (spec.unlist)(listed) {
-                        if !typed.rest.trim().is_empty() {
-                            continue;
-                        }
-                        let mut way = self.way.clone();
-                        way.words.extend(["-j".to_owned(), spec.name.to_owned()]);
-                        way.words.extend(typed.options);
-                        way.unknown.extend(typed.unknown);
-                        self.found(way);
-                    }
-                }
-            }
-        }
-    }
-
-    fn found(&mut self, way: Way) {
-        self.arrived += 1;
-        if !self.ways.contains(&way) {
-            self.ways.push(way);
-        }
-    }
-}
-
-fn not_readable(left: &str, target: &Said, rest: &str, family: Family) -> String {
-    if left.starts_with("/*") {
-        return format!("the comment `{left}` has no end; expected `*/`: the line is cut");
-    }
-    if left.is_empty()
-        && let Said::Target(name) = target
-    {
-        return format!("{name} prints its options, and none stand here; expected the whole line");
-    }
-    let shown = if left.is_empty() { rest.trim() } else { left };
-    let known = ext::matches().filter(|spec| spec.families.contains(&family));
-    let matches: Vec<&str> = known.map(|spec| spec.name).collect();
-    format!(
-        "`{shown}`: expected what a match or the target prints; nflab has the matches {}",
-        matches.join(", ")
-    )
-}
-
-/// A host of IPv6 as today's tool lists it, where older ones listed its mask (`ff02::fb/128`).
-fn without_whole_mask(word: &str) -> &str {
-    word.strip_suffix("/128").unwrap_or(word)
-}
-
-/// The columns target, prot and opt.
-fn target_to_option<'a>(row: &mut Listed<'a>, verbose: bool) -> Result<[&'a str; 3], String> {
-    let blanks = row.rest.len() - row.rest.trim_ascii_start().len();
-    let (before, first, second) = (*row, row.take().unwrap_or_default(), row.take().unwrap_or_default());
-    // Seen of 1.8.8: `ipv6-icmp--`.
-    if let Some((protocol, option)) = glued(second) {
-        return Ok([first, protocol, option]);
-    }
-    if let Some((protocol, option)) = glued(first) {
-        *row = before;
-        row.take();
-        return Ok(["", protocol, option]);
-    }
-    // A rule that only counts leaves the column of targets blank.
-    if is_option(second) && !row.peek().is_some_and(is_option) {
-        return Ok(["", first, second]);
-    }
-    match row.peek() {
-        Some(third) if is_option(third) => {
-            row.take();
-            Ok([first, second, third])
-        }
-        // ip6tables had nothing to say in the column opt, before 1.8.9.
-        Some(_) if blanks >= BLANK_TARGET && has_addresses_of_six(before, 1, verbose) => {
-            *row = before;
-            Ok(["", row.take().unwrap_or_default(), ""])
-        }
-        Some(_) if has_addresses_of_six(before, 2, verbose) => Ok([first, second, ""]),
-        None => Err("the line ends too early; expected the columns target, prot, opt, source, destination".to_owned()),
-        Some(third) => Err(format!("`{third}` in the column opt; expected --, -f or !f")),
-    }
-}
-
-/// Whether addresses, of which one is of IPv6, stand behind so many columns and those of interfaces.
-fn has_addresses_of_six(mut row: Listed<'_>, columns: usize, verbose: bool) -> bool {
-    let before = columns + if verbose { 2 } else { 0 };
-    for _ in 0..before {
-        row.take();
-    }
-    let ends = [row.take(), row.take()].map(|word| word.map(Negatable::of));
-    ends.iter().all(Option::is_some)
-        && ends
-            .iter()
-            .flatten()
-            .any(|it| is_any_address(&it.word, Family::V6) || it.address().is_some_and(|address| address.is_ipv6()))
-}
-
-fn is_option(word: &str) -> bool {
-    OPTIONS.contains(&word)
-}
-
-/// The name of a protocol that is longer than its column, and the option that a tool printed without a blank behind it.
-fn glued(word: &str) -> Option<(&str, &str)> {
-    let (protocol, option) = OPTIONS
-        .iter()
-        .find_map(|option| Some((word.strip_suffix(option)?, *option)))?;
-    names::protocol_number(protocol.trim_start_matches('!')).map(|_| (protocol, option))
-}
-
-/// What stands in the column opt.
-const OPTIONS: [&str; 3] = ["--", "-f", "!f"];
-
-fn is_any_address(word: &str, family: Family) -> bool {
-    ["anywhere", anywhere(family), "default"].contains(&word)
-}
-
-fn anywhere(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "0.0.0.0/0",
-        Family::V6 => "::/0",
-    }
-}
-
-fn targets(family: Family) -> impl Iterator<Item = &'static ext::TargetSpec> {
-    ext::targets().filter(move |spec| spec.families.contains(&family))
-}
-
-fn is_any_protocol(word: &str) -> bool {
-    ["all", "0", "ip"].contains(&word)
-}
-
 fn protocol_number(word: &str) -> Option<u8> {
     word.parse().ok().or_else(|| names::protocol_number(word))
 }
@@ -531,15 +254,6 @@ fn has_port_names(words: &[String]) -> bool {
         port && pair[1].contains(|it: char| it.is_ascii_alphabetic())
     })
 }
-
-/// So many blanks stand where a target would.
-const BLANK_TARGET: usize = 10;
-/// More than these are never told.
-const MOST_WAYS: usize = 4;
-/// A line of a rule as large as the kernel takes is read in some thousands.
-const MOST_READINGS: usize = 20_000;
-/// No rule of the kernel has room for more matches than these are words of.
-const MOST_WORDS: usize = 4_000;
 
 /// Whether a listing's column of targets may say this although nflab has no such target: a row that has one is not taken for a jump to a chain
 /// that is not listed.
