@@ -262,7 +262,7 @@ const WRITERS: [(&str, &str); 19] = [
     ),
     ("src/device/result_file.rs", "results, whole or not at all"),
     (
-        "src/cli/import/script.rs",
+        "src/cli/import/script/place.rs",
         "the script and what it says, in a directory that goes with it",
     ),
     (
