@@ -7,12 +7,9 @@ use crate::net::lookup::Key;
 use crate::net::{Delivery, Net, OutputKey, OutputRoute, RouteError, Scope};
 use crate::packet::Packet;
 
-/// Unlike IPv4's it takes any source, and without a route there is no way, whatever interface is named.
+/// Unlike IPv4's it takes any source, and without a route there is no way, whatever interface is named, which may be down.
 #[inline(never)]
 pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, RouteError> {
-    if key.interface.is_some_and(|it| !net.interface(it).is_up) {
-        return Err(RouteError::NetworkUnreachable);
-    }
     let IpAddr::V6(destination) = key.destination else {
         return Err(RouteError::NetworkUnreachable);
     };
