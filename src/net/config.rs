@@ -120,6 +120,9 @@ pub enum ConfigError {
     /// Its MTU is below 1280.
     #[error("interface {0} has no IPv6, since its MTU is below 1280")]
     TooNarrowForIpv6(InterfaceName),
+    /// The same of an interface over which a route was to lead.
+    #[error("no route of IPv6 leads over interface {0}, since its MTU is below 1280")]
+    TooNarrowForRoutes(InterfaceName),
     /// `::`.
     #[error("{0} is no host's address")]
     NoHostAddress(IpAddr),

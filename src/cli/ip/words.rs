@@ -121,7 +121,9 @@ impl From<ConfigError> for Refused {
                 Self::by_kernel("No such file or directory")
             }
             ConfigError::InvalidGateway(_) => Self::explained("Nexthop has invalid gateway."),
-            ConfigError::NoNexthop(_) | ConfigError::NoInterface(_) => Self::by_kernel("No such device"),
+            ConfigError::NoNexthop(_) | ConfigError::NoInterface(_) | ConfigError::TooNarrowForRoutes(_) => {
+                Self::by_kernel("No such device")
+            }
             ConfigError::NexthopRefused(_) => {
                 Self::explained("Gateway, device and multipath can not be specified for this route type.")
             }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::LEAST_MTU;
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
 use crate::net::{ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, table};
@@ -9,6 +10,7 @@ use crate::net::{ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Rout
 impl Net {
     /// Finds the interface of a route that is to be added, and refuses what leads nowhere without saying so.
     pub(in crate::net) fn check_ipv6_nexthop(&self, route: &mut Route) -> Result<(), ConfigError> {
+        self.check_is_wide(route)?;
         if leads_nowhere(route) {
             // Whatever way it names.
             (route.via, route.interface, route.onlink) = (None, None, false);
@@ -31,6 +33,15 @@ impl Net {
         }
         self.check_is_up(id)?;
         self.check_ipv6_source(route)
+    }
+
+    /// An interface too narrow for IPv6 is not there, to whom names it: before anything else of the route is looked at.
+    fn check_is_wide(&self, route: &Route) -> Result<(), ConfigError> {
+        let known = route.interface.filter(|id| self.position(*id).is_some());
+        match known.map(|id| self.interface(id)) {
+            Some(link) if link.mtu < LEAST_MTU => Err(ConfigError::TooNarrowForRoutes(link.name)),
+            _ => Ok(()),
+        }
     }
 
     fn check_is_up(&self, id: InterfaceId) -> Result<(), ConfigError> {
