@@ -23,7 +23,7 @@ pub(crate) use offload::{checksum_place, headers_of, transport_of};
 pub use plain::Plain;
 pub(crate) use plain::{OF_IPV4, OF_IPV6, PlainEdit, PlainKey, TupleBytes};
 pub use segment::MssEdit;
-pub use sender::{Credentials, Sender};
+pub use sender::{Credentials, Origin, Sender};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -75,11 +75,8 @@ pub struct Packet {
     /// It may be cut although its header says DF: messages of the host's own ICMP code, whose DF only a rule can have set (TEE), and what tracking
     /// joined of fragments.
     pub ignores_df: bool,
-    /// Of a packet of the router's own: POSTROUTING has it come in by the interface that it was first to leave by, as the kernel has what neighbour
-    /// discovery sends, and TEE's copies.
-    pub comes_of_its_link: bool,
-    /// Of a copy that TEE sent to an address of the router's own: the interface that has the address.
-    pub copied_to: Option<InterfaceId>,
+    /// Of a packet of the router's own.
+    pub origin: Origin,
     /// A program wrote its header, and nobody has read the options in it: complaints about the packet answer none of them.
     pub options_unread: bool,
     /// After reassembly: how many bytes after the header each fragment brought, in their order; it leaves in the same pieces where they still fit.
@@ -158,8 +155,7 @@ impl Packet {
                     largest_fragment: self.largest_fragment,
                     fragments_had_df: self.fragments_had_df,
                     ignores_df: self.ignores_df,
-                    comes_of_its_link: self.comes_of_its_link,
-                    copied_to: self.copied_to,
+                    origin: self.origin,
                     options_unread: self.options_unread,
                     joined_at: self.joined_at,
                     ..other

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{ChecksumState, End, Packet, Sender};
+use super::{ChecksumState, End, Origin, Packet, Sender};
 use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::{be16, be32, checksum, ipv4, ipv6, put16, tcp, udp};
 
@@ -325,8 +325,7 @@ impl Packet {
             largest_fragment: 0,
             fragments_had_df: false,
             ignores_df: false,
-            comes_of_its_link: false,
-            copied_to: None,
+            origin: Origin::Usual,
             options_unread: false,
             fragments: Vec::new(),
             joined_at: 0,

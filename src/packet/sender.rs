@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::InterfaceId;
+
 /// What a packet's socket says of its sender. One that came in has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sender {
@@ -15,6 +17,23 @@ pub enum Sender {
     Unsaid,
     /// A program's, by its user and groups.
     Program(Arc<Credentials>),
+}
+
+/// What a packet of the router's own is, where rules or errors about it can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// None of these, or it came in.
+    #[default]
+    Usual,
+    /// Neighbour discovery sent it.
+    Discovery,
+    /// TEE made it.
+    Copy {
+        /// Where the packet had come in that it is a copy of.
+        from: Option<InterfaceId>,
+        /// The interface that has the address it was sent to, where that is the router's own.
+        to: Option<InterfaceId>,
+    },
 }
 
 /// A program's user, as the file of its socket has them.

@@ -7,7 +7,7 @@ use crate::conntrack::{CtState, Tracking};
 use crate::engine::observer::{Event, Observer};
 use crate::engine::worker::{Looped, Report};
 use crate::net::{Outgoing, OutputKey};
-use crate::packet::Sender;
+use crate::packet::{Origin, Sender};
 use crate::rule::{CopyTo, Hook};
 
 impl<O: Observer> Pass<'_, O> {
@@ -82,8 +82,10 @@ impl<O: Observer> Pass<'_, O> {
         let buffer = self.worker.buffer(transit.packet.bytes());
         let mut packet = transit.packet.copied_into(buffer);
         (packet.input, packet.output) = (None, None);
-        packet.comes_of_its_link = true;
-        packet.copied_to = self.config.net.owner_of(to.gateway);
+        packet.origin = Origin::Copy {
+            from: transit.packet.input,
+            to: self.config.net.owner_of(to.gateway),
+        };
         packet.forbid_fragments();
         if matches!(hook, Hook::Prerouting | Hook::Input) {
             packet.decrement_ttl();

@@ -10,7 +10,7 @@ use crate::net::{
     Complaint, DropReason, Forwarding, FragmentationNeeded, Outgoing, OutputKey, OutputRoute, fragment,
     is_sent_by_the_icmp_socket, must_not_be_cut,
 };
-use crate::packet::{Packet, Sender};
+use crate::packet::{Origin, Packet, Sender};
 use crate::rule::{Hook, WayOut};
 
 impl<O: Observer> Pass<'_, O> {
@@ -54,7 +54,8 @@ impl<O: Observer> Pass<'_, O> {
         {
             self.hear_itself(interface, transit, is_by_program);
         }
-        if transit.packet.comes_of_its_link {
+        if transit.packet.origin != Origin::Usual {
+            // Seen: POSTROUTING has these come in by the interface that they were first to leave by.
             transit.packet.input = first_output;
         }
         self.depart(transit, route.mtu, None)
@@ -65,7 +66,7 @@ impl<O: Observer> Pass<'_, O> {
         outgoing.packet.sender = Sender::Kernel;
         outgoing.packet.ignores_df = true;
         if !is_sent_by_the_icmp_socket(&outgoing.packet) {
-            outgoing.packet.comes_of_its_link = true;
+            outgoing.packet.origin = Origin::Discovery;
             self.outward(outgoing, tracking);
             return;
         }
@@ -140,7 +141,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// The sender is told what would have passed.
     fn too_big(&mut self, mut needed: FragmentationNeeded, transit: &Transit) -> Report {
-        if needed.packet.comes_of_its_link {
+        if needed.packet.origin != Origin::Usual {
             // That was for rules: it has come in nowhere that an answer could go by.
             needed.packet.input = None;
         }

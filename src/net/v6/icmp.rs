@@ -11,7 +11,7 @@ use crate::net::{
     AddressKind, BadPart, Complaint, Delivery, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, RouteKind,
     Scope, Suppressed, Unreachable,
 };
-use crate::packet::Packet;
+use crate::packet::{Origin, Packet};
 use crate::wire::icmpv6::{self, kind, parameter_problem, time_exceeded, unreachable};
 use crate::wire::ipv6::{self, Ipv6};
 
@@ -110,11 +110,12 @@ pub(super) fn complain_quoting(
     send(net, host, now, key, &message)
 }
 
-/// What comes by `lo` has come by the link whose address it is for: one that reaches no further than its link has a meaning there.
+/// What comes by `lo` has come by the link whose address it is for, or was copied to: one that reaches no further than its link has a meaning there.
 pub(super) fn arrived_by(net: &Net, packet: &Packet) -> Option<InterfaceId> {
-    match packet.input {
-        Some(InterfaceId::LOOPBACK) => net.owner_of(packet.destination()).or(packet.input),
-        input => input,
+    match (packet.input, packet.origin) {
+        (Some(InterfaceId::LOOPBACK), Origin::Copy { to: Some(to), .. }) => Some(to),
+        (Some(InterfaceId::LOOPBACK), _) => net.owner_of(packet.destination()).or(packet.input),
+        (input, _) => input,
     }
 }
 
@@ -174,7 +175,8 @@ fn means_any(net: &Net, to: Ipv6Addr, interface: Option<InterfaceId>, mark: u32)
     })
 }
 
-/// Unless the way back has a source of its own, the address that suits the interface which the packet came by, or was copied to.
+/// Unless the way back has a source of its own, the address that suits the interface which the packet came by. A copy came by that of its packet until
+/// it comes round.
 fn speaks_from(
     net: &Net,
     original: &Packet,
@@ -182,7 +184,11 @@ fn speaks_from(
     interface: Option<InterfaceId>,
     mark: u32,
 ) -> Option<Ipv6Addr> {
-    let input = original.copied_to.or(original.input)?;
+    let input = match (original.origin, original.input) {
+        (Origin::Copy { from, .. }, None) => from,
+        (Origin::Copy { .. }, Some(_)) => arrived_by(net, original),
+        (_, input) => input,
+    }?;
     let route = net.lookup(&Key {
         mark,
         output: interface,
