@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::base::{Random, Time};
+use crate::base::{InterfaceId, Random, Time};
+use crate::packet::Packet;
 
 /// Ticks of the kernel's clock in a second.
 const HZ: u64 = 250;
@@ -181,6 +182,11 @@ fn peer(peers: &mut Peers, now: u64, to: IpAddr) -> &mut Peer {
         last: now.saturating_sub(INITIAL_SILENCE),
         redirects: 0,
     })
+}
+
+/// It came by `lo`: what the host answers to it is not limited, whoever that goes to.
+pub(super) fn is_about_own(original: &Packet) -> bool {
+    original.input == Some(InterfaceId::LOOPBACK)
 }
 
 /// Time in the kernel's ticks, an hour ahead so that a minute before the start of time is not cut off.

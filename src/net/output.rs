@@ -7,7 +7,7 @@ use super::lookup::Key;
 use super::sysctl::ConfKnob;
 use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope, v6};
 use crate::base::{Family, InterfaceId};
-use crate::packet::Packet;
+use crate::packet::{Origin, Packet};
 
 /// What the routing decision for a packet of the host's own goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,6 +281,15 @@ impl Net {
         match group {
             IpAddr::V4(group) => group == Ipv4Addr::new(224, 0, 0, 1),
             IpAddr::V6(group) => self.has_joined_ipv6(interface, group),
+        }
+    }
+
+    /// What comes by `lo` has come by the link whose address it is for, or was copied to: one that reaches no further than its link has a meaning there.
+    pub(crate) fn arrived_by(&self, packet: &Packet) -> Option<InterfaceId> {
+        match (packet.input, packet.origin) {
+            (Some(InterfaceId::LOOPBACK), Origin::Copy { to: Some(to), .. }) => Some(to),
+            (Some(InterfaceId::LOOPBACK), _) => self.owner_of(packet.destination()).or(packet.input),
+            (input, _) => input,
         }
     }
 

@@ -83,7 +83,7 @@ impl<O: Observer> Pass<'_, O> {
         let mut packet = transit.packet.copied_into(buffer);
         (packet.input, packet.output) = (None, None);
         packet.origin = Origin::Copy {
-            from: transit.packet.input,
+            from: self.config.net.arrived_by(&transit.packet),
             to: self.config.net.owner_of(to.gateway),
         };
         packet.forbid_fragments();

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::options;
 use crate::base::{InterfaceId, Time, protocol};
+use crate::net::limit::is_about_own;
 use crate::net::sysctl::Knob;
 use crate::net::{
     Complaint, Delivery, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope, Suppressed, Unreachable,
@@ -166,7 +167,7 @@ impl Net {
         original: &Packet,
         message: Message<'_>,
     ) -> Result<Outgoing, Suppressed> {
-        let is_limited = self.is_limited(message.kind, message.code);
+        let is_limited = self.is_limited(message.kind, message.code) && !is_about_own(original);
         let (per_second, burst) = (self.knob(Knob::IcmpPerSecond), self.knob(Knob::IcmpBurst));
         if is_limited && !host.limiter.common_allows(now, per_second as u64, burst as u64) {
             return Err(Suppressed::CommonLimit);

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use etherparse::TcpHeader;
 
 use super::Knob;
-use super::icmp::{self, Message, arrived_by, header, is_anycast, outgoing};
+use super::icmp::{self, Message, header, is_anycast, outgoing};
 use super::label::Labelled;
 use super::options::{self, Kind, Refused};
 use super::{neighbour, path_mtu};
 use crate::base::{Time, protocol};
+use crate::net::limit::is_about_own;
 use crate::net::transport::{self, Heard};
 use crate::net::{
     Answer, BadPart, Complaint, Delivery, DropReason, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed,
@@ -202,7 +203,10 @@ impl Asked<'_> {
             destination: back_to.into(),
             source: Some(own.into()),
             mark,
-            interface: arrived_by(self.net, self.packet).filter(|_| back_to.is_unicast_link_local()),
+            interface: self
+                .net
+                .arrived_by(self.packet)
+                .filter(|_| back_to.is_unicast_link_local()),
             tos: traffic_class,
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
@@ -280,7 +284,7 @@ impl Asked<'_> {
             destination: self.packet.source(),
             source: is_to_one.then_some(self.packet.destination()),
             mark: self.net.reply_mark_ipv6(self.packet),
-            interface: arrived_by(self.net, self.packet),
+            interface: self.net.arrived_by(self.packet),
             tos: self.packet.tos(),
         };
         let message = Message {
@@ -290,6 +294,7 @@ impl Asked<'_> {
             traffic_class: self.packet.tos(),
             label: (Labelled::EchoReply, header(self.packet).flow_label()),
             payload: view.payload(),
+            is_about_own: is_about_own(self.packet),
         };
         match icmp::send(self.net, self.host, self.now, key, &message) {
             Ok(reply) => Answer::Reply(Box::new(reply)),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::label::Labelled;
 use super::{ConfKnob, Knob};
 use crate::base::{Family, InterfaceId, Time, protocol};
+use crate::net::limit::is_about_own;
 use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
@@ -85,7 +86,7 @@ pub(super) fn complain_quoting(
     }
     let mark = net.reply_mark_ipv6(original);
     // A link's address means nothing without its link.
-    let interface = arrived_by(net, original).filter(|_| to.is_unicast_link_local());
+    let interface = net.arrived_by(original).filter(|_| to.is_unicast_link_local());
     if net.knob_ipv6(Knob::AnycastIsUnicast) == 0 && means_any(net, to, interface, mark) {
         return Err(Suppressed::ToAny);
     }
@@ -106,17 +107,9 @@ pub(super) fn complain_quoting(
         traffic_class: 0,
         label: (Labelled::Error, 0),
         payload: &original.bytes()[..quoted.min(original.len()).min(MOST_QUOTED)],
+        is_about_own: is_about_own(original) || is_refused_on_its_way(original, complaint),
     };
     send(net, host, now, key, &message)
-}
-
-/// What comes by `lo` has come by the link whose address it is for, or was copied to: one that reaches no further than its link has a meaning there.
-pub(super) fn arrived_by(net: &Net, packet: &Packet) -> Option<InterfaceId> {
-    match (packet.input, packet.origin) {
-        (Some(InterfaceId::LOOPBACK), Origin::Copy { to: Some(to), .. }) => Some(to),
-        (Some(InterfaceId::LOOPBACK), _) => net.owner_of(packet.destination()).or(packet.input),
-        (input, _) => input,
-    }
 }
 
 /// So that the whole fits any link.
@@ -186,7 +179,7 @@ fn speaks_from(
 ) -> Option<Ipv6Addr> {
     let input = match (original.origin, original.input) {
         (Origin::Copy { from, .. }, None) => from,
-        (Origin::Copy { .. }, Some(_)) => arrived_by(net, original),
+        (Origin::Copy { .. }, Some(_)) => net.arrived_by(original),
         (_, input) => input,
     }?;
     let route = net.lookup(&Key {
@@ -201,6 +194,12 @@ fn speaks_from(
     }
 }
 
+/// The kernel takes what REJECT refuses in OUTPUT for come by `lo`, unless it was handed to another device already.
+fn is_refused_on_its_way(original: &Packet, complaint: Complaint) -> bool {
+    let is_in_output = original.input.is_none() && matches!(complaint, Complaint::Unreachable(_));
+    is_in_output && (original.origin == Origin::Usual || original.output == Some(InterfaceId::LOOPBACK))
+}
+
 /// What an ICMP message says.
 pub(super) struct Message<'a> {
     /// Type and code.
@@ -210,6 +209,8 @@ pub(super) struct Message<'a> {
     /// What it is to labels, and that of the packet which it answers.
     pub label: (Labelled, u32),
     pub payload: &'a [u8],
+    /// Then it is not limited, whoever it goes to.
+    pub is_about_own: bool,
 }
 
 /// Routes, limits and builds a message.
@@ -220,7 +221,7 @@ pub(super) fn send(
     key: OutputKey,
     message: &Message<'_>,
 ) -> Result<Outgoing, Suppressed> {
-    let is_limited = net.limits_icmpv6(message.what.0);
+    let is_limited = net.limits_icmpv6(message.what.0) && !message.is_about_own;
     let (per_second, burst) = (net.knob(Common::IcmpPerSecond), net.knob(Common::IcmpBurst));
     if is_limited && !host.limiter.common_allows(now, per_second as u64, burst as u64) {
         return Err(Suppressed::CommonLimit);
