@@ -182,6 +182,9 @@ pub enum ConfigError {
     /// `change` found none at its place.
     #[error("no such route to change: {0} in table {1}")]
     NoRouteToChange(Prefix, u32),
+    /// The same in IPv6, where routes to its place, or the ways to two of them, meet.
+    #[error("no such route to change among those that lead to {0} or part there, in table {1}")]
+    NoSuchRouteToChange(Prefix, u32),
     /// A route was to lead over an interface that is down.
     #[error("the device for nexthop is not up: {0} (ip link set {0} up)")]
     LinkDown(InterfaceName),

@@ -117,9 +117,10 @@ impl From<ConfigError> for Refused {
             }
             ConfigError::NoTable(_) => Self::explained("FIB table does not exist."),
             ConfigError::NoRoute(..) => Self::by_kernel("No such process"),
-            ConfigError::NoRouteToChange(..) | ConfigError::NoDefaultRoute | ConfigError::NoRule => {
-                Self::by_kernel("No such file or directory")
-            }
+            ConfigError::NoRouteToChange(..)
+            | ConfigError::NoSuchRouteToChange(..)
+            | ConfigError::NoDefaultRoute
+            | ConfigError::NoRule => Self::by_kernel("No such file or directory"),
             ConfigError::InvalidGateway(_) => Self::explained("Nexthop has invalid gateway."),
             ConfigError::NoNexthop(_) | ConfigError::NoInterface(_) | ConfigError::TooNarrowForRoutes(_) => {
                 Self::by_kernel("No such device")

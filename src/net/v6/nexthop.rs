@@ -16,9 +16,6 @@ impl Net {
             (route.via, route.interface, route.onlink) = (None, None, false);
             return self.check_ipv6_source(route);
         }
-        if let Some(id) = route.interface {
-            self.position(id).ok_or(ConfigError::NoInterface(id))?;
-        }
         if route.onlink {
             let id = route.interface.ok_or(ConfigError::OnlinkNeedsInterface)?;
             self.check_is_up(id)?;
@@ -37,11 +34,32 @@ impl Net {
 
     /// An interface too narrow for IPv6 is not there, to whom names it: before anything else of the route is looked at.
     fn check_is_wide(&self, route: &Route) -> Result<(), ConfigError> {
-        let known = route.interface.filter(|id| self.position(*id).is_some());
-        match known.map(|id| self.interface(id)) {
-            Some(link) if link.mtu < LEAST_MTU => Err(ConfigError::TooNarrowForRoutes(link.name)),
+        let Some(id) = route.interface else {
+            return Ok(());
+        };
+        self.position(id).ok_or(ConfigError::NoInterface(id))?;
+        match self.interface(id) {
+            link if link.mtu < LEAST_MTU => Err(ConfigError::TooNarrowForRoutes(link.name)),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the tree of the kernel's table has a node there: its root, a route, or where the ways to two routes part. What is to be changed and has none
+    /// is refused in other words.
+    pub(in crate::net) fn has_ipv6_node(&self, place: Prefix, table: u32) -> bool {
+        let length = place.length();
+        let mut sides = [false; 2];
+        let inside = |it: &&Route| it.table == table && it.to.length() >= length && place.contains(it.to.address());
+        for route in self.routes(Family::V6).filter(inside) {
+            let IpAddr::V6(address) = route.to.address() else {
+                continue;
+            };
+            if route.to.length() == length {
+                return true;
+            }
+            sides[usize::from(address.to_bits() << length >> 127 != 0)] = true;
+        }
+        length == 0 || sides == [true; 2]
     }
 
     fn check_is_up(&self, id: InterfaceId) -> Result<(), ConfigError> {
