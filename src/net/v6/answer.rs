@@ -69,7 +69,9 @@ pub(crate) fn answer(
         protocol::UDP => asked.told(transport::udp(read, delivery, listeners)),
         protocol::UDPLITE => asked.told(transport::udplite(read, delivery, listeners)),
         _ if listeners.is_open(read) => Answer::Consumed,
-        _ => asked.nobody_knows(named_at),
+        // Who reads what it truly carries does not hear of it.
+        _ if misread.is_some() => asked.nobody_knows(DropReason::UnknownExtension, named_at),
+        _ => asked.nobody_knows(DropReason::NoProtocol, named_at),
     }
 }
 
@@ -149,12 +151,12 @@ impl Asked<'_> {
         self.complain(reason, complaint, self.packet.len())
     }
 
-    fn nobody_knows(&self, named_at: usize) -> Answer {
+    fn nobody_knows(&self, reason: DropReason, named_at: usize) -> Answer {
         let complaint = Complaint::BadHeader {
             what: BadPart::NextHeader,
             at: named_at as u32,
         };
-        self.complain(DropReason::NoProtocol, complaint, self.packet.len())
+        self.complain(reason, complaint, self.packet.len())
     }
 
     fn complain(&self, reason: DropReason, complaint: Complaint, quoted: usize) -> Answer {
