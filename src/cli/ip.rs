@@ -251,6 +251,19 @@ mod tests {
         assert!(count > 80 && differ.is_empty(), "{count} calls\n{differ}");
     }
 
+    /// The same of routes with several gateways, under one seed of their choice.
+    const OF_GATEWAYS: &str = include_str!("ip/gateways.txt");
+
+    #[test]
+    fn of_several_gateways_it_says_what_iproute2_says() {
+        let mut lab = lab();
+        lab.machine
+            .set_sysctl("net.ipv4.fib_multipath_hash_seed", "74565")
+            .unwrap();
+        let (count, differ) = beside(&mut lab, OF_GATEWAYS);
+        assert!(count > 140 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
     fn lab() -> Lab {
         let lab = Lab::default_lab(1, TOOLBOX).unwrap();
         // No address of the link is drawn there.

@@ -39,7 +39,8 @@ impl Router {
     /// To be called when routes have changed.
     pub(super) fn forget_paths_without_route(&self, net: &Net) {
         if !self.host.paths.is_empty() {
-            let stands = |it: &PathMtu| net.routes(Family::of(it.to)).any(|route| *route == it.route);
+            let leads = |it: &PathMtu, route: &Route| route.hops().any(|(way, _)| *way == it.route);
+            let stands = |it: &PathMtu| net.routes(Family::of(it.to)).any(|route| leads(it, route));
             self.host.paths.retain(stands);
         }
     }

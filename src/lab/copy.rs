@@ -20,7 +20,7 @@ use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
 use crate::net::{
     Address, AddressFlags, LEAST_IPV6_MTU, Net, NewAddress, Placing, Preference, Prefix, Route, RouteKind,
-    RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, Scope, table,
+    RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, Scope, Way, table,
 };
 use crate::syntax::problem::SourceError;
 
@@ -130,6 +130,18 @@ pub struct RouteRecord {
     pub protocol: u8,
     #[serde(default)]
     pub onlink: bool,
+    /// Its gateways, where it has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<WayRecord>,
+}
+
+/// One of several gateways: the route as it is that way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayRecord {
+    pub route: RouteRecord,
+    pub weight: u16,
+    #[serde(default)]
+    pub is_dead: bool,
 }
 
 /// A line of `ip rule`. `action` is a table's number, or a word such as `prohibit`.
@@ -482,6 +494,7 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
                 .any(|own| own.network().contains(via) && own.address != via)
         };
         route.table == table::MAIN
+            && route.ways.is_empty()
             && route.kind == RouteKind::Unicast
             && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
             && (route.hop_limit, route.preference, route.mtu_is_locked) == (None, Preference::Medium, false)
@@ -500,7 +513,7 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
     let written: Vec<Route> = net.added_routes().filter(plain).cloned().collect();
     let mut others: Vec<&Route> = net.added_routes().filter(|route| !plain(route)).collect();
     // A gateway may be behind a route of its own.
-    others.sort_by_key(|route| route.via.is_some());
+    others.sort_by_key(|route| route.via.is_some() || !route.ways.is_empty());
     let records = others.into_iter().map(|route| RouteRecord::of(route, net)).collect();
     (written, records)
 }
@@ -616,6 +629,7 @@ impl RouteRecord {
             scope: route.scope as u8,
             protocol: route.protocol.0,
             onlink: route.onlink,
+            ways: route.ways.iter().map(|way| WayRecord::of(way, net)).collect(),
         }
     }
 
@@ -627,6 +641,7 @@ impl RouteRecord {
             .ok_or_else(|| part("routes", format!("{:?} is no kind of route", self.kind)))?;
         Ok(Route {
             kind: kind.0,
+            ways: self.ways.iter().map(|it| it.way(net)).collect::<Result<_, _>>()?,
             via: self.via,
             interface: self.dev.as_deref().map(|name| interface(net, name)).transpose()?,
             source: self.src,
@@ -644,6 +659,24 @@ impl RouteRecord {
             protocol: RouteProtocol(self.protocol),
             onlink: self.onlink,
             ..Route::new(to)
+        })
+    }
+}
+
+impl WayRecord {
+    fn of(way: &Way, net: &Net) -> Self {
+        Self {
+            route: RouteRecord::of(&way.route, net),
+            weight: way.weight,
+            is_dead: way.is_dead,
+        }
+    }
+
+    fn way(&self, net: &Net) -> Result<Way, CopyError> {
+        Ok(Way {
+            route: self.route.route(net)?,
+            weight: self.weight,
+            is_dead: self.is_dead,
         })
     }
 }
@@ -782,6 +815,9 @@ mod tests {
             "-6 route add 2001:db8:a::/64 dev lan pref low",
             "route add 10.9.0.0/24 via 10.0.0.9 hoplimit 9 mtu 1400",
             "route add 10.10.0.0/24 via inet6 fe80::5 dev lan mtu lock 1400",
+            "route add 10.11.0.0/24 mtu 1300 nexthop via 10.0.0.9 nexthop via 192.0.2.9 weight 3",
+            "-6 route add 2001:db8:e::/64 nexthop via 2001:db8::9 nexthop via 2001:db8:1::9 weight 2",
+            "-6 route append 2001:db8:e::/64 via 2001:db8::8 mtu 1400",
             "rule add pref 10 table main suppress_prefixlength 0",
             "-6 rule add pref 10 goto 20",
             "-6 rule add pref 20 nop",
@@ -798,7 +834,9 @@ mod tests {
         for lab in [&mut lab, &mut copied] {
             ip(lab, "link set wan up");
         }
-        assert_eq!(ip(&mut copied, "-6 route"), ip(&mut lab, "-6 route"));
+        for words in ["route", "-6 route"] {
+            assert_eq!(ip(&mut copied, words), ip(&mut lab, words), "{words}");
+        }
     }
 
     /// What a lab is, its copy is too, also where knobs have names that only this lab has.

@@ -109,6 +109,9 @@ impl Net {
             return Err(ConfigError::InvalidScope(other));
         }
         self.put_address(id, new);
+        if self.interface(id).is_up {
+            self.revive_ways(id, Family::V4);
+        }
         Ok(())
     }
 
@@ -243,7 +246,7 @@ impl Net {
         }
         if left.iter().all(|it| it.address.is_ipv6()) {
             let tables = &mut self.ways_mut(Family::V4).tables;
-            tables.retain(|entry| entry.route.interface != Some(id));
+            tables.retain(|entry| entry.route.survives(id));
         }
         Ok(())
     }

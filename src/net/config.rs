@@ -159,11 +159,9 @@ pub enum ConfigError {
     /// No route leads to the gateway itself.
     #[error("no route leads to the gateway {0} on a link (add an address or a route to it first)")]
     GatewayUnreachable(IpAddr),
-    /// Routes that share packets are not there yet.
-    #[error(
-        "{0} would be reached by two gateways that share its packets, which is not there yet: give one route another metric"
-    )]
-    SharedRoute(Prefix),
+    /// Of IPv6 only gateways share packets.
+    #[error("of several ways to {0} each needs a gateway (via)")]
+    SharedWithoutGateway(Prefix),
     /// It has more bits than the family's addresses.
     #[error("prefix length {1} is too long for {0}")]
     BadPrefixLength(IpAddr, u8),

@@ -66,7 +66,7 @@ impl Net {
             let _ = self.take_address(id, &address, Secondaries::GoWithLink);
         }
         for ways in self.all_ways() {
-            ways.tables.retain(|entry| entry.route.interface != Some(id));
+            ways.tables.retain(|entry| entry.route.outlives(id));
         }
         let gone = self.interfaces.remove(at);
         Arc::make_mut(&mut self.names).remove(&gone.name);
@@ -105,10 +105,11 @@ impl Net {
                 self.put_routes_of(id, &address);
             }
             self.begin_ipv6(id);
+            self.revive_ways(id, Family::V4);
         } else {
-            self.ways_mut(Family::V4).tables.retain(|entry| {
-                entry.route.interface != Some(id) || matches!(entry.route.scope, Scope::Host | Scope::Nowhere)
-            });
+            self.ways_mut(Family::V4)
+                .tables
+                .retain(|entry| matches!(entry.route.scope, Scope::Host | Scope::Nowhere) || entry.route.survives(id));
             self.ipv6_goes_down(id);
         }
         Ok(())
@@ -121,7 +122,12 @@ impl Net {
         interface.conf6.follow_link();
         let before = std::mem::replace(&mut interface.mtu, mtu);
         match (before < v6::LEAST_MTU, mtu < v6::LEAST_MTU) {
-            (false, true) => self.end_ipv6(id),
+            (false, true) => {
+                self.ways_mut(Family::V6)
+                    .tables
+                    .retain(|entry| entry.route.outlives(id));
+                self.end_ipv6(id);
+            }
             (true, false) => self.begin_ipv6(id),
             _ => {}
         }

@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use super::pieces::Pieces;
 use super::route::Owner;
+use super::several::Flow;
 use super::stretches::Stretches;
 use super::{Net, Prefix, Route, RouteError, RouteKind, RoutingRule, RuleAction, Scope, table};
 use crate::base::{Family, InterfaceId};
+use crate::packet::Packet;
 
 /// A route, and the address that brought it (`None`: it was added by hand).
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub(super) struct Tables {
     asked: [usize; 4],
     /// Tables that somebody put a route into, once, beside the local and the main one: they exist from then on.
     made: Vec<u32>,
+    /// How many routes have several gateways.
+    several: usize,
     /// Someone added a route to the local table by hand, once: the kernel remembers that too.
     custom_local: bool,
     stretches: Stretches,
@@ -202,6 +206,7 @@ impl Tables {
             entries: Pieces::default(),
             asked: [0; 4],
             made: Vec::new(),
+            several: 0,
             custom_local: false,
             stretches: Stretches::default(),
         }
@@ -226,17 +231,21 @@ impl Tables {
     pub(super) fn insert_at(&mut self, at: usize, route: Route, owner: Option<Owner>) {
         self.custom_local |= route.table == table::LOCAL && owner.is_none();
         self.make(route.table);
+        self.several += usize::from(!route.ways.is_empty());
         self.entries.insert(at, Entry { route, owner });
         self.find_asked();
     }
 
     pub(super) fn replace_at(&mut self, at: usize, route: Route) {
-        *self.entries.get_mut(at) = Entry { route, owner: None };
+        self.several += usize::from(!route.ways.is_empty());
+        let before = std::mem::replace(self.entries.get_mut(at), Entry { route, owner: None });
+        self.several -= usize::from(!before.route.ways.is_empty());
         self.stretches.forget();
     }
 
     pub(super) fn remove_at(&mut self, at: usize) -> Route {
         let removed = self.entries.remove(at).route;
+        self.several -= usize::from(!removed.ways.is_empty());
         self.find_asked();
         removed
     }
@@ -291,6 +300,7 @@ impl Tables {
 
     pub(super) fn retain(&mut self, keep: impl FnMut(&mut Entry) -> bool) {
         self.entries.retain(keep);
+        self.several = self.all().filter(|it| !it.route.ways.is_empty()).count();
         self.find_asked();
     }
 
@@ -310,6 +320,10 @@ impl Tables {
 
     fn start_of(&self, table: u32) -> usize {
         self.at(|it| it.table < table)
+    }
+
+    pub(super) fn has_several_gateways(&self) -> bool {
+        self.several > 0
     }
 
     /// To be called when entries have come or gone.
@@ -466,7 +480,7 @@ impl Route {
         );
         self.to.contains(key.destination)
             && self.scope >= key.scope
-            && (leads_nowhere || key.output.is_none_or(|output| self.interface == Some(output)))
+            && (leads_nowhere || key.output.is_none_or(|output| self.leads_over(output)))
     }
 }
 
@@ -509,14 +523,45 @@ impl RoutingRule {
 }
 
 impl Net {
-    /// The route that decides.
+    /// The route that decides; of several gateways the way that such a packet takes.
+    #[inline]
     pub(super) fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
+        let found = self.lookup_whole(key)?;
+        Ok(self.way_of(found, key, || Flow::of_key(key)))
+    }
+
+    /// The same for a packet of the host's own, of which more may be known.
+    #[inline]
+    pub(super) fn lookup_own(&self, key: &Key, flow: Option<Flow>) -> Result<&Route, RouteError> {
+        let found = self.lookup_whole(key)?;
+        Ok(self.way_of(found, key, || flow.unwrap_or_else(|| Flow::of_key(key))))
+    }
+
+    /// The same for a packet that came in.
+    #[inline]
+    pub(super) fn lookup_for(&self, key: &Key, packet: &Packet) -> Result<&Route, RouteError> {
+        let found = self.lookup_whole(key)?;
+        Ok(self.way_of(found, key, || Flow::of_packet(packet)))
+    }
+
+    /// The route that decides, with all its gateways.
+    #[inline]
+    pub(super) fn lookup_whole(&self, key: &Key) -> Result<&Route, RouteError> {
         self.ways(Family::of(key.destination)).lookup(key)
     }
 
-    /// The same look-up, slower, with the routing rule that led there, and the route also where it refuses.
-    pub(super) fn lookup_with_rule(&self, key: &Key) -> (Option<RoutingRule>, Option<&Route>) {
-        self.ways(Family::of(key.destination)).lookup_with_rule(key)
+    /// The same look-up, slower, with the routing rule that led there, and the route also where it refuses; of several gateways the way that is taken.
+    pub(super) fn lookup_with_rule(&self, key: &Key, flow: Flow) -> (Option<RoutingRule>, Option<&Route>) {
+        let (rule, found) = self.ways(Family::of(key.destination)).lookup_with_rule(key);
+        (rule, found.map(|found| self.way_of(found, key, || flow)))
+    }
+
+    #[inline]
+    fn way_of<'a>(&self, found: &'a Route, key: &Key, flow: impl FnOnce() -> Flow) -> &'a Route {
+        match found.ways.is_empty() {
+            true => found,
+            false => self.chosen(found, key, flow()),
+        }
     }
 
     /// The route to a gateway, which must not lead through another one. The new route's own table is asked before all rules.
@@ -534,9 +579,9 @@ impl Net {
         if new.table != table::MAIN
             && let Found::Route(route) = self.ways(Family::of(via)).tables.lookup(new.table, &key)
         {
-            return Some(route);
+            return Some(route.first_over(key.output));
         }
-        self.lookup(&key).ok()
+        Some(self.lookup_whole(&key).ok()?.first_over(key.output))
     }
 
     /// What the local table alone says of an address.

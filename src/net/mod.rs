@@ -32,6 +32,7 @@ mod route_change;
 mod route_text;
 mod rule;
 mod seen;
+mod several;
 mod stretches;
 mod sysctl;
 mod transport;
@@ -62,11 +63,13 @@ pub(crate) use reassembly::{
     DefragUser, Expired, Knobs as ReassemblyKnobs, Limits as ReassemblyLimits, Pushed, Reassembly,
 };
 pub use route::{
-    BadPrefix, Preference, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table,
+    BadPrefix, Preference, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, Way,
+    table,
 };
-pub use route_change::{Placing, RouteSelector};
+pub use route_change::{Hop, Placing, RouteSelector};
 pub use route_text::LookedUp;
 pub(crate) use seen::RoutesSeen;
+pub use several::Flow;
 pub use sysctl::SysctlError;
 pub(crate) use v6::{LEAST_MTU as LEAST_IPV6_MTU, OF_LINK};
 

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::is_limited_broadcast;
 use super::lookup::Key;
+use super::several::Flow;
 use super::sysctl::ConfKnob;
 use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope, v6};
-use crate::base::{Family, InterfaceId};
+use crate::base::{Family, InterfaceId, protocol};
 use crate::packet::{Origin, Packet};
 
 /// What the routing decision for a packet of the host's own goes by.
@@ -22,6 +23,8 @@ pub struct OutputKey {
     pub interface: Option<InterfaceId>,
     /// Its type of service, for rules with `tos`.
     pub tos: u8,
+    /// What chooses between several gateways, where that is not just the two addresses.
+    pub flow: Option<Flow>,
 }
 
 impl OutputKey {
@@ -33,6 +36,7 @@ impl OutputKey {
             mark: 0,
             interface: None,
             tos: 0,
+            flow: None,
         }
     }
 
@@ -45,6 +49,9 @@ impl OutputKey {
         Self {
             destination,
             source: None,
+            flow: destination
+                .is_ipv6()
+                .then(|| Flow::of_own(None, destination, protocol::RAW)),
             ..Self::of(packet)
         }
     }
@@ -57,6 +64,7 @@ impl OutputKey {
             mark: packet.mark,
             interface: None,
             tos: packet.tos(),
+            flow: packet.destination().is_ipv6().then(|| Flow::of_header(packet)),
         }
     }
 }
@@ -186,7 +194,7 @@ impl Net {
                 return self.made(&key, output, source.unwrap_or(family.unspecified()), None);
             }
         }
-        let found = self.lookup(&Key {
+        let asked = Key {
             destination: key.destination,
             source: source.unwrap_or(family.unspecified()),
             mark: key.mark,
@@ -194,7 +202,8 @@ impl Net {
             input: InterfaceId::LOOPBACK,
             output: interface,
             scope: Scope::Universe,
-        });
+        };
+        let found = self.lookup_own(&asked, key.flow);
         let route = match (found, interface) {
             (Ok(route), _) => route,
             (Err(_), Some(output)) => {
@@ -437,6 +446,7 @@ mod tests {
                 mark: 0,
                 interface: oif.map(InterfaceId),
                 tos: 0,
+                flow: None,
             };
             let found = net
                 .route_output(key)
@@ -499,6 +509,7 @@ mod tests {
                 mark,
                 interface: None,
                 tos: 0,
+                flow: None,
             };
             let found = net
                 .reroute_output(key)

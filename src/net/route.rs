@@ -84,6 +84,19 @@ pub struct Route {
     pub onlink: bool,
     /// The gateway was an address of the host's own when the route was added, which `Net` finds out: packets are sent as if there were none.
     pub through_itself: bool,
+    /// Its gateways, where it has several: `via` and `interface` name none then.
+    pub ways: Vec<Way>,
+}
+
+/// One of a route's several gateways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The route as it is to packets that go this way; one without `ways`. Of IPv6 each may have been added with words of its own.
+    pub route: Route,
+    /// Its share of the packets, beside those of the others: 1 to 256.
+    pub weight: u16,
+    /// Its interface went down, or of IPv4 lost its last address: nothing goes this way until that is over.
+    pub is_dead: bool,
 }
 
 /// Which of several routers is preferred (RFC 4191).
@@ -288,6 +301,7 @@ impl Route {
             preference: Preference::Medium,
             onlink: false,
             through_itself: false,
+            ways: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::lookup::Entry;
-use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table, v6};
+use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, Way, table, v6};
 use crate::base::{Family, InterfaceId};
 
 /// What becomes of routes to the same place with the same metric.
@@ -44,6 +44,36 @@ pub struct RouteSelector {
     pub protocol: Option<RouteProtocol>,
     /// Its own `mtu`.
     pub mtu: Option<u32>,
+    /// `nexthop`: its gateways, in their order.
+    pub ways: Vec<Hop>,
+}
+
+/// A gateway of a route that is meant; `None` means any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Its address.
+    pub via: Option<IpAddr>,
+    /// The interface that it is behind.
+    pub interface: Option<InterfaceId>,
+    /// 1 is any; else one more than its share is.
+    pub weight: u16,
+}
+
+impl Hop {
+    fn of(way: &Way) -> Self {
+        Self {
+            via: way.route.via,
+            interface: way.route.interface,
+            weight: way.weight + 1,
+        }
+    }
+
+    fn means(&self, route: &Route, weight: u16) -> bool {
+        // Seen: the kernel takes what is named for one less than what it has.
+        self.via.is_none_or(|via| route.via == Some(via))
+            && self.interface.is_none_or(|id| route.interface == Some(id))
+            && (self.weight == 1 || self.weight == weight + 1)
+    }
 }
 
 impl RouteSelector {
@@ -60,6 +90,7 @@ impl RouteSelector {
             scope: Some(route.scope),
             protocol: Some(route.protocol),
             mtu: route.mtu,
+            ways: route.ways.iter().map(Hop::of).collect(),
         }
     }
 
@@ -68,7 +99,15 @@ impl RouteSelector {
         fn is<T: PartialEq>(wanted: Option<T>, has: Option<T>) -> bool {
             wanted.is_none() || wanted == has
         }
-        is(self.to, Some(route.to))
+        // Each that it has must be named; what is named beyond them is not looked at.
+        let are_named = || {
+            route
+                .hops()
+                .enumerate()
+                .all(|(at, (way, weight))| self.ways.get(at).is_some_and(|hop| hop.means(way, weight)))
+        };
+        (self.ways.is_empty() || are_named())
+            && is(self.to, Some(route.to))
             && is(self.table, Some(route.table))
             && is(self.kind, Some(route.kind))
             && is(self.via, route.via)
@@ -78,6 +117,18 @@ impl RouteSelector {
             && is(self.scope, Some(route.scope))
             && is(self.protocol, Some(route.protocol))
             && is(self.mtu, route.mtu)
+    }
+}
+
+impl RouteSelector {
+    /// Seen of IPv4: `via` and `dev` mean a route by the first of its gateways alone, and it goes whole.
+    fn means_by_its_first(&self, route: &Route) -> bool {
+        let as_first = |first: &Way| Route {
+            via: first.route.via,
+            interface: first.route.interface,
+            ..route.clone()
+        };
+        route.ways.first().is_some_and(|first| self.means(&as_first(first)))
     }
 }
 
@@ -100,11 +151,10 @@ impl Net {
         let family = route.to.family();
         if family == Family::V6 && route.metric == 0 {
             route.metric = IPV6_METRIC;
+            let of_each = route.ways.iter_mut().map(|way| &mut way.route.metric);
+            of_each.for_each(|metric| *metric = IPV6_METRIC);
         }
-        match family {
-            Family::V4 => self.check_ipv4_nexthop(&mut route)?,
-            Family::V6 => self.check_ipv6_nexthop(&mut route)?,
-        }
+        self.check_nexthops(&mut route)?;
         // What leads nowhere may name any.
         let leads_on = !matches!(
             route.kind,
@@ -120,13 +170,13 @@ impl Net {
         }
         let tables = &mut self.ways_mut(family).tables;
         let siblings = tables.siblings(&route);
-        let is_twin = |it: &Route| match family {
-            Family::V4 => *it == route,
-            Family::V6 => v6::lead_alike(it, &route),
-        };
-        let twin = tables.range(siblings.clone()).position(|it| is_twin(&it.route));
-        let shares = family == Family::V6 && route.via.is_some() && twin.is_none();
-        let shares = shares && tables.range(siblings.clone()).any(|it| it.route.via.is_some());
+        if family == Family::V6 {
+            return v6::put_route(tables, siblings, route, placing);
+        }
+        if let [_] = route.ways[..] {
+            route = route.ways.remove(0).route;
+        }
+        let twin = tables.range(siblings.clone()).position(|it| it.route == route);
         let exists = ConfigError::RouteExists(route.to, route.table, route.metric);
         match placing {
             Placing::Add if !siblings.is_empty() => return Err(exists),
@@ -143,17 +193,33 @@ impl Net {
                 if tables.range(siblings.clone()).next().is_some_and(is_there) {
                     return Ok(());
                 }
-                // Of IPv6 the first gives way, whatever comes behind it.
-                if family == Family::V4 && twin.is_some_and(|at| at > 0) {
+                if twin.is_some_and(|at| at > 0) {
                     return Err(exists);
                 }
                 tables.replace_at(siblings.start, route);
             }
             _ if twin.is_some() => return Err(exists),
-            _ if shares => return Err(ConfigError::SharedRoute(route.to)),
-            // Of IPv6 it stands behind the others all the same.
-            Placing::Prepend if family == Family::V4 => tables.insert_at(siblings.start, route, None),
+            Placing::Prepend => tables.insert_at(siblings.start, route, None),
             _ => tables.insert_at(siblings.end, route, None),
+        }
+        Ok(())
+    }
+
+    /// Finds the interfaces of a route's gateways, and refuses what the kernel refuses of them.
+    fn check_nexthops(&self, route: &mut Route) -> Result<(), ConfigError> {
+        let check = |route: &mut Route| match route.to.family() {
+            Family::V4 => self.check_ipv4_nexthop(route),
+            Family::V6 => self.check_ipv6_nexthop(route),
+        };
+        if route.ways.is_empty() {
+            return check(route);
+        }
+        // One that is dead was good when it came.
+        for way in route.ways.iter_mut().filter(|way| !way.is_dead) {
+            check(&mut way.route)?;
+            if route.to.family() == Family::V6 && way.route.via.is_none() {
+                return Err(ConfigError::SharedWithoutGateway(route.to));
+            }
         }
         Ok(())
     }
@@ -181,8 +247,13 @@ impl Net {
             _ => tables.everything(),
         };
         let start = among.start;
-        let found = tables.range(among).position(|entry| selector.means(&entry.route));
+        let means = |route: &Route| match family {
+            Family::V4 => selector.means(route) || selector.ways.is_empty() && selector.means_by_its_first(route),
+            Family::V6 => selector.means(route) || route.ways.iter().any(|way| selector.means(&way.route)),
+        };
+        let found = tables.range(among).position(|entry| means(&entry.route));
         match found.map(|at| start + at) {
+            Some(at) if family == Family::V6 => Ok(v6::remove_way(tables, at, selector)),
             Some(at) => Ok(tables.remove_at(at)),
             None if family == Family::V6 && v6::means_nothing(selector) => Err(ConfigError::NoDefaultRoute),
             None => Err(ConfigError::NoRoute(
@@ -247,8 +318,9 @@ impl Net {
     fn gateway(&self, route: &Route, via: IpAddr) -> Result<(InterfaceId, bool), ConfigError> {
         let invalid = ConfigError::InvalidGateway(via);
         if route.onlink {
-            return match (self.address_kind(via, None), route.interface) {
-                (AddressKind::Unicast, Some(interface)) => Ok((interface, false)),
+            let interface = route.interface.ok_or(ConfigError::OnlinkNeedsInterface)?;
+            return match self.address_kind(via, None) {
+                AddressKind::Unicast => Ok((interface, false)),
                 _ => Err(invalid),
             };
         }

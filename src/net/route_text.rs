@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::lookup::Key;
+use super::several::Flow;
 use super::{Net, OutputKey, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
 use crate::base::{Family, InterfaceId};
 use crate::packet::Packet;
@@ -21,7 +22,7 @@ impl Net {
     /// What the routing decision for a packet that came in went by. `towards` is its destination, or the next hop of its source route.
     pub fn looked_up_input(&self, packet: &Packet, towards: IpAddr) -> LookedUp<'_> {
         let is_asked = towards.is_ipv6() || !towards.is_multicast() && towards != IpAddr::from([255; 4]);
-        self.looked_up(is_asked.then(|| Key {
+        let key = is_asked.then(|| Key {
             destination: towards,
             source: packet.source(),
             mark: packet.mark,
@@ -29,13 +30,14 @@ impl Net {
             input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
             output: None,
             scope: Scope::Universe,
-        }))
+        });
+        self.looked_up(key, |_| Flow::of_packet(packet))
     }
 
     /// The same for a packet of the host's own.
     pub fn looked_up_output(&self, key: &OutputKey) -> LookedUp<'_> {
         let is_asked = key.destination.is_ipv6() || key.source.is_none() || !key.destination.is_multicast();
-        self.looked_up(is_asked.then(|| Key {
+        let asked = is_asked.then(|| Key {
             destination: key.destination,
             source: key.source.unwrap_or(Family::of(key.destination).unspecified()),
             mark: key.mark,
@@ -43,11 +45,12 @@ impl Net {
             input: InterfaceId::LOOPBACK,
             output: key.interface,
             scope: Scope::Universe,
-        }))
+        });
+        self.looked_up(asked, |asked| key.flow.unwrap_or_else(|| Flow::of_key(asked)))
     }
 
-    fn looked_up(&self, key: Option<Key>) -> LookedUp<'_> {
-        let (rule, route) = key.map_or((None, None), |key| self.lookup_with_rule(&key));
+    fn looked_up(&self, key: Option<Key>, flow: impl FnOnce(&Key) -> Flow) -> LookedUp<'_> {
+        let (rule, route) = key.map_or((None, None), |key| self.lookup_with_rule(&key, flow(&key)));
         LookedUp { rule, route }
     }
 
@@ -83,6 +86,28 @@ impl Net {
         }
         if route.metric != 0 {
             let _ = write!(text, " metric {}", route.metric);
+        }
+        text += &self.ways_text(route);
+        text
+    }
+
+    /// A route's gateways, where it has several: ` nexthop via 10.0.0.9 dev lan weight 1` of each.
+    pub fn ways_text(&self, route: &Route) -> String {
+        let mut text = String::new();
+        for way in &route.ways {
+            text.push_str(" nexthop");
+            if let Some(via) = way.route.via {
+                let family = if Family::of(via) == route.to.family() {
+                    ""
+                } else {
+                    "inet6 "
+                };
+                let _ = write!(text, " via {family}{via}");
+            }
+            if let Some(id) = way.route.interface {
+                let _ = write!(text, " dev {}", self.interface(id).name);
+            }
+            let _ = write!(text, " weight {}", way.weight);
         }
         text
     }
@@ -178,6 +203,7 @@ mod tests {
             mark,
             interface: None,
             tos: 0,
+            flow: None,
         };
         let shown = |net: &Net, key: &OutputKey| {
             let found = net.looked_up_output(key);

@@ -20,7 +20,7 @@ pub(super) fn list(call: &mut Call<'_>, filter: &Filter) -> Result<(), Refused> 
             &config.net,
             &route,
             filter,
-            Some(learned).map(|it| (it, now, call.style)),
+            (Some((learned, now)), call.style.line_end()),
         );
     }
     Ok(())

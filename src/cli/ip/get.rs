@@ -31,7 +31,7 @@ pub(super) struct Told<'a> {
     pub net: &'a Net,
     router: &'a Router,
     now: Time,
-    line_end: &'static str,
+    pub(super) line_end: &'static str,
 }
 
 impl Told<'_> {
@@ -144,6 +144,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
         mark: asked.mark,
         interface: asked.output,
         tos: asked.tos,
+        flow: None,
     };
     let way = net.route_output(key).map_err(|error| {
         Refused::by_kernel(match error {
@@ -157,7 +158,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
     let found = net.looked_up_output(&key).route.filter(|_| !to.is_unspecified());
     if asked.fibmatch {
         let found = found.ok_or_else(|| Refused::by_kernel("Network is unreachable"))?;
-        write_whole(out, net, found);
+        write_whole(out, net, net.whole_route(found), told.line_end);
         return Ok(());
     }
     let _ = write!(out, "{}{to} ", kind(way.delivery));
@@ -226,7 +227,7 @@ fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: 
     };
     if asked.fibmatch {
         let found = found.ok_or_else(|| Refused::by_kernel("Network is unreachable"))?;
-        write_whole(out, net, found);
+        write_whole(out, net, net.whole_route(found), told.line_end);
         return Ok(());
     }
     let _ = write!(out, "{}{to} from {from} ", kind(delivery));

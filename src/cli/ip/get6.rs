@@ -21,11 +21,12 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
             mark: asked.mark,
             interface: asked.output,
             tos: asked.tos,
+            flow: None,
         }),
     };
     let route = leading(&found)?;
     if asked.fibmatch {
-        write_whole(out, net, route);
+        write_whole(out, net, &as_asked(net.whole_route(route), route), told.line_end);
         return Ok(());
     }
     // Seen: that of a group has no room in the answer.
@@ -66,13 +67,29 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
     Ok(())
 }
 
+/// Of several gateways the one that is taken is told first, and then those behind it.
+fn as_asked(whole: &Route, way: &Route) -> Route {
+    let Some(at) = whole.ways.iter().position(|it| it.route == *way) else {
+        return way.clone();
+    };
+    let mut ways = whole.ways.clone();
+    ways.rotate_left(at);
+    Route {
+        via: None,
+        interface: None,
+        onlink: false,
+        ways,
+        ..way.clone()
+    }
+}
+
 /// A packet that comes in.
 fn arriving<'a>(net: &'a Net, asked: &Asked, to: Ipv6Addr, input: InterfaceId) -> Result<LookedUp<'a>, Refused> {
     let Some(std::net::IpAddr::V6(from)) = asked.from.or(Some(Family::V6.unspecified())) else {
         return Err(Refused::by_kernel("Invalid argument"));
     };
     let mut bytes = vec![0; HEADER];
-    bytes[..8].copy_from_slice(&[0x60 | asked.tos >> 4, asked.tos << 4, 0, 0, 0, 0, 59, 64]);
+    bytes[..8].copy_from_slice(&[0x60 | asked.tos >> 4, asked.tos << 4, 0, 0, 0, 0, 0, 64]);
     bytes[8..24].copy_from_slice(&from.octets());
     bytes[24..].copy_from_slice(&to.octets());
     let Ok(mut packet) = Packet::parse(bytes) else {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::words::{self, Refused, Typed, abbreviates, address, number, prefix, protocol, route_kind, scope};
 use super::{Call, get, routes};
 use crate::base::{Family, InterfaceId};
-use crate::net::{Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table};
+use crate::net::{Hop, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way, table};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
@@ -32,7 +32,7 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let to = told.place()?;
     let is_ipv6 = to.family() == Family::V6;
     let kind = told.kind.unwrap_or(RouteKind::Unicast);
-    let route = Route {
+    let mut route = Route {
         kind,
         via: told.via,
         interface: told.interface,
@@ -43,7 +43,7 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
             _ if is_ipv6 => Scope::Universe,
             RouteKind::Local => Scope::Host,
             RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast => Scope::Link,
-            RouteKind::Unicast if told.via.is_none() => Scope::Link,
+            RouteKind::Unicast if told.via.is_none() && told.hops.is_empty() => Scope::Link,
             _ => Scope::Universe,
         }),
         mtu: told.mtu,
@@ -54,6 +54,21 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         preference: told.preference.unwrap_or_default(),
         ..Route::new(to)
     };
+    if !told.hops.is_empty() {
+        told.check_hops(is_ipv6, kind)?;
+        (route.via, route.interface, route.onlink) = (None, None, false);
+        let way = |it: &ToldHop| Way {
+            route: Route {
+                via: it.hop.via,
+                interface: it.hop.interface,
+                onlink: it.onlink,
+                ..route.clone()
+            },
+            weight: it.hop.weight,
+            is_dead: false,
+        };
+        route.ways = told.hops.iter().map(way).collect();
+    }
     call.machine.change_net(|net| net.put_route(route, placing))?;
     Ok(())
 }
@@ -77,6 +92,15 @@ struct Told {
     protocol: Option<RouteProtocol>,
     preference: Option<Preference>,
     onlink: bool,
+    /// `nexthop`, as often as it is said.
+    hops: Vec<ToldHop>,
+}
+
+/// What a `nexthop` is described by.
+#[derive(Debug)]
+struct ToldHop {
+    hop: Hop,
+    onlink: bool,
 }
 
 impl Told {
@@ -93,6 +117,23 @@ impl Told {
         let address = address(word, self.family)?;
         self.family = Some(Family::of(address));
         Ok(address)
+    }
+
+    /// What is said of the route beside its gateways has to be what is said of the first; of IPv6 it does not count.
+    fn check_hops(&self, is_ipv6: bool, kind: RouteKind) -> Result<(), Refused> {
+        let Some(first) = self.hops.first() else { return Ok(()) };
+        if is_ipv6 && kind != RouteKind::Unicast {
+            return Err(Refused::not_there("`nexthop` of a route of IPv6 that refuses packets"));
+        }
+        if !is_ipv6 && self.interface.is_some() && self.interface != first.hop.interface {
+            return Err(Refused::explained("Nexthop device index does not match RTA_OIF."));
+        }
+        if !is_ipv6 && self.via.is_some() && self.via != first.hop.via {
+            return Err(Refused::explained(
+                "Nexthop gateway does not match RTA_GATEWAY or RTA_VIA.",
+            ));
+        }
+        Ok(())
     }
 
     fn table_or_kinds(&self, kind: RouteKind) -> u32 {
@@ -159,6 +200,11 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
             }
             it if abbreviates(it, "table") => told.table = Some(table_of(call.words.need()?)?),
             "dev" | "oif" => device = Some(call.words.need()?),
+            "nexthop" => told.hops.push(hop(call, &mut told.family)?),
+            it if !told.hops.is_empty() => {
+                let text = format!("Error: \"nexthop\" or end of line is expected instead of \"{it}\"\n");
+                return Err(Refused::new(255, text));
+            }
             it if OTHERS.contains(&it) || abbreviates(it, "dsfield") || abbreviates(it, "realms") => {
                 return Err(Refused::not_there(&format!("`{it}` of a route")));
             }
@@ -198,6 +244,57 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
     Ok(told)
 }
 
+/// The words behind `nexthop`.
+fn hop(call: &mut Call<'_>, family: &mut Option<Family>) -> Result<ToldHop, Refused> {
+    let end = || Refused::new(255, "Error: unexpected end of line after \"nexthop\"\n");
+    call.words.peek().ok_or_else(end)?;
+    let mut told = ToldHop {
+        hop: Hop {
+            via: None,
+            interface: None,
+            weight: 1,
+        },
+        onlink: false,
+    };
+    while let Some(word @ ("via" | "dev" | "oif" | "weight" | "onlink" | "encap" | "as" | "realms")) = call.words.peek()
+    {
+        call.words.take();
+        match word {
+            "via" => {
+                let value = match call.words.need()? {
+                    "inet" => address(call.words.need()?, Some(Family::V4))?,
+                    "inet6" => address(call.words.need()?, Some(Family::V6))?,
+                    value => {
+                        let found = address(value, *family)?;
+                        *family = Some(Family::of(found));
+                        found
+                    }
+                };
+                told.hop.via = Some(value);
+            }
+            "dev" | "oif" => {
+                let name = call.words.need()?;
+                let missing = |_| {
+                    Refused::new(
+                        255,
+                        format!("Cannot find device \"{name}\"\nError: cannot parse nexthop\n"),
+                    )
+                };
+                told.hop.interface = Some(device_of(call, name).map_err(missing)?);
+            }
+            "weight" => {
+                let value = call.words.need()?;
+                let weight = number(value).and_then(|it| u16::try_from(it).ok());
+                let weight = weight.filter(|it| (1..=256).contains(it));
+                told.hop.weight = weight.ok_or_else(|| Refused::wrong(value, "\"weight\" is invalid\n"))?;
+            }
+            "onlink" => told.onlink = true,
+            other => return Err(Refused::not_there(&format!("`{other}` of a gateway"))),
+        }
+    }
+    Ok(told)
+}
+
 fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = told(call)?;
     let to = told.place()?;
@@ -227,14 +324,33 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
         }),
         protocol: told.protocol,
         mtu: told.mtu,
+        ways: told.hops.iter().map(|it| it.hop).collect(),
     };
     let selector = match to.family() {
         Family::V4 => selector,
         Family::V6 => of_ipv6,
     };
+    if to.family() == Family::V6 && !told.hops.is_empty() {
+        return delete_each(call, &selector, &told.hops);
+    }
     call.machine
         .change_net(|net| net.remove_first_route(&selector).map(drop))?;
     Ok(())
+}
+
+/// Of IPv6 each gateway goes by itself; what was not there is said at the end.
+fn delete_each(call: &mut Call<'_>, selector: &RouteSelector, hops: &[ToldHop]) -> Result<(), Refused> {
+    let mut missing = Ok(());
+    for ToldHop { hop, .. } in hops {
+        let one = RouteSelector {
+            via: hop.via,
+            interface: hop.interface,
+            ..selector.clone()
+        };
+        let removed = call.machine.change_net(|net| net.remove_first_route(&one).map(drop));
+        missing = removed.map_err(Refused::from).and(missing);
+    }
+    missing
 }
 
 fn invalid_prefix() -> Refused {
@@ -270,7 +386,6 @@ const OTHERS: &[&str] = &[
     "congctl",
     "rttvar",
     "ssthresh",
-    "nexthop",
     "vrf",
     "encap",
     "ttl-propagate",
@@ -285,5 +400,6 @@ Usage: ip route { show | flush } [ [ root | match | exact ] PREFIX ] [ table { T
        ip route { add | append | prepend | change | replace | del } [ TYPE ] PREFIX [ via [ inet6 ] ADDRESS ] [ dev DEVICE ] [ onlink ] [ src ADDRESS ]
                 [ table TABLE ] [ metric METRIC ] [ proto PROTOCOL ] [ scope SCOPE ] [ mtu [ lock ] NUMBER ]
                 [ hoplimit NUMBER ] [ pref { low | medium | high } ]
+                [ nexthop [ via [ inet6 ] ADDRESS ] [ dev DEVICE ] [ weight NUMBER ] [ onlink ] ]...
        ip route { show | flush } cache
 ";

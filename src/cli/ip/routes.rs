@@ -9,9 +9,9 @@ use super::words::{
     Refused, abbreviates, preference_name, prefix, protocol, protocol_name, route_kind, route_kind_name, scope,
     scope_name, table_name,
 };
-use super::{Call, Style, cache};
+use super::{Call, cache};
 use crate::base::{Family, InterfaceId, Time};
-use crate::net::{Net, PathMtu, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table};
+use crate::net::{Net, PathMtu, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way, table};
 
 /// Which routes are listed or flushed. What was asked for by name is not told of each route again.
 #[derive(Debug)]
@@ -137,7 +137,13 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<(), Refused> {
         return cache::list(call, &filter);
     }
     for route in in_order(&config.net).into_iter().filter(|route| filter.means(route)) {
-        write_route(&mut call.out, &config.net, route, &filter, None);
+        write_route(
+            &mut call.out,
+            &config.net,
+            route,
+            &filter,
+            (None, call.style.line_end()),
+        );
     }
     Ok(())
 }
@@ -199,7 +205,7 @@ pub(super) fn write_route(
     net: &Net,
     route: &Route,
     filter: &Filter,
-    learned: Option<(&PathMtu, Time, Style)>,
+    (learned, line_end): (Option<(&PathMtu, Time)>, &str),
 ) {
     let asked = &filter.selector;
     if route.kind != RouteKind::Unicast {
@@ -221,7 +227,9 @@ pub(super) fn write_route(
     }
     let is_ipv6 = route.to.family() == Family::V6;
     // What refuses packets of IPv6 is told to lead to lo.
-    let interface = route.interface.or(is_ipv6.then_some(InterfaceId::LOOPBACK));
+    let interface = route
+        .interface
+        .or((is_ipv6 && route.ways.is_empty()).then_some(InterfaceId::LOOPBACK));
     if let Some(id) = interface.filter(|_| asked.interface.is_none()) {
         let _ = write!(out, "dev {} ", net.interface(id).name);
     }
@@ -243,14 +251,14 @@ pub(super) fn write_route(
     if route.onlink {
         out.push_str("onlink ");
     }
-    if let Some((learned, now, style)) = learned {
+    if let Some((learned, now)) = learned {
         if !is_ipv6 {
             let whose = if route.kind == RouteKind::Broadcast {
                 "<local,brd> "
             } else {
                 ""
             };
-            let _ = write!(out, "{}    cache {whose}", style.line_end());
+            let _ = write!(out, "{line_end}    cache {whose}");
         }
         cache::write_learned(out, learned, now);
     }
@@ -263,7 +271,29 @@ pub(super) fn write_route(
     if is_ipv6 {
         let _ = write!(out, "pref {}", preference_name(route.preference));
     }
+    for way in &route.ways {
+        let _ = write!(out, "{line_end}\tnexthop ");
+        write_way(out, net, way);
+    }
     out.push('\n');
+}
+
+/// One of several gateways.
+fn write_way(out: &mut String, net: &Net, way: &Way) {
+    let Route { via, interface, to, .. } = &way.route;
+    if let Some(via) = via {
+        write_via(out, *via, to.family());
+    }
+    if let Some(id) = interface {
+        let _ = write!(out, "dev {} ", net.interface(*id).name);
+    }
+    let _ = write!(out, "weight {} ", way.weight);
+    if way.route.onlink {
+        out.push_str("onlink ");
+    }
+    if way.is_dead {
+        out.push_str("dead linkdown ");
+    }
 }
 
 pub(super) fn write_mtu(out: &mut String, mtu: u32, is_locked: bool) {
@@ -278,7 +308,7 @@ pub(super) fn write_via(out: &mut String, via: IpAddr, family: Family) {
 }
 
 /// A route alone, with nothing left out: what `get fibmatch` prints.
-pub(super) fn write_whole(out: &mut String, net: &Net, route: &Route) {
+pub(super) fn write_whole(out: &mut String, net: &Net, route: &Route, line_end: &str) {
     let filter = Filter {
         family: None,
         table: None,
@@ -288,5 +318,5 @@ pub(super) fn write_whole(out: &mut String, net: &Net, route: &Route) {
         holds: None,
         selector: RouteSelector::default(),
     };
-    write_route(out, net, route, &filter, None);
+    write_route(out, net, route, &filter, (None, line_end));
 }

@@ -80,7 +80,7 @@ impl Refused {
         Self::new(2, format!("RTNETLINK answers: {why}\n"))
     }
 
-    fn explained(why: &str) -> Self {
+    pub(super) fn explained(why: &str) -> Self {
         Self::new(2, format!("Error: {why}\n"))
     }
 }
@@ -100,6 +100,9 @@ impl From<ConfigError> for Refused {
             }
             ConfigError::AddressOfLoopback(_) => {
                 Self::explained("ipv6: Cannot assign loopback address on this device.")
+            }
+            ConfigError::SharedWithoutGateway(_) => {
+                Self::explained("Device only routes can not be added for IPv6 using the multipath API.")
             }
             ConfigError::NoIpv6AtNexthop(_) => Self::explained("IPv6 is disabled on nexthop device."),
             ConfigError::NexthopDown(_) => Self::explained("Nexthop device is not up."),
@@ -144,9 +147,9 @@ impl From<ConfigError> for Refused {
             ConfigError::BadMtu(_) => Self::explained("mtu greater than device maximum."),
             ConfigError::LoopbackStays => Self::by_kernel("Operation not supported"),
             ConfigError::BadName(_) => Self::by_kernel("Invalid argument"),
-            other @ (ConfigError::BadPrefixLength(..)
-            | ConfigError::TooManyInterfaces
-            | ConfigError::SharedRoute(_)) => Self::new(2, format!("ip: {other}; nothing was changed\n")),
+            other @ (ConfigError::BadPrefixLength(..) | ConfigError::TooManyInterfaces) => {
+                Self::new(2, format!("ip: {other}; nothing was changed\n"))
+            }
         }
     }
 }

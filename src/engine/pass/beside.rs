@@ -73,6 +73,7 @@ impl<O: Observer> Pass<'_, O> {
             mark: 0,
             interface: to.interface.and_then(by_name).map(|it| it.id),
             tos: transit.packet.tos(),
+            flow: None,
         };
         let mut route = match self.config.net.route_output(key) {
             Ok(route) => route,

@@ -93,6 +93,7 @@ fn path_mtu(cx: &TargetContext<'_>) -> u32 {
         mark: 0,
         interface: None,
         tos: 0,
+        flow: None,
     });
     let back = back.map_or(u32::MAX, |route| route.mtu);
     cx.way.map_or(u32::MAX, |it| it.mtu).min(back).min(LARGEST_MTU)

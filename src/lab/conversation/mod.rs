@@ -394,6 +394,7 @@ fn key(destination: impl Into<IpAddr>) -> OutputKey {
         mark: 0,
         interface: None,
         tos: 0,
+        flow: None,
     }
 }
 

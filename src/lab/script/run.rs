@@ -532,6 +532,7 @@ fn routes(lab: &Lab) -> String {
         if let Some(id) = route.interface {
             text.push_str(&format!(" dev {}", config.net.interface(id).name));
         }
+        text.push_str(&config.net.ways_text(route));
         text.push('\n');
     }
     text

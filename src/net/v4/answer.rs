@@ -162,6 +162,7 @@ impl Asked<'_> {
             mark,
             interface: None,
             tos,
+            flow: None,
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
         let (IpAddr::V4(destination), IpAddr::V4(source)) = (route.destination, route.source) else {

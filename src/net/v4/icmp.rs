@@ -7,7 +7,8 @@ use crate::base::{InterfaceId, Time, protocol};
 use crate::net::limit::is_about_own;
 use crate::net::sysctl::Knob;
 use crate::net::{
-    Complaint, Delivery, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope, Suppressed, Unreachable,
+    Complaint, Delivery, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope, Suppressed,
+    Unreachable,
 };
 use crate::packet::Packet;
 use crate::wire::icmpv4::{self, kind, time_exceeded, unreachable};
@@ -179,6 +180,8 @@ impl Net {
             mark,
             interface: None,
             tos: message.tos,
+            // An error goes where what it complains of would.
+            flow: icmpv4::kind::is_error(message.kind).then(|| Flow::of_packet(original)),
         };
         // A source route is walked back: its last hop is where the answer goes first.
         let header = options::understood(&original.bytes()[..original.network_header_length()], message.readable);

@@ -173,8 +173,8 @@ impl Net {
             output: None,
             scope: Scope::Universe,
         };
-        match self.lookup(&key) {
-            Ok(route) => self.preferred_source(route),
+        match self.lookup_whole(&key) {
+            Ok(route) => self.preferred_source(route.first_way()),
             Err(_) => self.select_address(input, Some(packet.source()), Scope::Link),
         }
     }
@@ -183,6 +183,7 @@ impl Net {
     pub(super) fn route_towards(&self, packet: &Packet, input: InterfaceId, destination: Ipv4Addr) -> InputRoute {
         let asked = Asked {
             net: self,
+            packet,
             input: self.interface(input),
             source: packet.header().source().into(),
             destination: destination.into(),
@@ -224,6 +225,7 @@ enum Decided<'a> {
 
 struct Asked<'a> {
     net: &'a Net,
+    packet: &'a Packet,
     input: &'a Interface,
     source: IpAddr,
     destination: IpAddr,
@@ -258,7 +260,7 @@ impl<'a> Asked<'a> {
         let forwarding = self.on(ConfKnob::Forwarding);
         let route = match self
             .net
-            .lookup(&self.key(self.destination, self.source, self.mark, None))
+            .lookup_for(&self.key(self.destination, self.source, self.mark, None), self.packet)
         {
             Ok(route) => route,
             // Where nothing is forwarded, no one is told that there is no way.
@@ -372,12 +374,14 @@ impl<'a> Asked<'a> {
             input: output.unwrap_or(InterfaceId::LOOPBACK),
             ..self.key(self.source, self.destination, mark, over)
         };
-        let Ok(back) = self.net.lookup(&back_key(None)) else {
+        // Of several gateways any that is over this interface will do, and the first tells whether the sender is a neighbour.
+        let Ok(whole) = self.net.lookup_whole(&back_key(None)) else {
             return match strictness {
                 0 => Ok(false),
                 _ => Err(DropReason::ReversePath),
             };
         };
+        let back = whole.first_way();
         match back.kind {
             RouteKind::Unicast => {}
             RouteKind::Local if self.on(ConfKnob::AcceptLocal) => {}
@@ -385,7 +389,7 @@ impl<'a> Asked<'a> {
             _ => return Err(DropReason::MartianSource),
         }
         let is_neighbour = |route: &Route| route.gateway().is_none();
-        if back.interface == Some(self.input.id) {
+        if whole.names(self.input.id) {
             return Ok(is_neighbour(back));
         }
         if strictness == 1 {

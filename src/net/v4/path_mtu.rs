@@ -34,6 +34,7 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
         mark: net.reply_mark(told),
         interface: None,
         tos: quoted.tos(),
+        flow: None,
     };
     if !says_anything_of(to) || net.route_output(key).is_err() {
         return;

@@ -79,6 +79,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         mark,
         interface: None,
         tos: 0,
+        flow: None,
     };
     let route = net.reroute_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     let repr = ipv4::Repr {

@@ -14,7 +14,7 @@ use crate::base::{Time, protocol};
 use crate::net::limit::is_about_own;
 use crate::net::transport::{self, Heard};
 use crate::net::{
-    Answer, BadPart, Complaint, Delivery, DropReason, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed,
+    Answer, BadPart, Complaint, Delivery, DropReason, Flow, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed,
     Unreachable,
 };
 use crate::packet::{ChecksumState, Packet};
@@ -210,6 +210,7 @@ impl Asked<'_> {
                 .arrived_by(self.packet)
                 .filter(|_| back_to.is_unicast_link_local()),
             tos: traffic_class,
+            flow: Some(Flow::of_own(Some(own.into()), back_to.into(), protocol::TCP)),
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (route.source, route.destination) else {
@@ -288,6 +289,11 @@ impl Asked<'_> {
             mark: self.net.reply_mark_ipv6(self.packet),
             interface: self.net.arrived_by(self.packet),
             tos: self.packet.tos(),
+            flow: Some(Flow::of_own(
+                is_to_one.then_some(self.packet.destination()),
+                self.packet.source(),
+                protocol::ICMPV6,
+            )),
         };
         let message = Message {
             // The code of the request is answered too, whatever it is.

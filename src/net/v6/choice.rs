@@ -14,6 +14,11 @@ impl Tables {
     #[inline(never)]
     pub(in crate::net) fn preferred(&self, table: Range<usize>, key: &Key) -> Option<&Route> {
         let asked = Asked::of(key);
+        // Of several gateways the best counts.
+        let score = |route: &Route| match route.ways.is_empty() {
+            true => asked.score(route),
+            false => route.alive().filter_map(|way| asked.score(&way.route)).max(),
+        };
         let mut best: Option<(&Route, Group, u8)> = None;
         let mut first: Option<Group> = None;
         for entry in self.candidates(table, key) {
@@ -30,13 +35,33 @@ impl Tables {
             if best.is_some_and(|(_, found, _)| found != group) {
                 break;
             }
-            if let Some(score) = asked.score(route)
+            if let Some(score) = score(route)
                 && best.is_none_or(|(.., found)| score > found)
             {
                 best = Some((route, group, score));
             }
         }
         best.map(|(route, ..)| route)
+    }
+}
+
+impl Route {
+    /// Of several gateways of IPv6: the way that this share of the packets has, where it will do; else the best of those that will.
+    pub(in crate::net) fn chosen_of_ipv6(&self, share: Option<&Route>, key: &Key) -> Option<&Route> {
+        let asked = Asked::of(key);
+        match share.filter(|way| asked.score(way).is_some()) {
+            Some(way) => self.ways.iter().map(|it| &it.route).find(|it| std::ptr::eq(*it, way)),
+            None => {
+                let mut best = None;
+                for way in self.alive() {
+                    let score = asked.score(&way.route);
+                    if score.is_some() && best.is_none_or(|(found, _)| score > found) {
+                        best = Some((score, &way.route));
+                    }
+                }
+                best.map(|(_, way)| way)
+            }
+        }
     }
 }
 

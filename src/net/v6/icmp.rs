@@ -9,8 +9,8 @@ use crate::net::limit::is_about_own;
 use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
-    AddressKind, BadPart, Complaint, Delivery, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, RouteKind,
-    Scope, Suppressed, Unreachable,
+    AddressKind, BadPart, Complaint, Delivery, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
+    RouteKind, Scope, Suppressed, Unreachable,
 };
 use crate::packet::{Origin, Packet};
 use crate::wire::icmpv6::{self, kind, parameter_problem, time_exceeded, unreachable};
@@ -100,6 +100,7 @@ pub(super) fn complain_quoting(
         mark,
         interface,
         tos: 0,
+        flow: Some(Flow::of_packet(original)),
     };
     let message = Message {
         what,
@@ -294,6 +295,7 @@ pub(crate) fn redirect(
         mark: 0,
         interface: original.input,
         tos: 0,
+        flow: None,
     };
     let route = net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     if route.gateway.is_some() {

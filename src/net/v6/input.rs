@@ -31,7 +31,7 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
         output: None,
         scope: Scope::Universe,
     };
-    match net.lookup(&key) {
+    match net.lookup_for(&key, packet) {
         Ok(route) => decided(net, route, input, key.destination),
         Err(RouteError::Blackhole | RouteError::BadSource) => InputRoute::Drop(DropReason::Blackhole),
         // Where nothing is forwarded, no one is told that there is no way; but of a route that refuses all are.

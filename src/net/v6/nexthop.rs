@@ -1,11 +1,12 @@
 //! Where a route of IPv6 may lead, and which routes are taken for one. Each refusal was seen on Linux 6.18.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 
 use super::LEAST_MTU;
 use crate::base::{Family, InterfaceId};
-use crate::net::lookup::Key;
-use crate::net::{ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, table};
+use crate::net::lookup::{Entry, Key, Tables};
+use crate::net::{ConfigError, Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Way, table};
 
 impl Net {
     /// Finds the interface of a route that is to be added, and refuses what leads nowhere without saying so.
@@ -168,6 +169,82 @@ pub(in crate::net) fn means_nothing(selector: &RouteSelector) -> bool {
 }
 
 /// Of two routes to one place with one metric: whether they lead the same way, whatever else is said of them.
-pub(in crate::net) fn lead_alike(a: &Route, b: &Route) -> bool {
+fn lead_alike(a: &Route, b: &Route) -> bool {
     leads_nowhere(a) == leads_nowhere(b) && (a.via, a.interface) == (b.via, b.interface)
+}
+
+/// Routes of IPv6 to one place with one metric share its packets as soon as several of them lead to gateways: `append` makes one of them.
+pub(in crate::net) fn put_route(
+    tables: &mut Tables,
+    siblings: Range<usize>,
+    route: Route,
+    placing: Placing,
+) -> Result<(), ConfigError> {
+    let exists = ConfigError::RouteExists(route.to, route.table, route.metric);
+    let place = (route.to, route.table);
+    let is_sharing = shares(&route);
+    let partner = is_sharing
+        .then(|| tables.range(siblings.clone()).position(|it| shares(&it.route)))
+        .flatten();
+    let partner = partner.map(|at| siblings.start + at);
+    let mut ways: Vec<Way> = Vec::new();
+    for way in route.into_ways() {
+        if ways.iter().any(|it| lead_alike(&it.route, &way.route)) {
+            return Err(exists);
+        }
+        ways.push(way);
+    }
+    let made = |ways| Route::of_ways(ways).ok_or(ConfigError::NoRoute(place.0, place.1));
+    match placing {
+        Placing::Add if !siblings.is_empty() => Err(exists),
+        Placing::Change if siblings.is_empty() => Err(ConfigError::NoRouteToChange(place.0, place.1)),
+        Placing::Change | Placing::Replace if !siblings.is_empty() => {
+            // The first gives way of those that it could share with, else the first of all.
+            let alike = tables
+                .range(siblings.clone())
+                .position(|it| shares(&it.route) == is_sharing);
+            let at = siblings.start + alike.unwrap_or(0);
+            tables.replace_at(at, made(ways)?);
+            Ok(())
+        }
+        _ => {
+            let leads_as = |entry: &Entry| {
+                let mut there = entry.route.hops();
+                there.any(|(it, _)| ways.iter().any(|way| lead_alike(it, &way.route)))
+            };
+            if tables.range(siblings.clone()).any(leads_as) {
+                return Err(exists);
+            }
+            match partner {
+                Some(at) => {
+                    let there = tables.range(at..at + 1).next().map(|it| it.route.clone());
+                    let all = there.into_iter().flat_map(Route::into_ways).chain(ways).collect();
+                    tables.replace_at(at, made(all)?);
+                }
+                None => tables.insert_at(siblings.end, made(ways)?, None),
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A route with a gateway shares packets with others that have one.
+fn shares(route: &Route) -> bool {
+    route.hops().all(|(way, _)| way.via.is_some()) && !leads_nowhere(route)
+}
+
+/// Seen: who names a gateway removes that one, and who names none all that share with the one that is meant.
+pub(in crate::net) fn remove_way(tables: &mut Tables, at: usize, selector: &RouteSelector) -> Route {
+    let there = tables.range(at..at + 1).next().map(|it| it.route.clone());
+    if let Some(route) = there.filter(|route| !route.ways.is_empty() && selector.via.is_some()) {
+        let mut ways = route.into_ways();
+        if let Some(meant) = ways.iter().position(|way| selector.means(&way.route)) {
+            let gone = ways.remove(meant).route;
+            if let Some(left) = Route::of_ways(ways) {
+                tables.replace_at(at, left);
+                return gone;
+            }
+        }
+    }
+    tables.remove_at(at)
 }

@@ -13,7 +13,7 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
     let IpAddr::V6(destination) = key.destination else {
         return Err(RouteError::NetworkUnreachable);
     };
-    let route = net.lookup(&Key {
+    let asked = Key {
         destination: destination.into(),
         source: key.source.unwrap_or(Family::V6.unspecified()),
         mark: key.mark,
@@ -21,7 +21,8 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
         input: InterfaceId::LOOPBACK,
         output: key.interface,
         scope: Scope::Universe,
-    })?;
+    };
+    let route = net.lookup_own(&asked, key.flow)?;
     let output = route.interface.ok_or(RouteError::NetworkUnreachable)?;
     let given = key.source.filter(|source| !source.is_unspecified());
     let source = given.or_else(|| net.source_over(route, destination));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::icmp::outgoing;
 use crate::base::protocol;
 use crate::net::transport::{self, is_believed, is_never_summed, wrong_checksum};
-use crate::net::{Delivery, Net, Outgoing, OutputKey, Suppressed};
+use crate::net::{Delivery, Flow, Net, Outgoing, OutputKey, Suppressed};
 use crate::packet::Packet;
 use crate::wire::checksum;
 use crate::wire::ipv6;
@@ -69,6 +69,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         mark,
         interface: None,
         tos: 0,
+        flow: Some(Flow::of_own(Some(source.into()), destination.into(), protocol::TCP)),
     };
     let route = net.reroute_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     let repr = ipv6::Repr {

@@ -243,6 +243,7 @@ impl Net {
             // Where it is there, there is none to add.
             let _ = self.assign(id, NewAddress::new(own.into(), length));
         }
+        self.revive_ways(id, Family::V6);
         if let Some(route) = routes_of_link(id) {
             let owner = (id, route.to.address(), route.to);
             self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
@@ -276,7 +277,7 @@ impl Net {
             true => Some(InterfaceId::LOOPBACK),
             false => route.interface,
         };
-        tables.retain(|entry| interface(&entry.route) != Some(id));
+        tables.retain(|entry| interface(&entry.route) != Some(id) && entry.route.survives(id));
     }
 
     /// A router is among those that the first address of each of its networks means.
