@@ -64,7 +64,7 @@ impl OutputKey {
             mark: packet.mark,
             interface: None,
             tos: packet.tos(),
-            flow: packet.destination().is_ipv6().then(|| Flow::of_header(packet)),
+            flow: packet.destination().is_ipv6().then(|| Flow::of_changed(packet)),
         }
     }
 }

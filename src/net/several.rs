@@ -46,9 +46,17 @@ impl Flow {
         }
     }
 
-    /// Of a packet, whatever it quotes.
+    /// Of a packet of the host's own that is routed again: its protocol is not asked then.
     #[inline(never)]
-    pub(super) fn of_header(packet: &Packet) -> Self {
+    pub(super) fn of_changed(packet: &Packet) -> Self {
+        Self {
+            protocol: 0,
+            ..Self::of_header(packet)
+        }
+    }
+
+    /// Of a packet, whatever it quotes.
+    fn of_header(packet: &Packet) -> Self {
         match Ipv6::of_quote(packet.bytes()).filter(|_| packet.family() == Family::V6) {
             Some(header) => Self::of_ipv6(&header),
             None => Self::of_own(Some(packet.source()), packet.destination(), 0),
