@@ -80,7 +80,6 @@ fn what_a_lab_has_not_is_refused_by_name() {
             "an address that is the host's, or preferred, for some seconds",
         ),
         ("route add 10.9.0.0/16 via 10.0.0.9 advmss 500", "`advmss` of a route"),
-        ("route add 10.9.0.0/16 nexthop via 10.0.0.9", "`nexthop` of a route"),
         ("route add 10.9.0.0/16 dev lan tos 8", "`tos` of a route"),
         ("route save", "`ip route save`"),
         ("rule add table main suppress_ifgroup 5", "`suppress_ifgroup` of a rule"),
