@@ -181,12 +181,7 @@ impl Net {
         match placing {
             Placing::Add if !siblings.is_empty() => return Err(exists),
             Placing::Change if siblings.is_empty() => {
-                return Err(
-                    match family == Family::V6 && self.has_ipv6_node(route.to, route.table) {
-                        true => ConfigError::NoSuchRouteToChange(route.to, route.table),
-                        false => ConfigError::NoRouteToChange(route.to, route.table),
-                    },
-                );
+                return Err(ConfigError::NoRouteToChange(route.to, route.table));
             }
             Placing::Change | Placing::Replace if !siblings.is_empty() => {
                 let is_there = |it: &Entry| it.route == route;

@@ -45,24 +45,6 @@ impl Net {
         }
     }
 
-    /// Whether the tree of the kernel's table has a node there: its root, a route, or where the ways to two routes part. What is to be changed and has none
-    /// is refused in other words.
-    pub(in crate::net) fn has_ipv6_node(&self, place: Prefix, table: u32) -> bool {
-        let length = place.length();
-        let mut sides = [false; 2];
-        let inside = |it: &&Route| it.table == table && it.to.length() >= length && place.contains(it.to.address());
-        for route in self.routes(Family::V6).filter(inside) {
-            let IpAddr::V6(address) = route.to.address() else {
-                continue;
-            };
-            if route.to.length() == length {
-                return true;
-            }
-            sides[usize::from(address.to_bits() << length >> 127 != 0)] = true;
-        }
-        length == 0 || sides == [true; 2]
-    }
-
     fn check_is_up(&self, id: InterfaceId) -> Result<(), ConfigError> {
         let link = self.interface(id);
         match link.is_up {
@@ -197,6 +179,9 @@ pub(in crate::net) fn put_route(
     let made = |ways| Route::of_ways(ways).ok_or(ConfigError::NoRoute(place.0, place.1));
     match placing {
         Placing::Add if !siblings.is_empty() => Err(exists),
+        Placing::Change if siblings.is_empty() && has_node(tables, place) => {
+            Err(ConfigError::NoSuchRouteToChange(place.0, place.1))
+        }
         Placing::Change if siblings.is_empty() => Err(ConfigError::NoRouteToChange(place.0, place.1)),
         Placing::Change | Placing::Replace if !siblings.is_empty() => {
             // The first gives way of those that it could share with, else the first of all.
@@ -226,6 +211,26 @@ pub(in crate::net) fn put_route(
             Ok(())
         }
     }
+}
+
+/// Whether the tree of the kernel's table has a node there: its root, a route, or where the ways to two routes part. What is to be changed and has none
+/// is refused in other words.
+fn has_node(tables: &Tables, (place, table): (Prefix, u32)) -> bool {
+    let length = place.length();
+    let mut sides = [false; 2];
+    let inside = |it: &&Entry| {
+        it.route.table == table && it.route.to.length() >= length && place.contains(it.route.to.address())
+    };
+    for Entry { route, .. } in tables.range(tables.everything()).filter(inside) {
+        let IpAddr::V6(address) = route.to.address() else {
+            continue;
+        };
+        if route.to.length() == length {
+            return true;
+        }
+        sides[usize::from(address.to_bits() << length >> 127 != 0)] = true;
+    }
+    length == 0 || sides == [true; 2]
 }
 
 /// A route with a gateway shares packets with others that have one.
