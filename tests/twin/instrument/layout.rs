@@ -28,11 +28,11 @@ pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 pub(crate) const ICMPV6: u8 = 58;
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
+pub(crate) const HOP_BY_HOP: u8 = 0;
+pub(crate) const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
-const DESTINATION: u8 = 60;
+pub(crate) const DESTINATION: u8 = 60;
 const MOBILITY: u8 = 135;
 
 pub(crate) fn is_ipv6(bytes: &[u8], at: usize) -> bool {
@@ -135,16 +135,41 @@ struct Chain {
 /// The numbers of a packet's extension headers.
 pub(crate) fn extension_headers(bytes: &[u8]) -> Vec<u8> {
     let mut numbers = Vec::new();
-    walk(bytes, 0, |number| numbers.push(number));
+    walk(bytes, 0, |number, _| numbers.push(number));
     numbers
+}
+
+/// The headers that the kernel tells a program of which asks for all: options hop by hop and of the destination, and routes. It goes along them as if
+/// each had its length in its second byte, which that of a fragment has not.
+pub(crate) fn told_headers(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut last = 0;
+    walk(bytes, 0, |number, at| {
+        if matches!(number, ROUTING | DESTINATION) {
+            last = at;
+        }
+    });
+    let mut told = Vec::new();
+    let (mut number, mut at) = (bytes[6], IPV6);
+    while let Some([next, length]) = bytes
+        .get(at..at + 2)
+        .filter(|_| at <= last || number == HOP_BY_HOP && at == IPV6)
+    {
+        let unit = if number == AUTHENTICATION { 4 } else { 8 };
+        let end = at + 8 + usize::from(*length) * unit;
+        if matches!(number, HOP_BY_HOP | ROUTING | DESTINATION) {
+            told.push((number, bytes.get(at..end).unwrap_or_default().to_vec()));
+        }
+        (number, at) = (*next, end);
+    }
+    told
 }
 
 /// The extension headers one after another; behind a later fragment's there are none.
 fn chain(bytes: &[u8], at: usize) -> Option<Chain> {
-    walk(bytes, at, |_| ())
+    walk(bytes, at, |_, _| ())
 }
 
-fn walk(bytes: &[u8], at: usize, mut seen: impl FnMut(u8)) -> Option<Chain> {
+fn walk(bytes: &[u8], at: usize, mut seen: impl FnMut(u8, usize)) -> Option<Chain> {
     let mut chain = Chain {
         protocol: *bytes.get(at + 6)?,
         at: at + IPV6,
@@ -165,7 +190,7 @@ fn walk(bytes: &[u8], at: usize, mut seen: impl FnMut(u8)) -> Option<Chain> {
                     field: [header[2], header[3]],
                 });
                 if field >> 3 != 0 {
-                    seen(FRAGMENT);
+                    seen(FRAGMENT, chain.at);
                     chain.protocol = header[0];
                     chain.at += 8;
                     return Some(chain);
@@ -178,7 +203,7 @@ fn walk(bytes: &[u8], at: usize, mut seen: impl FnMut(u8)) -> Option<Chain> {
         if chain.protocol == MOBILITY {
             return Some(chain);
         }
-        seen(chain.protocol);
+        seen(chain.protocol, chain.at);
         chain.protocol = header[0];
         chain.at += length;
         chain.is_whole &= bytes.len() >= chain.at;

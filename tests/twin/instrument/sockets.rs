@@ -1,17 +1,22 @@
 //! The router's own ends: sockets that send what it sends, and such as hear what reaches it.
 
+use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nflab::device::LARGEST_PACKET;
 use nflab::packet::Credentials;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt, sockopt};
+use nix::{setsockopt_impl, sockopt_impl};
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::freedom::sum;
-use super::layout::{ICMP, ICMPV6, TCP, UDP, addresses, pseudo_header, upper};
+use super::layout::{
+    DESTINATION, HOP_BY_HOP, ICMP, ICMPV6, ROUTING, TCP, UDP, addresses, pseudo_header, told_headers, upper,
+};
 
 /// What sends with a header of its own.
 pub(crate) struct Senders {
@@ -91,8 +96,9 @@ fn raw_socket(family: AddressFamily, protocol: Protocol) -> rustix::io::Result<O
 /// One that gets a copy of what INPUT lets through of its protocol.
 pub(crate) struct Hearer {
     pub socket: OwnedFd,
-    /// Of IPv6's sockets, which give no header: what it would say.
+    /// Of IPv6's sockets, which give no header, but words of it beside.
     protocol: Option<u8>,
+    beside: Vec<u8>,
 }
 
 impl Hearer {
@@ -102,39 +108,128 @@ impl Hearer {
         let all = v4.into_iter().chain(v6.into_iter().filter(|_| ipv6));
         let opened = all.map(|(family, protocol)| {
             let socket = raw_socket(family, protocol).map_err(|error| format!("raw socket: {error}"))?;
-            if family == AddressFamily::INET {
-                // Else it would be told what paths take, of packets that it never sent, and the host would believe it.
-                let deaf = set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::INTERFACE);
-                deaf.map_err(|error| format!("raw socket: {error}"))?;
-            }
             let number = u8::try_from(protocol.as_raw().get()).ok();
             let protocol = number.filter(|_| family == AddressFamily::INET6);
-            Ok(Self { socket, protocol })
+            match protocol {
+                Some(_) => ask_for_headers(&socket).map_err(|error| format!("raw socket: {error}"))?,
+                None => {
+                    // Else it would be told what paths take, of packets that it never sent, and the host would believe it.
+                    let deaf = set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::INTERFACE);
+                    deaf.map_err(|error| format!("raw socket: {error}"))?;
+                }
+            }
+            Ok(Self {
+                socket,
+                protocol,
+                beside: vec![0; LARGEST_PACKET],
+            })
         });
         opened.collect()
     }
 
-    pub(crate) fn hear(&self, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn hear(&mut self, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
         buffer.resize(LARGEST_PACKET, 0);
-        let (_, length, from) = rustix::net::recvfrom(&self.socket, &mut buffer[..], RecvFlags::empty()).ok()?;
-        let bytes = &buffer[..length];
         let Some(protocol) = self.protocol else {
-            return Some(bytes.to_vec());
+            let (_, length, _) = rustix::net::recvfrom(&self.socket, &mut buffer[..], RecvFlags::empty()).ok()?;
+            return Some(buffer[..length].to_vec());
         };
-        let from = SocketAddrV6::try_from(from?).ok()?;
-        Some(in_short((*from.ip(), Ipv6Addr::UNSPECIFIED), protocol, bytes))
+        let mut into = [IoSliceMut::new(buffer)];
+        let heard = recvmsg::<SockaddrIn6>(
+            self.socket.as_raw_fd(),
+            &mut into,
+            Some(&mut self.beside),
+            MsgFlags::empty(),
+        );
+        let heard = heard.ok()?;
+        let mut told = Told::from(heard.address?.ip());
+        for word in heard.cmsgs().expect("room for all that is said beside a packet") {
+            told.hear(word);
+        }
+        let length = heard.bytes;
+        Some(told.packet(protocol, &buffer[..length]))
     }
 }
 
-/// What a raw socket of IPv6 says of a packet: who sent it, and what stands behind all headers. To whom, only nflab's side says.
-fn in_short((from, to): (Ipv6Addr, Ipv6Addr), protocol: u8, behind: &[u8]) -> Vec<u8> {
-    let mut heard = vec![0x60, 0, 0, 0];
-    heard.extend((behind.len() as u16).to_be_bytes());
-    heard.extend([protocol, 0]);
-    heard.extend(from.octets());
-    heard.extend(to.octets());
-    heard.extend(behind);
-    heard
+sockopt_impl!(HopOptions, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPOPTS, bool);
+sockopt_impl!(
+    DestinationOptions,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_RECVDSTOPTS,
+    bool
+);
+sockopt_impl!(Routes, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_RECVRTHDR, bool);
+sockopt_impl!(ClassAndLabel, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_FLOWINFO, bool);
+
+fn ask_for_headers(socket: &OwnedFd) -> nix::Result<()> {
+    setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    setsockopt(socket, sockopt::Ipv6RecvHopLimit, &true)?;
+    setsockopt(socket, ClassAndLabel, &true)?;
+    setsockopt(socket, HopOptions, &true)?;
+    setsockopt(socket, DestinationOptions, &true)?;
+    setsockopt(socket, Routes, &true)
+}
+
+/// What a raw socket of IPv6 says of the headers before what it hears: all but of fragments and of authentication.
+struct Told {
+    /// With version, class and label.
+    first: [u8; 4],
+    hops: u8,
+    from: Ipv6Addr,
+    to: Ipv6Addr,
+    headers: Vec<(u8, Vec<u8>)>,
+}
+
+impl Told {
+    fn from(from: Ipv6Addr) -> Self {
+        Self {
+            first: [0x60, 0, 0, 0],
+            hops: 0,
+            from,
+            to: Ipv6Addr::UNSPECIFIED,
+            headers: Vec::new(),
+        }
+    }
+
+    fn hear(&mut self, word: ControlMessageOwned) {
+        match word {
+            ControlMessageOwned::Ipv6PacketInfo(info) => self.to = info.ipi6_addr.s6_addr.into(),
+            ControlMessageOwned::Ipv6HopLimit(hops) => self.hops = u8::try_from(hops).unwrap_or_default(),
+            ControlMessageOwned::Unknown(word) => {
+                let bytes = word.data_bytes;
+                match word.cmsg_header.cmsg_type {
+                    libc::IPV6_FLOWINFO => {
+                        let said = bytes.first_chunk().copied().unwrap_or_default();
+                        self.first = (u32::from_be_bytes(said) | 6 << 28).to_be_bytes();
+                    }
+                    libc::IPV6_HOPOPTS => self.headers.push((HOP_BY_HOP, bytes)),
+                    libc::IPV6_DSTOPTS => self.headers.push((DESTINATION, bytes)),
+                    libc::IPV6_RTHDR => self.headers.push((ROUTING, bytes)),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// As if there had been no others.
+    fn packet(&self, protocol: u8, behind: &[u8]) -> Vec<u8> {
+        let mut headers = Vec::new();
+        let mut next = protocol;
+        for (number, header) in self.headers.iter().rev() {
+            let rest = header.get(1..).unwrap_or_default();
+            headers.splice(0..0, [next].into_iter().chain(rest.iter().copied()));
+            next = *number;
+        }
+        let mut packet = self.first.to_vec();
+        packet.extend(((headers.len() + behind.len()) as u16).to_be_bytes());
+        packet.extend([next, self.hops]);
+        packet.extend(self.from.octets());
+        packet.extend(self.to.octets());
+        packet.extend(headers);
+        packet.extend(behind);
+        packet
+    }
 }
 
 /// What the kernel's side would hear of a packet that reached the router. A raw socket gets no ICMP message that is shorter than a header, and of
@@ -159,5 +254,38 @@ pub(crate) fn heard(bytes: &[u8]) -> Option<Vec<u8>> {
         }
         _ => false,
     };
-    is_heard.then(|| in_short((from, to), upper.protocol, behind))
+    let told = Told {
+        first: *bytes.first_chunk()?,
+        hops: bytes[7],
+        from,
+        to,
+        headers: told_headers(bytes),
+    };
+    is_heard.then(|| told.packet(upper.protocol, behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With two packets of options and a route between; a fragment's header, whose second byte is no length, may lead astray.
+    #[test]
+    fn a_program_is_told_of_headers_but_fragments() {
+        let packet = |first: u8, headers: &[u8]| {
+            let mut bytes = vec![0x6a, 0xb1, 0x23, 0x45, 0, headers.len() as u8 + 8, first, 77];
+            bytes.extend([1; 16]);
+            bytes.extend([2; 16]);
+            bytes.extend(headers);
+            bytes.extend([0, 1, 0, 2, 0, 8, 0, 0]);
+            bytes
+        };
+        let options = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
+        let fragment = |reserved: u8| [DESTINATION, reserved, 0, 0, 0, 0, 0, 1];
+        let came = packet(HOP_BY_HOP, &[options(44), fragment(0), options(UDP)].concat());
+        let told = packet(HOP_BY_HOP, &[options(DESTINATION), options(UDP)].concat());
+        assert_eq!(heard(&came), Some(told));
+        let astray = packet(44, &[fragment(7), options(UDP)].concat());
+        assert_eq!(heard(&astray), Some(packet(UDP, &[])));
+        assert_eq!(heard(&packet(99, &[])), None);
+    }
 }
