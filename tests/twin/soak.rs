@@ -156,7 +156,7 @@ fn job(soak: &Mutex<Soak>, wiring: Wiring) {
             _ if soak.over => return,
             Ok(agreement) => {
                 for (name, count) in notes {
-                    soak.sums.tally.add("drawn", name, count as u64);
+                    soak.sums.tally.add("drawn", &name, count as u64);
                 }
                 soak.add(agreement);
             }

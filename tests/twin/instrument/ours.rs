@@ -103,7 +103,7 @@ impl Ours {
         for (key, value) in PRELUDE {
             lab.machine.set_sysctl(key, value).map_err(|error| error.to_string())?;
         }
-        begin_ipv6(&lab, ipv6);
+        begin_ipv6(&lab, ipv6)?;
         let mut ours = Self {
             lab,
             second: None,
@@ -386,7 +386,7 @@ impl Side for Ours {
 }
 
 /// What holds of IPv6 before the first event; of a lab's, which forwards already.
-pub(crate) fn begin_ipv6(lab: &Lab, ipv6: bool) {
+pub(crate) fn begin_ipv6(lab: &Lab, ipv6: bool) -> Result<(), String> {
     let knobs = match ipv6 {
         true => PRELUDE_OF_IPV6,
         false => WITHOUT_IPV6,
@@ -397,9 +397,10 @@ pub(crate) fn begin_ipv6(lab: &Lab, ipv6: bool) {
         ("net.ipv6.conf.wan.addr_gen_mode", "1"),
     ];
     for (key, value) in knobs.iter().chain(&of_interfaces) {
-        // A knob that is not there does nothing.
-        let _ = lab.machine.set_sysctl(key, value);
+        let set = lab.machine.set_sysctl(key, value);
+        set.map_err(|error| format!("{key}: {error}"))?;
     }
+    Ok(())
 }
 
 /// Both directions of a flow come to the same worker, until NAT makes them differ.

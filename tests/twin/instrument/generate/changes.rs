@@ -103,7 +103,7 @@ fn iptables(world: &mut World, place: &Place, line: &str) {
 }
 
 /// As the shell would split it: `"` keeps blanks, a backslash the next letter.
-fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quoted, mut begun) = (String::new(), false, false);
     let mut letters = line.chars();
@@ -162,7 +162,12 @@ fn restore(world: &mut World) {
 }
 
 fn knob(world: &mut World) {
-    let (key, values) = world.draw.pick(KNOBS);
+    // Those of tracking are of both.
+    let knobs = match world.family() {
+        Family::V6 if !world.draw.one_in(3) => KNOBS_OF_IPV6,
+        _ => KNOBS,
+    };
+    let (key, values) = world.draw.pick(knobs);
     let value = if world.draw.one_in(10) {
         world.draw.pick(&["x", "-1", "4294967296", ""])
     } else {
@@ -242,7 +247,42 @@ const KNOBS: &[(&str, &[&str])] = &[
     ("net.ipv4.no_such_knob", SWITCH),
 ];
 
+const KNOBS_OF_IPV6: &[(&str, &[&str])] = &[
+    ("net.netfilter.nf_conntrack_icmpv6_timeout", TIMES),
+    ("net.netfilter.nf_conntrack_frag6_timeout", TIMES),
+    ("net.ipv6.conf.all.forwarding", &["0", "1", "1", "1"]),
+    ("net.ipv6.conf.lan.forwarding", &["0", "1", "1"]),
+    ("net.ipv6.conf.wan.force_forwarding", SWITCH),
+    ("net.ipv6.conf.all.accept_source_route", &["-1", "0", "1"]),
+    ("net.ipv6.conf.lan.accept_source_route", &["-1", "0", "1"]),
+    ("net.ipv6.conf.wan.accept_source_route", &["-1", "0", "1"]),
+    ("net.ipv6.conf.wan.hop_limit", &["1", "64", "255"]),
+    ("net.ipv6.conf.all.hop_limit", &["1", "64", "255"]),
+    ("net.ipv6.conf.wan.mtu", &["1280", "1400", "1500", "1279", "1501"]),
+    ("net.ipv6.conf.lan.mtu", &["1280", "1500"]),
+    ("net.ipv6.conf.lan.accept_ra", &["0", "1", "2"]),
+    ("net.ipv6.conf.lan.accept_redirects", SWITCH),
+    ("net.ipv6.conf.lan.drop_unsolicited_na", SWITCH),
+    ("net.ipv6.conf.lan.drop_unicast_in_l2_multicast", SWITCH),
+    ("net.ipv6.icmp.echo_ignore_all", SWITCH),
+    ("net.ipv6.icmp.echo_ignore_multicast", SWITCH),
+    ("net.ipv6.icmp.echo_ignore_anycast", SWITCH),
+    ("net.ipv6.icmp.error_anycast_as_unicast", SWITCH),
+    ("net.ipv6.icmp.ratemask", &["0-1,3-127", "1", "3-4", "0-255", "256"]),
+    ("net.ipv6.anycast_src_echo_reply", SWITCH),
+    ("net.ipv6.fwmark_reflect", SWITCH),
+    ("net.ipv6.flowlabel_reflect", &["0", "1", "2", "4", "7", "8"]),
+    ("net.ipv6.flowlabel_state_ranges", SWITCH),
+    ("net.ipv6.flowlabel_consistency", SWITCH),
+    ("net.ipv6.max_dst_opts_number", &["8", "0", "1", "-1", "-8"]),
+    ("net.ipv6.max_hbh_opts_number", &["8", "0", "1", "-1", "-8"]),
+    ("net.ipv6.max_dst_opts_length", &["2147483647", "8", "16"]),
+    ("net.ipv6.max_hbh_length", &["2147483647", "8", "16"]),
+    ("net.ipv6.no_such_knob", SWITCH),
+];
+
 fn flows(world: &mut World) {
+    let family = world.family();
     let selector = world.draw.pick(&[
         "-F",
         "-D",
@@ -281,7 +321,20 @@ fn flows(world: &mut World) {
     // GRE goes with the connection of PPTP that announced it, which of two deleted one by one may be the first.
     let of_any_protocol = selector.starts_with("-D") && !selector.contains("-p ");
     for selector in of_any_protocol.then_some("-D -p gre").into_iter().chain([selector]) {
+        let selector = match family {
+            Family::V4 => selector.to_owned(),
+            Family::V6 => selector_of_ipv6(selector),
+        };
         let args = selector.split(' ').map(str::to_owned).collect();
         let _ = world.tool("conntrack", args, "");
+    }
+}
+
+/// The same of the same hosts there.
+fn selector_of_ipv6(selector: &str) -> String {
+    let selector = said_in(Family::V6, selector).replace("-p icmp", "-p icmpv6");
+    match selector.strip_suffix("-f ipv4") {
+        Some(rest) => format!("{rest}-f ipv6"),
+        None => format!("{selector} -f ipv6"),
     }
 }

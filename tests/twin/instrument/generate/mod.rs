@@ -175,7 +175,7 @@ pub(crate) fn scenario(seed: u64, shape: Shape) -> Scenario {
 }
 
 /// It, and how often each kind of message that a helper reads and each disturbance was drawn for it.
-pub(crate) fn noted(seed: u64, shape: Shape) -> (Scenario, BTreeMap<&'static str, usize>) {
+pub(crate) fn noted(seed: u64, shape: Shape) -> (Scenario, BTreeMap<String, usize>) {
     let world = generate(seed, shape);
     (world.scenario, world.disturbances)
 }

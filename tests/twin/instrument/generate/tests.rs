@@ -190,7 +190,7 @@ const fn samples(drawn: Drawn) -> Samples {
 fn scenarios_are_balanced() {
     for shape in [SHORT, SHORT_HOSTILE, Shape { moving: true, ..SHORT }] {
         let mut families = BTreeMap::<&str, BTreeMap<&str, usize>>::new();
-        let mut disturbances = BTreeMap::<&str, usize>::new();
+        let mut disturbances = BTreeMap::<String, usize>::new();
         let mut tools = BTreeMap::<&str, usize>::new();
         for seed in 0..200 {
             let world = generate(seed, shape);
@@ -228,10 +228,10 @@ fn scenarios_are_balanced() {
         let notes = notes.chain(&super::sip::NOTES).chain(&super::sip_line::NOTES);
         let calls = super::h323_messages::all().map(|it| &it.noted);
         for name in messages.chain(notes).chain(calls) {
-            assert!(disturbances.contains_key(name), "no helper hears: {name}");
+            assert!(disturbances.contains_key(*name), "no helper hears: {name}");
         }
         for (name, _) in DISTURBANCES {
-            assert!(disturbances.contains_key(name), "no packet was disturbed by: {name}");
+            assert!(disturbances.contains_key(*name), "no packet was disturbed by: {name}");
         }
         for name in ["iptables", "iptables-restore", "sysctl", "conntrack", "nfct"] {
             assert!(tools.contains_key(name), "{name} is never called");

@@ -15,6 +15,7 @@ use super::super::layout::{IPV6, addresses, is_ipv6, upper};
 use super::super::ours::begin_ipv6;
 use super::super::scenario::{Event, QueueWord, Scenario};
 use super::super::side::furnished;
+use super::changes::words;
 use super::disturb;
 use super::draw::{DMZ, DMZ_ADDRESSES, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
 use super::packet::{Address, ICMP, ICMPV6, SCTP, Seen, TCP, UDP, UDPLITE};
@@ -31,7 +32,7 @@ pub(super) struct World {
     pub packets: usize,
     /// How many came to which end, and how often each disturbance happened.
     pub verdicts: BTreeMap<&'static str, usize>,
-    pub disturbances: BTreeMap<&'static str, usize>,
+    pub disturbances: BTreeMap<String, usize>,
     /// Events that made something leave.
     pub left: usize,
     /// What left last, with ports that both sides agree on: errors quote it.
@@ -144,7 +145,7 @@ impl World {
         let done = self.lab.tool("sysctl", &knobs, "", Path::new("/"));
         assert_eq!(done.code, 0, "{}", done.stderr);
         if self.shape.families != Families::V4 {
-            begin_ipv6(&self.lab, true);
+            begin_ipv6(&self.lab, true).expect("knobs that a lab has");
         }
         if self.draw.one_in(2) {
             for port in [53, 5353] {
@@ -167,24 +168,41 @@ impl World {
             .map(|it| (it.family, it.restore(), it.text()))
             .collect();
         for (family, tool, mut rules) in texts {
+            let mut refused = Vec::new();
             if family == Family::V6 {
-                rules = self.without_what_is_not_there(tool, &rules);
+                (rules, refused) = self.without_what_is_not_there(tool, &rules);
             }
             self.must(tool, Vec::new(), &rules);
+            for rule in refused {
+                self.is_refused(&rule);
+            }
         }
-        if self.shape.families != Families::V6 {
-            self.timeouts();
+        for family in self.shape.families.all() {
+            self.timeouts(*family);
         }
     }
 
-    /// Some of what extensions say of IPv4 has no fellow: rules that are refused because of it go. What only the kernel refuses is told of a whole table,
-    /// whose rules are tried one by one then.
-    fn without_what_is_not_there(&mut self, tool: &str, rules: &str) -> String {
+    /// The kernel's tool is to refuse it, too, and in the same words; unless nflab says that it has not got something yet, which is counted.
+    fn is_refused(&mut self, line: &str) {
+        let args = words(line);
+        let tried = self.lab.tool("ip6tables", &args, "", Path::new("/"));
+        let said = tried.stderr.lines().next().unwrap_or_default();
+        if said.contains("is not there yet") {
+            return self.note(format!("refused by name: {said}"));
+        }
+        let reason = said.split(['"', '`', '\'']).next().unwrap_or_default();
+        self.note(format!("a rule that is not of IPv6: {reason}"));
+        let _ = self.tool("ip6tables", args, "");
+    }
+
+    /// Some of what extensions say of IPv4 has no fellow: rules that are refused because of it, which come back with their table, are told apart. What
+    /// only the kernel refuses is told of a whole table, whose rules are tried one by one then.
+    fn without_what_is_not_there(&mut self, tool: &str, rules: &str) -> (String, Vec<String>) {
         let is_taken = |world: &mut Self, lines: &[&str]| {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             world.lab.tool(tool, &[], &text, Path::new("/")).code == 0
         };
-        let mut taken = Vec::new();
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
         let lines: Vec<&str> = rules.lines().collect();
         for table in lines.split_inclusive(|line| *line == "COMMIT") {
             if is_taken(self, table) {
@@ -200,27 +218,35 @@ impl World {
                 kept.pop();
                 if !is_taken {
                     kept.pop();
-                    self.note("a rule that is not of IPv6");
+                    refused.push(format!("-t {} {rule}", head[0].trim_start_matches('*')));
                 }
             }
             taken.extend(kept);
             taken.push(end);
         }
-        taken.iter().map(|line| format!("{line}\n")).collect()
+        (taken.iter().map(|line| format!("{line}\n")).collect(), refused)
     }
 
     /// In some scenarios flows have timeouts of their own, drawn from a stream of its own. Names are as short as those that the kernel gives back whole.
-    fn timeouts(&mut self) {
-        let mut random = Random::new(self.seed ^ OF_TIMEOUTS);
+    fn timeouts(&mut self, family: Family) {
+        let (mut random, layer, tool) = match family {
+            Family::V4 => (Random::new(self.seed ^ OF_TIMEOUTS), "inet", "iptables"),
+            Family::V6 => (Random::named(self.seed, "timeouts of IPv6", 0), "inet6", "ip6tables"),
+        };
         if random.below(5) != 0 {
             return;
         }
-        let words = |line: String| line.split(' ').map(str::to_owned).collect();
         for (name, protocol, matched, states) in POLICIES {
             if random.below(2) != 0 {
                 continue;
             }
-            let mut line = format!("add timeout {name} inet {protocol}");
+            // Two policies of one name there cannot be.
+            let (name, protocol, matched) = match (family, *protocol) {
+                (Family::V4, _) => ((*name).to_owned(), *protocol, *matched),
+                (Family::V6, "icmp") => ("uicm".to_owned(), "icmpv6", "icmpv6"),
+                (Family::V6, _) => (name.replacen('t', "u", 1), *protocol, *matched),
+            };
+            let mut line = format!("add timeout {name} {layer} {protocol}");
             for state in *states {
                 if random.below(3) != 0 {
                     line += &format!(" {state} {}", 100 + random.below(900));
@@ -228,11 +254,11 @@ impl World {
             }
             // One state at least.
             line += &format!(" {} {}", states[0], 100 + random.below(900));
-            self.must("nfct", words(line), "");
+            self.must("nfct", words(&line), "");
             let how = ["-A", "-I"][random.below(2) as usize];
             let chain = ["PREROUTING", "PREROUTING", "OUTPUT"][random.below(3) as usize];
             let rule = format!("-t raw {how} {chain} -p {matched} -j CT --timeout {name}");
-            self.must("iptables", words(rule), "");
+            self.must(tool, words(&rule), "");
         }
     }
 
@@ -448,8 +474,8 @@ impl World {
         Random::named(self.seed, name, self.packets as u64)
     }
 
-    pub(super) fn note(&mut self, disturbance: &'static str) {
-        *self.disturbances.entry(disturbance).or_default() += 1;
+    pub(super) fn note(&mut self, disturbance: impl Into<String>) {
+        *self.disturbances.entry(disturbance.into()).or_default() += 1;
     }
 }
 
