@@ -18,7 +18,8 @@ pub(crate) struct Freedom {
 
 pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
-        what: "the source port, or the ICMP identifier, that NAT gives a flow whose wanted one is taken, or under --random or --random-fully",
+        what: "the source port, the ICMP identifier, or the number of a call in PPTP's GRE, that NAT gives a flow whose wanted one is taken, or under --random \
+               or --random-fully",
         why: "the kernel starts its search at a random number",
         held: "both sides draw, both stay in the class of the wanted port (1-511, 512-1023, above), and from then on one of theirs stands for \
                one of ours in every packet, quoted or not, with the checksums that follow",
@@ -49,9 +50,9 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "its pieces have one number, another than what came, and everything else in each",
     },
     Freedom {
-        what: "the IPv6 header of what reaches the router itself",
-        why: "a raw socket of IPv6 hears only what stands behind all headers, and who sent it",
-        held: "the sender, everything behind the headers, and whom it was for as far as its checksum says that",
+        what: "headers of authentication and of fragments before what reaches the router itself in IPv6, and what it says of their numbers and its length",
+        why: "a raw socket of IPv6 hears what stands behind all headers, and is told of the others alone",
+        held: "addresses, hop limit, class and label, options hop by hop and of the destination, routes, and everything behind the headers",
     },
     Freedom {
         what: "what the kernel says in IPv6 of its own accord: reports of its multicast groups and questions for routers",
@@ -333,12 +334,6 @@ impl Drawn {
         if theirs.len() != own.len() || own.len() < 20 {
             return Likeness::Different;
         }
-        let mut theirs = theirs.to_vec();
-        if is_local && is_ipv6(own, 0) && theirs.len() >= IPV6 {
-            // The kernel's side does not know.
-            theirs[24..IPV6].copy_from_slice(&own[24..IPV6]);
-        }
-        let theirs = theirs.as_slice();
         let mut mine = own.to_vec();
         // An answer may draw the number of the question.
         let kind = |bytes: &[u8], at: usize| upper(bytes, at).and_then(|upper| bytes.get(upper.at).copied());
@@ -474,15 +469,16 @@ pub(crate) fn class(port: u16) -> u8 {
     }
 }
 
+const GRE: u8 = 47;
 const SCTP: u8 = 132;
 /// A range of so many ports is soon exhausted, so that draws from it meet.
 const NARROW: u16 = 256;
 /// And from one of so many they meet now and then.
 const FEW: u16 = 4096;
 
-/// An ICMP identifier is of no class.
+/// An ICMP identifier is of no class, nor is the number of a call.
 fn is_identifier(protocol: u8) -> bool {
-    matches!(protocol, ICMP | ICMPV6)
+    matches!(protocol, ICMP | ICMPV6 | GRE)
 }
 
 /// Where the packet of one of these protocols begins that an ICMP error quotes, and where its checksum stands, if that is there.
@@ -517,7 +513,7 @@ fn quoted(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() >= at + header).then_some((at, upper.at + 2))
 }
 
-/// Where ports (and ICMP identifiers) stand in a packet, and in the packet that it quotes.
+/// Where ports (and ICMP identifiers, and numbers of calls) stand in a packet, and in the packet that it quotes.
 fn places(bytes: &[u8]) -> Vec<Place> {
     let mut places = Vec::new();
     let (at, outer) = match quoted(bytes) {
@@ -554,6 +550,14 @@ fn ports(bytes: &[u8], ip: usize, upper: Upper, outer: Option<usize>, places: &m
                 });
             }
         }
+        // Of PPTP's the number of the call, in the key.
+        GRE if bytes.len() >= at + 8 && bytes[at] & 0x20 != 0 && bytes[at + 1] & 7 == 1 => places.push(Place {
+            at: at + 6,
+            flow: (protocol, destination, 0),
+            checksum: None,
+            outer,
+            summed_from: None,
+        }),
         ICMP | ICMPV6 if bytes.len() >= at + 6 => {
             let is_question = match (protocol, bytes[at]) {
                 (ICMP, 8 | 13 | 15 | 17) | (ICMPV6, 128) => true,
@@ -844,6 +848,24 @@ mod tests {
             drawn.compare(Some(&cause), false, &at(40000), &at(6000)),
             Likeness::Doubtful
         );
+    }
+
+    #[test]
+    fn the_number_of_a_call_is_drawn_in_pptps_gre_alone() {
+        let gre = |version: u8, call: u16| {
+            let mut bytes = vec![0; 20];
+            (bytes[0], bytes[9]) = (0x45, GRE);
+            bytes.extend([0x30, version, 0x88, 0x0b, 0, 4]);
+            bytes.extend(call.to_be_bytes());
+            bytes.extend([0, 0, 0, 1, 1, 2, 3, 4]);
+            bytes
+        };
+        let mut drawn = Drawn::new(&scenario("-p gre -j DNAT --to-destination 10.0.0.2 --random\n"));
+        for (version, likeness) in [(0x81, Likeness::Same), (0, Likeness::Different)] {
+            let cause = gre(version, 77);
+            let compared = drawn.compare(Some(&cause), false, &gre(version, 5000), &gre(version, 6000));
+            assert_eq!(compared, likeness, "{version:#x}");
+        }
     }
 
     /// What a rule names alone, or what comes back to a port that a host chose, is no draw.
