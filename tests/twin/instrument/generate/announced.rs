@@ -46,7 +46,9 @@ impl Datagrams {
                 TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, RAS, AGENT, MANAGER, NAMES, SIP, SIP, SIP, SIP, 6969,
             ]),
             // What the others say has places for addresses of IPv4.
-            false => world.draw.pick(&[TFTP, TFTP, AMANDA, AMANDA, 6969]),
+            false => world
+                .draw
+                .pick(&[TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, RAS, SIP, SIP, SIP, SIP, 6969]),
         };
         Self {
             near,

@@ -140,9 +140,8 @@ impl Talks {
         }
         let (near, to) = ends(world);
         let kind = match (to.0.is_ipv4(), kind) {
-            // Helpers that know IPv4 alone, or whose messages are of it.
+            // IRC and PPTP know IPv4 alone.
             (false, 12..17 | 70..75) => 17,
-            (false, 32..38 | 75..78) => 90,
             _ => kind,
         };
         let talk = match kind {

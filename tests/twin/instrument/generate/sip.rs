@@ -1,6 +1,8 @@
 //! SIP: a telephone and its server, by datagrams: it registers, calls and is called, in the ways that the kernel reads and in broken ones; then come the
 //! calls and the media, sent by whoever was told to where it really read.
 
+use std::net::SocketAddr;
+
 use nflab::base::Family;
 
 use super::announced::{Datagrams, Then};
@@ -86,7 +88,7 @@ fn register(talk: &mut Datagrams, world: &mut World) {
     talk.answer(world, text.as_bytes());
     let Some((side, own, _)) = talk.far else { return };
     let from = match world.draw.one_in(6) {
-        true => world.host().address(Family::V4),
+        true => world.host_like(own.0),
         false => own.0,
     };
     let port = world.client_port(None);
@@ -187,7 +189,11 @@ pub(super) fn head(
         true => (via.0, 5999),
         false => via,
     };
-    let extra = world.draw.pick(&["", "", ";rport", ";branch=z9", ";maddr=10.0.0.2"]);
+    let elsewhere = match Family::of(via.0) {
+        Family::V4 => ";maddr=10.0.0.2",
+        Family::V6 => ";maddr=[2001:db8::2]",
+    };
+    let extra = world.draw.pick(&["", "", ";rport", ";branch=z9", elsewhere]);
     let contact = contact.map_or(String::new(), |end| format!("Contact: <sip:amy@{}>\r\n", text_of(end)));
     format!(
         "{start}\r\nVia: SIP/2.0/UDP {via}{extra}\r\nFrom: <sip:amy@{via}>;tag=1\r\nTo: <sip:bob@home>\r\nCSeq: {number} {method}\r\n{contact}",
@@ -201,11 +207,11 @@ pub(super) fn description(world: &mut World, own: Address, port: u16) -> String 
         0 => other(own),
         _ => own,
     };
-    let host = address_of(host);
+    let connection = format!("c=IN {} {host}\r\n", kind_of(host));
     let port = port & !1;
     let draw = &mut world.draw;
     let media = match draw.below(10) {
-        0 => format!("m=audio {port} x\r\nc=IN IP4 {host}\r\nm=video {port} x\r\n"),
+        0 => format!("m=audio {port} x\r\n{connection}m=video {port} x\r\n"),
         1 => format!("m=video {port} x\r\nm=audio 0 x\r\n"),
         2 => format!("m=image {port} udptl t38\r\n"),
         3 => format!("m=text {port} x\r\n"),
@@ -216,9 +222,12 @@ pub(super) fn description(world: &mut World, own: Address, port: u16) -> String 
     };
     let session = match draw.below(10) {
         0 => String::new(),
-        _ => format!("c=IN IP4 {host}\r\n"),
+        _ => connection,
     };
-    let body = format!("v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\n{session}t=0 0\r\n{media}");
+    let body = format!(
+        "v=0\r\no=- 1 1 IN {} {host}\r\ns=-\r\n{session}t=0 0\r\n{media}",
+        kind_of(host)
+    );
     format!("Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -251,7 +260,7 @@ fn media(talk: &mut Datagrams, world: &mut World, from: (Option<Side>, Address),
     };
     let own = world.client_port(None);
     let address = match from.0.is_some() && world.draw.one_in(8) {
-        true => world.host().address(Family::V4),
+        true => world.host_like(from.1),
         false => from.1,
     };
     talk.then = Some(Then::Answers(exchange(world, (from.0, address, own), (host, port))));
@@ -265,30 +274,33 @@ pub(super) fn place_of_media(world: &mut World, heard: &[u8]) -> Option<End> {
         rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
     };
     let kind = ["m=audio ", "m=video ", "m=image "].into_iter().find_map(number);
-    let host = text.split("c=IN IP4 ").nth(1).and_then(|rest| rest.lines().next());
-    let host = host.and_then(|host| host.trim().parse::<std::net::Ipv4Addr>().ok());
+    let host = ["c=IN IP4 ", "c=IN IP6 "]
+        .into_iter()
+        .find_map(|it| text.split(it).nth(1));
+    let host = host.and_then(|rest| rest.lines().next()?.trim().parse::<Address>().ok());
     let (Some(port), Some(host)) = (kind, host) else {
         return None;
     };
     let port = port | u16::from(world.draw.one_in(4));
-    (!world.draw.one_in(5)).then_some((host.into(), port))
+    (!world.draw.one_in(5)).then_some((host, port))
 }
 
 fn end_behind(heard: &[u8], word: &str) -> Option<End> {
     let text = String::from_utf8_lossy(heard).into_owned();
     let end = text.split(word).nth(1)?.split('>').next()?;
-    let end: std::net::SocketAddrV4 = end.parse().ok()?;
-    Some(((*end.ip()).into(), end.port()))
+    let end: SocketAddr = end.parse().ok()?;
+    Some((end.ip(), end.port()))
 }
 
 fn other(own: Address) -> Address {
     next(own)
 }
 
-fn address_of(address: Address) -> String {
-    address.to_string()
+/// What a session description calls its family.
+fn kind_of(address: Address) -> &'static str {
+    if address.is_ipv4() { "IP4" } else { "IP6" }
 }
 
 fn text_of(end: End) -> String {
-    format!("{}:{}", address_of(end.0), end.1)
+    SocketAddr::from(end).to_string()
 }
