@@ -173,15 +173,19 @@ class File:
         return self.text[site.start : start] + mutant["replacement"].encode() + self.text[end : site.end]
 
 
+def add_switch(tree):
+    (tree / "src/mutant.rs").write_text(SWITCH)
+    library = tree / "src/lib.rs"
+    library.write_text(library.read_text() + "\n#[doc(hidden)]\npub mod mutant;\n")
+
+
 def weave(tree, mutants, environment, say):
     """Weaves `mutants` into the tree. Gives those left out: number to why, `unviable` or `slow` (it may be viable by itself)."""
     files, left_out = {}, {}
     for mutant in mutants:
         files.setdefault(mutant["file"], []).append(mutant)
     files = {path: File(path, (tree / path).read_bytes(), them) for path, them in files.items()}
-    (tree / "src/mutant.rs").write_text(SWITCH)
-    library = tree / "src/lib.rs"
-    library.write_text(library.read_text() + "\n#[doc(hidden)]\npub mod mutant;\n")
+    add_switch(tree)
     if "src/lib.rs" in files:
         raise SystemExit("mutants in src/lib.rs are not foreseen")
     by_number = {mutant["id"]: mutant for mutant in mutants}

@@ -2,7 +2,8 @@
 //!
 //! Where there is no kernel to ask, the kept cases are held against what the kernel was recorded to answer, and it says what was not run;
 //! with `NFLAB_REQUIRE_KERNEL` that is a failure. `NFLAB_TWIN_RECORD=1` records anew; `NFLAB_TWIN_SEED` and `NFLAB_TWIN_COUNT` choose the
-//! random scenarios. Words on the command line choose tests by name, and `--kept` leaves the random scenarios out.
+//! random scenarios. Words on the command line choose tests by name, `--kept` leaves the random scenarios out, and `--recorded`
+//! asks the records alone.
 //!
 //! It has a `main` of its own, because a user namespace can only be entered by a process without threads, which libtest never is. What tests
 //! the instrument itself is `tests/twin_itself.rs`.

@@ -185,10 +185,15 @@ pub(crate) fn main() {
         cases.len() + usize::from(with_samples) + batches.len()
     );
     let all = cases.len() + usize::from(with_samples) + batches.len();
-    let (failed, not_run) = match prepare() {
-        Ok(()) => (live(cases, with_samples, &batches), 0),
-        // The kept cases are held against records, the batches are nothing without a kernel.
-        Err(why) => (recorded(&cases, with_samples, &batches, &why), batches.len()),
+    let has_kernel = match args.iter().any(|arg| arg == "--recorded") {
+        true => None,
+        false => Some(prepare()),
+    };
+    // The kept cases are held against records, the batches are nothing without a kernel.
+    let (failed, not_run) = match has_kernel {
+        None => (against_records(&cases, with_samples), batches.len()),
+        Some(Ok(())) => (live(cases, with_samples, &batches), 0),
+        Some(Err(why)) => (recorded(&cases, with_samples, &batches, &why), batches.len()),
     };
     let passed = (all - not_run).saturating_sub(failed);
     println!("\ntest result: {passed} passed; {not_run} not run, for want of a kernel; {failed} failed\n");
@@ -259,8 +264,8 @@ fn report(name: &str, outcome: std::thread::Result<Result<(), String>>) -> usize
     1
 }
 
-/// Against the records only.
-fn recorded(cases: &[Case], with_samples: bool, batches: &[&Batch], why: &str) -> usize {
+/// Against the records only, which takes seconds.
+fn against_records(cases: &[Case], with_samples: bool) -> usize {
     let mut failed = 0;
     if with_samples {
         failed += report(SAMPLES, Ok(of_samples(|_| Ok(()))));
@@ -268,6 +273,12 @@ fn recorded(cases: &[Case], with_samples: bool, batches: &[&Batch], why: &str) -
     for case in cases {
         failed += report(&case.name, Ok(case.against_record()));
     }
+    failed
+}
+
+/// Where there is no kernel to ask, which is said.
+fn recorded(cases: &[Case], with_samples: bool, batches: &[&Batch], why: &str) -> usize {
+    let mut failed = against_records(cases, with_samples);
     let names: Vec<&str> = batches.iter().map(|batch| batch.name).collect();
     let mut sentence =
         format!("the kernel was not asked ({why}): the kept cases were held against records of its answers");
@@ -295,7 +306,17 @@ impl Case {
             return std::fs::write(self.record(), text).map_err(|error| error.to_string());
         }
         self.against_record()?;
-        let asked = || whole(beside_a_kernel(self.wiring(1), &self.scenario, Depth::Texts));
+        let asked = || {
+            let drawn = || beside_a_kernel(self.wiring(1), &self.scenario, Depth::Texts);
+            let mut outcome = drawn();
+            for _ in 1..PARTINGS {
+                if !matches!(&outcome, Ok(it) if it.parted_at.is_some()) {
+                    break;
+                }
+                outcome = drawn();
+            }
+            whole(outcome)
+        };
         let mut outcome = asked();
         for _ in 1..self.tries {
             if outcome.is_ok() {
@@ -327,7 +348,8 @@ impl Case {
             )
         })?;
         for workers in [1, 2] {
-            let mut record = Record::read(&text).map_err(|why| format!("{}: {why}", path.display()))?;
+            let record = Record::read(&text).and_then(|record| record.fits(self.scenario.events.len()));
+            let mut record = record.map_err(|why| format!("{}: {why}", path.display()))?;
             let mut own = Ours::new(Clock::Virtual, self.scenario.speaks_ipv6())?.wired(self.wiring(workers));
             let outcome = compare(&self.scenario, &mut record, &mut own, Depth::Sums);
             whole(outcome).map_err(|why| format!("against the record, workers {workers}: {why}"))?;
@@ -335,6 +357,9 @@ impl Case {
         Ok(())
     }
 }
+
+/// Once in some thousand runs a port is drawn that a case uses elsewhere: that is chance. So often one after another it is the case's fault.
+const PARTINGS: u32 = 3;
 
 /// A kept case is written so that its sides do not part: it would show nothing from there on.
 fn whole(outcome: Result<Agreement, Disagreement>) -> Result<(), String> {

@@ -129,6 +129,11 @@ pub(crate) fn compare(
     let began = Instant::now();
     let (their_state, own_state) = (theirs.state(depth)?, own.state(depth)?);
     let slack = slack(apart_by + began.elapsed());
+    let is_in = |state: &[Part], part: &Part| state.iter().any(|it| it.title == part.title);
+    if let Some(part) = own_state.iter().find(|part| !is_in(&their_state, part)) {
+        let what = format!("{}: only nflab has this", part.title);
+        return Err(Disagreement::Differ { at: None, what });
+    }
     for part in &their_state {
         let Some(mine) = own_state.iter().find(|mine| mine.title == part.title) else {
             let what = format!("{}: only the kernel has this", part.title);

@@ -117,6 +117,16 @@ impl Record {
         }
         Ok(record)
     }
+
+    /// Whether it answers to no more than so many events: of a case that was longer it would tell things that nobody asks for.
+    pub(crate) fn fits(self, events: usize) -> Result<Self, String> {
+        match self.answers.keys().find(|event| **event > events) {
+            Some(event) => Err(format!(
+                "it has an answer to event {event}, and there are {events}: record it anew"
+            )),
+            None => Ok(self),
+        }
+    }
 }
 
 impl Side for Record {
@@ -140,6 +150,7 @@ impl Side for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instrument::compare::compare;
     use crate::instrument::ours::{Clock, Ours};
     use crate::instrument::scenario::Scenario;
 
@@ -158,7 +169,8 @@ mod tests {
         let mut ours = Ours::new(Clock::Virtual, false).unwrap();
         let mut recorder = Recorder::new(&mut ours, "test");
         let (answers, parts) = run(&mut recorder);
-        let (again, parts_again) = run(&mut Record::read(&recorder.text()).unwrap());
+        let text = recorder.text();
+        let (again, parts_again) = run(&mut Record::read(&text).unwrap());
         assert_eq!(answers, again);
         for (part, again) in parts.iter().zip(parts_again) {
             assert_eq!(part.title, again.title);
@@ -166,5 +178,14 @@ mod tests {
             assert_eq!(normal(&part.title, &part.text), again.text);
         }
         assert!(Record::read("wan zz").unwrap_err().contains("line 1"));
+        // The record of a case that was longer.
+        let longer = Record::read(&format!("{text}event 5\nwan 00\n")).unwrap();
+        let why = longer.fits(scenario.events.len()).unwrap_err();
+        assert!(why.contains("an answer to event 5, and there are 4"), "{why}");
+        // One that ends before it tells of the tables.
+        let mut cut = Record::read(text.split("state ").next().unwrap()).unwrap();
+        let mut ours = Ours::new(Clock::Virtual, false).unwrap();
+        let why = compare(&scenario, &mut cut, &mut ours, Depth::Sums).unwrap_err();
+        assert!(why.to_string().contains("only nflab has this"), "{why}");
     }
 }
