@@ -261,7 +261,8 @@ mod tests {
             let another = Route { metric: 7, ..said.route.clone() };
             assert_eq!(paths.of(Time::ZERO, first, &another), None);
             paths.learn(learned(&net, first, 1300, 700));
-            assert_eq!((mtu(0, first), paths.all(Time::ZERO).len()), (Some(1300), 1));
+            let told = |now| paths.all(Time::from_secs(now)).len();
+            assert_eq!((mtu(0, first), told(0), told(699), told(700)), (Some(1300), 1, 1, 0));
             let copy = paths.clone();
             paths.retain(|it| it.to != first);
             assert!(paths.is_empty() && paths.news().is_some());
@@ -272,11 +273,11 @@ mod tests {
             let (net, paths) = (both(), PathMtus::new(1));
             let said: Vec<PathMtu> = (0..100).map(|number| PathMtu {
                 to: numbered(family, number),
-                ..learned(&net, host(family, 2), 1400, 600 + u64::from(number % 2))
+                ..learned(&net, host(family, 2), 1400, 600 + u64::from(number % 4 != 0))
             }).collect();
             said.iter().for_each(|it| paths.learn(it.clone()));
             let _ = paths.news();
-            for (now, left) in [(599, 100), (600, 50), (600, 50), (601, 0)] {
+            for (now, left) in [(599, 100), (600, 75), (600, 75), (601, 0)] {
                 // One look, at whatever destination.
                 let _ = paths.of(Time::from_secs(now), host(family, 2), &said[0].route);
                 let kept: usize = paths.shards.iter().map(|shard| shard.lock().len()).sum();
@@ -302,7 +303,8 @@ mod tests {
     fn numbered(family: Family, number: u32) -> IpAddr {
         match family {
             Family::V4 => std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(),
-            Family::V6 => std::net::Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).into(),
+            // Of as many networks.
+            Family::V6 => std::net::Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number) << 64).into(),
         }
     }
 }

@@ -149,10 +149,10 @@ mod tests {
         assert_eq!((message.info(), message.payload()), (0x0102_0304, &b"abc"[..]));
         message.set_kind(kind::ECHO_REPLY);
         message.set_identifier(0x0506);
-        message.set_checksum(0);
+        message.set_checksum(0x0708);
         assert_eq!(
             (message.kind(), message.identifier(), message.checksum()),
-            (kind::ECHO_REPLY, 0x0506, 0)
+            (kind::ECHO_REPLY, 0x0506, 0x0708)
         );
         assert!(Icmpv6::new([0; HEADER - 1]).is_err());
     }

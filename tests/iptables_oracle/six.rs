@@ -13,22 +13,31 @@ pub(crate) fn scenarios(scenarios: &[Vec<Step>]) -> Vec<Vec<Step>> {
     scenarios.iter().filter(of_rules).map(|it| scenario(it)).collect()
 }
 
+/// A rule that is named by its number nobody has to look for.
+fn looks_for_a_rule<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut words = words.into_iter();
+    match words.find(|word| matches!(*word, "-C" | "-D" | "--check" | "--delete")) {
+        Some("-C" | "--check") => true,
+        Some(_) => words.nth(1).is_none_or(|word| word.parse::<u32>().is_err()),
+        None => false,
+    }
+}
+
 fn scenario(steps: &[Step]) -> Vec<Step> {
-    let looks_for_a_rule = |word: &str| matches!(word, "-C" | "-D" | "--check" | "--delete");
     let of_six = |step: &Step| Step {
         tool: step.tool.of(Family::V6),
         arguments: step.arguments.iter().map(|word| text(word)).collect(),
         input: match step.tool {
             Tool::Restore(_) => {
                 let lines = step.input.split_inclusive('\n');
-                let kept = lines.filter(|line| !line.split_whitespace().any(looks_for_a_rule));
+                let kept = lines.filter(|line| !looks_for_a_rule(line.split_whitespace()));
                 text(&kept.collect::<String>())
             }
             _ => step.input.clone(),
         },
     };
     let kept = steps.iter();
-    kept.filter(|step| !step.arguments.iter().any(|word| looks_for_a_rule(word)))
+    kept.filter(|step| !looks_for_a_rule(step.arguments.iter().map(String::as_str)))
         .map(of_six)
         .collect()
 }
@@ -86,6 +95,20 @@ fn of_number(number: &str) -> String {
             format!("{a:x}:{b:x}:{c:x}::{d:x}")
         }
         _ => format!("2001:db8:{a:x}:{b:x}::{c:x}:{d:x}"),
+    }
+}
+
+#[test]
+fn rules_are_deleted_by_their_number() {
+    for (text, looks) in [
+        ("-D INPUT 1", false),
+        ("-t nat --delete OUTPUT 2", false),
+        ("-A INPUT -j DROP", false),
+        ("-D INPUT -j DROP", true),
+        ("-D INPUT", true),
+        ("-C INPUT 1", true),
+    ] {
+        assert_eq!(looks_for_a_rule(text.split(' ')), looks, "{text}");
     }
 }
 
