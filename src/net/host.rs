@@ -65,6 +65,14 @@ pub(crate) struct FragmentationNeeded {
     pub packet: Packet,
 }
 
+/// Why a packet does not leave in pieces.
+#[derive(Clone, Debug)]
+pub(crate) enum NotCut {
+    TooBig(FragmentationNeeded),
+    /// Nobody is told.
+    Dropped(DropReason),
+}
+
 /// What is looked at before any hook sees a packet.
 #[inline]
 pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
@@ -172,12 +180,7 @@ pub(crate) fn must_not_be_cut(packet: &Packet, mtu: u32) -> bool {
 }
 
 /// Hands the packet, whole or in pieces that fit, to `emit`.
-pub(crate) fn fragment(
-    host: &HostState,
-    packet: Packet,
-    mtu: u32,
-    emit: &mut dyn FnMut(Packet),
-) -> Result<(), FragmentationNeeded> {
+pub(crate) fn fragment(host: &HostState, packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), NotCut> {
     match packet.family() {
         Family::V4 => v4::fragment(packet, mtu, emit),
         Family::V6 => v6::fragment(packet, mtu, host.identification_of_pieces(), emit),

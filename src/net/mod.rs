@@ -46,7 +46,7 @@ pub use answer::{Closed, Listeners};
 pub use assign::NewAddress;
 pub use complaint::{BadPart, Complaint, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
-pub(crate) use host::{FragmentationNeeded, HostState, Outgoing};
+pub(crate) use host::{FragmentationNeeded, HostState, NotCut, Outgoing};
 pub(crate) use host::{
     belongs_to_what_it_quotes, come_round, fragment, from_program, is_completed, is_joined_again,
     is_joined_before_input, is_plainly_sane, is_sent_by_the_icmp_socket, lacks_identification, leads_its_way,

@@ -99,5 +99,6 @@ reasons! {
     FragmentEmpty = "NOT_SPECIFIED", "a fragment without data: the whole packet is given up";
     FragmentTooLong = "NOT_SPECIFIED", "the whole would exceed 65,535 bytes";
     FragmentNoMemory = "NOMEM", "ipfrag_high_thresh: no room for more fragments";
+    HeadersInSeveralFragments = "NOT_SPECIFIED", "its first fragment ends among headers that each piece has to carry, so it cannot be cut again";
     FragmentBadEcn = "NOT_SPECIFIED", "its fragments carry ECN marks that contradict each other";
 }

@@ -185,7 +185,11 @@ impl Packet {
         let [first, rest @ ..] = self.fragments.as_mut_slice() else {
             return;
         };
-        let mut lacking = (length as u16).saturating_sub(*first);
+        let extensions = match self.family {
+            Family::V4 => 0,
+            Family::V6 => usize::from(self.network_header).saturating_sub(ipv6::HEADER),
+        };
+        let mut lacking = ((extensions + length) as u16).saturating_sub(*first);
         for piece in rest {
             let taken = lacking.min(*piece);
             *first += taken;

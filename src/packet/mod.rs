@@ -79,8 +79,8 @@ pub struct Packet {
     pub origin: Origin,
     /// A program wrote its header, and nobody has read the options in it: complaints about the packet answer none of them.
     pub options_unread: bool,
-    /// After reassembly: how many bytes after the header each fragment brought, in their order; it leaves in the same pieces where they still fit.
-    /// Empty for a packet that was never fragmented, and once its length changed.
+    /// After reassembly: how many bytes after the header (of IPv6 without its extensions) each fragment brought, in their order; it leaves in the same
+    /// pieces where they still fit. Empty for a packet that was never fragmented, and once its length changed.
     pub fragments: Vec<u16>,
     /// Where tracking took a fragment header of IPv6 out of it: there the host reads on, under the number that its first header names. 0: nowhere.
     pub(crate) joined_at: u16,

@@ -129,6 +129,8 @@ pub(crate) struct Upper {
     pub fragment_offset: usize,
     /// The first of several fragments, or a later one: a fragment header alone makes none.
     pub is_fragment: bool,
+    /// Offset, reserved bits and "more" of the last fragment header, as they stand; 0 without one.
+    pub fragment_field: u16,
 }
 
 impl<T: AsRef<[u8]>> Ipv6<T> {
@@ -223,6 +225,7 @@ impl Upper {
             offset: at,
             fragment_offset: 0,
             is_fragment: false,
+            fragment_field: 0,
         };
         while is_walked_over(upper.protocol) {
             let rest = data.get(upper.offset..).unwrap_or(&[]);
@@ -232,6 +235,7 @@ impl Upper {
             let length = match (upper.protocol, more) {
                 (extension::FRAGMENT, [high, low, ..]) => {
                     let field = u16::from_be_bytes([*high, *low]);
+                    upper.fragment_field = field;
                     upper.fragment_offset = usize::from(field & !7);
                     upper.is_fragment = field & (!7 | MORE_FRAGMENTS) != 0;
                     FRAGMENT_HEADER

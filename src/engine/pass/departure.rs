@@ -7,7 +7,7 @@ use crate::engine::observer::{Event, Observer};
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Emission, Fate, Looped, Port, Report};
 use crate::net::{
-    Complaint, DropReason, Forwarding, FragmentationNeeded, Outgoing, OutputKey, OutputRoute, fragment,
+    Complaint, DropReason, Forwarding, FragmentationNeeded, NotCut, Outgoing, OutputKey, OutputRoute, fragment,
     is_sent_by_the_icmp_socket, must_not_be_cut,
 };
 use crate::packet::{Origin, Packet, Sender};
@@ -135,7 +135,8 @@ impl<O: Observer> Pass<'_, O> {
                 }
                 Report { fate, state }
             }
-            Err(needed) => self.too_big(needed, transit),
+            Err(NotCut::TooBig(needed)) => self.too_big(needed, transit),
+            Err(NotCut::Dropped(reason)) => self.stopped(Reason::Host(reason), state),
         }
     }
 

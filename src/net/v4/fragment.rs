@@ -6,12 +6,12 @@
 use super::Header;
 use super::forward::must_not_be_cut;
 use super::options;
-use crate::net::FragmentationNeeded;
+use crate::net::{FragmentationNeeded, NotCut};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4, MORE_FRAGMENTS, OFFSET_MASK};
 
 /// Hands the packet, whole or in pieces that fit, to `emit`.
-pub(crate) fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
+pub(crate) fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), NotCut> {
     let limit = mtu as usize;
     let largest = usize::from(packet.largest_fragment);
     if packet.len() <= limit && largest == 0 {
@@ -19,7 +19,7 @@ pub(crate) fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet
         return Ok(());
     }
     if must_not_be_cut(&packet, limit) {
-        return Err(FragmentationNeeded { mtu, packet });
+        return Err(NotCut::TooBig(FragmentationNeeded { mtu, packet }));
     }
     // No device can finish a checksum over several packets.
     packet.finish_checksum();

@@ -1,9 +1,10 @@
 //! Fragmentation on the way out (RFC 8200, 4.5), which only a sender does, and who joined fragments before.
 //!
 //! A packet that came in fragments leaves in the very same pieces while each still fits, else in pieces no larger than the largest it came in, or than
-//! what every link takes. Seen: one that is no longer than its largest fragment was leaves whole.
+//! what every link takes. Seen: one that is no longer than its largest fragment was leaves whole, and one whose first fragment did not bring all the
+//! headers that each piece carries does not leave.
 
-use crate::net::FragmentationNeeded;
+use crate::net::{DropReason, FragmentationNeeded, NotCut};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv6::{Extensions, HEADER, MORE_FRAGMENTS, NEXT_HEADER, extension};
 use crate::wire::{put16, put32};
@@ -18,13 +19,17 @@ pub(crate) fn fragment(
     mtu: u32,
     identification: u32,
     emit: &mut dyn FnMut(Packet),
-) -> Result<(), FragmentationNeeded> {
+) -> Result<(), NotCut> {
     let (limit, largest) = (mtu as usize, usize::from(packet.largest_fragment));
     if packet.len() <= limit && (largest == 0 || packet.len() <= largest) {
         emit(packet);
         return Ok(());
     }
     let before = unfragmentable(packet.bytes());
+    let of_first = packet.fragments.first().map(|it| HEADER + usize::from(*it));
+    if of_first.is_some_and(|end| end < before.at) {
+        return Err(NotCut::Dropped(DropReason::HeadersInSeveralFragments));
+    }
     let most = if largest == 0 {
         limit
     } else {
@@ -32,7 +37,7 @@ pub(crate) fn fragment(
     };
     let room = most.saturating_sub(before.at + LENGTH);
     if packet.len() > limit && !packet.ignores_df || largest > limit || room < 8 {
-        return Err(FragmentationNeeded { mtu, packet });
+        return Err(NotCut::TooBig(FragmentationNeeded { mtu, packet }));
     }
     // No device can finish a checksum over several packets.
     packet.finish_checksum();
@@ -105,9 +110,9 @@ fn kept_pieces(packet: &Packet, before: usize, room: usize) -> Vec<usize> {
     let Some(first) = sizes.first_mut() else {
         return Vec::new();
     };
-    *first += packet.network_header_length() - before;
+    *first -= before - HEADER;
     let fits = sizes.iter().sum::<usize>() == packet.len() - before
-        && sizes.iter().all(|it| (1..=room).contains(it))
+        && sizes.iter().all(|it| *it <= room)
         && sizes
             .split_last()
             .is_some_and(|(_, others)| others.iter().all(|it| it.is_multiple_of(8)));

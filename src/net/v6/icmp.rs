@@ -129,14 +129,14 @@ fn concerns_groups(original: &Packet, complaint: Complaint) -> bool {
 }
 
 /// Behind the extension headers that can be read stands ICMP that is an error, or too little of it to tell. Of a fragment that does not begin with it
-/// nothing is known, so it is none.
+/// nothing is known, so it is none; nor where nothing stands behind a fragment header in which any bit is set, be it a reserved one.
 pub(super) fn is_about_an_error(original: &Packet) -> bool {
     if original.protocol() != protocol::ICMPV6 || original.fragment_offset() != 0 {
         return false;
     }
     match original.transport().first() {
         Some(kind) => kind::is_error(*kind),
-        None => !original.is_fragment(),
+        None => header(original).upper().fragment_field == 0,
     }
 }
 

@@ -166,14 +166,9 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     whole.input = input;
     whole.mark = first.mark;
     whole.largest_fragment = largest.min(usize::from(u16::MAX)) as u16;
-    // As many bytes as each brought of what is behind the whole's headers, of which the first may have brought some.
-    match (at + sizes[0]).checked_sub(whole.network_header_length()) {
-        Some(of_first) => {
-            sizes[0] = of_first;
-            whole.fragments = sizes.into_iter().map(|it| it as u16).collect();
-        }
-        None => debug_assert!(whole.fragments.is_empty()),
-    }
+    // What stood before its fragment header the first has brought, too.
+    sizes[0] += at - HEADER;
+    whole.fragments = sizes.into_iter().map(|it| it as u16).collect();
     Ok(whole)
 }
 

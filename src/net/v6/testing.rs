@@ -6,8 +6,8 @@ use std::net::Ipv6Addr;
 
 use crate::base::{InterfaceId, InterfaceName, Time, protocol};
 use crate::net::{
-    Answer, Closed, Complaint, Delivery, DropReason, ForwardOutcome, HostState, InputRoute, Net, Outgoing, Prefix,
-    Route, Suppressed, fragment, sanity,
+    Answer, Closed, Complaint, Delivery, DropReason, ForwardOutcome, HostState, InputRoute, Net, NotCut, Outgoing,
+    Prefix, Route, Suppressed, fragment, sanity,
 };
 use crate::packet::Packet;
 use crate::wire::ipv6::{self, Ipv6, extension};
@@ -230,7 +230,8 @@ pub(super) fn said(net: &Net, make: &Make) -> String {
             let mut emit = |piece: Packet| text += &format!(" {}", show(&piece));
             return match fragment(&host, packet, route.mtu, &mut emit) {
                 Ok(()) => text,
-                Err(needed) => {
+                Err(NotCut::Dropped(reason)) => word(reason).into(),
+                Err(NotCut::TooBig(needed)) => {
                     let mtu = needed.mtu;
                     let reason = DropReason::TooBig;
                     tell(&needed.packet, reason, Delivery::Unicast, Complaint::TooBig { mtu })
