@@ -1,5 +1,5 @@
 //! Packets on two threads: while tables are replaced what was counted is there at the end, to the packet; and flows that begin on one worker are
-//! answered on the other.
+//! answered on the other. What one hears of a path holds for the other.
 
 #[path = "../benches/bench_router/mod.rs"]
 #[allow(dead_code, reason = "shared with the benchmark")]
@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, yield_now};
 
 use bench_router::{Setup, client, server, source_of, udp};
+use etherparse::icmpv4::DestUnreachableHeader;
+use etherparse::{Icmpv4Type, Icmpv6Type, PacketBuilder};
 use nflab::base::{Family, InterfaceId, Time};
 use nflab::conntrack::{CtState, DropReason};
-use nflab::engine::{Fate, Reason, Router, Silent, Worker};
+use nflab::engine::{Event, Fate, Observer, Reason, Router, Silent, Worker};
 use nflab::lab::RouterTables;
 use nflab::packet::Packet;
 use nflab::rule::{CountId, Counters, Table};
@@ -198,6 +200,132 @@ fn answer_on_the_other_worker(family: Family) {
         // And somebody looks at them meanwhile.
         threads.spawn(move || assert_eq!(router.flows().flows(now).len(), count));
     });
+}
+
+/// Destinations behind the router, of which something is heard.
+fn behind(family: Family, number: usize) -> IpAddr {
+    match server(family) {
+        IpAddr::V4(first) => std::net::Ipv4Addr::from_bits(first.to_bits() + number as u32).into(),
+        IpAddr::V6(first) => std::net::Ipv6Addr::from_bits(first.to_bits() + number as u128).into(),
+    }
+}
+
+/// Somebody on the way to a destination says that it takes next to nothing: of IPv4 so little that it holds for what is forwarded, too.
+fn too_big(to: IpAddr) -> Vec<u8> {
+    let mut quoted = Vec::new();
+    let mut bytes = Vec::new();
+    match (bench_router::router(Family::of(to)), to) {
+        (IpAddr::V4(own), IpAddr::V4(to)) => {
+            let answer = PacketBuilder::ipv4(own.octets(), to.octets(), 64).icmpv4_echo_reply(1, 2);
+            answer.write(&mut quoted, &[0; 8]).unwrap();
+            let needed = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 400 };
+            PacketBuilder::ipv4([192, 0, 2, 9], own.octets(), 64)
+                .icmpv4(Icmpv4Type::DestinationUnreachable(needed))
+                .write(&mut bytes, &quoted)
+                .unwrap();
+        }
+        (IpAddr::V6(own), IpAddr::V6(to)) => {
+            let answer = PacketBuilder::ipv6(own.octets(), to.octets(), 64).icmpv6_echo_reply(1, 2);
+            answer.write(&mut quoted, &[0; 8]).unwrap();
+            PacketBuilder::ipv6(to.octets(), own.octets(), 64)
+                .icmpv6(Icmpv6Type::PacketTooBig { mtu: 1300 })
+                .write(&mut bytes, &quoted)
+                .unwrap();
+        }
+        _ => unreachable!("a router has an address of either family"),
+    }
+    bytes
+}
+
+/// What an observer is told that the router heard.
+#[derive(Default)]
+struct Hearing(Vec<(IpAddr, u32)>);
+
+impl Observer for Hearing {
+    const WATCHING: bool = true;
+
+    fn see(&mut self, event: Event<'_>) {
+        if let Event::PathHeard { path } = event {
+            self.0.push((path.to, path.mtu));
+        }
+    }
+}
+
+#[test]
+fn what_one_worker_hears_of_a_path_holds_for_the_other_and_for_no_other_path() {
+    for family in Family::ALL {
+        let mut setup = Setup::of(family, RULES, 2);
+        let mut workers = std::mem::take(&mut setup.workers);
+        let [hears, carries] = &mut workers[..] else { panic!() };
+        let (router, now, lan, wan) = (&setup.router, setup.now, setup.lan, setup.wan);
+        let long = [0, 1].map(|number| udp((client(family, 0), 4000), (behind(family, number), 53), 1400));
+        let mut send = |number: usize| {
+            let before = carries.went_short();
+            let report = router.receive(carries, now, lan, &long[number], &mut Silent);
+            let sizes: Vec<usize> = carries.output().iter().map(|it| it.bytes.len()).collect();
+            (report.fate, sizes, carries.went_short() - before)
+        };
+        let whole = long[0].len();
+        for number in [0, 1] {
+            for _ in 0..4 {
+                send(number);
+            }
+            assert_eq!(send(number), (Fate::Forwarded, vec![whole], 1), "{family}");
+        }
+        let mut hearing = Hearing::default();
+        router.receive(hears, now, wan, &too_big(behind(family, 0)), &mut hearing);
+        let mtu = router.path_mtus(now)[0].mtu;
+        assert_eq!(hearing.0, [(behind(family, 0), mtu)], "{family}");
+        // The other path is what it was, and nobody has to look for it again.
+        assert_eq!(send(1), (Fate::Forwarded, vec![whole], 1), "{family}");
+        let (fate, sizes, _) = send(0);
+        assert!(matches!(fate, Fate::Stopped(_)), "{family} {fate:?}");
+        let told = match family {
+            Family::V4 => 576,
+            Family::V6 => 1280,
+        };
+        assert_eq!(sizes, [told], "the sender hears of it");
+        router.forget_path_mtus(family);
+        assert_eq!(send(0), (Fate::Forwarded, vec![whole], 0), "{family}");
+    }
+}
+
+/// Both hear of paths at the same time, while a third carries what goes there: each says what itself heard, and all of it holds.
+#[test]
+fn workers_that_hear_of_paths_together_lose_nothing() {
+    const PATHS: usize = 300;
+    for family in Family::ALL {
+        let mut setup = Setup::of(family, RULES, 3);
+        let mut workers = std::mem::take(&mut setup.workers);
+        let [one, other, carries] = &mut workers[..] else {
+            panic!()
+        };
+        let (router, now, lan, wan) = (&setup.router, setup.now, setup.lan, setup.wan);
+        let long = |number| udp((client(family, 0), 4000), (behind(family, number), 53), 1400);
+        scope(|threads| {
+            for (first, worker) in [one, other].into_iter().enumerate() {
+                threads.spawn(move || {
+                    for number in (first..PATHS).step_by(2) {
+                        let mut hearing = Hearing::default();
+                        router.receive(worker, now, wan, &too_big(behind(family, number)), &mut hearing);
+                        let heard: Vec<IpAddr> = hearing.0.iter().map(|(to, _)| *to).collect();
+                        assert_eq!(heard, [behind(family, number)], "{family}");
+                    }
+                });
+            }
+            for round in 0..20 {
+                for number in 0..PATHS {
+                    router.receive(carries, now, lan, &long((number + round) % PATHS), &mut Silent);
+                }
+            }
+        });
+        assert_eq!(router.path_mtus(now).len(), PATHS, "{family}");
+        for number in 0..PATHS {
+            router.receive(carries, now, lan, &long(number), &mut Silent);
+            let longest = carries.output().iter().map(|it| it.bytes.len()).max();
+            assert!(longest < Some(1300), "{family}: {number} {longest:?}");
+        }
+    }
 }
 
 /// A client, and what it looks like outside.

@@ -25,6 +25,7 @@ mod services;
 mod shared;
 mod short_way;
 mod stage;
+mod version;
 mod walk;
 mod worker;
 

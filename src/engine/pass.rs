@@ -10,8 +10,8 @@ use super::queue::QueuedAt;
 use super::reason::Reason;
 use super::router::{Config, Router};
 use super::short_way::{Like, OfFamily, ShortWays};
+use super::version::Version;
 use super::worker::{Emission, Fate, Port, Report, Worker};
-use crate::base::sync::Ordering;
 use crate::base::{InterfaceId, Time};
 use crate::conntrack::Tracking;
 use crate::net::{
@@ -38,8 +38,8 @@ pub(super) struct Pass<'a, O> {
     pub(super) worker: &'a mut Worker,
     pub(super) config: Guard<Arc<Config>>,
     pub(super) live: Guard<Arc<Live>>,
-    /// No later than these two: see [`Router::version`].
-    pub(super) version: u64,
+    /// No later than these two.
+    pub(super) version: Version,
     pub(super) now: Time,
     pub(super) observer: &'a mut O,
     loops: u32,
@@ -68,7 +68,7 @@ pub(super) struct Known {
 
 impl<'a, O: Observer> Pass<'a, O> {
     pub(super) fn new(router: &'a Router, worker: &'a mut Worker, now: Time, observer: &'a mut O) -> Self {
-        let version = router.version.load(Ordering::Acquire);
+        let version = router.versions.now();
         let (config, live) = (router.config.load(), router.live.load());
         // It was of another pass, if one did not end.
         worker.foreseen.is_over();
@@ -494,10 +494,10 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet: &transit.packet,
             });
         }
-        if let Some(path) = self.router.heed_paths()
+        if let Some(path) = self.router.heed_paths(&answer)
             && O::WATCHING
         {
-            self.observer.see(Event::PathHeard { path: &path });
+            self.observer.see(Event::PathHeard { path });
         }
         // What came round through `lo`, or a helper wrote over, may have its checksum to be summed yet: an error quotes it so, and who reads what
         // arrived is not to take it for wrong.
@@ -526,7 +526,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             // The answer to a ping: who sent that has no socket here, and is no less there.
             Answer::Dropped(DropReason::NoSocket) if transit.packet.is_icmp() => {}
             Answer::Dropped(reason) => self.see_silence(Suppressed::Dropped(reason)),
-            Answer::Consumed | Answer::Piece => {}
+            Answer::Consumed | Answer::Learned(_) | Answer::Piece => {}
         }
         let state = transit.tracking.state;
         self.worker.recycle(&mut transit.packet);

@@ -1,10 +1,11 @@
-//! What the router was told of the size that paths take: what packets remember is void when more is known, and what is known goes with its route.
+//! What the router was told of the size that paths take: what packets to a destination remember is void when more is known of it, and what is known
+//! goes with its route.
 
 use std::net::IpAddr;
 
 use super::router::Router;
 use crate::base::{Family, Time};
-use crate::net::{Net, PathMtu, Route};
+use crate::net::{Answer, Net, PathMtu, Route};
 
 impl Router {
     /// The path MTUs that hold now, in the order in which they were learned.
@@ -25,23 +26,21 @@ impl Router {
     /// `ip route flush cache`.
     pub fn forget_path_mtus(&self, family: Family) {
         self.host.paths.retain(|it| Family::of(it.to) != family);
-        let _ = self.heed_paths();
+        self.is_changed();
     }
 
-    /// To be called when a packet may have told something, which is given: what others remember of their ways is void then.
+    /// What the host learned from a packet, by its answer: what others to the same destination remember of their ways is void then.
     #[inline]
-    pub(super) fn heed_paths(&self) -> Option<PathMtu> {
-        let said = self.host.paths.news()?;
-        self.is_changed();
-        said
+    pub(super) fn heed_paths<'a>(&self, answer: &'a Answer) -> Option<&'a PathMtu> {
+        let Answer::Learned(said) = answer else { return None };
+        self.versions.is_heard_of(said.to);
+        Some(said)
     }
 
     /// To be called when routes have changed.
     pub(super) fn forget_paths_without_route(&self, net: &Net) {
         if !self.host.paths.is_empty() {
-            let leads = |it: &PathMtu, route: &Route| route.hops().any(|(way, _)| *way == it.route);
-            let stands = |it: &PathMtu| net.routes(Family::of(it.to)).any(|route| leads(it, route));
-            self.host.paths.retain(stands);
+            self.host.paths.retain(|it| net.has_route(&it.route));
         }
     }
 }

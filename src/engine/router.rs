@@ -9,8 +9,9 @@ use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
 use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
+use super::version::Versions;
 use super::worker::{Arrival, Emission, Report, Seats, Worker};
-use crate::base::sync::{ArcSwap, AtomicU64, Mutex, Ordering};
+use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Pace, Random, Time};
 use crate::conntrack::{self, Settings};
 use crate::helper::Loaded;
@@ -66,8 +67,8 @@ pub struct Seen {
 pub struct Router {
     pub(super) config: ArcSwap<Config>,
     pub(super) live: ArcSwap<Live>,
-    /// Another after each change of these two, which no router had before. Who reads it first and both then has nothing older than it says.
-    pub(super) version: AtomicU64,
+    /// Of these two, and of what was heard of paths.
+    pub(super) versions: Versions,
     pub(super) flows: conntrack::Table,
     pub(super) host: HostState,
     pub(super) fragments: Reassembly,
@@ -89,7 +90,7 @@ impl Router {
         Self {
             config: ArcSwap::from_pointee(config),
             live: ArcSwap::from_pointee(Live::default()),
-            version: AtomicU64::new(next_version()),
+            versions: Versions::new(seed),
             flows: conntrack::Table::new((random.next_u64(), random.next_u64())),
             host: HostState::new(random.next_u64()),
             fragments: Reassembly::new(),
@@ -139,7 +140,7 @@ impl Router {
         Self {
             config: ArcSwap::new(self.config.load_full()),
             live: ArcSwap::new(live),
-            version: AtomicU64::new(next_version()),
+            versions: Versions::new(self.seed),
             flows: self.flows.copy(now),
             host: self.host.clone(),
             fragments: self.fragments.clone(),
@@ -544,7 +545,7 @@ impl Router {
 
     /// What packets remember of what was in force is void from now on.
     pub(super) fn is_changed(&self) {
-        self.version.store(next_version(), Ordering::Release);
+        self.versions.is_changed();
     }
 
     /// True where connections are tracked at all: the kernel does so only while some rule needs it.
@@ -568,11 +569,6 @@ impl Router {
     pub fn flows(&self) -> &conntrack::Table {
         &self.flows
     }
-}
-
-fn next_version() -> u64 {
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What was in force, until nobody holds it but this.

@@ -273,6 +273,13 @@ impl Net {
         self.ways(family).tables.all().map(|entry| &entry.route)
     }
 
+    /// Whether this very route is there, or is one of several ways of one that is.
+    pub(crate) fn has_route(&self, route: &Route) -> bool {
+        let tables = &self.ways(route.to.family()).tables;
+        let mut siblings = tables.range(tables.siblings(route));
+        siblings.any(|entry| entry.route.hops().any(|(way, _)| *way == *route))
+    }
+
     /// Those of both families that came with no address: what was added by itself.
     pub fn added_routes(&self) -> impl Iterator<Item = &Route> {
         let all = self.ways.iter().flat_map(|ways| ways.tables.all());

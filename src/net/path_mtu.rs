@@ -4,7 +4,7 @@
 //! whether the host ever sent the quoted packet, counts for nothing.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -34,10 +34,6 @@ pub struct PathMtu {
 #[derive(Debug)]
 pub(crate) struct PathMtus {
     count: AtomicUsize,
-    /// Some have come or gone since somebody asked.
-    is_changed: AtomicBool,
-    /// The last that came since then.
-    newest: Mutex<Option<PathMtu>>,
     /// The order in which they came.
     next: AtomicU64,
     /// None of them is over before this, in nanoseconds.
@@ -54,8 +50,6 @@ impl Clone for PathMtus {
     fn clone(&self) -> Self {
         Self {
             count: self.count.load(Ordering::Relaxed).into(),
-            is_changed: self.is_changed.load(Ordering::Relaxed).into(),
-            newest: Mutex::new(self.newest.lock().clone()),
             next: self.next.load(Ordering::Relaxed).into(),
             first_over: self.first_over.load(Ordering::Relaxed).into(),
             key: self.key,
@@ -69,8 +63,6 @@ impl PathMtus {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             count: AtomicUsize::new(0),
-            is_changed: AtomicBool::new(false),
-            newest: Mutex::default(),
             next: AtomicU64::new(0),
             first_over: AtomicU64::new(u64::MAX),
             key: seed,
@@ -83,13 +75,6 @@ impl PathMtus {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Once after each change, with what came; nothing has come where some went.
-    #[inline]
-    pub(crate) fn news(&self) -> Option<Option<PathMtu>> {
-        let is_changed = self.is_changed.load(Ordering::Relaxed) && self.is_changed.swap(false, Ordering::Relaxed);
-        is_changed.then(|| self.newest.lock().take())
-    }
-
     /// What was said of this destination, reached by this route. What is over goes, so that packets pay for it no longer.
     pub(crate) fn of(&self, now: Time, to: IpAddr, route: &Route) -> Option<PathMtu> {
         if now.as_nanos() >= self.first_over.load(Ordering::Relaxed) {
@@ -100,11 +85,12 @@ impl PathMtus {
         found.map(|(_, it)| it.clone()).filter(|it| it.until > now)
     }
 
+    /// Whoever remembers the smaller size needs no word of it: what is larger than that asks again.
     #[cold]
     fn drop_what_is_over(&self, now: Time) {
         // Before the shards are looked at: whatever comes meanwhile says its own time.
         self.first_over.store(u64::MAX, Ordering::Relaxed);
-        self.keep(|it| it.until > now);
+        self.retain(|it| it.until > now);
         let left = self
             .shards
             .iter()
@@ -114,31 +100,26 @@ impl PathMtus {
         }
     }
 
-    pub(super) fn learn(&self, learned: PathMtu) {
-        *self.newest.lock() = Some(learned.clone());
+    /// Known from now on; given back for whoever is to hear of it.
+    pub(super) fn learn(&self, learned: PathMtu) -> PathMtu {
         self.first_over.fetch_min(learned.until.as_nanos(), Ordering::Relaxed);
         let mut shard = self.shards[self.shard(learned.to)].lock();
         match shard.iter_mut().find(|(_, it)| it.is_of(learned.to, &learned.route)) {
-            Some((_, known)) => *known = learned,
+            Some((_, known)) => known.clone_from(&learned),
             None => {
                 if shard.len() == MOST {
                     shard.remove(0);
                 } else {
                     self.count.fetch_add(1, Ordering::Relaxed);
                 }
-                shard.push((self.next.fetch_add(1, Ordering::Relaxed), learned));
+                shard.push((self.next.fetch_add(1, Ordering::Relaxed), learned.clone()));
             }
         }
-        self.is_changed.store(true, Ordering::Relaxed);
+        learned
     }
 
     /// Forgets the others.
     pub(crate) fn retain(&self, keep: impl Fn(&PathMtu) -> bool) {
-        self.keep(keep);
-        self.is_changed.store(true, Ordering::Relaxed);
-    }
-
-    fn keep(&self, keep: impl Fn(&PathMtu) -> bool) {
         for shard in &self.shards {
             let mut shard = shard.lock();
             let before = shard.len();
@@ -252,10 +233,9 @@ mod tests {
             let (net, paths) = (both(), PathMtus::new(1));
             let (first, other) = (host(family, 2), host(family, 3));
             let said = learned(&net, first, 1400, 600);
-            assert!(paths.is_empty() && paths.news().is_none());
-            paths.learn(said.clone());
+            assert!(paths.is_empty());
+            assert_eq!(paths.learn(said.clone()), said);
             assert!(!paths.is_empty());
-            assert_eq!((paths.news(), paths.news()), (Some(Some(said.clone())), None));
             let mtu = |now, to| paths.of(Time::from_secs(now), to, &said.route).map(|it| it.mtu);
             assert_eq!((mtu(0, first), mtu(599, first), mtu(600, first), mtu(0, other)), (Some(1400), Some(1400), None, None));
             let another = Route { metric: 7, ..said.route.clone() };
@@ -265,7 +245,7 @@ mod tests {
             assert_eq!((mtu(0, first), told(0), told(699), told(700)), (Some(1300), 1, 1, 0));
             let copy = paths.clone();
             paths.retain(|it| it.to != first);
-            assert!(paths.is_empty() && paths.news().is_some());
+            assert!(paths.is_empty());
             assert_eq!(copy.all(Time::ZERO).len(), 1);
         }
 
@@ -275,16 +255,13 @@ mod tests {
                 to: numbered(family, number),
                 ..learned(&net, host(family, 2), 1400, 600 + u64::from(number % 4 != 0))
             }).collect();
-            said.iter().for_each(|it| paths.learn(it.clone()));
-            let _ = paths.news();
+            said.iter().for_each(|it| drop(paths.learn(it.clone())));
             for (now, left) in [(599, 100), (600, 75), (600, 75), (601, 0)] {
                 // One look, at whatever destination.
                 let _ = paths.of(Time::from_secs(now), host(family, 2), &said[0].route);
                 let kept: usize = paths.shards.iter().map(|shard| shard.lock().len()).sum();
                 assert_eq!((kept, paths.is_empty()), (left, left == 0), "{now}");
             }
-            // Whoever remembers the smaller size needs no word: what is larger than that asks again.
-            assert!(paths.news().is_none());
         }
 
         fn the_oldest_gives_way_and_all_are_told_in_the_order_they_came(family: Family) {
@@ -293,7 +270,7 @@ mod tests {
                 to: numbered(family, number),
                 ..learned(&net, host(family, 2), 1400, 600)
             }).collect();
-            all.iter().for_each(|it| paths.learn(it.clone()));
+            all.iter().for_each(|it| drop(paths.learn(it.clone())));
             let told = paths.all(Time::ZERO);
             assert_eq!(told.len(), SHARDS * MOST);
             assert!(told.is_sorted_by_key(|it| it.to) && told.last() == all.last());

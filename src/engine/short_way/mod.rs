@@ -6,7 +6,8 @@
 //! before, it is counted, rewritten and sent.
 //!
 //! A way is remembered only where everything that was asked is decided by what the key fixes, by the flow, and by what is in force: its number
-//! ([`Router::version`](super::router::Router)) changes with each change of rules and of configuration, and so does the way. Of all else nothing is
+//! ([`Version`](super::version::Version)) changes with each change of rules and of configuration, and so does the way;
+//! what is heard of a path's size changes those to its destination. Of all else nothing is
 //! remembered, and the packet goes the long way, which is also what the short one is held against (`tests/short_way.rs`).
 
 mod notes;
@@ -157,13 +158,21 @@ impl<O: Observer> Pass<'_, O> {
         let key = key.with_flags(self.flags_asked::<WORDS>());
         let ways = OfFamily::<WORDS>::ways(&self.worker.short_ways);
         let hash = ways.hash(&key);
-        let Some(way) = ways.find(hash, (&key, input), self.version) else {
-            // Only what belongs to a flow has one.
-            if self.tracks(transit.packet.family()) {
+        let way = match ways.find(hash, (&key, input), self.version) {
+            Some(way) => way,
+            None => {
+                let tracks = self.tracks(transit.packet.family());
                 let (ways, notes) = OfFamily::<WORDS>::ways_mut(&mut self.worker.short_ways);
-                ways.went_long(notes, (hash, key), self.version);
+                let versions = &self.router.versions;
+                if !self.version.is_after_words() || !ways.renew(hash, (&key, input), versions, self.version) {
+                    // Only what belongs to a flow has one.
+                    if tracks {
+                        ways.went_long(notes, (hash, key), self.version);
+                    }
+                    return None;
+                }
+                ways.find(hash, (&key, input), self.version)?
             }
-            return None;
         };
         if !way.takes(transit.packet.ttl(), transit.packet.largest_segment()) {
             return None;

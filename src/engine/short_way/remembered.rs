@@ -1,11 +1,13 @@
 //! The short ways that a worker remembers, by what packets look like.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::super::counting::Tally;
 use super::super::observer::LastWord;
+use super::super::version::{Version, Versions};
 use super::Notes;
 use super::together::AT_ONCE;
 use crate::base::Family;
@@ -20,7 +22,7 @@ pub(super) struct ShortWay<const WORDS: usize> {
     pub(super) key: PlainKey<WORDS>,
     pub(super) input: InterfaceId,
     /// What was in force when it was found.
-    pub(super) version: u64,
+    pub(super) version: Version,
     pub(super) flow: Arc<Flow>,
     /// What tracking called the packets, as rules saw it.
     pub(super) known: KnownWay,
@@ -70,6 +72,11 @@ impl<const WORDS: usize> ShortWay<WORDS> {
     #[inline]
     pub(super) fn takes(&self, ttl: u8, bytes: usize) -> bool {
         ttl > 1 && bytes <= self.mtu as usize
+    }
+
+    /// The address that routing was asked for, once NAT had chosen it: there answers come from.
+    fn leads_to(&self) -> IpAddr {
+        self.flow.tuple(self.known.direction.opposite()).source.address
     }
 
     #[inline]
@@ -171,7 +178,7 @@ pub(in crate::engine) struct Ways<const WORDS: usize> {
     /// How often a packet found that another had gone the long way from its place, since there are as many places.
     crowded: u32,
     /// What was in force when a packet last found none.
-    version: u64,
+    version: Version,
     /// The place whose turn it is when ways of other versions are let go.
     turn: usize,
     /// So many places have to be looked at for that.
@@ -251,7 +258,7 @@ impl<const WORDS: usize> Ways<WORDS> {
             places: Vec::new(),
             noted: None,
             crowded: 0,
-            version: 0,
+            version: Version::default(),
             turn: 0,
             unswept: 0,
         }
@@ -272,7 +279,7 @@ impl<const WORDS: usize> Ways<WORDS> {
         &self,
         hash: u64,
         (key, input): (&PlainKey<WORDS>, InterfaceId),
-        version: u64,
+        version: Version,
     ) -> Option<&ShortWay<WORDS>> {
         Some(self.find_where(hash, (key, input), version)?.1)
     }
@@ -283,10 +290,34 @@ impl<const WORDS: usize> Ways<WORDS> {
         &self,
         hash: u64,
         (key, input): (&PlainKey<WORDS>, InterfaceId),
-        version: u64,
+        version: Version,
     ) -> Option<(Spot, &ShortWay<WORDS>)> {
         let (spot, way) = self.spot(hash)?;
         (way.key == *key && way.input == input && way.version == version).then_some((spot, way))
+    }
+
+    /// The way that was found before something was heard of paths holds on, if it leads where nothing was heard of.
+    #[cold]
+    pub(super) fn renew(
+        &mut self,
+        hash: u64,
+        (key, input): (&PlainKey<WORDS>, InterfaceId),
+        versions: &Versions,
+        version: Version,
+    ) -> bool {
+        let number = self.place(hash);
+        let Some(place) = self.places.get_mut(number) else {
+            return false;
+        };
+        let way = place.find(hash).and_then(|which| place.ways[which].as_deref_mut());
+        let Some(way) = way.filter(|it| it.key == *key && it.input == input) else {
+            return false;
+        };
+        let holds = versions.holds(way.version, version, way.leads_to());
+        if holds {
+            way.version = version;
+        }
+        holds
     }
 
     /// The way of this hash, if there is one.
@@ -332,7 +363,7 @@ impl<const WORDS: usize> Ways<WORDS> {
 
     /// The way that a packet may go by what it looks like, and where it lies.
     #[inline]
-    pub(super) fn way_of(&self, like: &Like<'_, WORDS>, version: u64) -> Option<(Spot, &ShortWay<WORDS>)> {
+    pub(super) fn way_of(&self, like: &Like<'_, WORDS>, version: Version) -> Option<(Spot, &ShortWay<WORDS>)> {
         let found = self.find_where(like.hash, (&like.plain.key, like.input), version)?;
         let takes = found.1.takes(like.plain.ttl(), like.plain.len());
         takes.then_some(found)
@@ -353,15 +384,15 @@ impl<const WORDS: usize> Ways<WORDS> {
     }
 
     /// A packet that looks like this goes the long way, by what is in force under this version. Notes are taken of the second.
-    pub(super) fn went_long(&mut self, notes: &mut Notes, (hash, key): (u64, PlainKey<WORDS>), version: u64) {
+    pub(super) fn went_long(&mut self, notes: &mut Notes, (hash, key): (u64, PlainKey<WORDS>), version: Version) {
         if self.places.is_empty() {
             self.places.resize_with(FEWEST, Place::default);
             notes.make_room();
         }
-        if self.version != version {
-            self.version = version;
+        if !self.version.is_of_the_change_of(version) {
             self.unswept = self.places.len();
         }
+        self.version = version;
         if self.unswept > 0 {
             self.sweep();
         }
@@ -391,7 +422,7 @@ impl<const WORDS: usize> Ways<WORDS> {
     fn sweep(&mut self) {
         for _ in 0..SWEPT.min(self.unswept) {
             let version = self.version;
-            self.let_go(|way| way.version != version);
+            self.let_go(|way| !way.version.is_of_the_change_of(version));
         }
     }
 
@@ -399,7 +430,7 @@ impl<const WORDS: usize> Ways<WORDS> {
     fn tidy(&mut self) {
         let version = self.version;
         for _ in 0..self.places.len().div_ceil(ROUND) {
-            self.let_go(|way| way.version != version || way.flow.is_gone());
+            self.let_go(|way| !way.version.is_of_the_change_of(version) || way.flow.is_gone());
         }
     }
 
@@ -447,7 +478,7 @@ impl<const WORDS: usize> Ways<WORDS> {
         for before in std::mem::replace(&mut self.places, places) {
             // Both may come to one place again: in the order in which they stood.
             for way in before.ways.into_iter().rev().flatten() {
-                if way.version == self.version {
+                if way.version.is_of_the_change_of(self.version) {
                     let hash = self.hash(&way.key);
                     let place = self.place(hash);
                     self.places[place].last = before.last;

@@ -102,10 +102,11 @@ impl Asked<'_> {
                     quoted if quoted[0] & 0x0f < 5 => Answer::Dropped(DropReason::QuotedHeader),
                     _ => {
                         let what = (view.kind(), view.code());
-                        if what == (kind::DESTINATION_UNREACHABLE, unreachable::FRAGMENTATION_NEEDED) {
-                            path_mtu::fragmentation_needed(self.net, self.host, self.now, self.packet);
-                        }
-                        Answer::Consumed
+                        let learned = match what == (kind::DESTINATION_UNREACHABLE, unreachable::FRAGMENTATION_NEEDED) {
+                            true => path_mtu::fragmentation_needed(self.net, self.host, self.now, self.packet),
+                            false => None,
+                        };
+                        Answer::taken(learned)
                     }
                 }
             }
@@ -215,6 +216,7 @@ mod tests {
         let now = Time::from_nanos(1_234_000_000);
         match net.answer(&HostState::new(1), now, &Closed, &make.packet(), delivery) {
             Answer::Consumed => "consumed".into(),
+            Answer::Learned(said) => format!("learned {}", said.mtu),
             Answer::Piece => "a piece".into(),
             Answer::Reply(sent) => show(&sent.packet),
             Answer::Refused(reason, sent) => format!("{} {}", reason.kernel_word(), show(&sent.packet)),

@@ -14,18 +14,20 @@ use crate::wire::ipv4::Ipv4;
 /// The host hears that the way to where the quoted packet was for takes no more. Only an answer to a ping may be quoted: a question would be that of
 /// a program, which would have to ask. Less than `min_pmtu` is taken for that much, and holds against all that is said after it.
 #[cold]
-pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told: &Packet) {
-    let Some(view) = told.icmpv4() else { return };
+pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told: &Packet) -> Option<PathMtu> {
+    let Some(view) = told.icmpv4() else { return None };
     // 1 takes every word for the least, 2 none, and 3 only of who can tell that the quoted packet was the host's, as no ICMP can.
     let said = match net.knob(Knob::NoPmtuDiscovery) {
         0 => u32::from(be16(told.transport(), 6)),
-        2 | 3 => return,
+        2 | 3 => return None,
         _ => 0,
     };
-    let Ok(quoted) = Ipv4::new(view.payload()) else { return };
+    let Ok(quoted) = Ipv4::new(view.payload()) else {
+        return None;
+    };
     let behind = view.payload().get(quoted.header_length()..).unwrap_or(&[]);
     if quoted.protocol() != protocol::ICMP || behind.len() < HEADER || behind[0] != kind::ECHO_REPLY {
-        return;
+        return None;
     }
     let to = IpAddr::V4(quoted.destination());
     let key = OutputKey {
@@ -37,22 +39,22 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
         flow: None,
     };
     if !says_anything_of(to) || net.route_output(key).is_err() {
-        return;
+        return None;
     }
     let Some(route) = net.looked_up_output(&key).route else {
-        return;
+        return None;
     };
     let Some(interface) = route.interface.filter(|_| !route.leads_to_itself()) else {
-        return;
+        return None;
     };
     let known = net.said_of(host, now, to, route);
     if route.mtu_is_locked || known.as_ref().is_some_and(|known| known.is_locked) {
-        return;
+        return None;
     }
     let before = known.as_ref().map(|known| known.mtu).or(route.mtu);
     let before = before.unwrap_or(net.interface(interface).mtu);
     if said > before {
-        return;
+        return None;
     }
     let least = net.knob(Knob::LeastPathMtu) as u32;
     let is_locked = said < least;
@@ -61,13 +63,13 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
     // What is known for long yet is not known anew.
     let is_fresh = |known: &PathMtu| known.mtu == mtu && until.since(known.until) < until.since(now) / 2;
     if !is_locked && known.as_ref().is_some_and(is_fresh) {
-        return;
+        return None;
     }
-    host.paths.learn(PathMtu {
+    Some(host.paths.learn(PathMtu {
         to,
         mtu,
         is_locked,
         until,
         route: route.clone(),
-    });
+    }))
 }

@@ -254,10 +254,11 @@ impl Asked<'_> {
             kind::DESTINATION_UNREACHABLE..=kind::PARAMETER_PROBLEM => match view.payload().len() {
                 ..HEADER => Answer::Dropped(DropReason::TransportTruncated),
                 _ => {
-                    if view.kind() == kind::PACKET_TOO_BIG {
-                        path_mtu::too_big(self.net, self.host, self.now, read);
-                    }
-                    Answer::Consumed
+                    let learned = match view.kind() {
+                        kind::PACKET_TOO_BIG => path_mtu::too_big(self.net, self.host, self.now, read),
+                        _ => None,
+                    };
+                    Answer::taken(learned)
                 }
             },
             kind::ROUTER_SOLICITATION..=kind::REDIRECT if self.was_fragmented => {

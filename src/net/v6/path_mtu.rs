@@ -12,15 +12,15 @@ use crate::wire::ipv6::Ipv6;
 
 /// The host hears that the way to where the quoted packet was for takes no more. Less than any link of IPv6 takes is not believed, nor more than is known.
 #[cold]
-pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) {
-    let Some(view) = told.icmpv6() else { return };
+pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) -> Option<PathMtu> {
+    let Some(view) = told.icmpv6() else { return None };
     let Some(quoted) = Ipv6::of_quote(view.payload()) else {
-        return;
+        return None;
     };
     let upper = quoted.quoted_upper();
     let is_there = upper.fragment_offset == 0 && upper.offset + HEADER <= view.payload().len();
     if upper.protocol != protocol::ICMPV6 || !is_there {
-        return;
+        return None;
     }
     let to = IpAddr::V6(quoted.destination());
     let route = net.lookup(&Key {
@@ -31,22 +31,22 @@ pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) {
         scope: Scope::Universe,
         ..Key::to(to)
     });
-    let Ok(route) = route else { return };
+    let route = route.ok()?;
     let interface = match route.leads_to_itself() {
         true => Some(InterfaceId::LOOPBACK),
         false => route.interface,
     };
-    let Some(interface) = interface else { return };
+    let Some(interface) = interface else { return None };
     let known = net.said_of(host, now, to, route).map(|said| said.mtu).or(route.mtu);
     let mtu = view.info();
     if mtu < LEAST_MTU || mtu >= known.unwrap_or(net.ipv6_mtu(net.interface(interface))) {
-        return;
+        return None;
     }
-    host.paths.learn(PathMtu {
+    Some(host.paths.learn(PathMtu {
         to,
         mtu,
         is_locked: false,
         until: net.until(now, net.knob_ipv6(Knob::PathMtuExpires)),
         route: route.clone(),
-    });
+    }))
 }
