@@ -12,6 +12,7 @@
 //! be written anew, or the next slip hides in it.
 
 #[allow(dead_code, reason = "shared with the benchmark of the router, which uses more of it")]
+#[path = "../bench_router/mod.rs"]
 mod bench_router;
 
 use std::collections::BTreeMap;
@@ -417,7 +418,7 @@ fn read() -> BTreeMap<String, u64> {
 }
 
 fn write(counts: &BTreeMap<String, u64>) {
-    let mut text = format!("# Instructions a packet takes, made by benches/instructions.rs: {RENEW}\n");
+    let mut text = format!("# Instructions a packet takes, made by benches/instructions: {RENEW}\n");
     for name in all_ways().into_iter().map(name_of) {
         if let Some(count) = counts.get(&name) {
             let _ = writeln!(text, "{name:<WIDTH$} {count:>10}");
