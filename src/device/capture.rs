@@ -9,29 +9,30 @@
 
 mod blocks;
 mod classic;
+mod problem;
 mod shared;
+mod together;
 mod window;
 mod write;
 
-use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
+pub use problem::{CaptureError, CaptureProblem};
 pub(crate) use shared::{Scout, SharedFile};
+pub(crate) use together::{Found, InOrder};
 pub use write::{CaptureWriter, Frame};
 
 use self::blocks::Section;
 use self::classic::Classic;
-use self::shared::{FEW, Mark, Run, Seat, Stretch};
+use self::shared::{Mark, Seat};
+use self::together::Batch;
 use self::window::Window;
 use super::link::{Content, LinkType};
 use crate::base::Time;
-use crate::base::bytes::{quoted, text_of_path};
 
 /// One packet of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,193 +159,6 @@ impl<R: Read> CaptureReader<R> {
         }
     }
 
-    /// Finds the next packet, as [`Self::next_packet`] does, and as many of those behind it, up to `most` in all, as were read from the file along with
-    /// it and are whole. They are in [`Self::found`], until more are asked for: none at the end of the file. An error is about the first.
-    pub(crate) fn next_packets(&mut self, most: usize) -> Result<(), CaptureError> {
-        if self.next_of_run(most) {
-            return Ok(());
-        }
-        let mut found = match std::mem::take(&mut self.batch) {
-            Batch::Own(found) => found,
-            Batch::OfRun(..) => Vec::new(),
-        };
-        found.clear();
-        let result = self.find(most, &mut found);
-        self.batch = Batch::Own(found);
-        result
-    }
-
-    fn find(&mut self, most: usize, found: &mut Vec<Found>) -> Result<(), CaptureError> {
-        let stretch = Arc::as_ptr(self.window.stretch());
-        while found.len() < most && (found.is_empty() || self.is_next_here()) {
-            let offset = self.window.offset();
-            match self.read() {
-                Ok(Some(link)) => found.push(self.found_one(link)),
-                Ok(None) => break,
-                Err(problem) if found.is_empty() => return Err(self.failed(problem, offset)),
-                Err(_) => {
-                    // Whoever asks for the next one is told.
-                    self.window.go_back_to(offset);
-                    self.record.failed = false;
-                    break;
-                }
-            }
-            if self.mark.is_some() && stretch != Arc::as_ptr(self.window.stretch()) {
-                // Here begins what all readers find alike.
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The same of what a reader of the same file has found already, or finds now for all of them.
-    fn next_of_run(&mut self, most: usize) -> bool {
-        if self.mark.is_none() {
-            return false;
-        }
-        let stretch = Arc::clone(self.window.stretch());
-        let from = match &self.batch {
-            Batch::OfRun(of, range) if Arc::ptr_eq(of, &stretch) => range.end,
-            _ => {
-                let start = self.window.start();
-                if stretch.run.get_or_init(|| self.run()).start != start {
-                    return false;
-                }
-                0
-            }
-        };
-        let all = stretch.run.get().map_or(&[][..], |run| &run.found);
-        let to = all.len().min(from.saturating_add(most));
-        let Some(last) = all.get(from..to).and_then(<[Found]>::last) else {
-            return false;
-        };
-        self.window.go_on_to(last.end);
-        self.packets = last.number;
-        self.record = last.record.clone();
-        self.batch = Batch::OfRun(stretch, from..to);
-        true
-    }
-
-    /// The packets that lie here one behind another; the reader stays where it is.
-    fn run(&mut self) -> Run {
-        let (start, offset) = (self.window.start(), self.window.offset());
-        let (packets, record) = (self.packets, self.record.clone());
-        let (mut found, mut marks, mut late) = (Vec::new(), Vec::new(), Vec::new());
-        let mut interfaces = Some(SmallVec::<[u32; FEW]>::new());
-        let mut last = Time::ZERO;
-        while self.is_next_here()
-            && let Ok(Some(link)) = self.read()
-        {
-            let one = self.found_one(link);
-            let Record { interface, time, .. } = one.record;
-            let is_one_more = |few: &&mut SmallVec<[u32; FEW]>| !few.contains(&interface);
-            if time < std::mem::replace(&mut last, time) {
-                late.push(found.len() as u32);
-            }
-            if let Some(few) = interfaces.as_mut().filter(is_one_more) {
-                match few.len() < FEW {
-                    true => few.push(interface),
-                    false => interfaces = None,
-                }
-            }
-            marks.push(one.mark.unwrap_or_default());
-            found.push(one);
-        }
-        self.window.go_back_to(offset);
-        (self.packets, self.record) = (packets, record);
-        Run {
-            start,
-            found,
-            marks,
-            interfaces,
-            late,
-        }
-    }
-
-    /// Goes through the next stretch of a file that others read too; false where there is none.
-    fn finds_a_stretch(&mut self) -> bool {
-        let fills = self.window.fills();
-        while fills == self.window.fills() {
-            match self.next_packets(usize::MAX) {
-                Ok(()) if self.found().is_empty() => return false,
-                Err(error) if !error.goes_on() => return false,
-                Ok(()) | Err(_) => {}
-            }
-        }
-        self.next_of_run(usize::MAX);
-        true
-    }
-
-    #[inline]
-    fn found_one(&self, link: LinkType) -> Found {
-        let mark = self
-            .mark
-            .map(|mark| mark(&self.packet_at(&self.record, link, self.packets)));
-        Found {
-            number: self.packets,
-            link,
-            record: self.record.clone(),
-            end: self.window.offset(),
-            mark,
-        }
-    }
-
-    /// What the last call of [`Self::next_packets`] found.
-    pub(crate) fn found(&self) -> &[Found] {
-        match &self.batch {
-            Batch::Own(found) => found,
-            Batch::OfRun(stretch, range) => {
-                let run = stretch.run.get();
-                run.and_then(|run| run.found.get(range.clone())).unwrap_or_default()
-            }
-        }
-    }
-
-    /// The same where these are of a file with several readers, lie one behind another, and came in order of time: with the mark of each.
-    pub(crate) fn found_in_order(&self) -> Option<InOrder<'_>> {
-        let Batch::OfRun(stretch, range) = &self.batch else {
-            return None;
-        };
-        let run = stretch.run.get()?;
-        let next_late = run.late.partition_point(|at| *at as usize <= range.start);
-        if run.late.get(next_late).is_some_and(|at| (*at as usize) < range.end) {
-            return None;
-        }
-        Some(InOrder {
-            found: run.found.get(range.clone())?,
-            marks: run.marks.get(range.clone())?,
-            interfaces: run.interfaces.as_deref()?,
-        })
-    }
-
-    /// One of them.
-    #[inline]
-    pub(crate) fn packet(&self, found: &Found) -> CapturedPacket<'_> {
-        self.packet_at(&found.record, found.link, found.number)
-    }
-
-    /// A byte of it, for who wants it in his processor's cache.
-    #[inline]
-    pub(crate) fn touch(&self, found: &Found) -> u8 {
-        self.window
-            .seen(&found.record.data)
-            .first()
-            .copied()
-            .unwrap_or_default()
-    }
-
-    /// The name of its interface, as [`CapturedPacket::interface`].
-    #[inline]
-    pub(crate) fn interface_of(&self, found: &Found) -> Option<&str> {
-        self.interface(found.record.interface)
-    }
-
-    /// The name of an interface by its number, as [`InOrder::interfaces`] has it.
-    #[inline]
-    pub(crate) fn interface(&self, number: u32) -> Option<&str> {
-        self.format.interface_name(number)
-    }
-
     /// Whether the next record is one of a packet, and can be read without moving the window.
     #[inline]
     fn is_next_here(&self) -> bool {
@@ -425,48 +239,6 @@ impl<R: Read> CaptureReader<R> {
     }
 }
 
-/// A packet that was found, and not looked at.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) number: u64,
-    link: LinkType,
-    record: Record,
-    /// Where the next record begins in the file.
-    end: u64,
-    /// Where several read the file.
-    pub(crate) mark: Option<u8>,
-}
-
-impl Found {
-    /// As [`CapturedPacket::time`].
-    #[inline]
-    pub(crate) fn time(&self) -> Time {
-        self.record.time
-    }
-}
-
-/// Packets that lie one behind another, none older than the one before it.
-pub(crate) struct InOrder<'a> {
-    pub(crate) found: &'a [Found],
-    /// Of each.
-    pub(crate) marks: &'a [u8],
-    /// Of those that they came by; there may be more of them.
-    pub(crate) interfaces: &'a [u32],
-}
-
-/// What was found last.
-enum Batch {
-    Own(Vec<Found>),
-    /// So many of those that the readers of a file have in common.
-    OfRun(Arc<Stretch>, Range<usize>),
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self::Own(Vec::new())
-    }
-}
-
 /// Where a packet lies in the window.
 #[derive(Clone, Debug, Default)]
 struct Record {
@@ -515,120 +287,6 @@ impl Format {
     /// A classic file has one link type: if it is foreign, so is every packet.
     fn is_one_link_of_no_use(&self, problem: &CaptureProblem) -> bool {
         matches!((self, problem), (Self::Classic(_), CaptureProblem::LinkType { .. }))
-    }
-}
-
-/// What is wrong with a capture, and where.
-#[derive(Debug)]
-pub struct CaptureError {
-    /// `None` where the reader was not given one.
-    pub path: Option<PathBuf>,
-    /// The number of the packet that was being read, from 1; 0 for the file's own header.
-    pub packet: u64,
-    /// Where its record (its block) begins in the file; in what is unpacked, if the file is packed.
-    pub offset: u64,
-    /// What is wrong.
-    pub problem: CaptureProblem,
-}
-
-impl CaptureError {
-    fn of_file(path: &Path, problem: CaptureProblem) -> Self {
-        Self {
-            path: Some(path.to_path_buf()),
-            packet: 0,
-            offset: 0,
-            problem,
-        }
-    }
-
-    /// Whether only this packet can't be used: the next call of [`CaptureReader::next_packet`] gives the one behind it. (In a classic pcap a
-    /// foreign link type is that of the whole file, and the reader then says that nothing follows.)
-    pub fn goes_on(&self) -> bool {
-        matches!(
-            self.problem,
-            CaptureProblem::Record(_) | CaptureProblem::LinkType { .. }
-        )
-    }
-}
-
-impl fmt::Display for CaptureError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(path) = &self.path {
-            write!(f, "{}: ", text_of_path(path))?;
-        }
-        if self.packet > 0 {
-            write!(f, "packet {} at byte {}: ", self.packet, self.offset)?;
-        }
-        self.problem.fmt(f)
-    }
-}
-
-impl std::error::Error for CaptureError {}
-
-/// What is wrong with a capture; texts say what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureProblem {
-    /// It cannot be read or written.
-    #[error("{0}")]
-    Io(io::Error),
-    /// It is no capture that is known here.
-    #[error("not a capture: it {}; expected pcapng (0a 0d 0d 0a) or pcap (a1 b2 c3 d4 or a1 b2 3c 4d, in either order), as they are or packed with gzip", seems(.begins))]
-    Foreign {
-        /// Its first bytes, four at most.
-        begins: Vec<u8>,
-    },
-    /// It ends in the middle of a record.
-    #[error(
-        "the file ends after {have} of {wanted} bytes; it was cut short: capture again, or keep the part before with `editcap`"
-    )]
-    Cut {
-        /// How many bytes the record says it has.
-        wanted: usize,
-        /// How many of them are there.
-        have: usize,
-    },
-    /// What it is packed in ends early.
-    #[error("the packed file ends early; it was cut short: pack it again")]
-    PackedCut,
-    /// Nothing behind it can be found.
-    #[error("the record is damaged: {0}")]
-    Damaged(String),
-    /// The record can't be used, but where the next one begins is known.
-    #[error("the record is damaged: {0}")]
-    Record(String),
-    /// The link's frames are not read here.
-    #[error("link type {number}{} carries no IP that is understood here; expected {}", of_interface(.interface), LinkType::ACCEPTED)]
-    LinkType {
-        /// As tcpdump.org registers it.
-        number: u32,
-        /// The interface whose link it is, where the capture has names.
-        interface: Option<String>,
-    },
-}
-
-fn of_interface(name: &Option<String>) -> String {
-    name.as_ref()
-        .map(|name| format!(" of interface {name}", name = quoted(name)))
-        .unwrap_or_default()
-}
-
-/// What a file that isn't a capture seems to be.
-fn seems(bytes: &[u8]) -> String {
-    let known = match bytes {
-        [] => return "is empty".to_owned(),
-        [0x28, 0xb5, 0x2f, 0xfd] => Some("packed with zstd: unpack it first, `zstd -dc FILE | nflab replay ... -`"),
-        [0xfd, b'7', b'z', b'X'] => Some("packed with xz: unpack it first, `xz -dc FILE | nflab replay ... -`"),
-        [b'B', b'Z', b'h', _] => Some("packed with bzip2: unpack it first, `bzip2 -dc FILE | nflab replay ... -`"),
-        [0x04, 0x22, 0x4d, 0x18] => Some("packed with lz4: unpack it first, `lz4 -dc FILE | nflab replay ... -`"),
-        [b's', b'n', b'o', b'o'] => Some("a snoop capture: convert it, `editcap FILE OUT.pcapng`"),
-        [0xa1, 0xb2, 0xcd, 0x34] | [0x34, 0xcd, 0xb2, 0xa1] => {
-            Some("a pcap of Kuznetzov's variant: convert it, `editcap FILE OUT.pcapng`")
-        }
-        _ => None,
-    };
-    match known {
-        Some(known) => format!("begins as a file {known}"),
-        None => format!("begins with {bytes:02x?}"),
     }
 }
 
