@@ -7,6 +7,7 @@
 mod ahead;
 mod collect;
 mod crowds;
+mod early_drop;
 mod hash;
 mod lines;
 mod sources;
@@ -30,6 +31,7 @@ use ahead::Whereabouts;
 use collect::SweepPlace;
 pub(crate) use crowds::Crowd;
 use crowds::Crowds;
+use early_drop::Looks;
 use lines::Lines;
 use sources::{Sources, zone_of_source};
 
@@ -51,6 +53,8 @@ pub struct Table {
     all_living: Mutex<Option<(Time, u64)>>,
     /// Where the dead are looked for next.
     swept: Mutex<SweepPlace>,
+    /// For whom to drop.
+    looks: Looks,
     next_serial: AtomicU64,
     expectations: Mutex<Expectations>,
     /// Lets a new flow pass without a look at the lock where nothing is expected.
@@ -129,6 +133,7 @@ impl Table {
             count: AtomicUsize::new(0),
             all_living: Mutex::default(),
             swept: Mutex::default(),
+            looks: Looks::default(),
             next_serial: AtomicU64::new(0),
             expectations: Mutex::default(),
             expectation_count: AtomicUsize::new(0),

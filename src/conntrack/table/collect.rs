@@ -1,5 +1,5 @@
-//! Going through the flows: listings, the sweep that collects the dead, and who has to leave a full table. Some lines at a time, so that no packet
-//! waits for more, and no flow is locked meanwhile.
+//! Going through the flows: listings, and the sweep that collects the dead. Some lines at a time, so that no packet waits for more, and no flow is
+//! locked meanwhile.
 
 use std::sync::Arc;
 
@@ -17,10 +17,6 @@ const SWEPT_AT_ONCE: usize = 2_048;
 
 /// In so many parts it goes round: ten a second, a minute, which is how long the kernel takes at most.
 const PARTS: usize = 600;
-
-/// How many entries of each shard early drop looks at, in its first and its second round. The kernel looks at a few buckets; looking at more never
-/// drops an assured flow either.
-const EARLY_DROP_REACH: [usize; 2] = [16, 256];
 
 /// Where in a table a sweep goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,46 +183,5 @@ impl Table {
             is_last: end == shard.count(),
             moves: shard.moves(),
         }
-    }
-
-    /// Makes room by dropping a flow that is not assured, or whose time is over; else an assured TCP connection that is about to end.
-    pub(in crate::conntrack) fn early_drop(&self, now: Time, hash: u64) -> bool {
-        let mut ending = None;
-        // A few of each shard first: under a flood of unassured flows the first look finds one.
-        let dropped = EARLY_DROP_REACH
-            .iter()
-            .any(|&reach| self.early_drop_within(now, hash, reach, &mut ending))
-            || ending.is_some_and(|flow| self.delete(&flow));
-        if dropped {
-            self.statistics.early_drop.count();
-        }
-        dropped
-    }
-
-    fn early_drop_within(&self, now: Time, hash: u64, reach: usize, ending: &mut Option<Arc<Flow>>) -> bool {
-        let first = self.shard_number(hash);
-        let mut candidates = Vec::with_capacity(reach.min(self.count()));
-        for number in (0..SHARDS).map(|step| (first + step) % SHARDS) {
-            {
-                let shard = self.shards[number].lock();
-                let start = shard.home(hash as u32);
-                let lines = (start..shard.count()).chain(0..start);
-                let entries = lines.flat_map(|line| shard.line(line));
-                candidates.extend(entries.take(reach).map(|(flow, _)| Arc::clone(flow)));
-            }
-            for flow in candidates.drain(..) {
-                let expendable = {
-                    let state = flow.lock();
-                    if state.protocol.may_go_early() {
-                        ending.get_or_insert_with(|| Arc::clone(&flow));
-                    }
-                    !state.status.has(Status::ASSURED) || state.is_expired(now)
-                };
-                if expendable && self.delete(&flow) {
-                    return true;
-                }
-            }
-        }
-        false
     }
 }

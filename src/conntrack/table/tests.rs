@@ -143,6 +143,29 @@ fn early_drop_looks_everywhere() {
     assert_eq!(bench.table.count(), 600);
 }
 
+/// Whoever fills the table with assured flows makes each packet look at some of them, and not at thousands.
+#[test]
+fn early_drop_looks_far_only_so_often() {
+    let mut bench = Bench::new();
+    bench.settings.max = 0;
+    (0..600).for_each(|port| assured(&bench, port));
+    let found = |bench: &Bench| {
+        let shards = (0..SHARDS as u64).filter(|shard| {
+            let (_, tracking) = bench.pass(udp((A, *shard as u16), (B, 53))).unwrap();
+            let is_found = bench.table.early_drop(bench.now, (shard << 40) | (shard * 7));
+            bench.table.delete(&tracking.flow.unwrap());
+            is_found
+        });
+        shards.count()
+    };
+    assert_eq!(found(&bench), SHARDS);
+    (0..1000).for_each(|shard| assert!(!bench.table.early_drop(bench.now, shard << 40)));
+    let near = found(&bench);
+    assert!(near < SHARDS / 4, "{near}");
+    bench.now = bench.now + Duration::from_secs(1);
+    assert_eq!((found(&bench), bench.table.count()), (SHARDS, 600));
+}
+
 /// Under a flood not always the same place of a shard is looked at first.
 #[test]
 fn early_drop_begins_by_the_hash() {
