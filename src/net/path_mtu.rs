@@ -3,6 +3,7 @@
 //! Each was seen on Linux 6.18: what is quoted must be ICMP, since for TCP and UDP a socket of the host's own would have to ask; and who said it, and
 //! whether the host ever sent the quoted packet, counts for nothing.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -36,15 +37,26 @@ pub(crate) struct PathMtus {
     count: AtomicUsize,
     /// The order in which they came.
     next: AtomicU64,
-    /// None of them is over before this, in nanoseconds.
+    /// Before this, in nanoseconds, nobody looks for those that are over.
     first_over: AtomicU64,
     key: u64,
-    shards: [Mutex<Vec<(u64, PathMtu)>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+/// Some destinations. Who tells of many makes each of them dearer to find by little.
+#[derive(Clone, Debug, Default)]
+struct Shard {
+    /// By destination; of one destination, to which several routes may have led, by when they came.
+    said: BTreeMap<(IpAddr, u64), PathMtu>,
+    /// In the order in which they came.
+    order: BTreeMap<u64, IpAddr>,
 }
 
 const SHARDS: usize = 16;
 /// In each shard; the kernel's buckets hold about as many. The oldest goes.
 const MOST: usize = 320;
+/// How long at least what is over is let lie.
+const NOT_BEFORE: Duration = Duration::from_secs(1);
 
 impl Clone for PathMtus {
     fn clone(&self) -> Self {
@@ -75,14 +87,19 @@ impl PathMtus {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// What was said of this destination, reached by this route. What is over goes, so that packets pay for it no longer.
-    pub(crate) fn of(&self, now: Time, to: IpAddr, route: &Route) -> Option<PathMtu> {
+    /// Whether anything was said of this destination, by whatever route. What is over goes, so that packets pay for it no longer.
+    fn tell_of(&self, now: Time, to: IpAddr) -> bool {
         if now.as_nanos() >= self.first_over.load(Ordering::Relaxed) {
             self.drop_what_is_over(now);
         }
-        let shard = self.shards[self.shard(to)].lock();
-        let found = shard.iter().find(|(_, it)| it.is_of(to, route));
-        found.map(|(_, it)| it.clone()).filter(|it| it.until > now)
+        self.shard(to).lock().of(to).next().is_some()
+    }
+
+    /// What was said of this destination, reached by this route, as it is read.
+    fn of<T>(&self, now: Time, to: IpAddr, route: &Route, read: impl FnOnce(&PathMtu) -> T) -> Option<T> {
+        let shard = self.shard(to).lock();
+        let found = shard.of(to).find(|it| it.route == *route && it.until > now);
+        found.map(read)
     }
 
     /// Whoever remembers the smaller size needs no word of it: what is larger than that asks again.
@@ -94,59 +111,83 @@ impl PathMtus {
         let left = self
             .shards
             .iter()
-            .flat_map(|shard| shard.lock().iter().map(|(_, it)| it.until).min());
+            .flat_map(|shard| shard.lock().said.values().map(|it| it.until).min());
         if let Some(first) = left.min() {
-            self.first_over.fetch_min(first.as_nanos(), Ordering::Relaxed);
+            // All are looked at: whoever made each of them be over at an instant of its own would have that done as often.
+            let next = first.max(now + NOT_BEFORE);
+            self.first_over.fetch_min(next.as_nanos(), Ordering::Relaxed);
         }
     }
 
     /// Known from now on; given back for whoever is to hear of it.
     pub(super) fn learn(&self, learned: PathMtu) -> PathMtu {
         self.first_over.fetch_min(learned.until.as_nanos(), Ordering::Relaxed);
-        let mut shard = self.shards[self.shard(learned.to)].lock();
-        match shard.iter_mut().find(|(_, it)| it.is_of(learned.to, &learned.route)) {
-            Some((_, known)) => known.clone_from(&learned),
-            None => {
-                if shard.len() == MOST {
-                    shard.remove(0);
-                } else {
-                    self.count.fetch_add(1, Ordering::Relaxed);
-                }
-                shard.push((self.next.fetch_add(1, Ordering::Relaxed), learned.clone()));
-            }
-        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let more = self.shard(learned.to).lock().learn(number, &learned);
+        self.count.fetch_add(usize::from(more), Ordering::Relaxed);
         learned
     }
 
     /// Forgets the others.
     pub(crate) fn retain(&self, keep: impl Fn(&PathMtu) -> bool) {
         for shard in &self.shards {
-            let mut shard = shard.lock();
-            let before = shard.len();
-            shard.retain(|(_, it)| keep(it));
-            self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
+            let gone = shard.lock().retain(&keep);
+            self.count.fetch_sub(gone, Ordering::Relaxed);
         }
     }
 
     /// Those that hold now, in the order in which they came.
     pub(crate) fn all(&self, now: Time) -> Vec<PathMtu> {
-        let mut all: Vec<_> = self.shards.iter().flat_map(|shard| shard.lock().clone()).collect();
-        all.sort_by_key(|(at, _)| *at);
-        all.into_iter().map(|(_, it)| it).filter(|it| it.until > now).collect()
+        let all = self.shards.iter().flat_map(|shard| shard.lock().said.clone());
+        let mut all: Vec<_> = all.filter(|(_, it)| it.until > now).collect();
+        all.sort_by_key(|((_, number), _)| *number);
+        all.into_iter().map(|(_, it)| it).collect()
     }
 
-    fn shard(&self, to: IpAddr) -> usize {
+    fn shard(&self, to: IpAddr) -> &Mutex<Shard> {
         let bits = match to {
             IpAddr::V4(to) => u64::from(to.to_bits()),
             IpAddr::V6(to) => (to.to_bits() >> 64) as u64 ^ to.to_bits() as u64,
         };
-        Random::new(self.key ^ bits).next_u64() as usize % SHARDS
+        &self.shards[Random::new(self.key ^ bits).next_u64() as usize % SHARDS]
     }
 }
 
-impl PathMtu {
-    fn is_of(&self, to: IpAddr, route: &Route) -> bool {
-        self.to == to && self.route == *route
+impl Shard {
+    fn of(&self, to: IpAddr) -> impl Iterator<Item = &PathMtu> {
+        self.said.range((to, 0)..=(to, u64::MAX)).map(|(_, it)| it)
+    }
+
+    /// Whether there is one more. What is known by this route already stays where it stands.
+    fn learn(&mut self, number: u64, learned: &PathMtu) -> bool {
+        let of_destination = self.said.range_mut((learned.to, 0)..=(learned.to, u64::MAX));
+        for (_, known) in of_destination {
+            if known.route == learned.route {
+                known.clone_from(learned);
+                return false;
+            }
+        }
+        let is_full = self.order.len() == MOST;
+        if is_full && let Some((number, to)) = self.order.pop_first() {
+            self.said.remove(&(to, number));
+        }
+        self.order.insert(number, learned.to);
+        self.said.insert((learned.to, number), learned.clone());
+        !is_full
+    }
+
+    /// How many have gone.
+    fn retain(&mut self, keep: impl Fn(&PathMtu) -> bool) -> usize {
+        let before = self.order.len();
+        let Self { said, order } = self;
+        said.retain(|(_, number), it| {
+            let stays = keep(it);
+            if !stays {
+                order.remove(number);
+            }
+            stays
+        });
+        before - order.len()
     }
 }
 
@@ -170,12 +211,14 @@ impl Net {
             destination: route.destination,
             ..*key
         };
-        if !says_anything_of(route.destination) {
+        // Of most nobody has said anything, and to look up a route costs more than to ask that.
+        if !says_anything_of(route.destination) || !host.paths.tell_of(now, route.destination) {
             return;
         }
         let found = self.looked_up_output(&key).route;
-        if let Some(said) = found.and_then(|found| self.said_of(host, now, route.destination, found)) {
-            route.mtu = said.mtu;
+        let said = found.and_then(|found| self.said_as(host, now, (route.destination, found), |it| it.mtu));
+        if let Some(mtu) = said {
+            route.mtu = mtu;
         }
     }
 
@@ -191,18 +234,34 @@ impl Net {
     fn heed_what_was_said_of_forwarded(&self, host: &HostState, now: Time, packet: &Packet, route: &mut InputRoute) {
         let InputRoute::Forward(way) = route else { return };
         let towards = way.source_route.unwrap_or(packet.destination());
+        if !host.paths.tell_of(now, towards) {
+            return;
+        }
         let found = self.looked_up_input(packet, towards).route;
-        let said = found.and_then(|found| self.said_of(host, now, towards, found));
-        let holds = |it: &PathMtu| packet.family() == Family::V6 || it.is_locked || self.is_on(Knob::ForwardUsePmtu);
-        if let Some(said) = said.filter(holds) {
-            way.mtu = said.mtu;
+        let said = found.and_then(|found| self.said_as(host, now, (towards, found), |it| (it.mtu, it.is_locked)));
+        let holds = |is_locked: bool| packet.family() == Family::V6 || is_locked || self.is_on(Knob::ForwardUsePmtu);
+        if let Some((mtu, is_locked)) = said
+            && holds(is_locked)
+        {
+            way.mtu = mtu;
         }
     }
 
     /// What was said of a destination that this route leads to.
     pub(crate) fn said_of(&self, host: &HostState, now: Time, to: IpAddr, route: &Route) -> Option<PathMtu> {
+        self.said_as(host, now, (to, route), PathMtu::clone)
+    }
+
+    /// The same as it is read.
+    fn said_as<T>(
+        &self,
+        host: &HostState,
+        now: Time,
+        (to, route): (IpAddr, &Route),
+        read: impl FnOnce(&PathMtu) -> T,
+    ) -> Option<T> {
         let is_asked = to.is_ipv6() || matches!(route.kind, RouteKind::Unicast | RouteKind::Broadcast);
-        is_asked.then(|| host.paths.of(now, to, route)).flatten()
+        is_asked.then(|| host.paths.of(now, to, route, read)).flatten()
     }
 }
 
@@ -236,10 +295,10 @@ mod tests {
             assert!(paths.is_empty());
             assert_eq!(paths.learn(said.clone()), said);
             assert!(!paths.is_empty());
-            let mtu = |now, to| paths.of(Time::from_secs(now), to, &said.route).map(|it| it.mtu);
+            let mtu = |now, to| paths.of(Time::from_secs(now), to, &said.route, |it| it.mtu);
             assert_eq!((mtu(0, first), mtu(599, first), mtu(600, first), mtu(0, other)), (Some(1400), Some(1400), None, None));
             let another = Route { metric: 7, ..said.route.clone() };
-            assert_eq!(paths.of(Time::ZERO, first, &another), None);
+            assert_eq!(paths.of(Time::ZERO, first, &another, PathMtu::clone), None);
             paths.learn(learned(&net, first, 1300, 700));
             let told = |now| paths.all(Time::from_secs(now)).len();
             assert_eq!((mtu(0, first), told(0), told(699), told(700)), (Some(1300), 1, 1, 0));
@@ -258,9 +317,10 @@ mod tests {
             said.iter().for_each(|it| drop(paths.learn(it.clone())));
             for (now, left) in [(599, 100), (600, 75), (600, 75), (601, 0)] {
                 // One look, at whatever destination.
-                let _ = paths.of(Time::from_secs(now), host(family, 2), &said[0].route);
-                let kept: usize = paths.shards.iter().map(|shard| shard.lock().len()).sum();
-                assert_eq!((kept, paths.is_empty()), (left, left == 0), "{now}");
+                let _ = paths.tell_of(Time::from_secs(now), host(family, 2));
+                let lengths = paths.shards.iter().map(|shard| shard.lock()).map(|it| (it.said.len(), it.order.len()));
+                let kept = lengths.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+                assert_eq!((kept, paths.is_empty()), ((left, left), left == 0), "{now}");
             }
         }
 
