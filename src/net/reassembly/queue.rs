@@ -61,8 +61,9 @@ pub(in crate::net) struct Queue {
     deadline: Time,
     /// Tells this queue from a later one under the same key.
     number: u64,
-    /// Runs of fragments of which each begins where the one before ended, in the order of their offsets.
-    runs: Vec<Run>,
+    /// Runs of fragments of which each begins where the one before ended, by the first one's offset. Who sends thousands of them, the last first,
+    /// moves none of the others.
+    runs: BTreeMap<usize, Run>,
     /// Where the packet ends, as far as is known.
     pub end: usize,
     end_is_known: bool,
@@ -78,7 +79,6 @@ pub(in crate::net) struct Queue {
 
 #[derive(Clone, Debug)]
 struct Run {
-    start: usize,
     end: usize,
     pieces: Vec<Packet>,
 }
@@ -206,8 +206,8 @@ impl Shard {
                 break;
             }
             self.deadlines.pop_front();
-            if live && let Some(queue) = self.close(&key) {
-                let first = queue.runs.into_iter().next().filter(|run| run.start == 0);
+            if live && let Some(mut queue) = self.close(&key) {
+                let first = queue.runs.remove(&0);
                 let first = first.and_then(|run| run.pieces.into_iter().next());
                 expired.push(((deadline, number), Expired { first }));
             }
@@ -262,7 +262,7 @@ impl Queue {
         Self {
             deadline,
             number,
-            runs: Vec::new(),
+            runs: BTreeMap::new(),
             end: 0,
             end_is_known: false,
             received: 0,
@@ -318,42 +318,40 @@ impl Queue {
     }
 
     fn insert(&mut self, offset: usize, end: usize, packet: Packet) -> Result<(), DropReason> {
-        let at = self.runs.partition_point(|run| run.end <= offset);
-        if let Some(run) = self.runs.get(at)
-            && run.start < end
+        if let Some((_, run)) = self.runs.range(..=offset).next_back()
+            && offset < run.end
         {
-            return Err(match run.start <= offset && end <= run.end {
+            return Err(match end <= run.end {
                 true => DropReason::FragmentDuplicate,
                 false => DropReason::FragmentOverlap,
             });
         }
+        if self.runs.range(offset..end).next().is_some() {
+            return Err(DropReason::FragmentOverlap);
+        }
         // Only the last run grows; elsewhere a neighbour stays a run of its own, which shows when a duplicate spans two.
-        let is_last = at == self.runs.len();
-        match self.runs.last_mut() {
-            Some(last) if is_last && last.end == offset => {
+        match self.runs.last_entry() {
+            Some(mut last) if last.get().end == offset => {
+                let last = last.get_mut();
                 last.end = end;
                 last.pieces.push(packet);
             }
-            _ => self.runs.insert(
-                at,
-                Run {
-                    start: offset,
-                    end,
-                    pieces: vec![packet],
-                },
-            ),
+            _ => {
+                let pieces = vec![packet];
+                self.runs.insert(offset, Run { end, pieces });
+            }
         }
         Ok(())
     }
 
     /// Its fragments in the order of their offsets.
     pub(in crate::net) fn pieces(&self) -> impl Iterator<Item = &Packet> {
-        self.runs.iter().flat_map(|run| &run.pieces)
+        self.runs.values().flat_map(|run| &run.pieces)
     }
 
     /// The same, taken out.
     pub(in crate::net) fn into_pieces(self) -> Vec<Packet> {
-        self.runs.into_iter().flat_map(|run| run.pieces).collect()
+        self.runs.into_values().flat_map(|run| run.pieces).collect()
     }
 
     /// What the whole carries of its fragments' ECN marks (RFC 3168, 5.3): whether it is marked as congested. Marks that mix "not capable" with
