@@ -86,6 +86,8 @@ pub(super) struct Traits {
     pub has_target: bool,
     /// It leads to a chain.
     pub leads: bool,
+    /// It asks nothing by its selector, which need not be held against packets then.
+    pub asks_by_matches_alone: bool,
     /// No packet goes past it.
     pub stops_all: bool,
     pub needs_conntrack: bool,
@@ -109,6 +111,7 @@ impl Traits {
                 && target.is_none_or(|it| it.sets().is_empty() && it.timeout_policy().is_none()),
             has_target: target.is_some(),
             leads: matches!(rule.action, Action::Jump(_) | Action::Goto(_)),
+            asks_by_matches_alone: rule.selector == Selector::any(rule.selector.family),
             stops_all: stops_all(rule),
             needs_conntrack: rule.needs_conntrack(),
             needs_labels: rule.needs_labels(),

@@ -105,11 +105,14 @@ impl<O: Observer> Pass<'_, O> {
     fn stage(&mut self, hook: Hook, at: usize, stage: Stage, transit: &mut Transit) -> Result<(), Reason> {
         match stage {
             Stage::Defragment => {
+                // Of most packets this is all that is asked.
+                if !transit.packet.has_fragment_header() {
+                    return Ok(());
+                }
                 // What comes round untracked is left as it is.
                 let untracked = transit.tracking.state == Some(CtState::Untracked);
                 let known = transit.tracking.flow.is_some() && !is_joined_again(&transit.packet);
-                let tracks = self.tracks(transit.packet.family());
-                if !transit.packet.has_fragment_header() || !tracks || untracked || known {
+                if untracked || known || !self.tracks(transit.packet.family()) {
                     return Ok(());
                 }
                 let user = match hook {

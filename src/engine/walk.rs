@@ -224,25 +224,23 @@ impl Walk<'_> {
         fields: &mut Option<SelectorFields>,
         observer: &mut O,
     ) -> Matched {
-        let BoundRule {
-            selector,
-            matches,
-            rule,
-            ..
-        } = bound;
-        let fields = fields.get_or_insert_with(|| SelectorFields::of(self.packet, &self.input, &self.output));
-        match selector.check(fields) {
-            // Asked of the packet first: most have none that could be broken.
-            Ok(()) | Err(Miss::Protocol) if self.packet.has_broken_chain() && selector.needs_a_protocol() => {
-                return Matched::Malformed;
-            }
-            Ok(()) => {}
-            Err(miss) => {
-                if O::IN_DETAIL {
-                    let (part, cx) = (Part::Selector(miss), self.context(table, None));
-                    observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
+        let BoundRule { matches, rule, .. } = bound;
+        if !bound.traits.asks_by_matches_alone {
+            let selector = &bound.selector;
+            let fields = fields.get_or_insert_with(|| SelectorFields::of(self.packet, &self.input, &self.output));
+            match selector.check(fields) {
+                // Asked of the packet first: most have none that could be broken.
+                Ok(()) | Err(Miss::Protocol) if self.packet.has_broken_chain() && selector.needs_a_protocol() => {
+                    return Matched::Malformed;
                 }
-                return Matched::No;
+                Ok(()) => {}
+                Err(miss) => {
+                    if O::IN_DETAIL {
+                        let (part, cx) = (Part::Selector(miss), self.context(table, None));
+                        observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
+                    }
+                    return Matched::No;
+                }
             }
         }
         if !matches.is_empty() {
