@@ -8,6 +8,7 @@ mod cache;
 mod get;
 mod get6;
 mod link;
+mod metrics;
 mod route;
 mod routes;
 mod rule;
@@ -262,6 +263,36 @@ mod tests {
             .unwrap();
         let (count, differ) = beside(&mut lab, OF_GATEWAYS);
         assert!(count > 140 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
+    /// The same of rules that ask for protocol and ports, and of gateways that are chosen by them.
+    const OF_TRANSPORT: &str = include_str!("ip/transport.txt");
+
+    #[test]
+    fn of_protocols_and_ports_it_says_what_iproute2_says() {
+        let mut lab = lab();
+        for (key, value) in [
+            ("net.ipv4.fib_multipath_hash_seed", "74565"),
+            ("net.ipv4.fib_multipath_hash_policy", "1"),
+            ("net.ipv6.fib_multipath_hash_policy", "1"),
+        ] {
+            lab.machine.set_sysctl(key, value).unwrap();
+        }
+        let (count, differ) = beside(&mut lab, OF_TRANSPORT);
+        assert!(count > 200 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
+    /// The same of what routes say of connections, and of ways for a type of service.
+    const OF_METRICS: &str = include_str!("ip/metrics.txt");
+
+    #[test]
+    fn of_metrics_it_says_what_iproute2_says() {
+        let mut lab = lab();
+        lab.machine
+            .set_sysctl("net.ipv4.fib_multipath_hash_seed", "74565")
+            .unwrap();
+        let (count, differ) = beside(&mut lab, OF_METRICS);
+        assert!(count > 150 && differ.is_empty(), "{count} calls\n{differ}");
     }
 
     fn lab() -> Lab {

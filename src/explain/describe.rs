@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::base::{Family, protocol, write_address, write_number};
+use crate::net::RuleNames;
 use crate::packet::Packet;
 use crate::wire::be32;
 use crate::wire::icmpv4::Icmpv4;
@@ -346,6 +347,14 @@ fn write_flag_letters(text: &mut String, bits: u8) {
 
 pub(crate) fn protocol_name(number: u8) -> String {
     protocol_word(number).map_or_else(|| number.to_string(), str::to_owned)
+}
+
+/// How a story tells a routing rule.
+pub(crate) fn rule_names() -> RuleNames {
+    RuleNames {
+        protocol: protocol_name,
+        ..RuleNames::default()
+    }
 }
 
 fn protocol_word(number: u8) -> Option<&'static str> {

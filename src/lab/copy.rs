@@ -19,8 +19,9 @@ use crate::base::{Family, InterfaceId, InterfaceName, MarkMask};
 use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
 use crate::net::{
-    Address, AddressFlags, LEAST_IPV6_MTU, Net, NewAddress, Placing, Preference, Prefix, Route, RouteKind,
-    RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, Scope, Way, table,
+    Address, AddressFlags, LEAST_IPV6_MTU, Metric, MetricValue, Metrics, Net, NewAddress, Placing, Preference, Prefix,
+    Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, RuleTransport, Scope, Way,
+    table,
 };
 use crate::syntax::problem::SourceError;
 
@@ -123,6 +124,11 @@ pub struct RouteRecord {
     pub mtu_is_locked: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop_limit: Option<u8>,
+    /// What it says of connections: which (by its place in `Metric`), how much, whether locked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<(u8, u32, bool)>,
+    #[serde(default)]
+    pub tos: u8,
     /// Where it is not `medium`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_preferred: Option<bool>,
@@ -162,6 +168,17 @@ pub struct RuleRecord {
     pub mark: u32,
     pub mask: u32,
     pub tos: u8,
+    /// `ipproto`.
+    #[serde(default)]
+    pub carries: u8,
+    /// `sport`, from and to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sport: Option<(u16, u16)>,
+    /// `dport`, from and to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dport: Option<(u16, u16)>,
+    #[serde(default)]
+    pub protocol: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<u32>,
     pub action: String,
@@ -499,6 +516,8 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
             && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
             && (route.hop_limit, route.preference, route.mtu_is_locked) == (None, Preference::Medium, false)
             && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
+            && route.tos == 0
+            && route.metrics.is_empty()
             && (route.scope == Scope::Link) == (route.via.is_none() && route.to.family() == Family::V4)
             && matches!(route.scope, Scope::Link | Scope::Universe)
             && net
@@ -622,6 +641,12 @@ impl RouteRecord {
             mtu: route.mtu,
             mtu_is_locked: route.mtu_is_locked,
             hop_limit: route.hop_limit,
+            metrics: route
+                .metrics
+                .iter()
+                .map(|it| (it.metric as u8, it.value, it.is_locked))
+                .collect(),
+            tos: route.tos,
             is_preferred: match route.preference {
                 Preference::Medium => None,
                 preference => Some(preference == Preference::High),
@@ -651,6 +676,8 @@ impl RouteRecord {
             mtu: self.mtu,
             mtu_is_locked: self.mtu_is_locked,
             hop_limit: self.hop_limit,
+            metrics: metrics(&self.metrics)?,
+            tos: self.tos,
             preference: match self.is_preferred {
                 None => Preference::Medium,
                 Some(true) => Preference::High,
@@ -661,6 +688,19 @@ impl RouteRecord {
             ..Route::new(to)
         })
     }
+}
+
+fn metrics(said: &[(u8, u32, bool)]) -> Result<Metrics, CopyError> {
+    let mut metrics = Metrics::default();
+    for (number, value, is_locked) in said {
+        let metric = Metric::ALL.get(usize::from(*number));
+        metrics.set(MetricValue {
+            metric: *metric.ok_or_else(|| part("routes", format!("{number} is no metric")))?,
+            value: *value,
+            is_locked: *is_locked,
+        });
+    }
+    Ok(metrics)
 }
 
 impl WayRecord {
@@ -694,6 +734,10 @@ impl RuleRecord {
             mark: rule.mark.value,
             mask: rule.mark.mask,
             tos: rule.tos,
+            carries: rule.transport.protocol,
+            sport: rule.transport.source,
+            dport: rule.transport.destination,
+            protocol: rule.protocol.0,
             suppressed: rule.suppressed,
             action: match rule.action {
                 RuleAction::Table(number) => number.to_string(),
@@ -726,6 +770,12 @@ impl RuleRecord {
             input: self.iif.as_deref().map(rule_link).transpose()?,
             output: self.oif.as_deref().map(rule_link).transpose()?,
             tos: self.tos,
+            transport: RuleTransport {
+                protocol: self.carries,
+                source: self.sport,
+                destination: self.dport,
+            },
+            protocol: RouteProtocol(self.protocol),
             suppressed: self.suppressed,
             action,
         })
@@ -818,6 +868,9 @@ mod tests {
             "route add 10.11.0.0/24 mtu 1300 nexthop via 10.0.0.9 nexthop via 192.0.2.9 weight 3",
             "-6 route add 2001:db8:e::/64 nexthop via 2001:db8::9 nexthop via 2001:db8:1::9 weight 2",
             "-6 route append 2001:db8:e::/64 via 2001:db8::8 mtu 1400",
+            "route add 10.12.0.0/24 via 10.0.0.9 tos 0x10 advmss 1000 rto_min 1s initcwnd lock 3",
+            "-6 route add 2001:db8:f::/64 via 2001:db8::9 mtu lock 1400 quickack 1",
+            "rule add pref 9 ipproto tcp sport 5-7 dport 80 protocol static table main",
             "rule add pref 10 table main suppress_prefixlength 0",
             "-6 rule add pref 10 goto 20",
             "-6 rule add pref 20 nop",

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
+use super::flow::Flow;
 use super::pieces::Pieces;
 use super::route::Owner;
-use super::several::Flow;
 use super::stretches::Stretches;
 use super::{Net, Prefix, Route, RouteError, RouteKind, RoutingRule, RuleAction, Scope, table};
 use crate::base::{Family, InterfaceId};
@@ -18,12 +18,13 @@ pub(super) struct Entry {
     pub owner: Option<Owner>,
 }
 
-/// Longest prefixes first within a table, then by place, then by metric.
-fn sort_key(route: &Route) -> (u32, u8, IpAddr, u32) {
+/// Longest prefixes first within a table, then by place, then those for one type of service, then by metric.
+fn sort_key(route: &Route) -> (u32, u8, IpAddr, u8, u32) {
     (
         route.table,
         u8::MAX - route.to.length(),
         route.to.address(),
+        u8::MAX - route.tos,
         route.metric,
     )
 }
@@ -33,11 +34,13 @@ fn sort_key(route: &Route) -> (u32, u8, IpAddr, u32) {
 pub(super) struct Ways {
     pub tables: Tables,
     pub rules: Vec<RoutingRule>,
+    /// One of them asks for protocol or ports.
+    pub asks_transport: bool,
     /// A rule was added or removed, once: the kernel asks the local and the main table one by one from then on, for good.
     pub custom_rules: bool,
 }
 
-/// Every table's routes of one family, in one list: by table, then longest prefix first, then by place, then by metric, then in the order they came.
+/// Every table's routes of one family, in one list: by table, then longest prefix first, then by place, by type of service (none last), by metric, then in the order they came.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     family: Family,
@@ -67,12 +70,23 @@ pub(super) struct Key {
     pub output: Option<InterfaceId>,
     /// Only routes at least this near count.
     pub scope: Scope,
+    /// What else is known of the packet. Of one that came in only what rules ask for, if any does.
+    pub flow: Flow,
 }
 
 impl Key {
     /// In IPv6 a packet of the host's own that has no source yet is from nowhere; in IPv4 it is from 0.0.0.0.
     fn lacks_source(&self) -> bool {
         self.source.is_ipv6() && self.input == InterfaceId::LOOPBACK && self.source.is_unspecified()
+    }
+
+    /// What rules and routes go by: neither the bits of ECN nor, in IPv4, those of the old precedence.
+    #[inline]
+    fn asked_tos(&self) -> u8 {
+        match self.destination {
+            IpAddr::V4(_) => self.tos & IPV4_TOS,
+            IpAddr::V6(_) => self.tos & 0xfc,
+        }
     }
 
     /// The host's own, with nothing chosen yet but where it goes.
@@ -85,9 +99,13 @@ impl Key {
             input: InterfaceId::LOOPBACK,
             output: None,
             scope: Scope::Universe,
+            flow: Flow::default(),
         }
     }
 }
+
+/// The bits of an IPv4 packet's type of service that a way can be for.
+pub(crate) const IPV4_TOS: u8 = 0x1c;
 
 /// Where a table's look-up ends.
 enum Found<'a> {
@@ -103,6 +121,7 @@ impl Ways {
         Self {
             tables: Tables::of(family),
             rules: default_rules(family).collect(),
+            asks_transport: false,
             custom_rules: false,
         }
     }
@@ -276,11 +295,14 @@ impl Tables {
             table,
             ..Route::new(to)
         };
-        let last = sort_key(&Route {
-            metric: u32::MAX,
+        let first = sort_key(&Route {
+            tos: u8::MAX,
             ..route.clone()
         });
-        let first = sort_key(&route);
+        let last = sort_key(&Route {
+            metric: u32::MAX,
+            ..route
+        });
         self.at(|it| sort_key(it) < first)..self.at(|it| sort_key(it) <= last)
     }
 
@@ -479,6 +501,7 @@ impl Route {
             RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
         );
         self.to.contains(key.destination)
+            && (self.tos == 0 || self.tos == key.asked_tos())
             && self.scope >= key.scope
             && (leads_nowhere || key.output.is_none_or(|output| self.leads_over(output)))
     }
@@ -517,7 +540,8 @@ impl RoutingRule {
             && self.to.is_none_or(|it| it.contains(key.destination))
             && self.input.is_none_or(|it| it.id == Some(key.input))
             && self.output.is_none_or(|it| it.id.is_some() && it.id == key.output)
-            && (self.tos == 0 || self.tos == key.tos);
+            && (self.tos == 0 || self.tos == key.asked_tos())
+            && (!self.asks_transport() || self.transport.fits(key.flow));
         fits != self.inverted
     }
 }
@@ -527,21 +551,14 @@ impl Net {
     #[inline]
     pub(super) fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
         let found = self.lookup_whole(key)?;
-        Ok(self.way_of(found, key, || Flow::of_key(key)))
-    }
-
-    /// The same for a packet of the host's own, of which more may be known.
-    #[inline]
-    pub(super) fn lookup_own(&self, key: &Key, flow: Option<Flow>) -> Result<&Route, RouteError> {
-        let found = self.lookup_whole(key)?;
-        Ok(self.way_of(found, key, || flow.unwrap_or_else(|| Flow::of_key(key))))
+        Ok(self.way_of(found, key, || self.share_of_key(key)))
     }
 
     /// The same for a packet that came in.
     #[inline]
     pub(super) fn lookup_for(&self, key: &Key, packet: &Packet) -> Result<&Route, RouteError> {
         let found = self.lookup_whole(key)?;
-        Ok(self.way_of(found, key, || Flow::of_packet(packet)))
+        Ok(self.way_of(found, key, || self.share_of_packet(packet)))
     }
 
     /// The route that decides, with all its gateways.
@@ -551,16 +568,20 @@ impl Net {
     }
 
     /// The same look-up, slower, with the routing rule that led there, and the route also where it refuses; of several gateways the way that is taken.
-    pub(super) fn lookup_with_rule(&self, key: &Key, flow: Flow) -> (Option<RoutingRule>, Option<&Route>) {
+    pub(super) fn lookup_with_rule(
+        &self,
+        key: &Key,
+        share: impl FnOnce() -> u32,
+    ) -> (Option<RoutingRule>, Option<&Route>) {
         let (rule, found) = self.ways(Family::of(key.destination)).lookup_with_rule(key);
-        (rule, found.map(|found| self.way_of(found, key, || flow)))
+        (rule, found.map(|found| self.way_of(found, key, share)))
     }
 
     #[inline]
-    fn way_of<'a>(&self, found: &'a Route, key: &Key, flow: impl FnOnce() -> Flow) -> &'a Route {
+    fn way_of<'a>(&self, found: &'a Route, key: &Key, share: impl FnOnce() -> u32) -> &'a Route {
         match found.ways.is_empty() {
             true => found,
-            false => self.chosen(found, key, flow()),
+            false => self.chosen(found, key, share),
         }
     }
 
@@ -660,6 +681,7 @@ mod tests {
                 input: InterfaceId::LOOPBACK,
                 output: None,
                 scope: Scope::Universe,
+                flow: Flow::default(),
             };
             for table in [table::MAIN, table::LOCAL, 100] {
                 let holds = |it: &&Entry| it.route.to.contains(destination);
@@ -682,6 +704,7 @@ mod tests {
             input: InterfaceId::LOOPBACK,
             output: None,
             scope: Scope::Universe,
+            flow: Flow::default(),
         };
         assert!(tables.deciding(table::MAIN, &six).is_none());
     }
@@ -695,6 +718,7 @@ mod tests {
             input: InterfaceId(1),
             output: None,
             scope: Scope::Universe,
+            flow: Flow::default(),
         };
         net.lookup(&key).map(|route| route.via)
     }

@@ -14,13 +14,16 @@ mod answer;
 mod assign;
 mod complaint;
 mod config;
+mod dissect;
 #[cfg(test)]
 pub(crate) mod example;
+mod flow;
 mod host;
 mod input;
 mod limit;
 mod link;
 mod lookup;
+mod metrics;
 mod networks;
 mod output;
 mod path_mtu;
@@ -46,6 +49,7 @@ pub use answer::{Closed, Listeners};
 pub use assign::NewAddress;
 pub use complaint::{BadPart, Complaint, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
+pub use flow::Flow;
 pub(crate) use host::{FragmentationNeeded, HostState, NotCut, Outgoing};
 pub(crate) use host::{
     belongs_to_what_it_quotes, come_round, fragment, from_program, is_completed, is_joined_again,
@@ -55,6 +59,8 @@ pub(crate) use host::{
 pub(crate) use input::ForwardOutcome;
 pub use input::{Forwarding, InputRoute};
 pub(crate) use limit::Limiter;
+pub(crate) use lookup::IPV4_TOS;
+pub use metrics::{Metric, MetricValue, Metrics};
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use path_mtu::PathMtu;
 pub(crate) use path_mtu::PathMtus;
@@ -63,13 +69,12 @@ pub(crate) use reassembly::{
     DefragUser, Expired, Knobs as ReassemblyKnobs, Limits as ReassemblyLimits, Pushed, Reassembly,
 };
 pub use route::{
-    BadPrefix, Preference, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, Way,
-    table,
+    BadPrefix, Preference, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, RuleTransport,
+    Scope, Way, table,
 };
 pub use route_change::{Hop, Placing, RouteSelector};
-pub use route_text::LookedUp;
+pub use route_text::{LookedUp, RuleNames};
 pub(crate) use seen::RoutesSeen;
-pub use several::Flow;
 pub use sysctl::SysctlError;
 pub(crate) use v6::{LEAST_MTU as LEAST_IPV6_MTU, OF_LINK};
 

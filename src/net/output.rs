@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::is_limited_broadcast;
+use super::flow::Flow;
 use super::lookup::Key;
-use super::several::Flow;
 use super::sysctl::ConfKnob;
 use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope, v6};
 use crate::base::{Family, InterfaceId, protocol};
@@ -23,8 +23,8 @@ pub struct OutputKey {
     pub interface: Option<InterfaceId>,
     /// Its type of service, for rules with `tos`.
     pub tos: u8,
-    /// What chooses between several gateways, where that is not just the two addresses.
-    pub flow: Option<Flow>,
+    /// What else is known of it, for rules that ask for protocol and ports, and for the choice between several gateways.
+    pub flow: Flow,
 }
 
 impl OutputKey {
@@ -36,7 +36,7 @@ impl OutputKey {
             mark: 0,
             interface: None,
             tos: 0,
-            flow: None,
+            flow: Flow::default(),
         }
     }
 
@@ -49,9 +49,7 @@ impl OutputKey {
         Self {
             destination,
             source: None,
-            flow: destination
-                .is_ipv6()
-                .then(|| Flow::of_own(None, destination, protocol::RAW)),
+            flow: Flow::of(protocol::RAW),
             ..Self::of(packet)
         }
     }
@@ -64,7 +62,7 @@ impl OutputKey {
             mark: packet.mark,
             interface: None,
             tos: packet.tos(),
-            flow: packet.destination().is_ipv6().then(|| Flow::of_changed(packet)),
+            flow: Flow::of_changed(packet),
         }
     }
 }
@@ -202,8 +200,9 @@ impl Net {
             input: InterfaceId::LOOPBACK,
             output: interface,
             scope: Scope::Universe,
+            flow: key.flow,
         };
-        let found = self.lookup_own(&asked, key.flow);
+        let found = self.lookup(&asked);
         let route = match (found, interface) {
             (Ok(route), _) => route,
             (Err(_), Some(output)) => {
@@ -446,7 +445,7 @@ mod tests {
                 mark: 0,
                 interface: oif.map(InterfaceId),
                 tos: 0,
-                flow: None,
+                flow: Flow::default(),
             };
             let found = net
                 .route_output(key)
@@ -509,7 +508,7 @@ mod tests {
                 mark,
                 interface: None,
                 tos: 0,
-                flow: None,
+                flow: Flow::default(),
             };
             let found = net
                 .reroute_output(key)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::Metrics;
 use crate::base::{AddressMask, Family, InterfaceId, InterfaceName, MarkMask};
 
 /// What a route does with a packet; also what `-m addrtype` calls an address.
@@ -72,10 +73,14 @@ pub struct Route {
     pub scope: Scope,
     /// `mtu N`: for packets that take this route, instead of the device's.
     pub mtu: Option<u32>,
-    /// `mtu lock N`, of IPv4: whoever says that a path takes less is not heard.
+    /// `mtu lock N`: in IPv4 whoever says that a path takes less is not heard; seen: in IPv6 it says nothing.
     pub mtu_is_locked: bool,
     /// `hoplimit N`: of the host's own packets that take this route, instead of the interface's.
     pub hop_limit: Option<u8>,
+    /// What it says of connections. Packets don't care.
+    pub metrics: Metrics,
+    /// `tos`, of IPv4: for packets with this type of service alone; 0 is any. It is asked before those that are for any.
+    pub tos: u8,
     /// Who added it. Packets don't care.
     pub protocol: RouteProtocol,
     /// `pref`, of IPv6: of routes that are alike else.
@@ -122,6 +127,8 @@ impl RouteProtocol {
     pub const BOOT: Self = Self(3);
     /// `proto static`: by an administrator's hand.
     pub const STATIC: Self = Self(4);
+    /// What a routing rule has whose maker said none; not shown.
+    pub const UNSAID: Self = Self(0);
 }
 
 /// Numbers of the tables that every namespace has.
@@ -153,10 +160,25 @@ pub struct RoutingRule {
     pub output: Option<RuleLink>,
     /// `tos`; 0 asks nothing.
     pub tos: u8,
+    /// `ipproto`, `sport`, `dport`.
+    pub transport: RuleTransport,
+    /// Who added it (`protocol`). Packets don't care.
+    pub protocol: RouteProtocol,
     /// `suppress_prefixlength`: a route to a prefix that is no longer than this is as none, if it does not refuse.
     pub suppressed: Option<u32>,
     /// What becomes of packets that fit.
     pub action: RuleAction,
+}
+
+/// What a routing rule asks of what a packet carries; of the default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleTransport {
+    /// `ipproto`; 0 asks nothing.
+    pub protocol: u8,
+    /// `sport`: the first and the last of the source's ports.
+    pub source: Option<(u16, u16)>,
+    /// `dport`: the same of the destination's.
+    pub destination: Option<(u16, u16)>,
 }
 
 /// An interface that a routing rule names. It need not be there (`[detached]`): then no packet fits. Two are the same if their names are.
@@ -297,6 +319,8 @@ impl Route {
             mtu: None,
             mtu_is_locked: false,
             hop_limit: None,
+            metrics: Metrics::default(),
+            tos: 0,
             protocol: RouteProtocol::BOOT,
             preference: Preference::Medium,
             onlink: false,

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::lookup::Entry;
-use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, Way, table, v6};
+use super::metrics::LARGEST_MTU;
+use super::{AddressKind, ConfigError, Metrics, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, Way, table, v6};
 use crate::base::{Family, InterfaceId};
 
 /// What becomes of routes to the same place with the same metric.
@@ -44,6 +45,10 @@ pub struct RouteSelector {
     pub protocol: Option<RouteProtocol>,
     /// Its own `mtu`.
     pub mtu: Option<u32>,
+    /// `tos`: that of the route, where it is IPv4's; 0 is that of one for any.
+    pub tos: Option<u8>,
+    /// What it says of connections, of those that are named.
+    pub metrics: Metrics,
     /// `nexthop`: its gateways, in their order.
     pub ways: Vec<Hop>,
 }
@@ -90,6 +95,8 @@ impl RouteSelector {
             scope: Some(route.scope),
             protocol: Some(route.protocol),
             mtu: route.mtu,
+            tos: Some(route.tos),
+            metrics: route.metrics.clone(),
             ways: route.ways.iter().map(Hop::of).collect(),
         }
     }
@@ -117,6 +124,8 @@ impl RouteSelector {
             && is(self.scope, Some(route.scope))
             && is(self.protocol, Some(route.protocol))
             && is(self.mtu, route.mtu)
+            && is(self.tos, Some(route.tos))
+            && route.metrics.have_all_of(&self.metrics)
     }
 }
 
@@ -154,6 +163,8 @@ impl Net {
             let of_each = route.ways.iter_mut().map(|way| &mut way.route.metric);
             of_each.for_each(|metric| *metric = IPV6_METRIC);
         }
+        keep(&mut route);
+        route.ways.iter_mut().for_each(|way| keep(&mut way.route));
         self.check_nexthops(&mut route)?;
         // What leads nowhere may name any.
         let leads_on = !matches!(
@@ -325,6 +336,12 @@ impl Net {
             _ => Err(invalid),
         }
     }
+}
+
+/// What the kernel keeps of what is said of packets and connections.
+fn keep(route: &mut Route) {
+    route.mtu = route.mtu.map(|mtu| mtu.min(LARGEST_MTU));
+    route.metrics = route.metrics.as_kept();
 }
 
 /// Of a route of IPv6 that says none.

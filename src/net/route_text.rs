@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use super::flow::Flow;
 use super::lookup::Key;
-use super::several::Flow;
-use super::{Net, OutputKey, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
+use super::{Net, OutputKey, Route, RouteKind, RoutingRule, RuleAction, RuleTransport, Scope, table};
 use crate::base::{Family, InterfaceId};
 use crate::packet::Packet;
 
@@ -16,6 +16,25 @@ pub struct LookedUp<'a> {
     pub rule: Option<RoutingRule>,
     /// The route that was found.
     pub route: Option<&'a Route>,
+}
+
+/// How numbers of a routing rule are told.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleNames {
+    /// Of `ipproto`.
+    pub protocol: fn(u8) -> String,
+    /// Of `tos`.
+    pub tos: fn(u8) -> String,
+}
+
+impl Default for RuleNames {
+    /// As numbers.
+    fn default() -> Self {
+        Self {
+            protocol: |number| number.to_string(),
+            tos: |number| format!("{number:#04x}"),
+        }
+    }
 }
 
 impl Net {
@@ -30,8 +49,22 @@ impl Net {
             input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
             output: None,
             scope: Scope::Universe,
+            flow: self.flow_for_rules(packet),
         });
-        self.looked_up(key, |_| Flow::of_packet(packet))
+        self.looked_up(key, |_| self.share_of_packet(packet))
+    }
+
+    /// The same for one that is asked about, of which only this is known.
+    pub(crate) fn looked_up_asked(&self, packet: &Packet, flow: Flow) -> LookedUp<'_> {
+        let key = Key {
+            source: packet.source(),
+            mark: packet.mark,
+            tos: packet.tos(),
+            input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
+            flow,
+            ..Key::to(packet.destination())
+        };
+        self.looked_up(Some(key), |key| self.share_of_key(key))
     }
 
     /// The same for a packet of the host's own.
@@ -45,12 +78,13 @@ impl Net {
             input: InterfaceId::LOOPBACK,
             output: key.interface,
             scope: Scope::Universe,
+            flow: key.flow,
         });
-        self.looked_up(asked, |asked| key.flow.unwrap_or_else(|| Flow::of_key(asked)))
+        self.looked_up(asked, |asked| self.share_of_key(asked))
     }
 
-    fn looked_up(&self, key: Option<Key>, flow: impl FnOnce(&Key) -> Flow) -> LookedUp<'_> {
-        let (rule, route) = key.map_or((None, None), |key| self.lookup_with_rule(&key, flow(&key)));
+    fn looked_up(&self, key: Option<Key>, share: impl FnOnce(&Key) -> u32) -> LookedUp<'_> {
+        let (rule, route) = key.map_or((None, None), |key| self.lookup_with_rule(&key, || share(&key)));
         LookedUp { rule, route }
     }
 
@@ -112,8 +146,8 @@ impl Net {
         text
     }
 
-    /// A routing rule as `ip rule` shows it: `32766: from all lookup main`.
-    pub fn rule_text(&self, rule: &RoutingRule) -> String {
+    /// A routing rule as `ip rule` shows it, without who added it: `32766: from all lookup main`. Some numbers are told by these names.
+    pub fn rule_text(&self, rule: &RoutingRule, names: RuleNames) -> String {
         let prefix = |it: &super::Prefix| match it.length() {
             length if length == Family::of(it.address()).bits() => it.address().to_string(),
             _ => it.to_string(),
@@ -125,7 +159,7 @@ impl Net {
             let _ = write!(text, " to {}", prefix(to));
         }
         if rule.tos != 0 {
-            let _ = write!(text, " tos {:#04x}", rule.tos);
+            let _ = write!(text, " tos {}", (names.tos)(rule.tos));
         }
         match (rule.mark.value, rule.mark.mask) {
             (0, 0) => {}
@@ -146,6 +180,21 @@ impl Net {
                     text.push_str(" [detached]");
                 }
             }
+        }
+        let RuleTransport {
+            protocol,
+            source,
+            destination,
+        } = rule.transport;
+        if protocol != 0 {
+            let _ = write!(text, " ipproto {}", (names.protocol)(protocol));
+        }
+        for (word, ports) in [("sport", source), ("dport", destination)] {
+            let _ = match ports {
+                None => Ok(()),
+                Some((first, last)) if first == last => write!(text, " {word} {first}"),
+                Some((first, last)) => write!(text, " {word} {first}-{last}"),
+            };
         }
         let _ = match rule.action {
             RuleAction::Table(number) => {
@@ -203,12 +252,12 @@ mod tests {
             mark,
             interface: None,
             tos: 0,
-            flow: None,
+            flow: Flow::default(),
         };
         let shown = |net: &Net, key: &OutputKey| {
             let found = net.looked_up_output(key);
             (
-                found.rule.map(|rule| net.rule_text(&rule)),
+                found.rule.map(|rule| net.rule_text(&rule, RuleNames::default())),
                 found.route.map(|route| net.route_text(route)),
             )
         };

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{ConfigError, Net, RoutingRule, RuleAction};
+use super::flow::Flow;
+use super::{ConfigError, Net, RouteProtocol, RoutingRule, RuleAction, RuleTransport};
 use crate::base::{Family, MarkMask};
+use crate::packet::Packet;
 
 impl Net {
-    /// For packets of this family. Rules of equal priority are asked in the order they came. One just like another is refused.
+    /// For packets of this family. Rules of equal priority are asked in the order they came. One that another has all of is refused.
     pub fn add_rule(&mut self, family: Family, rule: RoutingRule) -> Result<(), ConfigError> {
         let ways = self.ways_mut(family);
-        if ways.rules.contains(&rule) {
+        if ways.rules.iter().any(|there| rule.is_had_by(there)) {
             return Err(ConfigError::RuleExists);
         }
         if matches!(rule.action, RuleAction::Goto(target) if target <= rule.priority) {
@@ -49,8 +51,24 @@ impl Net {
     }
 
     fn rules_changed(&mut self, family: Family) {
-        self.ways_mut(family).custom_rules = true;
+        let ways = self.ways_mut(family);
+        ways.custom_rules = true;
+        ways.asks_transport = ways.rules.iter().any(RoutingRule::asks_transport);
         self.attach_rules();
+    }
+
+    /// Whether a rule of the family asks for protocol or ports.
+    pub(super) fn rules_ask_transport(&self, family: Family) -> bool {
+        self.ways(family).asks_transport
+    }
+
+    /// What is known of a packet that came in, as far as rules ask for it.
+    #[inline]
+    pub(super) fn flow_for_rules(&self, packet: &Packet) -> Flow {
+        match self.rules_ask_transport(packet.family()) {
+            false => Flow::default(),
+            true => Flow::of_packet(packet),
+        }
     }
 
     /// Rules hold interfaces by name: each finds the one that bears it now, or none.
@@ -76,8 +94,43 @@ impl RoutingRule {
             input: None,
             output: None,
             tos: 0,
+            transport: RuleTransport::default(),
+            protocol: RouteProtocol::UNSAID,
             suppressed: None,
             action,
         }
+    }
+
+    /// Seen: places and a type of service that it does not ask for are not compared, and neither is whether it is inverted, nor where it leads on.
+    fn is_had_by(&self, there: &Self) -> bool {
+        let action = match (self.action, there.action) {
+            (RuleAction::Goto(_), RuleAction::Goto(_)) => there.action,
+            (action, _) => action,
+        };
+        let compared = Self {
+            inverted: there.inverted,
+            from: self.from.or(there.from),
+            to: self.to.or(there.to),
+            tos: if self.tos == 0 { there.tos } else { self.tos },
+            action,
+            ..self.clone()
+        };
+        compared == *there
+    }
+
+    /// Whether it asks for more than the network's header has.
+    #[inline]
+    pub(super) fn asks_transport(&self) -> bool {
+        self.transport != RuleTransport::default()
+    }
+}
+
+impl RuleTransport {
+    pub(super) fn fits(&self, flow: Flow) -> bool {
+        let [source, destination] = flow.ports();
+        let has = |asked: Option<(u16, u16)>, port| asked.is_none_or(|(first, last)| (first..=last).contains(&port));
+        (self.protocol == 0 || self.protocol == flow.protocol())
+            && has(self.source, source)
+            && has(self.destination, destination)
     }
 }

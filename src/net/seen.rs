@@ -122,8 +122,8 @@ impl<A: Address> Places<A> {
     #[inline(never)]
     fn decide(&mut self, net: &Net, packet: &Packet, (question, at): (Question<A>, usize)) -> InputRoute {
         let route = net.route_input(packet);
-        // More than these addresses may decide between several gateways.
-        if net.has_several_gateways(packet.family()) {
+        // More than these addresses may decide then.
+        if net.has_several_gateways(packet.family()) || net.rules_ask_transport(packet.family()) {
             return route;
         }
         if self.places.is_empty() {

@@ -48,7 +48,8 @@ impl Stretches {
     fn make(&self, tables: &Tables) -> &Option<Answers> {
         self.0.get_or_init(|| {
             let is_short = tables.everything().len() <= MOST_ROUTES;
-            (is_short && tables.family() == Family::V4).then(|| Answers::of_all(tables))
+            let asks_no_more = || tables.all().all(|it| it.route.tos == 0);
+            (is_short && tables.family() == Family::V4 && asks_no_more()).then(|| Answers::of_all(tables))
         })
     }
 }

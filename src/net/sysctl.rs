@@ -52,8 +52,12 @@ knobs! {
     FragmentMaxDistance "ipfrag_max_dist" = 64 in 0, INT_MAX;
     FragmentTime "ipfrag_time" = 30 in -SECONDS_MAX, SECONDS_MAX;
     FwmarkReflect "fwmark_reflect" = 0 in 0, 255;
+    GatewayFields "fib_multipath_hash_fields" = 7 in 1, 0xfff;
+    GatewayPolicy "fib_multipath_hash_policy" = 0 in 0, 3;
     // Of 0 the kernel draws one; here it is one like any other.
     GatewaySeed "fib_multipath_hash_seed" = 0 in 0, u32::MAX as i64;
+    // Links here have no neighbours that could fail.
+    GatewayUseNeighbours "fib_multipath_use_neigh" = 0 in 0, 1;
     LeastPathMtu "route/min_pmtu" = 552 in 68, INT_MAX;
     PathMtuExpires "route/mtu_expires" = 600 in -SECONDS_MAX, SECONDS_MAX;
     // Nothing listens on the host, so these are kept and shown, and no answer depends on them: a reset is the same whatever they say.

@@ -79,8 +79,11 @@ fn what_a_lab_has_not_is_refused_by_name() {
             "addr add 2001:db8::1/64 dev lan preferred_lft 5",
             "an address that is the host's, or preferred, for some seconds",
         ),
-        ("route add 10.9.0.0/16 via 10.0.0.9 advmss 500", "`advmss` of a route"),
-        ("route add 10.9.0.0/16 dev lan tos 8", "`tos` of a route"),
+        (
+            "route add 10.9.0.0/16 via 10.0.0.9 congctl reno",
+            "`congctl` of a route",
+        ),
+        ("route add 10.9.0.0/16 dev lan realms 8", "`realms` of a route"),
         ("route save", "`ip route save`"),
         ("rule add table main suppress_ifgroup 5", "`suppress_ifgroup` of a rule"),
         ("rule add uidrange 1-2 table 5", "`uidrange` of a rule"),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Call;
-use super::routes::{Filter, write_mtu, write_route};
+use super::routes::{Filter, write_route};
 use super::words::Refused;
 use crate::base::{Family, InterfaceId, Time};
 use crate::net::{PathMtu, Prefix, Route, RouteProtocol, Scope};
@@ -50,11 +50,16 @@ fn told(learned: &PathMtu, protocol: RouteProtocol) -> Route {
     }
 }
 
-/// `expires 599sec mtu 1400 `.
-pub(super) fn write_learned(out: &mut String, learned: &PathMtu, now: Time) {
+/// `expires 599sec `.
+pub(super) fn write_until(out: &mut String, learned: &PathMtu, now: Time) {
     let seconds = learned.until.since(now).as_secs();
     let _ = write!(out, "expires {seconds}sec ");
-    write_mtu(out, learned.mtu, learned.is_locked);
+}
+
+/// What is learned, and whether it is locked; seen: the lock of a route of IPv6 is told of it too.
+pub(super) fn size(learned: &PathMtu) -> (u32, bool) {
+    let is_routes = learned.to.is_ipv6() && learned.route.mtu_is_locked;
+    (learned.mtu, learned.is_locked || is_routes)
 }
 
 /// Of the family that the call says.

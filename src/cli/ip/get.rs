@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::route::device_of;
-use super::routes::{write_mtu, write_via, write_whole};
-use super::words::{Refused, abbreviates, number, prefix, table_name};
-use super::{Call, cache, get6};
-use crate::base::{Family, InterfaceId, Time};
+use super::routes::{write_via, write_whole};
+use super::words::{Refused, abbreviates, number, prefix, table_name, tos, tos_name};
+use super::{Call, cache, get6, metrics, rule};
+use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::engine::Router;
-use crate::net::{Delivery, DropReason, InputRoute, Net, OutputKey, PathMtu, Route, RouteError, table};
+use crate::net::{Delivery, DropReason, Flow, InputRoute, Net, OutputKey, PathMtu, Route, RouteError, table};
 use crate::packet::Packet;
 use crate::wire::checksum;
 
@@ -23,6 +23,19 @@ pub(super) struct Asked {
     pub mark: u32,
     pub tos: u8,
     pub fibmatch: bool,
+    protocol: Option<u8>,
+    /// Source and destination.
+    ports: [u16; 2],
+}
+
+impl Asked {
+    /// Nothing else is known of the packet. Seen: of IPv4 it is taken for UDP, of IPv6 for nothing.
+    pub(super) fn flow(&self) -> Flow {
+        let [source, destination] = self.ports;
+        let is_ipv6 = self.to.is_some_and(|to| to.is_ipv6());
+        let usual = if is_ipv6 { 0 } else { protocol::UDP };
+        Flow::with_ports(self.protocol.unwrap_or(usual), source, destination)
+    }
 }
 
 /// Where the answer is looked up, and how its lines end.
@@ -40,16 +53,15 @@ impl Told<'_> {
         self.router.path_mtu(self.now, to, route)
     }
 
-    /// What of the way's size is known: by word, or by the route.
+    /// What of the way's size is known, by word or by the route, and what else that says.
     pub(super) fn write_mtu(&self, out: &mut String, learned: Option<&PathMtu>, route: Option<&Route>) {
         if let Some(learned) = learned {
-            cache::write_learned(out, learned, self.now);
-        } else if let Some((mtu, route)) = route.and_then(|route| Some((route.mtu?, route))) {
-            write_mtu(out, mtu, route.mtu_is_locked);
+            cache::write_until(out, learned, self.now);
         }
-        if let Some(limit) = route.and_then(|route| route.hop_limit) {
-            let _ = write!(out, "hoplimit {limit} ");
-        }
+        let Some(route) = route.or(learned.map(|it| &it.route)) else {
+            return;
+        };
+        metrics::write(out, route, learned.map(cache::size));
     }
 }
 
@@ -95,22 +107,24 @@ fn asked(call: &mut Call<'_>) -> Result<Asked, Refused> {
             }
             it if it == "tos" || abbreviates(it, "dsfield") => {
                 let value = call.words.need()?;
-                let tos = number(value).and_then(|it| u8::try_from(it).ok());
-                asked.tos = tos.ok_or_else(|| Refused::wrong(value, "TOS value is invalid\n"))?;
+                asked.tos = tos(value).ok_or_else(|| Refused::wrong(value, "TOS value is invalid\n"))?;
             }
             "fibmatch" => asked.fibmatch = true,
             "uid" => {
                 // Rules of a lab ask nobody's identity.
                 call.words.need()?;
             }
-            "connected" | "notify" | "vrf" | "ipproto" | "sport" | "dport" => {
+            "ipproto" => asked.protocol = Some(rule::ip_protocol(call.words.need()?)?),
+            "sport" => asked.ports[0] = port(call.words.need()?, "invalid sport\n")?,
+            "dport" => asked.ports[1] = port(call.words.need()?, "invalid dport\n")?,
+            "connected" | "notify" | "vrf" => {
                 return Err(Refused::not_there(&format!("`{word}` of `ip route get`")));
             }
             it => {
                 let value = if it == "to" { call.words.need()? } else { it };
                 if abbreviates(value, "help") {
                     return Err(Refused::usage(
-                        "Usage: ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif DEVICE ] [ oif DEVICE ] [ tos TOS ] [ mark NUMBER ]\n",
+                        "Usage: ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif DEVICE ] [ oif DEVICE ] [ tos TOS ] [ mark NUMBER ]\n                    [ ipproto PROTOCOL ] [ sport PORT ] [ dport PORT ]\n",
                     ));
                 }
                 let typed = prefix(value, asked.family)?;
@@ -130,6 +144,16 @@ fn asked(call: &mut Call<'_>) -> Result<Asked, Refused> {
             }
         }
     }
+    let family = asked.family.unwrap_or(Family::V4);
+    let is_known = |it: u8| match it {
+        protocol::TCP | protocol::UDP => true,
+        protocol::ICMP => family == Family::V4,
+        protocol::ICMPV6 => family == Family::V6,
+        _ => false,
+    };
+    if asked.protocol.is_some_and(|it| !is_known(it)) {
+        return Err(Refused::explained("Unsupported ip proto."));
+    }
     asked.input = input.map(|name| device_of(call, name)).transpose()?;
     asked.output = output.map(|name| device_of(call, name)).transpose()?;
     Ok(asked)
@@ -144,7 +168,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
         mark: asked.mark,
         interface: asked.output,
         tos: asked.tos,
-        flow: None,
+        flow: asked.flow(),
     };
     let way = net.route_output(key).map_err(|error| {
         Refused::by_kernel(match error {
@@ -165,6 +189,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
     if let Some(from) = asked.from {
         let _ = write!(out, "from {from} ");
     }
+    write_tos(out, found);
     if let Some(gateway) = way.gateway {
         write_via(out, gateway, Family::V4);
     }
@@ -198,12 +223,14 @@ fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: 
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (from, to) else {
         return Err(Refused::by_kernel("Invalid argument"));
     };
-    let mut bytes = vec![0x45, asked.tos, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
+    let carried = asked.protocol.unwrap_or(protocol::UDP);
+    let mut bytes = vec![0x45, asked.tos, 0, 28, 0, 0, 0, 0, 64, carried, 0, 0];
     bytes.extend(source.octets());
     bytes.extend(destination.octets());
     let sum = checksum::of(&bytes);
     bytes[10..12].copy_from_slice(&sum.to_be_bytes());
-    bytes.extend([0; 8]);
+    bytes.extend(asked.ports.map(u16::to_be_bytes).as_flattened());
+    bytes.extend([0; 4]);
     let Ok(mut packet) = Packet::parse(bytes) else {
         return Err(Refused::by_kernel("Invalid argument"));
     };
@@ -231,6 +258,7 @@ fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: 
         return Ok(());
     }
     let _ = write!(out, "{}{to} from {from} ", kind(delivery));
+    write_tos(out, found);
     if let Some(gateway) = way.and_then(|way| way.gateway) {
         write_via(out, gateway, Family::V4);
     }
@@ -248,6 +276,11 @@ fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: 
     told.write_mtu(out, learned.as_ref(), found);
     let _ = writeln!(out, "iif {} ", net.interface(input).name);
     Ok(())
+}
+
+fn port(word: &str, why: &str) -> Result<u16, Refused> {
+    let found = number(word).and_then(|it| u16::try_from(it).ok());
+    found.ok_or_else(|| Refused::wrong(word, why))
 }
 
 fn kind(delivery: Delivery) -> &'static str {
@@ -274,6 +307,13 @@ fn write_table(out: &mut String, net: &Net, found: Option<&Route>) {
     let named = found.filter(|route| net.tables_are_apart(Family::V4) && route.table != table::MAIN);
     if let Some(route) = named {
         let _ = write!(out, "table {} ", table_name(route.table));
+    }
+}
+
+/// Seen: not what was asked for is told, but what the route is for.
+fn write_tos(out: &mut String, found: Option<&Route>) {
+    if let Some(route) = found.filter(|route| route.tos != 0) {
+        let _ = write!(out, "tos {} ", tos_name(route.tos));
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
             mark: asked.mark,
             interface: asked.output,
             tos: asked.tos,
-            flow: None,
+            flow: asked.flow(),
         }),
     };
     let route = leading(&found)?;
@@ -97,7 +97,7 @@ fn arriving<'a>(net: &'a Net, asked: &Asked, to: Ipv6Addr, input: InterfaceId) -
     };
     packet.input = Some(input);
     packet.mark = asked.mark;
-    Ok(net.looked_up_input(&packet, to.into()))
+    Ok(net.looked_up_asked(&packet, asked.flow()))
 }
 
 fn leading<'a>(found: &LookedUp<'a>) -> Result<&'a Route, Refused> {

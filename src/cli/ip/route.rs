@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use super::words::{self, Refused, Typed, abbreviates, address, number, prefix, protocol, route_kind, scope};
-use super::{Call, get, routes};
+use super::{Call, get, metrics, routes};
 use crate::base::{Family, InterfaceId};
-use crate::net::{Hop, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way, table};
+use crate::net::{
+    Hop, Metrics, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way, table,
+};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
@@ -49,6 +51,8 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         mtu: told.mtu,
         mtu_is_locked: told.mtu_is_locked && told.mtu.is_some(),
         hop_limit: told.hop_limit,
+        metrics: told.metrics.clone(),
+        tos: told.tos,
         protocol: told.protocol.unwrap_or(RouteProtocol::BOOT),
         onlink: told.onlink,
         preference: told.preference.unwrap_or_default(),
@@ -89,6 +93,8 @@ struct Told {
     mtu: Option<u32>,
     mtu_is_locked: bool,
     hop_limit: Option<u8>,
+    metrics: Metrics,
+    tos: u8,
     protocol: Option<RouteProtocol>,
     preference: Option<Preference>,
     onlink: bool,
@@ -180,6 +186,12 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
                 // 0 is none.
                 told.mtu = Some(number(value).ok_or_else(wrong)?).filter(|it| *it != 0);
             }
+            it if metrics::read(call, it, &mut told.metrics)? => {}
+            it if it == "tos" || abbreviates(it, "dsfield") => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "\"tos\" value is invalid\n");
+                told.tos = words::tos(value).ok_or_else(wrong)?;
+            }
             "hoplimit" => {
                 let value = call.words.need()?;
                 let wrong = || Refused::wrong(value, "\"hoplimit\" value is invalid\n");
@@ -205,7 +217,7 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
                 let text = format!("Error: \"nexthop\" or end of line is expected instead of \"{it}\"\n");
                 return Err(Refused::new(255, text));
             }
-            it if OTHERS.contains(&it) || abbreviates(it, "dsfield") || abbreviates(it, "realms") => {
+            it if OTHERS.contains(&it) || abbreviates(it, "realms") => {
                 return Err(Refused::not_there(&format!("`{it}` of a route")));
             }
             it => {
@@ -237,8 +249,13 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
     {
         return Err(Refused::new(2, "Error: IPv6 does not support RTA_VIA attribute.\n"));
     }
-    if told.mtu_is_locked && told.family == Some(Family::V6) {
-        return Err(Refused::not_there("`mtu lock` of a route of IPv6"));
+    if told.tos != 0 && told.family == Some(Family::V6) {
+        return Err(Refused::explained(
+            "Invalid dsfield (tos): option not available for IPv6.",
+        ));
+    }
+    if told.tos & 3 != 0 {
+        return Err(Refused::explained("Invalid dsfield (tos): ECN bits must be 0."));
     }
     told.interface = device.map(|name| device_of(call, name)).transpose()?;
     Ok(told)
@@ -324,6 +341,8 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
         }),
         protocol: told.protocol,
         mtu: told.mtu,
+        tos: Some(told.tos),
+        metrics: told.metrics.clone(),
         ways: told.hops.iter().map(|it| it.hop).collect(),
     };
     let selector = match to.family() {
@@ -371,35 +390,24 @@ pub(super) fn device_of(call: &Call<'_>, name: &str) -> Result<InterfaceId, Refu
 const OTHERS: &[&str] = &[
     "as",
     "from",
-    "tos",
     "expires",
-    "advmss",
-    "reordering",
-    "rtt",
-    "rto_min",
-    "window",
-    "cwnd",
-    "initcwnd",
-    "initrwnd",
-    "features",
-    "quickack",
     "congctl",
-    "rttvar",
-    "ssthresh",
     "vrf",
     "encap",
     "ttl-propagate",
-    "fastopen_no_cookie",
     "nhid",
 ];
 
 pub(super) const USAGE: &str = "\
 Usage: ip route { show | flush } [ [ root | match | exact ] PREFIX ] [ table { TABLE | all } ] [ proto PROTOCOL ] [ type TYPE ] [ scope SCOPE ]
-                [ dev DEVICE ] [ via ADDRESS ] [ src ADDRESS ]
+                [ dev DEVICE ] [ via ADDRESS ] [ src ADDRESS ] [ tos TOS ]
        ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif DEVICE ] [ oif DEVICE ] [ tos TOS ] [ mark NUMBER ]
+                [ ipproto PROTOCOL ] [ sport PORT ] [ dport PORT ]
        ip route { add | append | prepend | change | replace | del } [ TYPE ] PREFIX [ via [ inet6 ] ADDRESS ] [ dev DEVICE ] [ onlink ] [ src ADDRESS ]
                 [ table TABLE ] [ metric METRIC ] [ proto PROTOCOL ] [ scope SCOPE ] [ mtu [ lock ] NUMBER ]
-                [ hoplimit NUMBER ] [ pref { low | medium | high } ]
+                [ hoplimit NUMBER ] [ pref { low | medium | high } ] [ tos TOS ]
+                [ { advmss | window | cwnd | ssthresh | reordering | initcwnd | initrwnd } [ lock ] NUMBER ]...
+                [ { rtt | rttvar } [ lock ] TIME ] [ rto_min TIME ] [ features ecn ] [ quickack { 0 | 1 } ] [ fastopen_no_cookie { 0 | 1 } ]
                 [ nexthop [ via [ inet6 ] ADDRESS ] [ dev DEVICE ] [ weight NUMBER ] [ onlink ] ]...
        ip route { show | flush } cache
 ";

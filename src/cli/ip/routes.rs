@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use super::route::{USAGE, device_of, table_of};
 use super::words::{
     Refused, abbreviates, preference_name, prefix, protocol, protocol_name, route_kind, route_kind_name, scope,
-    scope_name, table_name,
+    scope_name, table_name, tos, tos_name,
 };
-use super::{Call, cache};
+use super::{Call, cache, metrics};
 use crate::base::{Family, InterfaceId, Time};
 use crate::net::{Net, PathMtu, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way, table};
 
@@ -90,7 +90,12 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
                 filter.selector.via = Some(prefix(value, family)?.address(family));
             }
             "src" => filter.selector.source = Some(prefix(call.words.need()?, filter.family)?.address(filter.family)),
-            "tos" | "dsfield" | "mark" | "vrf" | "from" => {
+            "tos" | "dsfield" => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "TOS value is invalid\n");
+                filter.selector.tos = Some(tos(value).ok_or_else(wrong)?);
+            }
+            "mark" | "vrf" | "from" => {
                 return Err(Refused::not_there(&format!("the selector `{word}`")));
             }
             it => {
@@ -192,7 +197,10 @@ fn in_order(net: &Net) -> Vec<&Route> {
         let by_place = || match a.to.family() {
             Family::V6 if holds(a, b) => Ordering::Greater,
             Family::V6 if holds(b, a) => Ordering::Less,
-            _ => (a.to.address(), b.to.length(), a.metric).cmp(&(b.to.address(), a.to.length(), b.metric)),
+            _ => {
+                let key = |it: &Route, other: &Route| (it.to.address(), other.to.length(), other.tos, it.metric);
+                key(a, b).cmp(&key(b, a))
+            }
         };
         key(a).cmp(&key(b)).then_with(by_place)
     });
@@ -219,6 +227,9 @@ pub(super) fn write_route(
         _ => {
             let _ = write!(out, "{} ", route.to);
         }
+    }
+    if route.tos != 0 && asked.tos.is_none() {
+        let _ = write!(out, "tos {} ", tos_name(route.tos));
     }
     if let Some(via) = route.via
         && (asked.via.is_none() || Family::of(via) != route.to.family())
@@ -260,14 +271,10 @@ pub(super) fn write_route(
             };
             let _ = write!(out, "{line_end}    cache {whose}");
         }
-        cache::write_learned(out, learned, now);
+        cache::write_until(out, learned, now);
     }
-    if let Some(mtu) = route.mtu {
-        write_mtu(out, mtu, route.mtu_is_locked);
-    }
-    if let Some(limit) = route.hop_limit {
-        let _ = write!(out, "hoplimit {limit} ");
-    }
+    let learned = learned.map(|(learned, _)| cache::size(learned));
+    metrics::write(out, route, learned);
     if is_ipv6 {
         let _ = write!(out, "pref {}", preference_name(route.preference));
     }
@@ -294,11 +301,6 @@ fn write_way(out: &mut String, net: &Net, way: &Way) {
     if way.is_dead {
         out.push_str("dead linkdown ");
     }
-}
-
-pub(super) fn write_mtu(out: &mut String, mtu: u32, is_locked: bool) {
-    let lock = if is_locked { "lock " } else { "" };
-    let _ = write!(out, "mtu {lock}{mtu} ");
 }
 
 /// Of a route, or a way, of this family.

@@ -1,9 +1,13 @@
 //! `ip rule`: list, add, delete and flush.
 
 use super::Call;
-use super::words::{Refused, abbreviates, number, prefix, table};
+use super::words::{Refused, abbreviates, number, prefix, protocol, protocol_name, table, tos, tos_name};
 use crate::base::{Family, InterfaceName, MarkMask};
-use crate::net::{Prefix, RouteKind, RoutingRule, RuleAction, RuleLink, table as number_of};
+use crate::ext::names;
+use crate::net::{
+    IPV4_TOS, Prefix, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, RuleNames, RuleTransport,
+    table as number_of,
+};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
@@ -33,6 +37,8 @@ struct Described {
     input: Option<InterfaceName>,
     output: Option<InterfaceName>,
     tos: Option<u8>,
+    transport: RuleTransport,
+    protocol: Option<RouteProtocol>,
     suppressed: Option<u32>,
     action: Option<RuleAction>,
 }
@@ -55,8 +61,7 @@ fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused
             }
             it if it == "tos" || abbreviates(it, "dsfield") => {
                 let value = call.words.need()?;
-                let tos = number(value).and_then(|it| u8::try_from(it).ok());
-                let tos = tos.ok_or_else(|| Refused::wrong(value, "TOS value is invalid\n"))?;
+                let tos = tos(value).ok_or_else(|| Refused::wrong(value, "TOS value is invalid\n"))?;
                 if tos & 3 != 0 {
                     let why = "Error: Invalid dsfield (tos): ECN bits must be 0.\n";
                     return Err(Refused::new(2, why));
@@ -87,6 +92,17 @@ fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused
                 let value = call.words.need()?;
                 let wrong = || Refused::wrong(value, "suppress_prefixlength value is invalid\n");
                 rule.suppressed = Some(number(value).ok_or_else(wrong)?);
+            }
+            "ipproto" => rule.transport.protocol = ip_protocol(call.words.need()?)?,
+            "sport" => rule.transport.source = Some(ports(call.words.need()?, "invalid port range\n")?),
+            "dport" => rule.transport.destination = Some(ports(call.words.need()?, "invalid dport range\n")?),
+            it if abbreviates(it, "protocol") => {
+                let value = call.words.need()?;
+                let why = match is_listing {
+                    true => "invalid \"protocol\"\n",
+                    false => "\"protocol\" value is invalid\n",
+                };
+                rule.protocol = Some(protocol(value).ok_or_else(|| Refused::wrong(value, why))?);
             }
             it if abbreviates(it, "goto") => {
                 let value = call.words.need()?;
@@ -125,8 +141,8 @@ fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused
 }
 
 impl Described {
-    /// Who lists or flushes asks for places within a prefix.
-    fn is_listed(&self, rule: &RoutingRule) -> bool {
+    /// Who lists or flushes asks for places within a prefix; seen: who lists, of everybody's rules.
+    fn is_listed(&self, rule: &RoutingRule, is_told: bool) -> bool {
         let within = |asked: &Option<Prefix>, has: &Option<Prefix>| match asked {
             Some(asked) if asked.length() > 0 => has.is_some_and(|has| asked.contains(has.address())),
             _ => true,
@@ -134,6 +150,7 @@ impl Described {
         let any_place = Self {
             from: None,
             to: None,
+            protocol: self.protocol.filter(|_| !is_told),
             ..self.clone()
         };
         within(&self.from, &rule.from) && within(&self.to, &rule.to) && any_place.means(rule)
@@ -153,6 +170,10 @@ impl Described {
             && is(self.input, rule.input.map(|it| it.name))
             && is(self.output, rule.output.map(|it| it.name))
             && is(self.tos.filter(|it| *it != 0), Some(rule.tos))
+            && (self.transport.protocol == 0 || self.transport.protocol == rule.transport.protocol)
+            && is(self.transport.source, rule.transport.source)
+            && is(self.transport.destination, rule.transport.destination)
+            && is(self.protocol, Some(rule.protocol))
             && (self.suppressed.is_none() || self.suppressed == rule.suppressed)
             && is(self.action, Some(rule.action))
     }
@@ -174,6 +195,15 @@ fn add(call: &mut Call<'_>) -> Result<(), Refused> {
             return Err(Refused::new(2, format!("Error: Invalid {what} address.\n")));
         }
     }
+    if family == Family::V4 && told.tos.is_some_and(|tos| tos & !IPV4_TOS != 0) {
+        return Err(Refused::explained("Invalid tos."));
+    }
+    for (ports, what) in [(told.transport.source, "sport"), (told.transport.destination, "dport")] {
+        // Seen: of the whole range the last is no port.
+        if ports.is_some_and(|(first, last)| first == 0 || last < first || last == u16::MAX) {
+            return Err(Refused::explained(&format!("Invalid {what} range.")));
+        }
+    }
     let link = |name| RuleLink { name, id: None };
     let some = |it: Option<Prefix>| it.filter(|it| it.length() > 0);
     call.machine.router().configure(|config| {
@@ -193,6 +223,8 @@ fn add(call: &mut Call<'_>) -> Result<(), Refused> {
             input: told.input.map(link),
             output: told.output.map(link),
             tos: told.tos.unwrap_or(0),
+            transport: told.transport,
+            protocol: told.protocol.unwrap_or(RouteProtocol::UNSAID),
             suppressed: told.suppressed,
             action: told.action.unwrap_or(RuleAction::Table(number_of::MAIN)),
         };
@@ -220,7 +252,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     call.machine.router().configure(|config| {
         let net = &mut config.net;
         while net
-            .remove_first_rule(family, |rule| rule.priority != 0 && told.is_listed(rule))
+            .remove_first_rule(family, |rule| rule.priority != 0 && told.is_listed(rule, false))
             .is_ok()
         {}
         Ok::<(), Refused>(())
@@ -234,18 +266,65 @@ fn list(call: &mut Call<'_>) -> Result<(), Refused> {
         .net
         .rules(family_of(call))
         .iter()
-        .filter(|rule| told.is_listed(rule))
+        .filter(|rule| told.is_listed(rule, true))
     {
         // As explanations have it, but for the tabulator.
-        call.out += &config.net.rule_text(rule).replacen(": ", ":\t", 1);
+        let text = config.net.rule_text(rule, RULE_NAMES);
+        call.out += &text.replacen(": ", ":\t", 1);
         if let RuleAction::Goto(target) = rule.action
             && !config.net.rules(family_of(call)).iter().any(|it| it.priority == target)
         {
             call.out += " [unresolved]";
         }
+        if !matches!(rule.protocol, RouteProtocol::UNSAID | RouteProtocol::KERNEL) {
+            call.out += &format!(" proto {}", protocol_name(rule.protocol));
+        }
         call.out.push('\n');
     }
     Ok(())
+}
+
+/// By name or number, of 8 bits; 0 is any.
+pub(super) fn ip_protocol(word: &str) -> Result<u8, Refused> {
+    let found = match word.bytes().all(|it| it.is_ascii_digit()) {
+        true => word.parse().ok(),
+        false => names::protocol_number_as_typed(word),
+    };
+    found.ok_or_else(|| Refused::wrong(word, "Invalid \"ipproto\" value\n"))
+}
+
+const RULE_NAMES: RuleNames = RuleNames {
+    protocol: ip_protocol_name,
+    tos: tos_name,
+};
+
+fn ip_protocol_name(protocol: u8) -> String {
+    names::protocol_name(protocol).map_or_else(|| format!("ipproto-{protocol}"), str::to_owned)
+}
+
+/// As C's `scanf` reads "%hu-%hu": what does not fit is cut, and what is no second number is not there.
+fn ports(word: &str, why: &str) -> Result<(u16, u16), Refused> {
+    let (first, rest) = port(word).ok_or_else(|| Refused::wrong(word, why))?;
+    let last = rest.strip_prefix('-').and_then(port).map(|(last, _)| last);
+    Ok((first, last.unwrap_or(first)))
+}
+
+/// A number at the beginning, and what stands behind it.
+fn port(text: &str) -> Option<(u16, &str)> {
+    let text = text.trim_start();
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = digits.find(|it: char| !it.is_ascii_digit()).unwrap_or(digits.len());
+    let (digits, rest) = digits.split_at(end);
+    let value = match digits {
+        "" => return None,
+        // Beyond what it has room for it stays at its end.
+        digits => digits.parse::<u64>().unwrap_or(u64::MAX),
+    };
+    let value = if is_negative { value.wrapping_neg() } else { value };
+    Some((value as u16, rest))
 }
 
 fn name(text: &str, why: &str) -> Result<InterfaceName, Refused> {
@@ -255,7 +334,6 @@ fn name(text: &str, why: &str) -> Result<InterfaceName, Refused> {
 
 /// What else a rule can have.
 const OTHERS: &[&str] = &[
-    "protocol",
     "tun_id",
     "suppress_ifgroup",
     "sup_group",
@@ -263,15 +341,13 @@ const OTHERS: &[&str] = &[
     "uidrange",
     "nat",
     "map-to",
-    "ipproto",
-    "sport",
-    "dport",
 ];
 
 const USAGE: &str = "\
 Usage: ip rule { add | del } SELECTOR ACTION
        ip rule { list | flush } [ SELECTOR ]
 SELECTOR := [ not ] [ from PREFIX ] [ to PREFIX ] [ tos TOS ] [ fwmark MARK[/MASK] ] [ iif DEVICE ] [ oif DEVICE ] [ pref NUMBER ]
+            [ ipproto PROTOCOL ] [ sport PORT[-PORT] ] [ dport PORT[-PORT] ] [ protocol WHO ]
 ACTION := { table TABLE [ suppress_prefixlength NUMBER ] | goto NUMBER | nop | blackhole | unreachable | prohibit }
 ";
 

@@ -342,6 +342,20 @@ pub(super) fn protocol_name(protocol: RouteProtocol) -> String {
     named.map_or_else(|| protocol.0.to_string(), |(name, _)| (*name).to_owned())
 }
 
+/// A type of service by its name, or by a number that is hexadecimal even where it does not say so.
+pub(super) fn tos(word: &str) -> Option<u8> {
+    let named = TYPES_OF_SERVICE.iter().find(|(name, _)| *name == word);
+    let digits = word.strip_prefix("0x").unwrap_or(word);
+    let is_number = digits.bytes().all(|it| it.is_ascii_hexdigit());
+    let numbered = || u8::from_str_radix(digits, 16).ok().filter(|_| is_number);
+    named.map(|(_, tos)| *tos).or_else(numbered)
+}
+
+pub(super) fn tos_name(tos: u8) -> String {
+    let named = TYPES_OF_SERVICE.iter().find(|(_, number)| *number == tos);
+    named.map_or_else(|| format!("{tos:#04x}"), |(name, _)| (*name).to_owned())
+}
+
 /// The outer error is the tool's; the inner one names a scope that a lab does not tell from others.
 pub(super) fn scope(word: &str, why: &str) -> Result<Scope, Refused> {
     let number = match word {
@@ -385,6 +399,31 @@ const KINDS: &[(&str, RouteKind)] = &[
     ("unreachable", RouteKind::Unreachable),
     ("prohibit", RouteKind::Prohibit),
     ("throw", RouteKind::Throw),
+];
+
+/// As Debian's `/etc/iproute2/rt_dsfield` names them.
+const TYPES_OF_SERVICE: &[(&str, u8)] = &[
+    ("default", 0),
+    ("AF11", 0x28),
+    ("AF12", 0x30),
+    ("AF13", 0x38),
+    ("AF21", 0x48),
+    ("AF22", 0x50),
+    ("AF23", 0x58),
+    ("AF31", 0x68),
+    ("AF32", 0x70),
+    ("AF33", 0x78),
+    ("AF41", 0x88),
+    ("AF42", 0x90),
+    ("AF43", 0x98),
+    ("CS1", 0x20),
+    ("CS2", 0x40),
+    ("CS3", 0x60),
+    ("CS4", 0x80),
+    ("CS5", 0xa0),
+    ("CS6", 0xc0),
+    ("CS7", 0xe0),
+    ("EF", 0xb8),
 ];
 
 /// As Debian's `/etc/iproute2/rt_protos` names them.

@@ -6,7 +6,7 @@ use crate::base::{InterfaceId, InterfaceName};
 use crate::conntrack::{CtState, Tracking};
 use crate::engine::observer::{Event, Observer};
 use crate::engine::worker::{Looped, Report};
-use crate::net::{Outgoing, OutputKey};
+use crate::net::{Flow, Outgoing, OutputKey};
 use crate::packet::{Origin, Sender};
 use crate::rule::{CopyTo, Hook};
 
@@ -73,7 +73,7 @@ impl<O: Observer> Pass<'_, O> {
             mark: 0,
             interface: to.interface.and_then(by_name).map(|it| it.id),
             tos: transit.packet.tos(),
-            flow: None,
+            flow: Flow::default(),
         };
         let mut route = match self.config.net.route_output(key) {
             Ok(route) => route,

@@ -8,7 +8,7 @@ use super::untracked::Spared;
 use crate::base::{InterfaceId, write_address, write_number};
 use crate::conntrack::{self, CtState, Direction, Endpoint, Tracked, Tuple};
 use crate::engine::{Config, NatNotAsked};
-use crate::explain::describe::{self, icmp};
+use crate::explain::describe::{self, icmp, rule_names};
 use crate::explain::story::TrackedAs;
 use crate::helper::{Announced, Heard, HeardWhat};
 use crate::nat::Manip;
@@ -162,7 +162,7 @@ fn route(config: Option<&Config>, way: String, found: Option<LookedUp<'_>>, agai
     let (route, rule) = match (config, found) {
         (Some(config), Some(found)) => (
             found.route.map(|route| config.net.route_text(route)),
-            found.rule.map(|rule| config.net.rule_text(&rule)),
+            found.rule.map(|rule| config.net.rule_text(&rule, rule_names())),
         ),
         _ => (None, None),
     };

@@ -10,7 +10,7 @@ use crate::engine::Config;
 use crate::explain::account::indent;
 use crate::explain::account::stages::{nat_not_asked_because, tracked_because, write_history, write_out_by};
 use crate::explain::account::teller::{Teller, write_action};
-use crate::explain::describe;
+use crate::explain::describe::{self, rule_names};
 use crate::explain::story::{Span, Step, TrackedAs};
 use crate::net::{InputRoute, LookedUp, Route, RoutingRule};
 use crate::packet::Packet;
@@ -46,7 +46,7 @@ impl Ways {
             .iter()
             .position(|way| way.route == place && way.rule == found.rule);
         let at = known.unwrap_or_else(|| {
-            let rule = found.rule.as_ref().map(|rule| config.net.rule_text(rule));
+            let rule = found.rule.as_ref().map(|rule| config.net.rule_text(rule, rule_names()));
             let text = match (found.route, rule) {
                 (Some(route), Some(rule)) => format!("by route {}, rule {rule}", config.net.route_text(route)),
                 (None, Some(rule)) => format!("by rule {rule}"),

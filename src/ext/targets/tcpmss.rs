@@ -11,7 +11,7 @@ use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::{invalid, only_protocol};
 use crate::ext::samples::{Samples, passes, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
-use crate::net::OutputKey;
+use crate::net::{Flow, OutputKey};
 use crate::packet::{MssEdit, Packet};
 use crate::rule::{
     Changes, Effect, Ends, Hook, HookSet, LogRecord, Refusal, Scope, StateUse, Target, TargetContext, TargetVerdict,
@@ -93,7 +93,7 @@ fn path_mtu(cx: &TargetContext<'_>) -> u32 {
         mark: 0,
         interface: None,
         tos: 0,
-        flow: None,
+        flow: Flow::default(),
     });
     let back = back.map_or(u32::MAX, |route| route.mtu);
     cx.way.map_or(u32::MAX, |it| it.mtu).min(back).min(LARGEST_MTU)

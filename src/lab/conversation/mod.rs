@@ -26,7 +26,7 @@ use crate::base::{Family, InterfaceName, protocol};
 use crate::engine::{Emission, Fate, Port};
 use crate::explain::describe::icmp;
 use crate::ext::names;
-use crate::net::OutputKey;
+use crate::net::{Flow, OutputKey};
 use crate::packet::Packet;
 use crate::wire::tcp::flags;
 
@@ -394,7 +394,7 @@ fn key(destination: impl Into<IpAddr>) -> OutputKey {
         mark: 0,
         interface: None,
         tos: 0,
-        flow: None,
+        flow: Flow::default(),
     }
 }
 

@@ -12,7 +12,8 @@ use crate::base::{Time, protocol};
 use crate::net::sysctl::Knob;
 use crate::net::transport::{self, Heard};
 use crate::net::{
-    Answer, Complaint, Delivery, DropReason, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed, Unreachable,
+    Answer, Complaint, Delivery, DropReason, Flow, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed,
+    Unreachable,
 };
 use crate::packet::{Packet, Sender};
 use crate::wire::checksum;
@@ -163,7 +164,7 @@ impl Asked<'_> {
             mark,
             interface: None,
             tos,
-            flow: None,
+            flow: Flow::back_of(self.packet.protocol(), self.packet.transport()),
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
         let (IpAddr::V4(destination), IpAddr::V4(source)) = (route.destination, route.source) else {

@@ -181,7 +181,10 @@ impl Net {
             interface: None,
             tos: message.tos,
             // An error goes where what it complains of would.
-            flow: icmpv4::kind::is_error(message.kind).then(|| Flow::of_packet(original)),
+            flow: match icmpv4::kind::is_error(message.kind) {
+                true => Flow::of_icmp(protocol::ICMP, message.kind, message.code).about(self, original),
+                false => Flow::of(protocol::ICMP),
+            },
         };
         // A source route is walked back: its last hop is where the answer goes first.
         let header = options::understood(&original.bytes()[..original.network_header_length()], message.readable);

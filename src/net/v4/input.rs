@@ -11,7 +11,7 @@ use crate::net::address::is_limited_broadcast;
 use crate::net::lookup::Key;
 use crate::net::sysctl::ConfKnob;
 use crate::net::{
-    Address, BadPart, Complaint, Delivery, DropReason, Forwarding, InputRoute, Interface, Net, Route, RouteError,
+    Address, BadPart, Complaint, Delivery, DropReason, Flow, Forwarding, InputRoute, Interface, Net, Route, RouteError,
     RouteKind, RoutesSeen, Scope, Unreachable,
 };
 use crate::packet::Packet;
@@ -172,6 +172,7 @@ impl Net {
             input: InterfaceId::LOOPBACK,
             output: None,
             scope: Scope::Universe,
+            flow: Flow::default(),
         };
         match self.lookup_whole(&key) {
             Ok(route) => self.preferred_source(route.first_way()),
@@ -189,6 +190,7 @@ impl Net {
             destination: destination.into(),
             mark: packet.mark,
             tos: packet.tos(),
+            flow: self.flow_for_rules(packet),
         };
         match asked.decide() {
             Ok(Decided::Forward {
@@ -231,6 +233,8 @@ struct Asked<'a> {
     destination: IpAddr,
     mark: u32,
     tos: u8,
+    /// As far as rules ask for it.
+    flow: Flow,
 }
 
 impl<'a> Asked<'a> {
@@ -372,6 +376,7 @@ impl<'a> Asked<'a> {
         // Seen with rules that ask for an interface: the way back is looked up as if the answer came in where the packet goes out, or were ours.
         let back_key = |over| Key {
             input: output.unwrap_or(InterfaceId::LOOPBACK),
+            flow: self.flow.turned(),
             ..self.key(self.source, self.destination, mark, over)
         };
         // Of several gateways any that is over this interface will do, and the first tells whether the sender is a neighbour.
@@ -431,6 +436,7 @@ impl<'a> Asked<'a> {
             input: self.input.id,
             output,
             scope: Scope::Universe,
+            flow: self.flow,
         }
     }
 }

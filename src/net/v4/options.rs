@@ -202,6 +202,7 @@ impl Net {
             input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
             output: Some(route.output),
             scope: Scope::Universe,
+            flow: self.flow_for_rules(packet),
         };
         let next_hop = route.gateway.unwrap_or(destination);
         let own = match self.lookup(&key) {

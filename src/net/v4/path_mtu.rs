@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::base::{Time, protocol};
 use crate::net::path_mtu::says_anything_of;
 use crate::net::sysctl::Knob;
-use crate::net::{HostState, Net, OutputKey, PathMtu};
+use crate::net::{Flow, HostState, Net, OutputKey, PathMtu};
 use crate::packet::Packet;
 use crate::wire::be16;
 use crate::wire::icmpv4::{HEADER, kind};
@@ -36,7 +36,7 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
         mark: net.reply_mark(told),
         interface: None,
         tos: quoted.tos(),
-        flow: None,
+        flow: Flow::default(),
     };
     if !says_anything_of(to) || net.route_output(key).is_err() {
         return None;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Header;
 use crate::base::protocol;
 use crate::net::transport::{self, is_believed, is_never_summed, wrong_checksum};
-use crate::net::{Delivery, Net, Outgoing, OutputKey, Suppressed};
+use crate::net::{Delivery, Flow, Net, Outgoing, OutputKey, Suppressed};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags};
 use crate::wire::{checksum, ipv4};
@@ -79,7 +79,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         mark,
         interface: None,
         tos: 0,
-        flow: None,
+        flow: Flow::default(),
     };
     let route = net.reroute_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     let repr = ipv4::Repr {

@@ -210,7 +210,7 @@ impl Asked<'_> {
                 .arrived_by(self.packet)
                 .filter(|_| back_to.is_unicast_link_local()),
             tos: traffic_class,
-            flow: Some(Flow::of_own(Some(own.into()), back_to.into(), protocol::TCP)),
+            flow: Flow::back_of(protocol::TCP, self.packet.transport()),
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (route.source, route.destination) else {
@@ -290,11 +290,7 @@ impl Asked<'_> {
             mark: self.net.reply_mark_ipv6(self.packet),
             interface: self.net.arrived_by(self.packet),
             tos: self.packet.tos(),
-            flow: Some(Flow::of_own(
-                is_to_one.then_some(self.packet.destination()),
-                self.packet.source(),
-                protocol::ICMPV6,
-            )),
+            flow: Flow::of_icmp(protocol::ICMPV6, kind::ECHO_REPLY, 0),
         };
         let message = Message {
             // The code of the request is answered too, whatever it is.

@@ -100,7 +100,7 @@ pub(super) fn complain_quoting(
         mark,
         interface,
         tos: 0,
-        flow: Some(Flow::of_packet(original)),
+        flow: Flow::of_icmp(protocol::ICMPV6, what.0, what.1).about(net, original),
     };
     let message = Message {
         what,
@@ -295,7 +295,7 @@ pub(crate) fn redirect(
         mark: 0,
         interface: original.input,
         tos: 0,
-        flow: None,
+        flow: Flow::default(),
     };
     let route = net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     if route.gateway.is_some() {

@@ -30,6 +30,7 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
         input,
         output: None,
         scope: Scope::Universe,
+        flow: net.flow_for_rules(packet),
     };
     match net.lookup_for(&key, packet) {
         Ok(route) => decided(net, route, input, key.destination),

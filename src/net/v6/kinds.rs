@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
-use crate::net::{AddressKind, Net, RouteKind, Scope};
+use crate::net::{AddressKind, Flow, Net, RouteKind, Scope};
 
 impl Net {
     /// Every kind that `addrtype` finds in an address: UNICAST, MULTICAST or UNSPEC, where it is one of these, and LOCAL, ANYCAST or UNREACHABLE. With
@@ -22,6 +22,7 @@ impl Net {
             input: InterfaceId::LOOPBACK,
             output: interface,
             scope: Scope::Universe,
+            flow: Flow::default(),
         });
         let led = match route.map(|it| it.kind) {
             Err(_) => Some(AddressKind::Unreachable),

@@ -31,6 +31,8 @@ const SECONDS_MAX: i64 = INT_MAX / 250;
 knobs! {
     AnycastEchoSource "anycast_src_echo_reply" = 0 in 0, 255;
     AutoFlowLabels "auto_flowlabels" = 1 in 0, 3;
+    GatewayFields "fib_multipath_hash_fields" = 7 in 1, 0xfff;
+    GatewayPolicy "fib_multipath_hash_policy" = 0 in 0, 3;
     // Who asks for a label that another has is a program, and none runs here.
     FlowLabelConsistency "flowlabel_consistency" = 1 in 0, 255;
     FlowLabelReflect "flowlabel_reflect" = 0 in 0, 7;

@@ -21,8 +21,9 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
         input: InterfaceId::LOOPBACK,
         output: key.interface,
         scope: Scope::Universe,
+        flow: key.flow,
     };
-    let route = net.lookup_own(&asked, key.flow)?;
+    let route = net.lookup(&asked)?;
     let output = route.interface.ok_or(RouteError::NetworkUnreachable)?;
     let given = key.source.filter(|source| !source.is_unspecified());
     let source = given.or_else(|| net.source_over(route, destination));

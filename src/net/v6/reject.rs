@@ -69,7 +69,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         mark,
         interface: None,
         tos: 0,
-        flow: Some(Flow::of_own(Some(source.into()), destination.into(), protocol::TCP)),
+        flow: Flow::back_of(protocol::TCP, header),
     };
     let route = net.reroute_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     let repr = ipv6::Repr {
