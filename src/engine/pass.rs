@@ -415,6 +415,10 @@ impl<'a, O: Observer> Pass<'a, O> {
     fn forward(&mut self, transit: &mut Transit, route: &Forwarding) -> Report {
         match self.config.net.forward(&mut transit.packet, route) {
             ForwardOutcome::Continue { redirect } => {
+                // A short way knows a flow, and not what else its packets may be shared out by.
+                if self.config.net.shares_by_label(&transit.packet) {
+                    self.worker.short_ways.notes.stop();
+                }
                 if let Some(redirect) = redirect {
                     self.worker.short_ways.notes.stop();
                     let built = self

@@ -279,6 +279,22 @@ impl Net {
         }
     }
 
+    /// Whether packets of one flow may take several ways: of IPv6 each has a label of its own.
+    #[inline]
+    pub(crate) fn shares_by_label(&self, packet: &Packet) -> bool {
+        self.has_several_gateways(packet.family()) && self.share_asks_label(packet.family())
+    }
+
+    #[cold]
+    fn share_asks_label(&self, family: Family) -> bool {
+        let asks = match self.share_policy(family) {
+            Policy::Network | Policy::Inside => true,
+            Policy::Transport => false,
+            Policy::Fields(fields) => fields & LABEL_FIELD != 0,
+        };
+        family == Family::V6 && asks
+    }
+
     /// 31 bits: where a packet of the host's own falls among the shares.
     #[cold]
     pub(super) fn share_of_key(&self, key: &Key) -> u32 {
@@ -319,6 +335,7 @@ impl Net {
     }
 }
 
+const LABEL_FIELD: u32 = 8;
 /// The bits of the fields that ask of the outside; those of the inside stand above them.
 const OUTSIDE: u32 = 0x3f;
 const INSIDE: u32 = 6;
