@@ -546,6 +546,7 @@ fn addresses_and_routes_that_change_reach_the_lab() {
     let machine = Machine::new();
     let script = r#""$nflab" sh --save lab.v4 -- bash -c '
         ip addr add 10.9.0.1/24 dev lan; ip route add 203.0.113.0/24 via 10.9.0.7 metric 5
+        ip route add 198.51.100.128/25 nexthop via 10.9.0.7 nexthop via 192.0.2.9 weight 3
         ip route add blackhole 198.51.100.0/24; ip route del default; ip link set wan mtu 1400
         diff <(ip route) <(nflab ip route) && diff <(ip -4 -br addr | tr -s " ") <(nflab ip -4 -br addr | tr -s " ") && echo same
         nflab ip link show wan | grep -o "mtu [0-9]*"

@@ -17,6 +17,9 @@ use crate::base::Family;
 use crate::device::standard::tell;
 use crate::live::netlink::Netlink;
 
+/// Before each of a route's several gateways.
+const NEXTHOP: &str = " nexthop";
+
 /// The namespace's network as it was last told.
 pub(super) struct Watch {
     /// Says that something changed, not what.
@@ -174,7 +177,7 @@ impl Network {
         }
         let mut table = u32::from(header.table);
         let mut to = "default".to_owned();
-        let mut more = String::new();
+        let (mut more, mut ways) = (String::new(), String::new());
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(address) => {
@@ -185,6 +188,18 @@ impl Network {
                 RouteAttribute::Priority(metric) => more += &format!(" metric {metric}"),
                 RouteAttribute::PrefSource(address) => more += &format!(" src {}", plain(address)?),
                 RouteAttribute::Table(number) => table = *number,
+                RouteAttribute::MultiPath(hops) => {
+                    for hop in hops {
+                        ways += NEXTHOP;
+                        for attribute in &hop.attributes {
+                            if let RouteAttribute::Gateway(address) = attribute {
+                                ways += &format!(" via {}", plain(address)?);
+                            }
+                        }
+                        let weight = u16::from(hop.hops) + 1;
+                        ways += &format!(" dev {} weight {weight}", self.name(hop.interface_index)?);
+                    }
+                }
                 _ => {}
             }
         }
@@ -198,7 +213,7 @@ impl Network {
         if table != MAIN {
             more += &format!(" table {table}");
         }
-        Some(format!("{kind}{to}{more}"))
+        Some(format!("{kind}{to}{more}{ways}"))
     }
 
     /// The calls of `ip` that make this network into another. What goes, goes first.
@@ -240,7 +255,9 @@ impl Network {
             Family::V4 => format!("route {verb} {route}"),
             Family::V6 => format!("-6 route {verb} {route}"),
         };
-        calls.extend(gone.iter().map(|it| route("del", it)));
+        // Without its gateways it is meant whole.
+        let place = |it: &(Family, String)| (it.0, it.1.split(NEXTHOP).next().unwrap_or_default().to_owned());
+        calls.extend(gone.iter().map(|it| route("del", &place(it))));
         for (number, link) in &now.links {
             let before = self.links.get(number);
             if before.is_none() {
