@@ -15,12 +15,15 @@ impl AddressFlags {
     pub const MANAGES_TEMPORARY: Self = Self(1 << 3);
     /// `noprefixroute`: it brings no route to its network.
     pub const NO_PREFIX_ROUTE: Self = Self(1 << 4);
+    /// `tentative`: whether another has the address is to be asked when the link comes up. IPv6's alone, and nothing that one says.
+    pub const TENTATIVE: Self = Self(1 << 5);
 
     /// With their words, in the order in which they are told.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::NO_DUPLICATES, "nodad"),
         (Self::HOME, "home"),
         (Self::DEPRECATED, "deprecated"),
+        (Self::TENTATIVE, "tentative"),
         (Self::MANAGES_TEMPORARY, "mngtmpaddr"),
         (Self::NO_PREFIX_ROUTE, "noprefixroute"),
     ];
@@ -51,6 +54,12 @@ impl AddressFlags {
     #[must_use]
     pub(super) fn changed_to(self, other: Self, of: Self) -> Self {
         Self(self.0 & !of.0 | other.0 & of.0)
+    }
+
+    /// But for these.
+    #[must_use]
+    pub(super) fn without(self, flags: Self) -> Self {
+        Self(self.0 & !flags.0)
     }
 
     /// What IPv4 has of it.

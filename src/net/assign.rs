@@ -150,7 +150,7 @@ impl Net {
             },
             IpAddr::V6(_) => Address {
                 metric: if made.metric == 0 { before.metric } else { made.metric },
-                flags: made.flags,
+                flags: made.flags.changed_to(before.flags, AddressFlags::TENTATIVE),
                 peer: made.peer.or(before.peer),
                 ..before
             },
@@ -323,8 +323,11 @@ impl Net {
         missing
     }
 
-    /// The routes of an address, as far as they are not there. A link that is down has only the addresses themselves.
+    /// The routes of an address, as far as they are not there. A link that is down has only the addresses themselves, and none that it kept.
     pub(super) fn put_routes_of(&mut self, id: InterfaceId, address: &Address) {
+        if address.flags.has(AddressFlags::TENTATIVE) {
+            return;
+        }
         let Ok(interface) = self.interface_mut(id) else { return };
         let primary = interface.beside(address).primary.unwrap_or(address.address);
         let is_up = interface.is_up;

@@ -101,6 +101,7 @@ impl Net {
                 // Where it is there, or does not go together with another, there is none to add.
                 let _ = self.assign(id, NewAddress::new([127, 0, 0, 1].into(), 8));
             }
+            self.ask_for_addresses(id, false);
             for address in self.interface(id).addresses.clone() {
                 self.put_routes_of(id, &address);
             }
@@ -128,7 +129,12 @@ impl Net {
                     .retain(|entry| entry.route.outlives(id));
                 self.end_ipv6(id);
             }
-            (true, false) => self.begin_ipv6(id),
+            (true, false) => {
+                // As if it were new.
+                let conf = self.sysctls.v6.default_conf();
+                self.interface_mut(id)?.conf6 = conf;
+                self.begin_ipv6(id);
+            }
             _ => {}
         }
         Ok(())

@@ -94,7 +94,7 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
             "dev" => told.device = Some(call.words.need()?),
             "label" => told.label = Some(call.words.need()?),
             it if let Some((flag, word)) = AddressFlags::ALL.iter().find(|(_, word)| *word == it)
-                && *word != "deprecated" =>
+                && !matches!(*flag, AddressFlags::DEPRECATED | AddressFlags::TENTATIVE) =>
             {
                 told.flags = told.flags.with(*flag);
                 if *word != "noprefixroute" {

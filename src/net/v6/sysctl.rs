@@ -7,7 +7,7 @@ use super::knobs::{Knob, SPECS, Spec};
 use super::rate_mask::{BadRateMask, RateMask};
 use super::{LEAST_MTU, leads_nowhere, routes_of_link};
 use crate::base::{Family, InterfaceId};
-use crate::net::{Address, Interface, Net, NewAddress, Route, RouteKind, Scope};
+use crate::net::{Address, AddressFlags, Interface, Net, NewAddress, Route, RouteKind, Scope};
 
 const RATE_MASK: &str = "icmp/ratemask";
 
@@ -107,10 +107,15 @@ impl Net {
             Key::RateMask => return Some(self.sysctls.v6.rate_mask.to_string()),
             Key::Conf("all", knob) => (&self.sysctls.v6.all, knob),
             Key::Conf("default", knob) => (&self.sysctls.v6.default, knob),
-            Key::Conf(name, ConfKnob::Mtu) => return Some(self.ipv6_mtu(self.by_name(name)?).to_string()),
-            Key::Conf(name, knob) => (&self.by_name(name)?.conf6, knob),
+            Key::Conf(name, ConfKnob::Mtu) => return Some(self.ipv6_mtu(self.wide_enough(name)?).to_string()),
+            Key::Conf(name, knob) => (&self.wide_enough(name)?.conf6, knob),
         };
         Some(conf.get(knob).to_string())
+    }
+
+    /// An interface that has numbers of IPv6 at all.
+    fn wide_enough(&self, name: &str) -> Option<&Interface> {
+        self.by_name(name).filter(|it| it.mtu >= LEAST_MTU)
     }
 
     /// Writes what is no number; `None` where a number is what the key takes.
@@ -194,7 +199,7 @@ impl Net {
             }
             "default" => self.sysctls.v6.default.set(knob, value),
             name => {
-                let Some(id) = self.by_name(name).map(|it| it.id) else {
+                let Some(id) = self.wide_enough(name).map(|it| it.id) else {
                     return false;
                 };
                 self.set_ipv6_of(id, knob, value);
@@ -257,6 +262,18 @@ impl Net {
             of_all => of_all,
         };
         self.end_ipv6_but(id, |it| keeps > 0 && matches!(it.scope, Scope::Universe | Scope::Site));
+        self.ask_for_addresses(id, true);
+    }
+
+    /// Whether another has one of them: they wait for that as long as the link is down, and by a TUN nobody is asked.
+    pub(in crate::net) fn ask_for_addresses(&mut self, id: InterfaceId, waits: bool) {
+        let Ok(interface) = self.interface_mut(id) else { return };
+        for it in interface.addresses_mut().iter_mut().filter(|it| it.address.is_ipv6()) {
+            it.flags = match waits && !it.flags.has(AddressFlags::NO_DUPLICATES) {
+                true => it.flags.with(AddressFlags::TENTATIVE),
+                false => it.flags.without(AddressFlags::TENTATIVE),
+            };
+        }
     }
 
     /// Its addresses go, and every route over it.
@@ -305,7 +322,8 @@ impl Net {
 
     /// Every key, with its interfaces'.
     pub(in crate::net) fn list_ipv6(&self) -> impl Iterator<Item = String> {
-        let names = self.interfaces.iter().map(|it| it.name.as_str());
+        let wide = self.interfaces.iter().filter(|it| it.mtu >= LEAST_MTU);
+        let names = wide.map(|it| it.name.as_str());
         let plain = SPECS
             .iter()
             .map(|spec| format!("net.ipv6.{}", spec.name.replace('/', ".")));
