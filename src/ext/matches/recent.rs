@@ -174,6 +174,15 @@ struct Recent {
 }
 
 impl Recent {
+    /// In both families' place for it: what `--mask` says of IPv4 clears the other three quarters, and who says nothing fills all of them.
+    fn mask_of_list(&self) -> u128 {
+        match self.mask {
+            IpAddr::V6(mask) => mask.to_bits(),
+            IpAddr::V4(mask) if self.is_ipv4_mask_given => u128::from(mask.to_bits()) << 96,
+            IpAddr::V4(_) => u128::MAX,
+        }
+    }
+
     fn address(&self, cx: &Context<'_>) -> IpAddr {
         match self.by_destination {
             true => cx.packet.destination(),
@@ -401,7 +410,7 @@ impl Sharing for Recent {
     }
 
     fn make(&self) -> Arc<dyn Shared> {
-        Arc::new(List::new(self.hits, self.mask))
+        Arc::new(List::new(self.hits, self.mask_of_list()))
     }
 
     fn join(&self, state: &State) {

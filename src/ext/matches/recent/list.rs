@@ -13,8 +13,9 @@ use crate::rule::{Clock, LogRecord, Shared, State, WriteRefused};
 pub(super) struct List(Mutex<Entries>);
 
 pub(super) struct Entries {
-    /// Of the rule that made it: those that came later have no say.
-    mask: IpAddr,
+    /// Of the rule that made it: those that came later have no say. The kernel has one place for the masks of both families, and lays the first quarter
+    /// over an address of IPv4.
+    mask: u128,
     /// How many times are kept of an address: a power of two.
     most_times: usize,
     /// The one that was seen last is the last.
@@ -73,7 +74,7 @@ pub(super) struct Seen {
 }
 
 impl List {
-    pub(super) fn new(hits: u32, mask: IpAddr) -> Self {
+    pub(super) fn new(hits: u32, mask: u128) -> Self {
         Self(Mutex::new(Entries {
             mask,
             most_times: times_for(hits),
@@ -144,16 +145,9 @@ impl Entry {
 
 impl Entries {
     pub(super) fn masked(&self, address: IpAddr) -> IpAddr {
-        match (address, self.mask) {
-            (IpAddr::V4(address), IpAddr::V4(mask)) => IpAddr::V4(address & mask),
-            (IpAddr::V6(address), IpAddr::V6(mask)) => IpAddr::V6(address & mask),
-            // The kernel has one place for the masks of both families, and lays that of IPv4 over an address's first quarter.
-            (IpAddr::V6(address), IpAddr::V4(mask)) => {
-                IpAddr::V6(address & Ipv6Addr::from_bits(u128::from(mask.to_bits()) << 96))
-            }
-            (IpAddr::V4(address), IpAddr::V6(mask)) => {
-                IpAddr::V4(address & Ipv4Addr::from_bits((mask.to_bits() >> 96) as u32))
-            }
+        match address {
+            IpAddr::V4(address) => IpAddr::V4(address & Ipv4Addr::from_bits((self.mask >> 96) as u32)),
+            IpAddr::V6(address) => IpAddr::V6(address & Ipv6Addr::from_bits(self.mask)),
         }
     }
 
