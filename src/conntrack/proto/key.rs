@@ -96,6 +96,9 @@ impl QuotedEnd<'_> {
     }
 }
 
+/// No header that has ports is shorter.
+const HEADER_AT_LEAST: usize = 8;
+
 /// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
 pub(crate) const QUOTED_AT_LEAST: usize = 8;
 
@@ -154,10 +157,7 @@ impl Key {
     pub(crate) fn rewrite(&self, packet: &mut Packet, end: End, target: &Tuple) -> Result<(), Unwritable> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Ports(ports) => {
-                ports.rewrite(packet, end, target.end(end).id);
-                Ok(())
-            }
+            Self::Ports(ports) => ports.rewrite(packet, end, target.end(end).id),
             Self::Own(own) => own.rewrite(packet, end, target),
         }
     }
@@ -201,7 +201,11 @@ pub(crate) struct QuotedChecksum {
 
 impl Ports {
     #[inline]
-    fn rewrite(&self, packet: &mut Packet, end: End, port: u16) {
+    fn rewrite(&self, packet: &mut Packet, end: End, port: u16) -> Result<(), Unwritable> {
+        // Tracking has seen more of it, but what came round by lo may have lost its end since.
+        if packet.transport().len() < HEADER_AT_LEAST {
+            return Err(Unwritable("NAT cannot read the ports, which are cut short"));
+        }
         if self.read > 0 {
             packet.pull(self.read);
         }
@@ -209,6 +213,7 @@ impl Ports {
         if let Some(sum_up) = self.sums_up {
             sum_up(packet.transport_mut());
         }
+        Ok(())
     }
 
     fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
