@@ -44,7 +44,7 @@ struct Arguments {
     /// Packets come as cards with offload hand them over: with checksums that are only begun, or standing for many
     #[arg(long)]
     offload: bool,
-    /// Where the smallest scenario that differs is written
+    /// Where the smallest scenario that differs is written; beside it, with `.whole.nflab` at its end, the one that was drawn
     #[arg(long, default_value = "twin-difference.nflab")]
     keep: std::path::PathBuf,
     /// Runs this scenario once, and nothing else
@@ -244,6 +244,8 @@ fn shrink(tree: Shrinking, wiring: Wiring, why: &Disagreement, keep: &std::path:
         tree.current().name
     );
     let whole = tree.current();
+    // What is left when it is smaller may differ in something else.
+    write(&whole, &keep.with_extension("whole.nflab"));
     let shown = (0..AGAIN)
         .filter(|_| beside_a_kernel(wiring, &whole, Depth::Texts).is_err())
         .count();
@@ -259,8 +261,12 @@ fn shrink(tree: Shrinking, wiring: Wiring, why: &Disagreement, keep: &std::path:
         }
         _ => whole,
     };
-    match std::fs::write(keep, scenario.to_text()) {
-        Ok(()) => println!("written to {}", keep.display()),
-        Err(error) => println!("cannot write {}: {error}", keep.display()),
+    write(&scenario, keep);
+}
+
+fn write(scenario: &Scenario, file: &std::path::Path) {
+    match std::fs::write(file, scenario.to_text()) {
+        Ok(()) => println!("written to {}", file.display()),
+        Err(error) => println!("cannot write {}: {error}", file.display()),
     }
 }

@@ -504,7 +504,8 @@ fn quoted(bytes: &[u8]) -> Option<(usize, usize)> {
     let kind = *bytes.get(upper.at)?;
     let (before, header) = match (upper.protocol, kind) {
         (ICMP, 3 | 4 | 5 | 11 | 12) => (8, 20),
-        (ICMPV6, 1..=4) => (8, IPV6),
+        // Also those that nobody knows.
+        (ICMPV6, 0..128) => (8, IPV6),
         // A redirect names two hosts, and quotes in an option.
         (ICMPV6, 137) => (8 + 32 + 8, IPV6),
         _ => return None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nflab::engine::{Fate, Reason, Report};
 
-use super::layout::{ICMPV6, extension_headers, is_ipv6, piece, upper};
+use super::layout::{ICMPV6, extension_headers, is_ipv6, piece, protocol, upper};
 
 /// Counts by a kind and a name.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +54,10 @@ impl Tally {
         for number in extension_headers(bytes) {
             self.add("extension header", &number.to_string(), 1);
         }
+        // What none follows, or none that can be read.
+        if let Some(number @ (50 | 59 | 135 | 139 | 140)) = protocol(bytes, 0) {
+            self.add("extension header", &number.to_string(), 1);
+        }
         let kind = upper(bytes, 0)
             .filter(|upper| upper.protocol == ICMPV6)
             .and_then(|upper| bytes.get(upper.at));
@@ -86,7 +90,7 @@ impl Tally {
                 .filter(|number| !self.0.contains_key(&(kind, number.to_string())));
             missing.map(|number| format!("{kind} {number}")).collect::<Vec<_>>()
         };
-        let mut lines = missing("extension header", &[0, 43, 44, 51, 60]);
+        let mut lines = missing("extension header", &[0, 43, 44, 50, 51, 59, 60, 135, 139]);
         // Errors, echoes, multicast listeners, neighbour discovery, node information.
         lines.extend(missing(
             "ICMPv6",
@@ -94,10 +98,9 @@ impl Tally {
                 1, 2, 3, 4, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 139, 140, 143,
             ],
         ));
-        for which in ["atomic", "first", "in between", "last"] {
-            let has = |(kind, name): &(&str, String)| *kind == "fragment of IPv6" && name.starts_with(which);
-            if !self.0.keys().any(has) {
-                lines.push(format!("fragment of IPv6, {which}"));
+        for fate in FRAGMENTS {
+            if !self.0.contains_key(&("fragment of IPv6", (*fate).to_owned())) {
+                lines.push(format!("fragment of IPv6, {fate}"));
             }
         }
         lines
@@ -154,6 +157,41 @@ impl Tally {
         }
     }
 }
+
+/// What can become of which fragment: the first and those between wait, and the one that makes a packet whole goes on as that.
+const FRAGMENTS: &[&str] = &[
+    "atomic: Delivered",
+    "atomic: Forwarded",
+    "atomic: Sent",
+    "atomic: stopped",
+    "first: waits",
+    "first: Delivered",
+    "first: Forwarded",
+    "first: Sent",
+    "first: stopped",
+    "first: BadExtension",
+    "first: FragmentOverlap",
+    "in between: waits",
+    "in between: Delivered",
+    "in between: Forwarded",
+    "in between: Sent",
+    "in between: stopped",
+    "in between: BadExtension",
+    "in between: FragmentDuplicate",
+    "in between: FragmentEmpty",
+    "in between: FragmentInconsistent",
+    "in between: FragmentOverlap",
+    "last: waits",
+    "last: Delivered",
+    "last: Forwarded",
+    "last: Sent",
+    "last: stopped",
+    "last: BadExtension",
+    "last: FragmentDuplicate",
+    "last: FragmentEmpty",
+    "last: FragmentInconsistent",
+    "last: FragmentOverlap",
+];
 
 /// User chains, whatever they are called, count as one.
 fn chain(name: Option<&str>) -> &str {

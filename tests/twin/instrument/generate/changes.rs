@@ -179,6 +179,8 @@ fn knob(world: &mut World) {
     } else {
         value
     };
+    world.may_heed_routers |=
+        key.starts_with("net.ipv6.") && ["forwarding", "accept_r"].iter().any(|it| key.contains(it));
     let _ = world.tool("sysctl", vec!["-w".to_owned(), format!("{key}={value}")], "");
 }
 

@@ -140,6 +140,7 @@ impl Talks {
         }
         let (near, to) = ends(world);
         let kind = match (to.0.is_ipv4(), kind) {
+            (false, 12..15) => return neighbours(world, near, to.0),
             // IRC and PPTP know IPv4 alone.
             (false, 12..17 | 70..75) => 17,
             _ => kind,
@@ -522,6 +523,16 @@ fn single(world: &mut World) {
     };
     world.note("single");
     world.send(side, bytes);
+}
+
+/// Something that hosts of IPv6 say of themselves.
+fn neighbours(world: &mut World, near: (Option<Side>, Address, u16), to: Address) {
+    let header = Ip {
+        identification: world.next_identification(),
+        ..Ip::new(near.1, to)
+    };
+    let bytes = message(world, header);
+    world.send(near.0, bytes);
 }
 
 /// The interface behind which a host is.

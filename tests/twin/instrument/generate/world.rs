@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nflab::TOOLBOX;
 use nflab::base::{Family, InterfaceId, InterfaceName, Random};
-use nflab::engine::{Port, QueueSettings, QueueVerdict, Silent, VerdictKind};
+use nflab::engine::{Emission, Port, QueueSettings, QueueVerdict, Silent, VerdictKind};
 use nflab::lab::memory::Lab;
 use nflab::packet::{Credentials, Sender};
 
@@ -50,6 +50,8 @@ pub(super) struct World {
     identification: u16,
     used_ports: u16,
     used_blocks: u16,
+    /// Somebody has said whether it forwards, or what it believes.
+    pub may_heed_routers: bool,
     /// Kept back to arrive after the next one.
     pub late: Option<(Option<Side>, Vec<u8>)>,
 }
@@ -109,6 +111,7 @@ impl World {
             identification: 0x1000,
             used_ports: 0,
             used_blocks: 0,
+            may_heed_routers: false,
             late: None,
             draw,
         }
@@ -413,7 +416,9 @@ impl World {
                 Port::Local => None,
             })
             .collect();
-        if output.iter().any(|it| it.port == Port::Local && teaches(&it.bytes)) {
+        let may_heed = self.may_heed_routers;
+        let learns = |it: &Emission| it.port == Port::Local && teaches(&it.bytes, may_heed);
+        if output.iter().any(learns) {
             return Vec::new();
         }
         *self.verdicts.entry(report.fate.verdict()).or_default() += 1;
@@ -501,14 +506,13 @@ fn is_sendable(bytes: &[u8]) -> bool {
     bytes[0] >> 4 == 4 && (20..=bytes.len()).contains(&header)
 }
 
-/// What would make the router answer with the time of day, or learn another way or MTU.
-fn teaches(bytes: &[u8]) -> bool {
+/// What would make the router answer with the time of day, or learn another way or MTU; of other routers a router learns nothing, unless it was told so.
+fn teaches(bytes: &[u8], may_heed_routers: bool) -> bool {
     if is_ipv6(bytes, 0) {
         let kind = upper(bytes, 0)
             .filter(|upper| upper.protocol == ICMPV6)
             .and_then(|upper| bytes.get(upper.at));
-        // Questions of multicast routers are answered when their time has come.
-        return matches!(kind, Some(2 | 130 | 134 | 137));
+        return matches!(kind, Some(2)) || may_heed_routers && matches!(kind, Some(134 | 137));
     }
     let at = usize::from(bytes.first().map_or(0, |it| it & 15)) * 4;
     let kind = bytes.get(at).copied().unwrap_or(0);
