@@ -158,7 +158,7 @@ mod tests {
             bench.table.expect(bench.now, wish(&bench, &master, port), 9).unwrap();
         }
         bench.pass_all([tcp((B, 20), (A, 1025), (1, 0), SYN)]);
-        assert_eq!(master.lock().expected_flows(), 1);
+        assert_eq!(master.lock().uses(), 1);
         {
             let mut state = master.lock();
             *state.helper_data_mut() = Some(Box::new(Remembered(7)));
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(copy.count(), 4);
         let (copied, _) = copy.lookup(bench.now, &master.original()).unwrap();
         assert!(!Arc::ptr_eq(&copied, &master));
-        assert_eq!(copied.lock().expected_flows(), 1);
+        assert_eq!(copied.lock().uses(), 1);
         assert!(Arc::ptr_eq(&copy.expectations(bench.now)[0].master, &copied));
         {
             let state = copied.lock();
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(serials(&copy, bench.now), serials(&bench.table, bench.now));
         // And what ends in the copy goes on in the original.
         copy.delete(&expected);
-        assert_eq!((copied.lock().expected_flows(), master.lock().expected_flows()), (0, 1));
+        assert_eq!((copied.lock().uses(), master.lock().uses()), (0, 1));
         copy.flush();
         assert_eq!((copy.count(), bench.table.count()), (0, 4));
         assert_eq!(serials(&copy, bench.now), (vec![], vec![]));

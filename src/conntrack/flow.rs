@@ -597,8 +597,13 @@ impl FlowState {
         }
     }
 
-    /// How many flows that its helper announced live.
-    pub fn expected_flows(&self) -> usize {
+    /// What counts as a use of the flow while it lives: a packet of it keeps that while it waits.
+    pub fn used(&mut self) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(self.rare_mut().held_by.get_or_insert_default()) as _
+    }
+
+    /// How many flows that its helper announced live, and how many of its packets wait.
+    pub fn uses(&self) -> usize {
         let held_by = self.rare.as_deref().and_then(|rare| rare.held_by.as_ref());
         held_by.map_or(0, |token| Arc::strong_count(token) - 1)
     }

@@ -1,5 +1,5 @@
-//! What stays of a flow that is out of the table, while flows live that its helper announced. Seen: the kernel finds its mapping until those are gone
-//! too, and counts it among all flows.
+//! What stays of a flow that is out of the table, while flows live that its helper announced or packets of it wait. Seen: the kernel finds its mapping until
+//! those are gone too, and counts it among all flows.
 //!
 //! They hold it by a token. Who lets go of the last one says so, and the table takes out what is left when it next looks: it never has to go through
 //! those that are remembered still.
@@ -18,7 +18,7 @@ pub(super) struct Orphan {
     pub serial: u64,
 }
 
-/// Counts, by its clones, the expected flows that live.
+/// Counts, by its clones, the expected flows that live, and the flow's packets that wait.
 #[derive(Debug, Default)]
 pub(super) struct Token {
     /// The token of its flow's own master, once that flow is out of the table. Seen: while one that it announced lives, its master counts it still.

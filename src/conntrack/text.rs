@@ -78,7 +78,7 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
     if state.status.has(Status::ASSURED) {
         line.push_str("[ASSURED] ");
     }
-    let mut uses = 1 + state.expected_flows();
+    let mut uses = 1 + state.uses();
     if form == FlowForm::Proc {
         // The reader of the file holds the flow too.
         uses += 1;

@@ -150,7 +150,11 @@ impl<O: Observer> Pass<'_, O> {
             },
         };
         let fragments = &self.router.fragments;
-        let pushed = fragments.push(self.now, knobs, user, transit.packet.take());
+        // Tracked is what comes round by lo, and waits for the host itself: that counts as a use of its flow.
+        let flow = transit.tracking.flow.as_ref();
+        let flow = flow.filter(|_| user == DefragUser::LocalDeliver);
+        let kept = flow.map(|flow| flow.lock().used());
+        let pushed = fragments.push_keeping(self.now, knobs, user, transit.packet.take(), kept);
         match pushed {
             Pushed::Whole(packet) => {
                 transit.packet = packet;

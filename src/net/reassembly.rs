@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use queue::{Shard, Waiting};
 
 use super::{Complaint, DropReason, Net, v4, v6};
-use crate::base::Time;
+use crate::base::{InterfaceId, Time};
 use crate::packet::Packet;
 
-pub(super) use queue::{Key, Piece, Queue, Rules};
+pub(super) use queue::{Kept, Key, Piece, Queue, Rules};
 
 /// Every queue that waits for fragments, by sender in shards, each with a lock of its own: the senders' fragments are counted too. Each family counts
 /// for itself.
@@ -97,44 +97,36 @@ impl Reassembly {
     }
 
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
+    #[cfg(test)]
     pub(crate) fn push<'a>(&self, now: Time, knobs: impl Into<Knobs<'a>>, user: DefragUser, packet: Packet) -> Pushed {
+        self.push_keeping(now, knobs, user, packet, None)
+    }
+
+    /// The same of one that keeps something alive while it waits.
+    pub(crate) fn push_keeping<'a>(
+        &self,
+        now: Time,
+        knobs: impl Into<Knobs<'a>>,
+        user: DefragUser,
+        packet: Packet,
+        kept: Kept,
+    ) -> Pushed {
         let knobs = knobs.into();
         match packet.source() {
             IpAddr::V4(_) if !packet.is_fragment() => Pushed::Whole(packet),
             IpAddr::V4(source) => {
-                let (key, piece) = v4::read_fragment(user, &packet);
+                let place = v4::read_fragment(user, &packet);
                 let mut shard = self.v4.of(source.to_bits()).lock();
-                shard.push(now, &v4::reassembly_rules(knobs.net), key, piece, packet)
+                shard.push(now, &v4::reassembly_rules(knobs.net), place, packet, kept)
             }
             IpAddr::V6(source) => {
                 let bits = source.to_bits();
                 let mixed = (bits >> 96) ^ (bits >> 64) ^ (bits >> 32) ^ bits;
-                self.push_ipv6(now, &knobs, user, packet, mixed as u32)
-            }
-        }
-    }
-
-    #[cold]
-    fn push_ipv6(&self, now: Time, knobs: &Knobs<'_>, user: DefragUser, packet: Packet, sender: u32) -> Pushed {
-        let shards = match user {
-            DefragUser::LocalDeliver => &self.v6,
-            DefragUser::ConntrackIn(_) | DefragUser::ConntrackOut(_) => &self.v6_of_tracking,
-        };
-        match v6::read_fragment(user, &packet) {
-            v6::Fragment::None => Pushed::Left(packet),
-            v6::Fragment::Spoils(key) => {
-                shards.of(sender).lock().close(&key);
-                Pushed::Left(packet)
-            }
-            v6::Fragment::Refused(reason, Some(complaint)) => Pushed::Refused {
-                packet,
-                reason,
-                complaint,
-            },
-            v6::Fragment::Refused(reason, None) => Pushed::Dropped(reason),
-            v6::Fragment::Piece(key, piece) => {
-                let mut shard = shards.of(sender).lock();
-                shard.push(now, &v6::reassembly_rules(knobs, user), key, piece, packet)
+                let shards = match user {
+                    DefragUser::LocalDeliver => &self.v6,
+                    DefragUser::ConntrackIn(_) | DefragUser::ConntrackOut(_) => &self.v6_of_tracking,
+                };
+                push_ipv6(shards.of(mixed as u32), now, &knobs, user, packet, kept)
             }
         }
     }
@@ -167,6 +159,47 @@ impl Reassembly {
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.all().map(|it| it.common.memory()).iter().sum()
+    }
+}
+
+/// Whether a piece, with headers so long before it, can leave as it came, behind headers of this length: the kernel writes those into the room before
+/// it, and cuts all anew where one piece has too little. Seen in both families, of pieces whose headers are shorter than the first one's: what a program
+/// sends has just the room for the way out, what comes by a device some more.
+pub(super) fn has_room(piece: &Packet, own: usize, headers: usize) -> bool {
+    const OUT: usize = 16;
+    const IN: usize = 64;
+    let before = match piece.input {
+        None | Some(InterfaceId::LOOPBACK) => OUT,
+        Some(_) => IN,
+    };
+    before + own >= OUT + headers
+}
+
+#[cold]
+fn push_ipv6(
+    shard: &Mutex<Shard>,
+    now: Time,
+    knobs: &Knobs<'_>,
+    user: DefragUser,
+    packet: Packet,
+    kept: Kept,
+) -> Pushed {
+    match v6::read_fragment(user, &packet) {
+        v6::Fragment::None => Pushed::Left(packet),
+        v6::Fragment::Spoils(key) => {
+            shard.lock().close(&key);
+            Pushed::Left(packet)
+        }
+        v6::Fragment::Refused(reason, Some(complaint)) => Pushed::Refused {
+            packet,
+            reason,
+            complaint,
+        },
+        v6::Fragment::Refused(reason, None) => Pushed::Dropped(reason),
+        v6::Fragment::Piece(key, piece) => {
+            let rules = v6::reassembly_rules(knobs, user);
+            shard.lock().push(now, &rules, (key, piece), packet, kept)
+        }
     }
 }
 

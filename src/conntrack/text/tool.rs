@@ -100,7 +100,7 @@ impl Occasion {
 
     /// How often the flow is held; an event does not tell.
     pub(super) fn uses(self, state: &FlowState) -> Option<usize> {
-        let uses = 1 + state.expected_flows();
+        let uses = 1 + state.uses();
         match self {
             Self::Listed | Self::Deleted => Some(uses),
             Self::Fetched => Some(uses + 1),

@@ -3,6 +3,7 @@
 //! As the kernel does it, seen fragment by fragment: a fragment within what came in one run is a duplicate and dropped alone; one that overlaps gives
 //! the whole queue up, and what comes later starts a new one; the time runs from the first fragment seen, and nothing prolongs it.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -75,6 +76,8 @@ pub(in crate::net) struct Queue {
     ecn_seen: u8,
     /// The sender's fragment count when this queue last got one.
     sender_count: u32,
+    /// What its fragments keep while they wait.
+    kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +85,9 @@ struct Run {
     end: usize,
     pieces: Vec<Packet>,
 }
+
+/// What whoever gives a fragment away has it keep.
+pub(in crate::net) type Kept = Option<Arc<dyn Any + Send + Sync>>;
 
 /// What all shards count together.
 #[derive(Debug, Default)]
@@ -147,14 +153,21 @@ impl Shard {
     pub(super) fn copy(&self, common: &Arc<Waiting>) -> Self {
         Self {
             common: Arc::clone(common),
-            queues: self.queues.clone(),
+            queues: self.queues.iter().map(|(key, queue)| (*key, queue.copy())).collect(),
             deadlines: self.deadlines.clone(),
             senders: self.senders.clone(),
         }
     }
 
-    /// Takes a fragment. Expired queues are to be taken by `expire(now)` before.
-    pub(super) fn push(&mut self, now: Time, rules: &Rules, key: Key, piece: Piece, packet: Packet) -> Pushed {
+    /// Takes a fragment, and what it keeps while it waits. Expired queues are to be taken by `expire(now)` before.
+    pub(super) fn push(
+        &mut self,
+        now: Time,
+        rules: &Rules,
+        (key, piece): (Key, Piece),
+        packet: Packet,
+        kept: Kept,
+    ) -> Pushed {
         // Asked for pieces of packets that are begun, too: else a queue could grow without end.
         if rules.memory == 0 || self.common.memory() as u64 > rules.memory {
             return Pushed::Dropped(DropReason::FragmentNoMemory);
@@ -183,7 +196,10 @@ impl Shard {
         let result = queue.take(piece, packet);
         self.common.charge(before, queue.memory);
         match result {
-            Ok(Taken::Waiting) => Pushed::Held,
+            Ok(Taken::Waiting) => {
+                queue.kept.extend(kept);
+                Pushed::Held
+            }
             Ok(Taken::Complete(input)) => match self.close(&key) {
                 Some(queue) => (rules.assemble)(queue, input).map_or_else(Pushed::Dropped, Pushed::Whole),
                 None => Pushed::Held,
@@ -271,6 +287,15 @@ impl Queue {
             largest_with_df: 0,
             ecn_seen: 0,
             sender_count: 0,
+            kept: Vec::new(),
+        }
+    }
+
+    /// What is kept belongs to what is copied.
+    fn copy(&self) -> Self {
+        Self {
+            kept: Vec::new(),
+            ..self.clone()
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::Header;
 use crate::base::InterfaceId;
-use crate::net::reassembly::{Key, Piece, Queue, Rules};
+use crate::net::reassembly::{Key, Piece, Queue, Rules, has_room};
 use crate::net::sysctl::Knob;
 use crate::net::{DefragUser, DropReason, Net};
 use crate::packet::Packet;
@@ -69,9 +69,10 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let mark = first.mark;
     let mut bytes = Vec::with_capacity(total);
     bytes.extend_from_slice(first.header().header());
-    let mut sizes = Vec::with_capacity(pieces.len());
+    let (mut sizes, mut are_kept) = (Vec::with_capacity(pieces.len()), true);
     for piece in &pieces {
         let length = taken(piece);
+        are_kept &= has_room(piece, piece.network_header_length(), header_length);
         bytes.extend_from_slice(&piece.transport()[..length]);
         sizes.push(length as u16);
     }
@@ -90,7 +91,9 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     whole.mark = mark;
     whole.largest_fragment = largest as u16;
     whole.fragments_had_df = df;
-    whole.fragments = sizes;
+    if are_kept {
+        whole.fragments = sizes;
+    }
     debug_assert_eq!(whole.network_header_length(), header_length);
     Ok(whole)
 }

@@ -25,11 +25,11 @@ pub(crate) fn fragment(
         emit(packet);
         return Ok(());
     }
-    let before = unfragmentable(packet.bytes());
     let of_first = packet.fragments.first().map(|it| HEADER + usize::from(*it));
-    if of_first.is_some_and(|end| end < before.at) {
+    let Some(before) = unfragmentable(packet.bytes()).filter(|before| of_first.is_none_or(|end| before.at <= end))
+    else {
         return Err(NotCut::Dropped(DropReason::HeadersInSeveralFragments));
-    }
+    };
     let most = if largest == 0 {
         limit
     } else {
@@ -74,27 +74,34 @@ pub(crate) fn fragment(
     Ok(())
 }
 
-/// Where the part ends that each piece carries: behind what routers on the way read.
-fn unfragmentable(bytes: &[u8]) -> Place {
+/// How many bytes of headers each piece of a packet carries, before its fragment header.
+pub(super) fn carried_by_each(bytes: &[u8]) -> usize {
+    unfragmentable(bytes).map_or(bytes.len(), |place| place.at)
+}
+
+/// Where the part ends that each piece carries: behind what routers on the way read. `None` where one of those headers goes beyond the packet.
+fn unfragmentable(bytes: &[u8]) -> Option<Place> {
     let mut place = Place {
         named_at: NEXT_HEADER,
         at: HEADER,
     };
     let mut is_routed = false;
-    for header in Extensions::from(bytes, NEXT_HEADER, HEADER) {
-        match header.kind {
-            extension::HOP_BY_HOP => {}
-            extension::ROUTING => is_routed = true,
-            // Before a routing header it is for each host on the way, behind it for the last.
-            extension::DESTINATION if !is_routed => {}
-            _ => break,
-        }
+    // Before a routing header options are for each host on the way, behind it for the last.
+    let is_carried = |kind, is_routed: bool| match kind {
+        extension::HOP_BY_HOP | extension::ROUTING => true,
+        extension::DESTINATION => !is_routed,
+        _ => false,
+    };
+    let mut headers = Extensions::from(bytes, NEXT_HEADER, HEADER);
+    while is_carried(headers.next, is_routed) {
+        let header = headers.next()?;
+        is_routed |= header.kind == extension::ROUTING;
         place = Place {
             named_at: header.at,
             at: header.at + header.bytes.len(),
         };
     }
-    place
+    Some(place)
 }
 
 #[derive(Clone, Copy)]

@@ -4,9 +4,10 @@
 use std::net::IpAddr;
 
 use super::Knob;
+use super::fragment::carried_by_each;
 use super::icmp::header;
 use crate::base::{InterfaceId, protocol};
-use crate::net::reassembly::{Key, Knobs, Piece, Queue, Rules};
+use crate::net::reassembly::{Key, Knobs, Piece, Queue, Rules, has_room};
 use crate::net::{BadPart, Complaint, DefragUser, DropReason};
 use crate::packet::Packet;
 use crate::wire::ipv6::{HEADER, Ipv6, Upper, extension};
@@ -150,13 +151,19 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let mut bytes = Vec::with_capacity(at + end);
     bytes.extend_from_slice(&first.bytes()[..at]);
     bytes[named_at] = next;
-    let mut sizes = Vec::with_capacity(pieces.len());
+    let (mut sizes, mut starts) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
     for piece in &pieces {
         let (_, at, _) = place(piece).ok_or(DropReason::FragmentInconsistent)?;
         let data = &piece.bytes()[at + LENGTH..];
         bytes.extend_from_slice(data);
         sizes.push(data.len());
+        starts.push(at);
     }
+    let carried = carried_by_each(&bytes);
+    let are_kept = pieces
+        .iter()
+        .zip(starts)
+        .all(|(piece, at)| has_room(piece, at, carried));
     let length = (bytes.len() - HEADER) as u16;
     put16(&mut bytes, 4, length);
     let mut whole = Packet::parse(bytes).map_err(|_| DropReason::FragmentInconsistent)?;
@@ -166,8 +173,11 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     whole.input = input;
     whole.mark = first.mark;
     whole.largest_fragment = largest.min(usize::from(u16::MAX)) as u16;
-    // What stood before its fragment header the first has brought, too.
+    // What stood before its fragment header the first has brought, too; where not all can leave as they came, that alone counts.
     sizes[0] += at - HEADER;
+    if !are_kept {
+        sizes.truncate(1);
+    }
     whole.fragments = sizes.into_iter().map(|it| it as u16).collect();
     Ok(whole)
 }
