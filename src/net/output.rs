@@ -142,17 +142,20 @@ impl Net {
     }
 
     /// The address that REDIRECT takes for a packet to there that came by `interface`: the first it lists. Seen: where a destination of IPv6 is known no
-    /// farther than its link, site or host, one that is known as far.
+    /// farther than its link, site or host, or ends in an address of IPv4 alone, one of that kind; and never one that is mapped.
     pub fn redirect_address(&self, interface: InterfaceId, destination: IpAddr) -> Option<IpAddr> {
-        let mut own = self.interface(interface).addresses_of(Family::of(destination));
-        let first = match destination {
+        let own = self.interface(interface).addresses_of(Family::of(destination));
+        let mut own = own.map(|it| it.address);
+        match destination {
             IpAddr::V4(_) => own.next(),
-            IpAddr::V6(destination) => own.find(|it| match bound_of(destination) {
-                None => true,
-                bound => bound_of_own(it.address) == bound,
-            }),
-        };
-        first.map(|it| it.address)
+            IpAddr::V6(destination) => {
+                let wanted = kind_of(destination);
+                own.find(|own| match own {
+                    IpAddr::V4(_) => false,
+                    IpAddr::V6(own) => own.to_ipv4_mapped().is_none() && (wanted.is_none() || kind_of(*own) == wanted),
+                })
+            }
+        }
     }
 
     fn output(&self, key: OutputKey, any_source: bool) -> Result<OutputRoute, RouteError> {
@@ -308,24 +311,26 @@ impl Net {
     }
 }
 
-/// How far a destination is known, where that is not everywhere; of groups three kinds have such a bound.
-fn bound_of(destination: Ipv6Addr) -> Option<Scope> {
-    match destination.octets() {
+/// What REDIRECT tells apart: how far an address is known, where that is not everywhere, and those of IPv4 behind 96 zeros.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bounded(Scope),
+    OfIpv4,
+}
+
+/// Of groups three kinds have a bound.
+fn kind_of(address: Ipv6Addr) -> Option<Kind> {
+    let bound = match address.octets() {
         [0xff, flags, ..] => match flags & 0xf {
             1 => Some(Scope::Host),
             2 => Some(Scope::Link),
             5 => Some(Scope::Site),
             _ => None,
         },
-        _ => Some(v6::scope_of(destination)).filter(|it| *it != Scope::Universe),
-    }
-}
-
-fn bound_of_own(address: IpAddr) -> Option<Scope> {
-    match address {
-        IpAddr::V4(_) => None,
-        IpAddr::V6(address) => bound_of(address),
-    }
+        _ => Some(v6::scope_of(address)).filter(|it| *it != Scope::Universe),
+    };
+    let is_of_ipv4 = || address.to_bits() >> 32 == 0 && !address.is_unspecified();
+    bound.map(Kind::Bounded).or(is_of_ipv4().then_some(Kind::OfIpv4))
 }
 
 #[cfg(test)]
@@ -347,6 +352,15 @@ mod tests {
             (&[LINK], "2001:db8:1::9", Some(LINK)),
             (&[LINK], "ff0e::1", Some(LINK)),
             (&[LINK, "2001:db8::1"], "2001:db8:1::9", Some("2001:db8::1")),
+            (&["2001:db8::1", LINK], "::10.0.0.2", None),
+            (&["2001:db8::1", "::10.0.0.119"], "::10.0.0.2", Some("::10.0.0.119")),
+            (
+                &["2001:db8::1", "::ffff:10.0.0.9"],
+                "::ffff:10.0.0.2",
+                Some("2001:db8::1"),
+            ),
+            (&["fec0::5", "2001:db8::1"], "fec0::2", Some("fec0::5")),
+            (&["fec0::5", "2001:db8::1"], "ff05::2", Some("fec0::5")),
             (
                 &["2001:db8:3::1", "2001:db8:33::1", LINK],
                 "2001:db8:1::9",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::Metrics;
-use crate::base::{AddressMask, Family, InterfaceId, InterfaceName, MarkMask};
+use crate::base::{AddressMask, Family, InterfaceId, InterfaceName, MarkMask, as_in_c};
 
 /// What a route does with a packet; also what `-m addrtype` calls an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -275,7 +275,7 @@ impl fmt::Debug for Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address(), self.length)
+        write!(f, "{}/{}", as_in_c(self.address()), self.length)
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::flow::Flow;
 use super::lookup::Key;
 use super::{Net, OutputKey, Route, RouteKind, RoutingRule, RuleAction, RuleTransport, Scope, table};
-use crate::base::{Family, InterfaceId};
+use crate::base::{Family, InterfaceId, as_in_c};
 use crate::packet::Packet;
 
 /// Where a look-up ended. Without a route the rule itself refused, or no rule led to one.
@@ -149,7 +149,7 @@ impl Net {
     /// A routing rule as `ip rule` shows it, without who added it: `32766: from all lookup main`. Some numbers are told by these names.
     pub fn rule_text(&self, rule: &RoutingRule, names: RuleNames) -> String {
         let prefix = |it: &super::Prefix| match it.length() {
-            length if length == Family::of(it.address()).bits() => it.address().to_string(),
+            length if length == Family::of(it.address()).bits() => as_in_c(it.address()).to_string(),
             _ => it.to_string(),
         };
         let from = rule.from.as_ref().map_or_else(|| "all".to_owned(), prefix);

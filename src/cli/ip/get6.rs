@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use super::get::{Asked, Told};
 use super::routes::write_whole;
 use super::words::{Refused, preference_name, protocol_name, route_kind_name, table_name};
-use crate::base::{Family, InterfaceId};
+use crate::base::{Family, InterfaceId, as_in_c};
 use crate::net::{LookedUp, Net, OutputKey, Route, RouteKind, RouteProtocol, RuleAction, table};
 use crate::packet::Packet;
 use crate::wire::ipv6::HEADER;
@@ -37,9 +37,9 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
         let _ = write!(out, "{} ", route_kind_name(route.kind));
     }
     let from = asked.from.unwrap_or(Family::V6.unspecified());
-    let _ = write!(out, "{to} from {from} ");
+    let _ = write!(out, "{} from {} ", as_in_c(to.into()), as_in_c(from));
     if let Some(via) = route.via {
-        let _ = write!(out, "via {via} ");
+        let _ = write!(out, "via {} ", as_in_c(via));
     }
     let interface = route
         .interface
@@ -56,7 +56,7 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
     if asked.input.is_none()
         && let Some(source) = net.source_over(route, to)
     {
-        let _ = write!(out, "src {source} ");
+        let _ = write!(out, "src {} ", as_in_c(source));
     }
     let _ = write!(out, "metric {} ", route.metric);
     told.write_mtu(out, learned.as_ref(), Some(route));

@@ -10,7 +10,7 @@ use super::words::{
     scope_name, table_name, tos, tos_name,
 };
 use super::{Call, cache, metrics};
-use crate::base::{Family, InterfaceId, Time};
+use crate::base::{Family, InterfaceId, Time, as_in_c};
 use crate::net::{Net, PathMtu, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way, table};
 
 /// Which routes are listed or flushed. What was asked for by name is not told of each route again.
@@ -222,7 +222,7 @@ pub(super) fn write_route(
     match route.to.length() {
         0 => out.push_str("default "),
         length if length == route.to.family().bits() => {
-            let _ = write!(out, "{} ", route.to.address());
+            let _ = write!(out, "{} ", as_in_c(route.to.address()));
         }
         _ => {
             let _ = write!(out, "{} ", route.to);
@@ -254,7 +254,7 @@ pub(super) fn write_route(
         let _ = write!(out, "scope {} ", scope_name(route.scope));
     }
     if let Some(source) = route.source.filter(|_| asked.source.is_none()) {
-        let _ = write!(out, "src {source} ");
+        let _ = write!(out, "src {} ", as_in_c(source));
     }
     if route.metric != 0 || is_ipv6 {
         let _ = write!(out, "metric {} ", route.metric);
@@ -306,7 +306,7 @@ fn write_way(out: &mut String, net: &Net, way: &Way) {
 /// Of a route, or a way, of this family.
 pub(super) fn write_via(out: &mut String, via: IpAddr, family: Family) {
     let of_another = if Family::of(via) == family { "" } else { "inet6 " };
-    let _ = write!(out, "via {of_another}{via} ");
+    let _ = write!(out, "via {of_another}{} ", as_in_c(via));
 }
 
 /// A route alone, with nothing left out: what `get fibmatch` prints.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::select::filter;
-use crate::base::{Family, InterfaceId};
+use crate::base::{Family, InterfaceId, as_in_c};
 use crate::cli::ip::words::{Refused, scope_name};
 use crate::cli::ip::{Call, Style};
 use crate::net::{Address, AddressFlags, Interface};
@@ -109,8 +109,14 @@ fn one(out: &mut String, interface: &Interface, it: &Address, style: Style) {
 
 fn write_whole(out: &mut String, it: &Address) {
     let _ = match it.peer {
-        Some(peer) => write!(out, "{} peer {peer}/{}", it.address, it.prefix_length),
-        None => write!(out, "{}/{}", it.address, it.prefix_length),
+        Some(peer) => write!(
+            out,
+            "{} peer {}/{}",
+            as_in_c(it.address),
+            as_in_c(peer),
+            it.prefix_length
+        ),
+        None => write!(out, "{}/{}", as_in_c(it.address), it.prefix_length),
     };
     if it.metric != 0 {
         let _ = write!(out, " metric {}", it.metric);
