@@ -120,6 +120,8 @@ pub enum Suppressed {
     NotForThisHost,
     /// A reset may not be cut, and with the options that it answers it is too long for the way back.
     LongerThanTheMtu,
+    /// It would be longer than a packet can be that is no jumbogram, and the router makes none.
+    TooLong,
     /// Its addresses are of two families, so there is no packet that could say it.
     TwoFamilies,
     /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
@@ -159,6 +161,7 @@ impl fmt::Display for Suppressed {
             Self::CommonLimit => "icmp_msgs_per_sec: too many ICMP errors altogether",
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
             Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
+            Self::TooLong => "the answer would be longer than a packet can be",
             Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
             Self::TwoFamilies => "its addresses are of two families",
             Self::ChecksumWrong => "its checksum is wrong, and REJECT answers nothing whose ports may be wrong too",

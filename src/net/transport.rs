@@ -113,7 +113,11 @@ pub(super) fn udp(packet: &Packet, delivery: Delivery, listeners: &dyn Listeners
     let is_none = be16(segment, 6) == 0;
     // What is short is summed up once more.
     let is_misled = length > SUMMED_AT_ONCE && packet.is_header_changed();
-    if is_summed && (is_v6 && is_none || is_misled || !is_none && !checksum_is_right(packet, length)) {
+    let is_right = || match length > usize::from(u16::MAX) {
+        true => is_right_over(packet, length, length),
+        false => checksum_is_right(packet, length),
+    };
+    if is_summed && (is_v6 && is_none || is_misled || !is_none && !is_right()) {
         return Heard::dropped(DropReason::UdpChecksum);
     }
     // What lies behind the datagram is cut off before it is quoted.
@@ -136,10 +140,7 @@ pub(super) fn udplite(packet: &Packet, delivery: Delivery, listeners: &dyn Liste
     if covered < udp::HEADER || be16(segment, 6) == 0 {
         return Heard::dropped(DropReason::UdpChecksum);
     }
-    let ends = (packet.source(), packet.destination());
-    let pseudo = checksum::pseudo_header(ends.0, ends.1, protocol::UDPLITE, segment.len());
-    let sum = pseudo + u32::from(checksum::fold(checksum::sum(&segment[..covered])));
-    if checksum::fold(sum) != 0xffff {
+    if !is_right_over(packet, segment.len(), covered) {
         return Heard::dropped(DropReason::UdpChecksum);
     }
     datagram(packet, packet.len(), delivery, listeners)
@@ -153,6 +154,14 @@ fn datagram(packet: &Packet, quoted: usize, delivery: Delivery, listeners: &dyn 
         Delivery::Local => Heard::Unreachable { quoted },
         _ => Heard::dropped(DropReason::NoBroadcastSocket),
     }
+}
+
+/// Whether the sum of the first bytes is right, for a datagram of this length. Seen: how many bytes are summed has 16 bits, also in a jumbogram.
+fn is_right_over(packet: &Packet, length: usize, covered: usize) -> bool {
+    let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), packet.protocol(), length);
+    let covered = &packet.transport()[..covered & usize::from(u16::MAX)];
+    let sum = pseudo + u32::from(checksum::fold(checksum::sum(covered)));
+    checksum::fold(sum) == 0xffff
 }
 
 fn checksum_is_right(packet: &Packet, length: usize) -> bool {

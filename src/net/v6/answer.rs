@@ -529,6 +529,44 @@ mod tests {
         }
     }
 
+    /// Beside the kernel: of a datagram so long as many bytes are summed as the last sixteen bits of its length say, and no answer is so long.
+    #[test]
+    fn jumbograms() {
+        let jumbo = |make: Make| {
+            let length = (make.transport.len() + 8) as u32;
+            let option = [&[0xc2, 4], &length.to_be_bytes()[..]].concat();
+            Make {
+                payload_length: Some(0),
+                ..make.with_options(HOP_BY_HOP, &option)
+            }
+        };
+        let datagram = |number: u8, length: usize, covered: usize| {
+            let mut segment = vec![0x0f, 0xa0, 0x13, 0x88, 0, 0, 0, 0];
+            segment.resize(length, b'x');
+            let (source, destination) = (HOST.parse().unwrap(), OWN.parse().unwrap());
+            let pseudo = checksum::pseudo_header(source, destination, number, length);
+            let covered = u32::from(checksum::fold(checksum::sum(&segment[..covered])));
+            put16(&mut segment, 6, !checksum::fold(pseudo + covered));
+            jumbo(Make::new(HOST, OWN, number, segment))
+        };
+        let told = format!("NO_SOCKET lan {OWN}>{HOST} p58 tc00 hl64 len1280 icmp6 1/4 rest00000000 data1232");
+        for number in [protocol::UDP, protocol::UDPLITE] {
+            for (length, covered, expected) in [
+                (65_536, 65_536, "UDP_CSUM"),
+                (65_536, 0, "UDP_CSUM"),
+                (66_008, 66_008, "UDP_CSUM"),
+                (66_008, 472, &told),
+            ] {
+                let make = datagram(number, length, covered);
+                assert_eq!(said(&net(), &make), expected, "{number} {length} {covered}");
+            }
+        }
+        assert_eq!(
+            said(&net(), &jumbo(icmp(HOST, OWN, 128, 0, &[b'x'; 66_000]))),
+            "NOT_SPECIFIED TooLong"
+        );
+    }
+
     /// The same to a group: only whoever wants to hear of it even so is told of an option.
     #[test]
     fn extension_headers_to_a_group() {

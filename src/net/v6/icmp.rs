@@ -253,7 +253,7 @@ pub(super) fn send(
         destination,
     };
     let segment = icmpv6::emit(ends, message.what, message.info, message.payload);
-    outgoing(repr, &segment, route, key.mark).ok_or(Suppressed::NoRouteBack)
+    outgoing(repr, &segment, route, key.mark).ok_or(Suppressed::TooLong)
 }
 
 /// Puts a packet of the host's own together. `None` when it would be too long.

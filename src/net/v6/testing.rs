@@ -126,10 +126,9 @@ impl Make {
             source: self.source,
             destination: self.destination,
         };
-        let mut bytes = repr.emit(&payload).unwrap();
-        if let Some(length) = self.payload_length {
-            put16(&mut bytes, 4, length);
-        }
+        let mut bytes = repr.emit(&[]).unwrap();
+        bytes.extend_from_slice(&payload);
+        put16(&mut bytes, 4, self.payload_length.unwrap_or(payload.len() as u16));
         bytes
     }
 
