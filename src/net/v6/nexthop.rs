@@ -116,10 +116,15 @@ impl Net {
             .ok_or(ConfigError::GatewayUnreachable(gateway))
     }
 
-    /// What is said to be a neighbour must not be known to be elsewhere, but by a default route.
+    /// What is said to be a neighbour must not be known to be elsewhere, but by a default route. Of several routes to it one by the device that is named is
+    /// preferred, as for what comes by it, and no other excluded.
     fn ipv6_gateway_onlink(&self, route: &Route, gateway: IpAddr) -> Result<InterfaceId, ConfigError> {
         let id = route.interface.ok_or(ConfigError::OnlinkNeedsInterface)?;
-        let known = self.ways(Family::V6).tables.ending(table::MAIN, &Key::to(gateway));
+        let key = Key {
+            input: id,
+            ..Key::to(gateway)
+        };
+        let known = self.ways(Family::V6).tables.ending(table::MAIN, &key);
         let is_elsewhere = |found: &&Route| {
             !leads_nowhere(found)
                 && found.to != Prefix::default_of(Family::V6)
