@@ -47,7 +47,7 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "the number of an IPv6 packet that the router cuts itself",
         why: "the kernel draws it",
-        held: "its pieces have one number, another than what came, and everything else in each",
+        held: "its pieces have one number, another than what came, and everything else in each; where an error quotes one, everything else in that",
     },
     Freedom {
         what: "headers of authentication and of fragments before what reaches the router itself in IPv6, and what it says of their numbers and its length",
@@ -578,14 +578,27 @@ fn ports(bytes: &[u8], ip: usize, upper: Upper, outer: Option<usize>, places: &m
     }
 }
 
-/// Gives a packet that the router has cut itself the number of the other side's, which each draws; not where it has that of the packet that came.
+/// Gives a packet that the router has cut itself, also one that an error quotes, the number of the other side's, which each draws; not where it has that of
+/// the packet that came.
 fn number(mine: &mut [u8], theirs: &[u8], cause: Option<&[u8]>) {
-    let (Some(own), Some(there)) = (piece(mine), piece(theirs)) else {
+    let came = cause.and_then(piece).map(|piece| piece.identification);
+    number_at(mine, theirs, came, (0, None));
+    if let Some((at, sum)) = quoted(mine)
+        && quoted(theirs) == Some((at, sum))
+    {
+        number_at(mine, theirs, came, (at, Some(sum)));
+    }
+}
+
+fn number_at(mine: &mut [u8], theirs: &[u8], came: Option<u32>, (at, outer): (usize, Option<usize>)) {
+    let (Some(own), Some(there)) = (piece(&mine[at..]), piece(&theirs[at..])) else {
         return;
     };
-    let came = cause.and_then(piece).map(|piece| piece.identification);
-    if own.at == there.at && came != Some(own.identification) && came != Some(there.identification) {
-        mine[own.at - 4..own.at].copy_from_slice(&theirs[own.at - 4..own.at]);
+    let is_drawn = |number: u32| came != Some(number);
+    if is_ipv6(mine, at) && own.at == there.at && is_drawn(own.identification) && is_drawn(there.identification) {
+        for half in [at + own.at - 4, at + own.at - 2] {
+            set(mine, half, word(theirs, half), None, outer);
+        }
     }
 }
 
@@ -894,6 +907,43 @@ mod tests {
         let (mut theirs, own) = (udp((HOST, 1), (SERVER, 2), b"x"), udp((HOST, 1), (SERVER, 2), b"x"));
         set(&mut theirs, 4, 77, Some(10), None);
         assert_eq!(drawn.compare(None, false, &theirs, &own), Likeness::Different);
+    }
+
+    /// Of a piece that the router cut, by itself or in an error about it; and only where nothing came with it.
+    #[test]
+    fn the_number_of_own_pieces_is_free() {
+        let piece = |number: u32, data: u8| {
+            let mut bytes = vec![0x60, 0, 0, 0, 0, 16, 44, 64];
+            bytes.extend([1; 16]);
+            bytes.extend([2; 16]);
+            bytes.extend([17, 0, 0, 0]);
+            bytes.extend(number.to_be_bytes());
+            bytes.extend([0, 1, 0, 2, 0, 8, 0, data]);
+            bytes
+        };
+        let error = |quoted: Vec<u8>| {
+            let mut bytes = vec![0x60, 0, 0, 0, 0, 72, ICMPV6, 64];
+            bytes.extend([2; 16]);
+            bytes.extend([1; 16]);
+            bytes.extend([1, 4, 0, 0, 0, 0, 0, 0]);
+            bytes.extend(quoted);
+            let sum = sum(&[pseudo_header(&bytes, ICMPV6, 72), bytes[IPV6..].to_vec()].concat());
+            bytes[42..44].copy_from_slice(&(!sum).to_be_bytes());
+            bytes
+        };
+        let mut drawn = Drawn::new(&scenario(""));
+        for (theirs, own, cause, expected) in [
+            ((70_000, 1), (5, 1), None, Likeness::Same),
+            ((70_000, 1), (5, 2), None, Likeness::Different),
+            ((70_000, 1), (5, 1), Some(70_000), Likeness::Different),
+            ((70_000, 1), (5, 1), Some(5), Likeness::Different),
+        ] {
+            let cause = cause.map(|number| piece(number, 9));
+            let (theirs, own) = (piece(theirs.0, theirs.1), piece(own.0, own.1));
+            assert_eq!(drawn.compare(cause.as_deref(), false, &theirs, &own), expected);
+            let (theirs, own) = (error(theirs), error(own));
+            assert_eq!(drawn.compare(cause.as_deref(), false, &theirs, &own), expected);
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use super::conversations::error_about;
 use super::draw::{ODD_ADDRESSES, SERVICES, Side, of};
 use super::extension::extended;
 use super::packet::{
-    ICMP, ICMPV6, IPV6, Ip, SCTP, Seen, TCP, UDP, fragment, hops_at, protocol_at, seal, seal_transport,
+    ICMP, ICMPV6, IPV6, Ip, SCTP, Seen, TCP, UDP, hops_at, lengthen, protocol_at, seal, seal_transport,
 };
 use super::packet::{set_address, set_length, tcp, udp, with_options};
+use super::pieces::{fragments, no_length};
 use super::world::{Out, World};
 
 /// Delivers the packet in some other shape, and what else belongs to it; returns what left because of the last of it.
@@ -176,18 +177,11 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
     ("too long, not to be fragmented", |world, side, mut bytes| {
         let long = world.draw.pick(&[1501, 1600, 3000]);
         let fill = world.draw.below(256) as u8;
-        bytes.resize(long, fill);
         let may_be_cut = world.draw.one_in(3);
         if !is_ipv6(&bytes, 0) {
             bytes[6] = if may_be_cut { 0 } else { 0x40 };
         }
-        set_length(&mut bytes, long);
-        if let Some(seen) = Seen::of(&bytes).filter(|it| it.protocol == UDP) {
-            let at = seen.transport + 4;
-            bytes[at..at + 2].copy_from_slice(&((long - seen.transport) as u16).to_be_bytes());
-        }
-        seal_transport(&mut bytes);
-        seal(&mut bytes);
+        lengthen(&mut bytes, long, fill);
         deliver(world, side, bytes)
     }),
     ("an error about it", |world, side, bytes| {
@@ -200,6 +194,7 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         }
         outs
     }),
+    ("a length of zero", no_length),
     ("bytes of any kind", |world, side, bytes| {
         let length = world.draw.below(60);
         let mut noise: Vec<u8> = (0..length).map(|_| world.draw.below(256) as u8).collect();
@@ -221,58 +216,6 @@ fn deliver(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
         return Vec::new();
     }
     world.deliver(side, bytes)
-}
-
-fn fragments(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
-    let Some(seen) = Seen::of(&bytes) else {
-        return Vec::new();
-    };
-    let length = bytes.len() - if is_ipv6(&bytes, 0) { IPV6 } else { seen.transport };
-    let draw = &mut world.draw;
-    // Of a few numbers, so that pieces of different packets meet.
-    let identification = if draw.one_in(4) {
-        draw.pick(&[1, 2])
-    } else {
-        seen.identification
-    };
-    let mut pieces = Vec::new();
-    let mut from = 0;
-    // Where NAT draws a port, the checksum that follows it has to be in the same piece.
-    let least = if world.draws_ports && matches!(seen.protocol, TCP | SCTP) {
-        24
-    } else {
-        8
-    };
-    let size = if length > 200 { 200 + draw.below(50) * 8 } else { least };
-    while from < length {
-        let to = from + size + draw.pick(&[0, 0, 8, 16]);
-        let more = to < length;
-        pieces.push(fragment(&bytes, identification, from..to.min(length), more));
-        match draw.below(40) {
-            0 => pieces.push(fragment(&bytes, identification, from..to + 8, to + 8 < length)),
-            1 => pieces.push(fragment(&bytes, identification, from & !15..to + 8, true)),
-            2 => pieces.push(fragment(&bytes, identification, from..to.min(length), more)),
-            3 => pieces.push(fragment(&bytes, identification, from..(to + 3).min(length), true)),
-            4 => pieces.push(fragment(&bytes, identification, 65_512..65_560, false)),
-            5 => pieces.push(fragment(&bytes, identification, from..from, more)),
-            _ => {}
-        }
-        from = to;
-    }
-    if draw.one_in(6) && !pieces.is_empty() {
-        let at = draw.below(pieces.len());
-        pieces.remove(at);
-    }
-    match draw.below(3) {
-        0 => draw.shuffle(&mut pieces),
-        1 => pieces.reverse(),
-        _ => {}
-    }
-    let mut outs = Vec::new();
-    for piece in pieces {
-        outs = world.deliver(side, piece);
-    }
-    outs
 }
 
 /// A packet that nobody sent.

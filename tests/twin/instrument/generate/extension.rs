@@ -1,5 +1,6 @@
 //! Extension headers of IPv6 before what a packet carries: options that are known and not, routes, pieces that are none, and chains that break off.
 
+use super::draw::Draw;
 use super::packet::with_extension;
 use super::world::World;
 
@@ -37,6 +38,19 @@ pub(super) fn extended(world: &mut World, mut bytes: Vec<u8>) -> Vec<u8> {
         bytes = with_extension(&bytes, number, rest);
     }
     bytes
+}
+
+/// One that each piece of a packet carries.
+pub(super) fn carried(draw: &mut Draw) -> (u8, &'static [u8]) {
+    match draw.below(3) {
+        0 => (HOP_BY_HOP, of_each_hop(draw)),
+        1 => (DESTINATION, draw.pick(OPTIONS)),
+        _ => (ROUTING, draw.pick(ROUTES)),
+    }
+}
+
+pub(super) fn of_each_hop(draw: &mut Draw) -> &'static [u8] {
+    draw.pick(OPTIONS)
 }
 
 /// Behind the number of the next header: a length in eights without the first, then options. Padding; router alerts; a jumbo length; an unknown option

@@ -17,6 +17,7 @@ mod held;
 mod irc;
 mod messages;
 pub(super) mod packet;
+mod pieces;
 mod pptp;
 mod questions;
 mod rules;

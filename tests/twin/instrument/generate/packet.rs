@@ -242,6 +242,18 @@ pub(super) fn set_length(packet: &mut [u8], length: usize) {
     seal(packet);
 }
 
+/// So many bytes instead, all of them said to be there; what comes newly is this one.
+pub(super) fn lengthen(packet: &mut Vec<u8>, length: usize, fill: u8) {
+    packet.resize(length, fill);
+    set_length(packet, length);
+    if let Some(seen) = Seen::of(packet).filter(|it| it.protocol == UDP && packet.len() >= it.transport + 6) {
+        let at = seen.transport + 4;
+        packet[at..at + 2].copy_from_slice(&((length - seen.transport) as u16).to_be_bytes());
+    }
+    seal_transport(packet);
+    seal(packet);
+}
+
 /// The checksum of TCP, UDP, SCTP or ICMP, after an edit.
 pub(super) fn seal_transport(packet: &mut [u8]) {
     let header = header_length(packet);

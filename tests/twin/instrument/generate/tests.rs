@@ -239,6 +239,20 @@ fn scenarios_are_balanced() {
     }
 }
 
+/// Extension headers, messages of ICMPv6, pieces that differ from each other: all of it is drawn.
+#[test]
+fn what_ipv6_alone_has_is_drawn() {
+    let mut drawn = BTreeSet::new();
+    for seed in 0..40 {
+        let world = generate(seed, SHORT_HOSTILE.of(Families::V6));
+        drawn.extend(world.disturbances.into_keys());
+    }
+    let notes = super::extension::NOTES.iter().chain(&super::messages::NOTES);
+    for name in notes.chain(&super::pieces::NOTES) {
+        assert!(drawn.contains(*name), "never drawn: {name}");
+    }
+}
+
 /// Helpers that no rule of these scenarios gives to a flow, and why.
 const NOT_GIVEN: &[(&str, &str)] = &[
     ("H.245", "Q.931 gives it to what it expects"),
