@@ -46,7 +46,8 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     };
     let key = path.replace('/', ".");
     // Who prints nothing opens the file, and never writes to it.
-    if text.is_empty() && machine.sysctl(&key).is_some() {
+    let is_there = || machine.sysctl(&key).is_some() || !matches!(machine.sysctl_unread(&key), KnobError::Unknown(_));
+    if text.is_empty() && is_there() {
         return ToolOutput::default();
     }
     match machine.set_sysctl(&key, text.strip_suffix('\n').unwrap_or(&text)) {
@@ -54,7 +55,7 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
         Err(error) => {
             let why = match &error {
                 KnobError::Unknown(_) => "No such file or directory",
-                KnobError::ReadOnly(_) => "Permission denied",
+                KnobError::ReadOnly(_) | KnobError::WriteOnly(_) => "Permission denied",
                 KnobError::Invalid(_) => "Invalid argument",
                 KnobError::NotOffered(why) => why,
             };

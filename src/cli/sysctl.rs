@@ -131,7 +131,8 @@ impl Options {
                     format!("sysctl: {pattern}: of regular expressions nflab knows ^ and $ only\n"),
                 );
             }
-            for key in machine.sysctls() {
+            let all = machine.sysctls().into_iter();
+            for key in all.filter(|key| machine.sysctl(key).is_some()) {
                 if self.pattern.as_ref().is_none_or(|pattern| fits(&key, pattern)) {
                     self.show(machine, &key, &mut output);
                 }
@@ -187,9 +188,18 @@ impl Options {
             self.show(machine, key, output);
             return 0;
         }
+        match machine.sysctl_unread(key) {
+            // The tool is not let in, and says nothing of it.
+            KnobError::WriteOnly(_) => return 0,
+            KnobError::NotOffered(why) => {
+                output.stderr += &format!("sysctl: {why}\n");
+                return 1;
+            }
+            _ => {}
+        }
         let inside = format!("{key}.");
         let mut below = machine.sysctls();
-        below.retain(|other| other.starts_with(&inside));
+        below.retain(|other| other.starts_with(&inside) && machine.sysctl(other).is_some());
         for key in &below {
             self.show(machine, key, output);
         }
@@ -229,7 +239,7 @@ impl Options {
 
     /// True where it was set, or not being there is forgiven.
     fn set(&self, machine: &Machine, key: &str, value: &str, ignore: bool, output: &mut ToolOutput) -> bool {
-        if machine.sysctl(key).is_none() {
+        if machine.sysctl(key).is_none() && matches!(machine.sysctl_unread(key), KnobError::Unknown(_)) {
             return self.missing(machine, key, ignore, output);
         }
         let result = if self.dry {
@@ -249,7 +259,7 @@ impl Options {
             }
             Err(KnobError::Unknown(_)) => self.missing(machine, key, ignore, output),
             // A knob that the kernel shows read-only is not written, and the tool says so without an exit code.
-            Err(KnobError::ReadOnly(_)) => {
+            Err(KnobError::ReadOnly(_) | KnobError::WriteOnly(_)) => {
                 output.stderr += &format!("sysctl: setting key \"{key}\": Invalid argument\n");
                 true
             }

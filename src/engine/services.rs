@@ -5,6 +5,7 @@ use std::cell::Cell;
 use crate::base::{Random, Time};
 use crate::conntrack::Tracking;
 use crate::nat::{self, Manip, NatContext, NatRange};
+use crate::net::{Net, OutputKey};
 use crate::packet::Packet;
 use crate::rule::{LogRecord, Services, TargetVerdict};
 
@@ -36,6 +37,16 @@ impl Services for EngineServices<'_> {
             nat::setup_of_packet(&self.router.flows, &mut cx, tracking, range, manip);
         });
         TargetVerdict::Accept
+    }
+
+    fn own_path_mtu(&self, net: &Net, key: OutputKey) -> Option<u32> {
+        let mut route = net.route_output(key).ok()?;
+        net.heed_path(&self.router.host, self.now, &key, &mut route);
+        Some(route.mtu)
+    }
+
+    fn heard_of_path(&self, net: &Net, packet: &Packet) -> Option<u32> {
+        net.heard_of_forwarded(&self.router.host, self.now, packet)
     }
 }
 

@@ -159,6 +159,9 @@ pub enum KnobError {
     /// Linux has the key, and a lab has nothing behind it; the sentence.
     #[error("{0}")]
     NotOffered(String),
+    /// It can be written to only; the sentence.
+    #[error("{0}")]
+    WriteOnly(String),
 }
 
 /// One machine: its router and what tools see around it. It is driven from outside: whoever has it sets the clock.
@@ -409,6 +412,11 @@ impl Machine {
         }
     }
 
+    /// Why a key shows nothing, though it may be there.
+    pub fn sysctl_unread(&self, key: &str) -> KnobError {
+        knob_error(self.router.config().net.sysctl_unread(key), key)
+    }
+
     /// By a key with dots. Where it is refused nothing has changed.
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), KnobError> {
         self.router.configure(|config| self.set_knob(config, key, value))
@@ -431,9 +439,13 @@ impl Machine {
             Some(own) => (own.set)(config, self.described.memory, value.trim()).map_err(|expected| {
                 let value = quoted(value);
                 KnobError::Invalid(format!("{key} cannot be {value}: expected {expected}"))
-            }),
-            None => set_knob(config, key, value),
+            })?,
+            None => set_knob(config, key, value)?,
         }
+        if key == FLUSH {
+            self.router.forget_path_mtus(Family::V4);
+        }
+        Ok(())
     }
 
     /// Every key, in the order of the alphabet.
@@ -486,20 +498,37 @@ fn set_knob(config: &mut Config, key: &str, value: &str) -> Result<(), KnobError
             SettingError::ReadOnly(_) => KnobError::ReadOnly(error.to_string()),
             SettingError::Invalid { .. } => KnobError::Invalid(error.to_string()),
         }),
-        None => config.net.sysctl_set(key, value).map_err(|error| match error {
-            SysctlError::Unknown(_) => KnobError::Unknown(key.to_owned()),
-            SysctlError::NotOffered(..) => KnobError::NotOffered(error.to_string()),
-            SysctlError::BadValue { key, value, min, max } => KnobError::Invalid(format!(
-                "{key} cannot be {value}: expected a number from {min} to {max}",
-                value = quoted(&value)
-            )),
-            SysctlError::BadRanges { key, value } => KnobError::Invalid(format!(
-                "{key} cannot be {value}: expected ranges of types from 0 to 255, as 0-1,3-127",
-                value = quoted(&value)
-            )),
-        }),
+        None => config
+            .net
+            .sysctl_set(key, value)
+            .map_err(|error| knob_error(error, key)),
     }
 }
+
+fn knob_error(error: SysctlError, key: &str) -> KnobError {
+    match error {
+        SysctlError::Unknown(_) => KnobError::Unknown(key.to_owned()),
+        SysctlError::NotOffered(key, why) => KnobError::NotOffered(format!("{key} is not offered: {why}")),
+        SysctlError::ReadOnly(_) => KnobError::ReadOnly(format!("{key} is read-only")),
+        SysctlError::WriteOnly(_) => KnobError::WriteOnly(format!("{key} can be written to only")),
+        SysctlError::BadValue { key, value, min, max } => KnobError::Invalid(format!(
+            "{key} cannot be {value}: expected a number from {min} to {max}",
+            value = quoted(&value)
+        )),
+        SysctlError::BadRanges { key, value } => KnobError::Invalid(format!(
+            "{key} cannot be {value}: expected ranges of types from 0 to 255, as 0-1,3-127",
+            value = quoted(&value)
+        )),
+    }
+}
+
+/// Whether a lab goes by a sysctl that it has; others are kept and shown.
+pub(crate) fn goes_by(key: &str) -> bool {
+    !crate::net::is_kept_alone(key)
+}
+
+/// Whatever is written to it, what is known of IPv4's paths goes. Seen: of IPv6 nothing goes by its like.
+const FLUSH: &str = "net.ipv4.route.flush";
 
 /// The name of a knob of tracking, as `Settings` has it, by today's key or by one of old.
 fn knob<'a>(settings: &Settings, key: &'a str) -> Option<&'a str> {

@@ -7,7 +7,7 @@ use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::conntrack::{Flow, Settings};
 use crate::engine::OpenQueue;
 use crate::ext;
-use crate::lab::machine::{Machine, Profile};
+use crate::lab::machine::{KnobError, Machine, Profile};
 use crate::lab::modules;
 use crate::syntax::problem::suggestion;
 
@@ -165,7 +165,12 @@ pub(crate) fn read(machine: &Machine, path: &str) -> Result<String, &'static str
     match machine.sysctl(&key) {
         Some(value) => Ok(value + "\n"),
         None if machine.sysctls().iter().any(|it| it.starts_with(&format!("{key}."))) => Err(IS_A_DIRECTORY),
-        None => Err("No such file or directory"),
+        None => Err(match machine.sysctl_unread(&key) {
+            KnobError::WriteOnly(_) => "Permission denied",
+            // As the kernel says of a secret that nobody set.
+            KnobError::NotOffered(_) => "Input/output error",
+            _ => "No such file or directory",
+        }),
     }
 }
 

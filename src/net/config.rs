@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::kept::KeptOfLink;
 use super::lookup::Ways;
 use super::networks::Networks;
 use super::sysctl::{Conf, Sysctls};
@@ -45,6 +46,7 @@ pub struct Interface {
     pub(super) networks: Networks,
     pub(super) conf: Conf,
     pub(super) conf6: v6::Conf,
+    pub(super) kept: KeptOfLink,
     /// Of IPv6: forwarding was switched on since it has been there, so that it is in every group of routers.
     pub(super) joined_all_routers: bool,
 }
@@ -235,6 +237,7 @@ impl Net {
                 networks: Networks::default(),
                 conf: sysctls.default_conf(),
                 conf6: sysctls.v6.default_conf(),
+                kept: KeptOfLink::default(),
                 joined_all_routers: false,
             },
             next_id: 0,

@@ -160,6 +160,7 @@ impl Net {
             networks: Networks::default(),
             conf: self.sysctls.default_conf(),
             conf6: self.sysctls.v6.default_conf(),
+            kept: self.sysctls.kept.of_new_link(),
             joined_all_routers: false,
         });
         self.begin_ipv6(id);

@@ -20,6 +20,7 @@ pub(crate) mod example;
 mod flow;
 mod host;
 mod input;
+mod kept;
 mod limit;
 mod link;
 mod lookup;
@@ -58,6 +59,7 @@ pub(crate) use host::{
 };
 pub(crate) use input::ForwardOutcome;
 pub use input::{Forwarding, InputRoute};
+pub(crate) use kept::is_kept_alone;
 pub(crate) use limit::Limiter;
 pub(crate) use lookup::IPV4_TOS;
 pub use metrics::{Metric, MetricValue, Metrics};

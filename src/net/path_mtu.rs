@@ -247,6 +247,16 @@ impl Net {
         }
     }
 
+    /// What was said of the path that another host's packet takes, whether it holds for such packets or not.
+    pub(crate) fn heard_of_forwarded(&self, host: &HostState, now: Time, packet: &Packet) -> Option<u32> {
+        if host.paths.is_empty() || packet.input.is_none() {
+            return None;
+        }
+        let to = packet.destination();
+        let found = self.looked_up_input(packet, to).route?;
+        self.said_of(host, now, to, found).map(|it| it.mtu)
+    }
+
     /// What was said of a destination that this route leads to.
     pub(crate) fn said_of(&self, host: &HostState, now: Time, to: IpAddr, route: &Route) -> Option<PathMtu> {
         self.said_as(host, now, (to, route), PathMtu::clone)

@@ -4,6 +4,7 @@
 //! (what follows it is not looked at) or the end.
 
 use super::config::Interface;
+use super::kept::{Kept, NotKept, Shown};
 use super::{Net, v6};
 use crate::base::bytes::quoted;
 
@@ -120,24 +121,7 @@ conf_knobs! {
 
 const CONF_COUNT: usize = CONF_SPECS.len();
 
-/// Keys that exist in the kernel and are refused by name, with the reason.
-const REFUSED: &[(&str, &str)] = &[
-    (
-        "net/ipv4/tcp_",
-        "the local host has no TCP sockets, so nothing would show it",
-    ),
-    (
-        "net/ipv4/udp_",
-        "the local host has no UDP sockets, so nothing would show it",
-    ),
-    ("net/ipv4/neigh/", "links here have no addresses to resolve"),
-    ("net/ipv4/conf/", "this interface setting is not emulated"),
-    ("net/ipv4/route/", "of routes nothing but path MTUs is cached"),
-    ("net/ipv4/", "this setting is not emulated"),
-    ("net/ipv6/", "this setting is not emulated"),
-];
-
-/// Why a key was not set, in the words of `sysctl`.
+/// Why a key was not set, or shows nothing, in the words of `sysctl`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SysctlError {
     /// The kernel has no such key.
@@ -146,6 +130,12 @@ pub enum SysctlError {
     /// The kernel has it, and here it would do nothing; with the reason.
     #[error("sysctl: {0} is not offered: {1}")]
     NotOffered(String, &'static str),
+    /// It can be read only.
+    #[error("sysctl: setting key \"{0}\": Invalid argument")]
+    ReadOnly(String),
+    /// It can be written to only, so that it shows nothing.
+    #[error("sysctl: {0} can be written to only")]
+    WriteOnly(String),
     /// No number, or out of its range; nothing is changed.
     #[error("sysctl: setting key \"{key}\": Invalid argument: {value} is no number from {min} to {max}", value = quoted(value))]
     BadValue {
@@ -173,6 +163,7 @@ pub enum SysctlError {
 pub(super) struct Conf {
     values: [i32; CONF_COUNT],
     written: [bool; CONF_COUNT],
+    is_settled: bool,
 }
 
 impl Conf {
@@ -187,6 +178,11 @@ impl Conf {
     /// An interface with an address no longer follows `conf.default`.
     pub(super) fn settle(&mut self) {
         self.written = [true; CONF_COUNT];
+        self.is_settled = true;
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled
     }
 }
 
@@ -196,6 +192,7 @@ pub(super) struct Sysctls {
     all: Conf,
     default: Conf,
     pub(super) v6: v6::Sysctls,
+    pub(super) kept: Kept,
 }
 
 impl Sysctls {
@@ -203,12 +200,14 @@ impl Sysctls {
         let conf = |pick: fn(&(ConfKnob, &str, i32, i32)) -> i32| Conf {
             values: std::array::from_fn(|at| pick(&CONF_SPECS[at])),
             written: [false; CONF_COUNT],
+            is_settled: false,
         };
         Self {
             values: std::array::from_fn(|at| SPECS[at].default),
             all: conf(|spec| spec.2),
             default: conf(|spec| spec.3),
             v6: v6::Sysctls::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -217,6 +216,7 @@ impl Sysctls {
         Conf {
             values: self.default.values,
             written: [false; CONF_COUNT],
+            is_settled: false,
         }
     }
 
@@ -235,7 +235,7 @@ enum Key<'a> {
 }
 
 /// The path under `/proc/sys`. Where the first separator is a dot, dots separate and a slash stands for a dot in an interface's name.
-fn path(key: &str) -> String {
+pub(super) fn path(key: &str) -> String {
     let dotted = key.find(['.', '/']).is_some_and(|at| key.as_bytes()[at] == b'.');
     let swap = |c| match c {
         '/' if dotted => '.',
@@ -289,11 +289,26 @@ fn stored(knob: Knob, value: i64) -> i64 {
     }
 }
 
+fn bad_value(key: &str, value: &str, (min, max): (i64, i64)) -> SysctlError {
+    SysctlError::BadValue {
+        key: key.to_owned(),
+        value: value.trim_end_matches('\n').to_owned(),
+        min,
+        max,
+    }
+}
+
 impl Net {
     /// The text that `/proc/sys` shows. Keys are spelled with dots or slashes.
     pub fn sysctl_get(&self, key: &str) -> Option<String> {
         let path = path(key);
-        let value = match parse(&path)? {
+        let Some(parsed) = parse(&path) else {
+            return match self.kept(&path)? {
+                Shown::Text(text) => Some(text),
+                Shown::WriteOnly | Shown::Refused(_) => None,
+            };
+        };
+        let value = match parsed {
             Key::Plain(spec) => self.sysctls.get(spec.knob),
             Key::IpForward => self.sysctls.all.get(ConfKnob::Forwarding).into(),
             Key::Conf("all", knob) => self.sysctls.all.get(knob).into(),
@@ -308,10 +323,13 @@ impl Net {
     pub fn sysctl_set(&mut self, key: &str, value: &str) -> Result<(), SysctlError> {
         let path = path(key);
         let Some(parsed) = parse(&path) else {
-            return Err(match REFUSED.iter().find(|(prefix, _)| path.starts_with(prefix)) {
-                Some((_, reason)) => SysctlError::NotOffered(key.to_owned(), reason),
-                None => SysctlError::Unknown(path),
-            });
+            return match self.keep(&path, value) {
+                Some(Ok(())) => Ok(()),
+                Some(Err(NotKept::ReadOnly)) => Err(SysctlError::ReadOnly(key.to_owned())),
+                Some(Err(NotKept::Refused(why))) => Err(SysctlError::NotOffered(key.to_owned(), why)),
+                Some(Err(NotKept::OutOf(min, max))) => Err(bad_value(key, value, (min, max))),
+                None => Err(SysctlError::Unknown(path)),
+            };
         };
         let bounds = match &parsed {
             Key::Plain(spec) => (spec.min, spec.max),
@@ -328,12 +346,6 @@ impl Net {
             }
             _ => bounds,
         };
-        let bad = || SysctlError::BadValue {
-            key: key.to_owned(),
-            value: value.trim_end_matches('\n').to_owned(),
-            min: bounds.0,
-            max: bounds.1,
-        };
         if let Key::V6(of_ipv6) = &parsed
             && let Some(taken) = self.set_ipv6_text(of_ipv6, value)
         {
@@ -344,7 +356,7 @@ impl Net {
         }
         let wanted = number(value)
             .filter(|it| (bounds.0..=bounds.1).contains(it))
-            .ok_or_else(bad)?;
+            .ok_or_else(|| bad_value(key, value, bounds))?;
         match parsed {
             Key::Plain(spec) => self.sysctls.values[spec.knob as usize] = stored(spec.knob, wanted),
             Key::IpForward | Key::Conf("all", ConfKnob::Forwarding) => self.set_forwarding(wanted as i32),
@@ -377,6 +389,16 @@ impl Net {
         Ok(())
     }
 
+    /// Why [`Self::sysctl_get`] gives nothing.
+    pub fn sysctl_unread(&self, key: &str) -> SysctlError {
+        let path = path(key);
+        match self.kept(&path) {
+            Some(Shown::Refused(why)) => SysctlError::NotOffered(key.to_owned(), why),
+            Some(Shown::WriteOnly) => SysctlError::WriteOnly(key.to_owned()),
+            Some(Shown::Text(_)) | None => SysctlError::Unknown(path),
+        }
+    }
+
     /// Every key this host has, with its interfaces'.
     pub fn sysctl_list(&self) -> Vec<String> {
         let mut keys: Vec<String> = SPECS
@@ -393,6 +415,7 @@ impl Net {
             keys.extend(CONF_SPECS.iter().map(|spec| format!("net.ipv4.conf.{name}.{}", spec.1)));
         }
         keys.extend(self.list_ipv6());
+        keys.extend(self.list_kept());
         keys.sort();
         keys
     }
@@ -523,11 +546,11 @@ mod tests {
         for (key, text) in [
             (
                 "net.ipv4.nonsense",
-                "sysctl: net.ipv4.nonsense is not offered: this setting is not emulated",
+                "sysctl: cannot stat /proc/sys/net/ipv4/nonsense: No such file or directory",
             ),
             (
-                "net.ipv6.nonsense",
-                "sysctl: net.ipv6.nonsense is not offered: this setting is not emulated",
+                "net.ipv6.conf.all.seg6_enabled",
+                "sysctl: net.ipv6.conf.all.seg6_enabled is not offered: segment routing is not emulated",
             ),
             (
                 "net.ipv4.conf.nope.rp_filter",
@@ -541,7 +564,8 @@ mod tests {
             assert_eq!(net.sysctl_set(key, "1").unwrap_err().to_string(), text);
         }
         for key in net.sysctl_list() {
-            assert!(net.sysctl_get(&key).is_some(), "{key}");
+            let is_unread = !matches!(net.sysctl_unread(&key), SysctlError::Unknown(_));
+            assert!(net.sysctl_get(&key).is_some() || is_unread, "{key}");
         }
     }
 }

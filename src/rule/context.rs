@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::base::{Family, InterfaceName, Random, Time};
 use crate::conntrack::{self, Tracking};
 use crate::nat::{Manip, NatRange};
-use crate::net::{Net, Unreachable};
+use crate::net::{Net, OutputKey, Unreachable};
 use crate::packet::Packet;
 use crate::set::HeldSets;
 
@@ -103,6 +103,16 @@ pub trait Services {
     fn log(&mut self, record: LogRecord);
     /// Decides the flow's mapping. The verdict is ACCEPT, or DROP where no mapping is possible.
     fn nat(&mut self, packet: &Packet, tracking: &mut Tracking, range: &NatRange, manip: Manip) -> TargetVerdict;
+
+    /// The largest packet that a way of the host's own takes, by its route and by what was heard of the path. `None` where there is no way.
+    fn own_path_mtu(&self, net: &Net, key: OutputKey) -> Option<u32> {
+        net.route_output(key).ok().map(|route| route.mtu)
+    }
+
+    /// What was heard of the path that a packet of another's takes, whether the packet itself is held to it or not.
+    fn heard_of_path(&self, _net: &Net, _packet: &Packet) -> Option<u32> {
+        None
+    }
 }
 
 /// A line of the kernel's log, without time stamp and log prefix of the console.

@@ -21,6 +21,7 @@ pub(crate) mod kind {
     pub(crate) const ECHO_REPLY: u8 = 129;
     pub(crate) const LISTENER_QUERY: u8 = 130;
     pub(crate) const ROUTER_SOLICITATION: u8 = 133;
+    pub(crate) const ROUTER_ADVERTISEMENT: u8 = 134;
     pub(crate) const NEIGHBOUR_SOLICITATION: u8 = 135;
     pub(crate) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
     pub(crate) const REDIRECT: u8 = 137;

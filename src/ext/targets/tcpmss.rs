@@ -85,18 +85,20 @@ impl Most {
     }
 }
 
-/// The smaller one of both ways. The way back is looked up by the address alone: no mark, no interface.
+/// The smaller one of both ways, of which something may have been heard. The way back is looked up by the address alone: no mark, no interface.
 fn path_mtu(cx: &TargetContext<'_>) -> u32 {
-    let back = cx.net.route_output(OutputKey {
+    let back = OutputKey {
         destination: cx.packet.source(),
         source: None,
         mark: 0,
         interface: None,
         tos: 0,
         flow: Flow::default(),
-    });
-    let back = back.map_or(u32::MAX, |route| route.mtu);
-    cx.way.map_or(u32::MAX, |it| it.mtu).min(back).min(LARGEST_MTU)
+    };
+    let back = cx.services.own_path_mtu(cx.net, back);
+    let heard = cx.services.heard_of_path(cx.net, cx.packet);
+    let all = [cx.way.map(|it| it.mtu), back, heard, Some(LARGEST_MTU)];
+    all.into_iter().flatten().min().unwrap_or(LARGEST_MTU)
 }
 
 /// More the kernel takes of no device (`lo` has 65536).

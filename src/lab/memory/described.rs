@@ -63,7 +63,13 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
     for (sysctl, result) in file.sysctls.iter().zip(machine.set_sysctls(settings)) {
         let problem = match result {
             Ok(()) => continue,
-            Err(KnobError::Unknown(_) | KnobError::NotOffered(_)) => {
+            Err(KnobError::NotOffered(message)) => Problem::new(
+                sysctl.key_position,
+                message,
+                "expected a key that does something here, or the value that it has",
+                "remove this line",
+            ),
+            Err(KnobError::Unknown(_)) => {
                 let keys = keys.get_or_insert_with(|| machine.sysctls());
                 // Of more problems nobody sees what was near.
                 let near = match problems.len() < crate::syntax::problem::SHOWN {
@@ -81,7 +87,7 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
                     remedy,
                 )
             }
-            Err(KnobError::ReadOnly(message)) => Problem::new(
+            Err(KnobError::ReadOnly(message) | KnobError::WriteOnly(message)) => Problem::new(
                 sysctl.key_position,
                 message,
                 "expected a key that can be set",

@@ -12,6 +12,7 @@ use rustix::mount::{MountFlags, mount_bind, mount_bind_recursive, mount_remount}
 use super::OWN;
 use super::kernel_files::QUIET;
 use super::relay::Upstream;
+use crate::lab::machine;
 
 /// Each key that the lab knows and the kernel shows, with the file that stands for it.
 pub(super) struct Knobs {
@@ -232,10 +233,11 @@ fn ordered<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
     keys
 }
 
-/// The lab's, by key.
+/// The lab's, by key, as far as it goes by them: all are looked at before each call.
 fn values(lab: &mut Upstream) -> io::Result<BTreeMap<String, String>> {
     let answer = lab.call("sysctl", &["-a"])?;
     let lines = answer.stdout.lines().filter_map(|line| line.split_once(" = "));
+    let lines = lines.filter(|(key, _)| machine::goes_by(key));
     Ok(lines.map(|(key, value)| (key.to_owned(), words(value))).collect())
 }
 

@@ -23,6 +23,8 @@ use crate::wire::ipv4::{self, MIN_HEADER};
 /// Protocols that Linux has a handler for even where no program uses them, besides ICMP, TCP and UDP: it takes them and answers nothing.
 const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
 const PIM: u8 = 103;
+/// Of IGMP.
+const MEMBERSHIP_QUERY: u8 = 0x11;
 const EXTENDED_ECHO_REQUEST: u8 = 42;
 const EXTENDED_ECHO_REPLY: u8 = 43;
 
@@ -47,6 +49,9 @@ pub(crate) fn answer(
         protocol::TCP => asked.told(transport::tcp(packet, delivery, listeners)),
         protocol::UDP => asked.told(transport::udp(packet, delivery, listeners)),
         protocol::UDPLITE => asked.told(transport::udplite(packet, delivery, listeners)),
+        protocol::IGMP if packet.transport().first() == Some(&MEMBERSHIP_QUERY) => {
+            Answer::Dropped(DropReason::MembersNotTold)
+        }
         number if TAKEN_SILENTLY.contains(&number) => Answer::Dropped(DropReason::NotAnswered),
         _ if listeners.is_open(packet) => Answer::Consumed,
         _ => asked.unreachable(DropReason::NoProtocol, Unreachable::Protocol, packet.len()),
@@ -97,6 +102,7 @@ impl Asked<'_> {
             },
             kind::ECHO_REPLY | EXTENDED_ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
             kind::REDIRECT if view.payload().len() < MIN_HEADER => Answer::Dropped(DropReason::TransportLength),
+            kind::REDIRECT => Answer::Dropped(DropReason::RedirectNotHeeded),
             kind::DESTINATION_UNREACHABLE | kind::SOURCE_QUENCH | kind::TIME_EXCEEDED | kind::PARAMETER_PROBLEM => {
                 match view.payload() {
                     quoted if quoted.len() < MIN_HEADER => Answer::Dropped(DropReason::TransportTruncated),

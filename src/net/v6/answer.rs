@@ -265,6 +265,7 @@ impl Asked<'_> {
                 Answer::Dropped(DropReason::NeighbourInFragments)
             }
             kind::ROUTER_SOLICITATION..=kind::REDIRECT => neighbour::answer(self.net, read),
+            kind::LISTENER_QUERY => Answer::Dropped(DropReason::MembersNotTold),
             other if kind::is_error(other) => Answer::Dropped(DropReason::UnknownIcmp),
             _ => Answer::Dropped(DropReason::NotAnswered),
         }

@@ -29,6 +29,8 @@ pub(super) fn answer(net: &Net, packet: &Packet) -> Answer {
     }
     match message.kind() {
         kind::NEIGHBOUR_SOLICITATION => solicited(net, packet, message.payload()),
+        kind::REDIRECT => Answer::Dropped(DropReason::RedirectNotHeeded),
+        kind::ROUTER_ADVERTISEMENT => Answer::Dropped(DropReason::AdvertisementNotHeeded),
         _ => Answer::Dropped(DropReason::NotAnswered),
     }
 }
