@@ -30,6 +30,7 @@ static WEEKDAY: MatchSpec = MatchSpec {
     name: "weekday",
     aliases: &[],
     families: &[Family::V4],
+    like: None,
     // Not one that `-p` brings in by itself, as tcp is.
     protocol: None,
     options: &[ON_DAYS.spec],
@@ -146,6 +147,7 @@ static COUNTRY: TargetSpec = TargetSpec {
     name: "COUNTRY",
     listed_as: "COUNTRY",
     families: &[Family::V4],
+    like: None,
     options: &[],
     needs_one: None,
     exclusive: &[],

@@ -89,6 +89,27 @@ impl Family {
         }
     }
 
+    /// There are two.
+    pub fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
+    /// By the option that asks for it, as programs have it.
+    pub fn of_option(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.option() == text)
+    }
+
+    /// The option that asks for it.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::V4 => "-4",
+            Self::V6 => "-6",
+        }
+    }
+
     /// In front of what is this family's where both have one, a table or a rule: `IPv6's ` or, of the one that a bare word means, nothing.
     pub fn whose(self) -> &'static str {
         match self {

@@ -81,7 +81,7 @@ fn alternative(families: &[Family], option: &OptionSpec) -> String {
         [one] => one.clone(),
         several => format!("( {} )", several.join(" | ")),
     });
-    let mut syntax = option.value.syntax();
+    let mut syntax = option.syntax(None);
     if families == [Family::V6] {
         syntax = syntax.replace("ADDRESS", "IPVSIX");
     }

@@ -6,11 +6,12 @@ use super::roff::Page;
 use crate::base::Family;
 use crate::engine::HOOKS;
 use crate::ext::missing::{self, Kind};
-use crate::ext::option::{OptionSpec, ValueKind, excluded_by};
+use crate::ext::option::{OptionSpec, OwnWords, ValueKind, excluded_by};
 use crate::ext::samples::Samples;
 use crate::ext::{Exclusive, MATCHES, MatchSpec, TARGETS};
 use crate::helper::{self, Parameter, Takes};
 use crate::rule::Table;
+use crate::text::Program;
 use crate::text::help::SECTIONS;
 use crate::text::options::LONG;
 
@@ -72,6 +73,24 @@ fn of_a_family(spec: &MatchSpec) -> &'static str {
     }
 }
 
+/// The family of an extension that one alone has.
+fn of_one(families: &[Family]) -> Option<Family> {
+    match families {
+        [family] => Some(*family),
+        _ => None,
+    }
+}
+
+/// Which tool takes it, and what the other one has instead.
+fn of_one_tool(family: Family, name: &str, other: Option<&str>) -> String {
+    let [own, others] = [family, family.other()].map(|family| Program::Iptables(family).name());
+    match other {
+        Some(other) if other == name => format!("This is {own}'s; {others} has its own of this name."),
+        Some(other) => format!("This is {own}'s; {others} has {other}."),
+        None => format!("This is {own}'s alone."),
+    }
+}
+
 /// nflab-extensions(7): every match, target and helper there is.
 pub(super) fn extensions() -> String {
     let mut page = Page::new("nflab-extensions", 7, "matches, targets and helpers of a lab's router");
@@ -89,19 +108,27 @@ pub(super) fn extensions() -> String {
         };
         page.subsection(&format!("{}{}{also}", spec.name, of_a_family(spec)));
         page.paragraph(&sentence(spec.about));
+        if let Some(family) = of_one(spec.families) {
+            let other = spec.in_family(family.other()).map(|like| like.name);
+            page.paragraph(&of_one_tool(family, spec.name, other));
+        }
         if let Some(protocol) = spec.protocol_name() {
             page.paragraph(&format!("-p {protocol} brings it in: -m is not needed."));
         }
         options(&mut page, spec.options, spec.exclusive);
-        example(&mut page, "-m", spec.name, &spec.samples);
+        example(&mut page, "-m", spec.name, (spec.families, &spec.samples));
     }
     page.section("TARGETS");
     page.paragraph("Besides ACCEPT, DROP, RETURN, QUEUE and the names of chains:");
     for spec in TARGETS {
         page.subsection(spec.name);
         page.paragraph(&sentence(spec.about));
+        if let Some(family) = of_one(spec.families) {
+            let other = spec.in_family(family.other()).map(|like| like.name);
+            page.paragraph(&of_one_tool(family, spec.name, other));
+        }
         options(&mut page, spec.options, spec.exclusive);
-        example(&mut page, "-j", spec.name, &spec.samples);
+        example(&mut page, "-j", spec.name, (spec.families, &spec.samples));
     }
     page.section("HELPERS");
     page.paragraph(
@@ -214,6 +241,14 @@ fn options(page: &mut Page, options: &[OptionSpec], exclusive: Exclusive) {
         let names: Vec<String> = option.names().map(|name| format!("--{name}")).collect();
         let _ = write!(term, "{} {}", names.join(", "), option.value.syntax());
         let mut meaning = sentence(option.help);
+        if let Some(OwnWords::Pairs(_)) = option.own_words {
+            let [four, six] = Family::ALL.map(|family| option.syntax(Some(family)).replace('|', ", "));
+            let kind = option.value.syntax();
+            let _ = write!(
+                meaning,
+                " {kind} is one of {four} for iptables, and of {six} for ip6tables."
+            );
+        }
         if let ValueKind::Integer { min, max } = option.value {
             let _ = write!(meaning, " From {min} to {max}.");
         }
@@ -231,15 +266,16 @@ fn options(page: &mut Page, options: &[OptionSpec], exclusive: Exclusive) {
     }
 }
 
-/// The first sample that shows an option.
-fn example(page: &mut Page, letter: &str, name: &str, samples: &Samples) {
+/// The first sample that shows an option, for the tool that takes it.
+fn example(page: &mut Page, letter: &str, name: &str, (families, samples): (&'static [Family], &Samples)) {
     let (table, chain) = samples.place;
-    let with_options = samples.taken.iter().find(|it| !it.typed.is_empty());
-    let Some(sample) = with_options.or(samples.taken.first()) else {
+    let with_options = samples.taken_in(families).find(|(_, it)| !it.typed.is_empty());
+    let Some((family, sample)) = with_options.or_else(|| samples.taken_in(families).next()) else {
         return;
     };
     let line = [
-        "iptables -t",
+        Program::Iptables(family).name(),
+        "-t",
         table,
         "-A",
         chain,

@@ -4,8 +4,16 @@ use std::fmt::Write;
 
 use super::Exclusive;
 use super::option::{OptionSpec, ValueKind, excluded_by};
+use crate::base::Family;
 
-pub(super) fn of(name: &str, kind: &str, about: &str, options: &[OptionSpec], exclusive: Exclusive) -> String {
+/// Of its options, with what excludes what, in a family's words.
+pub(super) fn of(
+    family: Family,
+    name: &str,
+    kind: &str,
+    about: &str,
+    (options, exclusive): (&[OptionSpec], Exclusive),
+) -> String {
     let mut out = format!("{name} {kind}: {about}\n");
     if options.is_empty() {
         out.push_str("  takes no options\n");
@@ -16,7 +24,7 @@ pub(super) fn of(name: &str, kind: &str, about: &str, options: &[OptionSpec], ex
         for alias in option.aliases {
             let _ = write!(form, ", --{alias}");
         }
-        let syntax = option.value.syntax();
+        let syntax = option.syntax(Some(family));
         if !syntax.is_empty() {
             let _ = write!(form, " {syntax}");
         }

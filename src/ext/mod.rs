@@ -8,6 +8,7 @@ mod claims;
 pub mod drawn;
 mod help;
 mod label_file;
+pub(crate) mod like;
 pub mod listed;
 pub(crate) mod matches;
 pub mod missing;
@@ -47,6 +48,8 @@ pub struct MatchSpec {
     pub aliases: &'static [&'static str],
     /// The families whose tools take it.
     pub families: &'static [Family],
+    /// Of an extension that each family has under a name of its own: what the other family calls it. Their options stand in one order.
+    pub like: Option<&'static str>,
     /// Set for the matches that `-p PROTOCOL` brings in when one of their options is met (`-p tcp --dport 80`).
     pub protocol: Option<u8>,
     /// All its options, in the order of its help. Each is a constant [`Opt`](option::Opt) of the extension's file, whose `spec` stands here.
@@ -75,9 +78,9 @@ impl MatchSpec {
         (self.build)(given)
     }
 
-    /// What `-m NAME -h` adds to the tool's help.
-    pub fn help(&self) -> String {
-        help::of(self.name, "match", self.about, self.options, self.exclusive)
+    /// What `-m NAME -h` adds to the help of this family's tool.
+    pub fn help(&self, family: Family) -> String {
+        help::of(family, self.name, "match", self.about, (self.options, self.exclusive))
     }
 
     /// Whether `-m` takes it by this name.
@@ -109,6 +112,8 @@ pub struct TargetSpec {
     pub listed_as: &'static str,
     /// The families whose tools take it.
     pub families: &'static [Family],
+    /// As in [`MatchSpec`].
+    pub like: Option<&'static str>,
     /// All its options, in the order of its help.
     pub options: &'static [OptionSpec],
     /// What the tool says where none of the options named is given.
@@ -133,9 +138,9 @@ impl TargetSpec {
         (self.build)(given)
     }
 
-    /// What `-j NAME -h` adds to the tool's help.
-    pub fn help(&self) -> String {
-        help::of(self.name, "target", self.about, self.options, self.exclusive)
+    /// What `-j NAME -h` adds to the help of this family's tool.
+    pub fn help(&self, family: Family) -> String {
+        help::of(family, self.name, "target", self.about, (self.options, self.exclusive))
     }
 }
 
@@ -321,7 +326,7 @@ fn a_match(is_it: impl Fn(&MatchSpec) -> bool) -> Option<&'static MatchSpec> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::option::ValueKind;
+    use super::option::{OwnWords, ValueKind};
     use super::*;
     use crate::ext::samples::{Judged, ReadsBack, Refused, Taken};
     use crate::ext::testing::{
@@ -384,8 +389,9 @@ mod tests {
 
     #[test]
     fn help_has_every_spelling() {
-        let texts = MATCHES.iter().map(|spec| (spec.help(), spec.options));
-        for (help, options) in texts.chain(TARGETS.iter().map(|spec| (spec.help(), spec.options))) {
+        let of_matches = MATCHES.iter().map(|spec| (spec.help(spec.families[0]), spec.options));
+        let of_targets = TARGETS.iter().map(|spec| (spec.help(spec.families[0]), spec.options));
+        for (help, options) in of_matches.chain(of_targets) {
             for option in options {
                 for name in option.names() {
                     assert!(help.contains(&format!("--{name}")), "--{name} is not in\n{help}");
@@ -395,10 +401,38 @@ mod tests {
             }
         }
         assert_eq!(
-            matches::mark::SPEC.help(),
+            matches::mark::SPEC.help(Family::V6),
             "mark match: bits of the packet's mark\n  [!] --mark VALUE[/MASK]\n        the packet's mark under the mask \
              is the value; required\n"
         );
+    }
+
+    #[test]
+    fn help_has_the_words_of_its_family_alone() {
+        let pairs = |option: &OptionSpec| match option.own_words {
+            Some(OwnWords::Pairs(pairs)) => pairs,
+            _ => &[],
+        };
+        let with_pairs = |options: &[OptionSpec]| options.iter().any(|option| !pairs(option).is_empty());
+        assert!(TARGETS.iter().any(|spec| with_pairs(spec.options)));
+        for spec in TARGETS.iter().filter(|spec| with_pairs(spec.options)) {
+            for family in Family::ALL {
+                let help = spec.help(family);
+                let words: Vec<&str> = help.split(['|', ' ', '\n']).collect();
+                for pair in spec.options.iter().flat_map(pairs) {
+                    let [own, other] = pair.as_seen_by(family);
+                    assert!(own.is_none_or(|own| words.contains(&own)), "{own:?}: {help}");
+                    let is_own = |word: &str| {
+                        spec.options
+                            .iter()
+                            .flat_map(pairs)
+                            .any(|it| it.as_seen_by(family)[0] == Some(word))
+                    };
+                    let absent = other.is_none_or(|other| is_own(other) || !words.contains(&other));
+                    assert!(absent, "{other:?}: {help}");
+                }
+            }
+        }
     }
 
     #[test]

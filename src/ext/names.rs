@@ -42,7 +42,7 @@ pub(crate) fn port_name(port: u16, protocol: u8) -> Option<&'static str> {
 pub(crate) fn protocol_number(name: &str) -> Option<u8> {
     PROTOCOL_ALIASES
         .iter()
-        .chain(PROTOCOLS)
+        .chain(protocol::OF_TOOLS)
         .find(|(_, known)| *known == name)
         .map(|&(number, _)| number)
 }
@@ -55,7 +55,9 @@ pub(crate) fn protocol_number_as_typed(name: &str) -> Option<u8> {
         .find(|(_, known)| *known == name)
         .map(|&(number, _)| number);
     let plain = || {
-        let found = PROTOCOLS.iter().find(|(_, known)| known.to_ascii_uppercase() == name);
+        let found = protocol::OF_TOOLS
+            .iter()
+            .find(|(_, known)| known.to_ascii_uppercase() == name);
         found.map(|&(number, _)| number).filter(|&number| !odd(number))
     };
     protocol_number(name).or(capitals).or_else(plain)
@@ -63,10 +65,7 @@ pub(crate) fn protocol_number_as_typed(name: &str) -> Option<u8> {
 
 /// The name of a protocol as the tools print it. None for 0, which has a wording of its own in each place.
 pub(crate) fn protocol_name(number: u8) -> Option<&'static str> {
-    PROTOCOLS
-        .iter()
-        .find(|&&(known, _)| known == number && number != 0)
-        .map(|&(_, name)| name)
+    protocol::name(number)
 }
 
 /// The name of an address as `-L` prints it without `-n`: a lab has no name server, only what Debian's `/etc/hosts` and `/etc/networks` hold.
@@ -203,18 +202,6 @@ const SERVICE_ALIASES: &[(u16, &str, u8)] = &[
     (4949, "lrrd", TCP), (5222, "jabber-client", TCP), (5269, "jabber-server", TCP), (5432, "postgres", TCP),
     (5556, "rptp", TCP), (6000, "x11-0", TCP), (6444, "sge_qmaster", TCP), (6445, "sge_execd", TCP),
     (6566, "sane", TCP), (6566, "saned", TCP), (7100, "xfs", TCP), (8080, "webcache", TCP),
-];
-
-#[rustfmt::skip]
-const PROTOCOLS: &[(u8, &str)] = &[
-    (0, "ip"), (1, "icmp"), (2, "igmp"), (3, "ggp"), (4, "ipencap"), (5, "st"), (6, "tcp"), (8, "egp"), (9, "igp"),
-    (12, "pup"), (17, "udp"), (20, "hmp"), (22, "xns-idp"), (27, "rdp"), (29, "iso-tp4"), (33, "dccp"), (36, "xtp"),
-    (37, "ddp"), (38, "idpr-cmtp"), (41, "ipv6"), (43, "ipv6-route"), (44, "ipv6-frag"), (45, "idrp"), (46, "rsvp"),
-    (47, "gre"), (50, "esp"), (51, "ah"), (57, "skip"), (58, "ipv6-icmp"), (59, "ipv6-nonxt"), (60, "ipv6-opts"),
-    (73, "rspf"), (81, "vmtp"), (88, "eigrp"), (89, "ospf"), (93, "ax.25"), (94, "ipip"), (97, "etherip"),
-    (98, "encap"), (103, "pim"), (108, "ipcomp"), (112, "vrrp"), (115, "l2tp"), (124, "isis"), (132, "sctp"),
-    (133, "fc"), (135, "mobility-header"), (136, "udplite"), (137, "mpls-in-ip"), (138, "manet"), (139, "hip"),
-    (140, "shim6"), (141, "wesp"), (142, "rohc"), (143, "ethernet"),
 ];
 
 /// Names that are taken but never printed.

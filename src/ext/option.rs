@@ -8,7 +8,7 @@
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
-use crate::base::{MarkMask, PortRange};
+use crate::base::{Family, MarkMask, PortRange};
 
 mod given;
 mod value;
@@ -42,6 +42,8 @@ pub struct OptionSpec {
     pub behind: Option<(&'static str, &'static str)>,
     /// What must hold of those given before it, and what is said where it does not.
     pub only_where: Option<(Holds, &'static str)>,
+    /// Where each family has words of its own for the value.
+    pub own_words: Option<OwnWords>,
     /// The largest number that ip6tables takes, where that is another.
     pub most_in_ipv6: Option<u64>,
     /// What the tool says of a value that it takes all the same, in lines.
@@ -50,6 +52,32 @@ pub struct OptionSpec {
     pub help: &'static str,
     /// Lines below the help of its extension: the names that it knows, in a form that programs read.
     pub names_known: Option<fn() -> String>,
+}
+
+/// How the families part in what they call an option's value.
+#[derive(Debug, Clone, Copy)]
+pub enum OwnWords {
+    /// Each word of either beside the other's for the same: of several that come near, the first.
+    Pairs(&'static [WordPair]),
+    /// Each numbers or names kinds for itself; which of a family's the other has nothing like.
+    Kinds {
+        /// Given how `iptables-save` prints one.
+        has_no_like: fn(&str) -> bool,
+    },
+}
+
+/// A word of each family for the same: IPv4's, IPv6's. Where one has none, nothing it has comes near.
+#[derive(Debug, Clone, Copy)]
+pub struct WordPair(pub Option<&'static str>, pub Option<&'static str>);
+
+impl WordPair {
+    /// This family's, then the other's.
+    pub fn as_seen_by(self, family: Family) -> [Option<&'static str>; 2] {
+        match family {
+            Family::V4 => [self.0, self.1],
+            Family::V6 => [self.1, self.0],
+        }
+    }
 }
 
 /// What a second occurrence of an option is.
@@ -76,6 +104,25 @@ impl OptionSpec {
     /// Every spelling, the saved one first.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// The arguments as help and grammar write them; of words that are each family's own those of this one, or of both.
+    pub fn syntax(&self, family: Option<Family>) -> String {
+        let Some(OwnWords::Pairs(pairs)) = self.own_words else {
+            return self.value.syntax();
+        };
+        let mut words: Vec<&str> = Vec::new();
+        for family in Family::ALL
+            .into_iter()
+            .filter(|it| family.is_none_or(|family| family == *it))
+        {
+            for word in pairs.iter().filter_map(|pair| pair.as_seen_by(family)[0]) {
+                if !words.contains(&word) {
+                    words.push(word);
+                }
+            }
+        }
+        words.join("|")
     }
 
     /// What the tool says of a value that it took.
@@ -210,6 +257,7 @@ impl<T> Opt<T> {
             together_with: None,
             behind: None,
             only_where: None,
+            own_words: None,
             most_in_ipv6: None,
             remark: None,
             names_known: None,
@@ -254,6 +302,12 @@ impl<T> Opt<T> {
     /// That must hold of those given before it, or the tool says this.
     pub const fn only_where(mut self, holds: Holds, message: &'static str) -> Self {
         self.spec.only_where = Some((holds, message));
+        self
+    }
+
+    /// See [`OwnWords`].
+    pub const fn in_own_words(mut self, words: OwnWords) -> Self {
+        self.spec.own_words = Some(words);
         self
     }
 

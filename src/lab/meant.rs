@@ -3,9 +3,11 @@
 
 use crate::base::Family;
 use crate::conntrack::proto;
-use crate::ext;
+use crate::ext::option::OptionSpec;
+use crate::ext::{self, like, names};
 use crate::rule::{Hook, Table};
 use crate::syntax::problem::suggestion;
+use crate::text::Program;
 
 /// What an argument of the family's tool says that no option looks like, or the first that looks like another word, as a question.
 pub(crate) fn instead_of(args: &[String], family: Family) -> Option<String> {
@@ -21,6 +23,9 @@ pub(crate) fn instead_of(args: &[String], family: Family) -> Option<String> {
     }
     let pairs = args.iter().zip(args.iter().skip(1));
     if let Some(said) = pairs.clone().find_map(|(option, word)| of_entries(option, word)) {
+        return Some(said);
+    }
+    if let Some(said) = of_the_other_family(args, family) {
         return Some(said);
     }
     let near = pairs.filter_map(|(option, word)| near(option, word, family));
@@ -63,6 +68,63 @@ pub(super) fn near(option: &str, word: &str, family: Family) -> Option<String> {
             (meant != word).then(|| meant.to_owned())
         }
         _ => None,
+    }
+}
+
+/// The family's own words for those that only the other family's tool has: `ttl` is `hl` for ip6tables.
+fn of_the_other_family(args: &[String], family: Family) -> Option<String> {
+    let pairs = args.iter().zip(args.iter().skip(1));
+    let words = args.iter().filter_map(|word| {
+        let own = like::option_in(family, word.strip_prefix("--")?)?;
+        Some((word.clone(), format!("--{}", own.name)))
+    });
+    let values = pairs.filter_map(|(option, word)| {
+        let own = own_word(args, option, word, family).filter(|own| own != word)?;
+        Some((format!("{option} {word}"), format!("{option} {own}")))
+    });
+    let mut said: Vec<String> = Vec::new();
+    for (word, own) in values.chain(words) {
+        let one = format!("`{own}` for `{word}`");
+        if !said.contains(&one) {
+            said.push(one);
+        }
+    }
+    let tool = Program::Iptables(family).name();
+    (!said.is_empty()).then(|| format!("{tool} has {}", said.join(", ")))
+}
+
+/// What this family calls what stands behind an option, where the word is the other family's.
+fn own_word(args: &[String], option: &str, word: &str, family: Family) -> Option<&'static str> {
+    let others = family.other();
+    match option {
+        "-m" | "--match" if ext::find_match(word, family).is_none() => {
+            Some(ext::find_match(word, others)?.in_family(family)?.name)
+        }
+        "-j" | "--jump" if ext::find_target(word, family).is_none() => {
+            Some(ext::find_target(word, others)?.in_family(family)?.name)
+        }
+        "-p" | "--protocol" => {
+            let of_others = match names::protocol_number(word) {
+                // A rule may ask for the other family's, and meets nothing: what is wrong with it is another thing, but where it asks for kinds.
+                Some(number) => ext::implicit_match(number, others).filter(|spec| {
+                    let own = spec.in_family(family).map_or(&[][..], |own| own.options);
+                    let is_asked =
+                        |option: &OptionSpec| args.iter().any(|it| it.strip_prefix("--") == Some(option.name));
+                    ext::implicit_match(number, family).is_none() && spec.options.iter().chain(own).any(is_asked)
+                }),
+                // `icmp6` is a match's name alone.
+                None => ext::find_match(word, others).or_else(|| ext::find_match(word, family)),
+            };
+            of_others?.in_family(family)?.protocol_name()
+        }
+        _ => {
+            let name = option.strip_prefix("--")?;
+            let of_matches = ext::matches().filter(|spec| spec.families.contains(&family));
+            let of_targets = ext::targets().filter(|spec| spec.families.contains(&family));
+            let options = of_matches.flat_map(|spec| spec.options);
+            let mut options = options.chain(of_targets.flat_map(|spec| spec.options));
+            options.find(|it| it.name == name)?.word_in(family, word)
+        }
     }
 }
 
@@ -202,6 +264,82 @@ mod tests {
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let expected = meant.map(|meant| format!("did you mean `{meant}`?"));
             assert_eq!(instead_of(&args, Family::V4), expected, "{line}");
+        }
+    }
+
+    /// Each with what its tool has instead.
+    #[test]
+    fn words_of_the_other_family() {
+        for (family, line, meant) in [
+            (
+                Family::V6,
+                "-A INPUT -m ttl --ttl-eq 3 -j DROP",
+                Some("`-m hl` for `-m ttl`, `--hl-eq` for `--ttl-eq`"),
+            ),
+            (
+                Family::V4,
+                "-t mangle -A OUTPUT -j HL --hl-set 64",
+                Some("`-j TTL` for `-j HL`, `--ttl-set` for `--hl-set`"),
+            ),
+            (
+                Family::V6,
+                "-A INPUT -p icmp6 -j ACCEPT",
+                Some("`-p icmpv6` for `-p icmp6`"),
+            ),
+            (
+                Family::V4,
+                "-A INPUT -p icmp6 -j ACCEPT",
+                Some("`-p icmp` for `-p icmp6`"),
+            ),
+            (
+                Family::V4,
+                "-A INPUT -m icmpv6 --icmpv6-type 128",
+                Some("`-m icmp` for `-m icmpv6`, `--icmp-type` for `--icmpv6-type`"),
+            ),
+            (
+                Family::V6,
+                "-A INPUT -p icmp --icmp-type 8",
+                Some("`-p icmpv6` for `-p icmp`, `--icmpv6-type` for `--icmp-type`"),
+            ),
+            (
+                Family::V6,
+                "-A INPUT -p icmp --icmpv6-type 128",
+                Some("`-p icmpv6` for `-p icmp`"),
+            ),
+            (
+                Family::V6,
+                "-A INPUT -p icmpv6 --icmp-type 128",
+                Some("`--icmpv6-type` for `--icmp-type`"),
+            ),
+            (
+                Family::V6,
+                "-A INPUT -j REJECT --reject-with icmp-admin-prohibited",
+                Some("`--reject-with icmp6-adm-prohibited` for `--reject-with icmp-admin-prohibited`"),
+            ),
+            (
+                Family::V4,
+                "-A INPUT -j REJECT --reject-with icmp6-adm-prohibited",
+                Some("`--reject-with icmp-admin-prohibited` for `--reject-with icmp6-adm-prohibited`"),
+            ),
+            // Nothing comes near.
+            (Family::V4, "-A INPUT -j REJECT --reject-with icmp6-policy-fail", None),
+            (Family::V4, "-A INPUT -m hbh --hbh-len 8", None),
+            // What is wrong is another thing.
+            (Family::V6, "-A INPUT -p icmp -j REJECT --reject-with x", None),
+            (Family::V6, "-A INPUT -p icmpv6 --icmpv6-type x", None),
+            (Family::V4, "-A INPUT -p ah --ahspi x", None),
+            (Family::V4, "-A INPUT -m ttl --ttl-eq x", None),
+            (Family::V6, "-A INPUT -m hl --hl-eq x", None),
+            (
+                Family::V6,
+                "-A INPUT -p tcp --dport x -j REJECT --reject-with tcp-reset",
+                None,
+            ),
+        ] {
+            let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let tool = Program::Iptables(family).name();
+            let expected = meant.map(|meant| format!("{tool} has {meant}"));
+            assert_eq!(instead_of(&args, family), expected, "{line}");
         }
     }
 

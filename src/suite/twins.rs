@@ -1,7 +1,7 @@
 //! Where the families part: rules of one whose like the other has not, and what as a whole guards IPv4 and leaves IPv6 open, or the other way round.
 //!
-//! Two rules are alike where they differ in addresses only, and in what each family calls its own: its ICMP, its hops, and how it rejects. What the other
-//! family has nothing of (neighbour discovery, extension headers) is no rule that could have a like.
+//! Two rules are alike where they differ in addresses only, and in what each family calls its own (its ICMP, its hops, how it rejects), as the specs of
+//! extensions say it (`ext::like`). What the other family has nothing of (neighbour discovery, extension headers) is no rule that could have a like.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use super::rules::RulePlace;
 use crate::base::Family;
-use crate::ext;
+use crate::ext::option::{OptionSpec, OwnWords, WordPair};
+use crate::ext::{self, like, names};
 use crate::lab::memory::Lab;
 use crate::rule::{ChainKind, Policy, Table};
 
@@ -89,21 +90,17 @@ impl Parted {
 
 impl fmt::Display for Parted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let other = |family: Family| match family {
-            Family::V4 => Family::V6,
-            Family::V6 => Family::V4,
-        };
         match self {
             Self::Open(family) => write!(
                 f,
                 "{family} is open, and {} is not: it has no rule and no policy but ACCEPT, though interfaces have addresses of it",
-                other(*family)
+                family.other()
             ),
             Self::Accepts { family, table, chain } => write!(
                 f,
                 "the policy of {} {chain} is ACCEPT in {family}, and in {} it is not",
                 table.name(),
-                other(*family)
+                family.other()
             ),
         }
     }
@@ -169,64 +166,95 @@ fn sign(family: Family) -> i64 {
 
 type Likeness = (Table, String);
 
-/// What a rule and its like have in common: all but addresses, and the families' own kinds of ICMP. `None` where its family alone can have such a rule.
+/// What a rule and its like have in common: all but addresses, and what each family has words of its own for. `None` where its family alone can have such a
+/// rule.
 fn likeness(place: &RulePlace) -> Option<Likeness> {
+    let (own, other) = (place.family, place.family.other());
     let mut words = Vec::new();
-    let mut before = String::new();
+    // The options of its extensions so far, with those of their likes.
+    let mut options: Vec<(&'static [OptionSpec], &'static [OptionSpec])> = Vec::new();
+    let mut asked = None;
+    let mut before = "";
+    let mut is_quoted = false;
     for word in place.rule.split(' ') {
-        let common = common(word);
-        let is_own = match before.as_str() {
-            "-m" => !ext::matches().any(|spec| has_like(place.family, spec.families, spec.name, &common)),
-            "-j" => {
-                let mut targets = ext::targets()
-                    .filter(|spec| self::common(spec.name) == common)
-                    .peekable();
-                // Others are chains.
-                targets.peek().is_some()
-                    && !targets.any(|spec| has_like(place.family, spec.families, spec.name, &common))
-            }
-            option if option.ends_with(KIND_OPTION) => is_of_ipv6_alone(place.family, word),
-            _ => false,
-        };
-        if is_own {
-            return None;
+        let is_text = is_quoted;
+        is_quoted ^= word.replace("\\\"", "").matches('"').count() % 2 == 1;
+        if is_text {
+            words.push(word.to_owned());
+            continue;
         }
-        words.push(match before.ends_with(KIND_OPTION) {
-            true => KIND.to_owned(),
-            false => common.clone(),
+        let value = asked.take();
+        words.push(match before {
+            "-m" => {
+                let spec = ext::find_match(word, own)?;
+                let like = spec.in_family(other)?;
+                options.push((spec.options, like.options));
+                common_name(own, spec.name, like.name).to_owned()
+            }
+            "-j" => match ext::find_target(word, own) {
+                Some(spec) => {
+                    let like = spec.in_family(other)?;
+                    options.push((spec.options, like.options));
+                    common_name(own, spec.name, like.name).to_owned()
+                }
+                // A chain, or what becomes of the packet.
+                None => word.to_owned(),
+            },
+            "-p" => protocol(own, word),
+            _ => match value {
+                Some(option) => common_value(own, option, word)?,
+                None => without_addresses(word).unwrap_or_else(|| word.to_owned()),
+            },
         });
-        before = common;
+        if let Some(name) = word.strip_prefix("--") {
+            let known = options.iter().rev();
+            let mut found = known.filter_map(|(options, likes)| {
+                let option = options.iter().find(|option| option.name == name)?;
+                Some((option, like::option_of(options, likes, name)?))
+            });
+            if let Some((option, like)) = found.next() {
+                words.pop();
+                words.push(format!("--{}", common_name(own, option.name, like.name)));
+                asked = Some(option);
+            }
+        }
+        before = word;
     }
     Some((place.table, words.join(" ")))
 }
 
-/// Whether an extension is what the other family calls so.
-fn has_like(family: Family, families: &[Family], name: &str, common: &str) -> bool {
-    families.iter().any(|it| *it != family) && self::common(name) == common
+/// One of two names for the same, whichever family's rule has it.
+fn common_name<'a>(family: Family, own: &'a str, others: &'a str) -> &'a str {
+    match family {
+        Family::V4 => own,
+        Family::V6 => others,
+    }
 }
 
-/// Messages of neighbours, of groups and what else ICMPv6 has beyond errors and echo.
-fn is_of_ipv6_alone(family: Family, kind: &str) -> bool {
-    let number = kind.split('/').next().unwrap_or_default();
-    family == Family::V6 && number.parse::<u8>().is_ok_and(|kind| kind > ECHO_REPLY)
+/// What is behind an option; `None` where the other family has nothing like it.
+fn common_value(family: Family, option: &OptionSpec, word: &str) -> Option<String> {
+    let is_of_both = |pairs: &[WordPair]| pairs.iter().any(|pair| pair.as_seen_by(family) == [Some(word); 2]);
+    match option.own_words {
+        Some(OwnWords::Kinds { has_no_like }) => (!has_no_like(word)).then(|| KIND.to_owned()),
+        Some(OwnWords::Pairs(pairs)) if !is_of_both(pairs) => Some(KIND.to_owned()),
+        _ => Some(without_addresses(word).unwrap_or_else(|| word.to_owned())),
+    }
 }
 
-/// ICMPv6's.
-const ECHO_REPLY: u8 = 129;
-
-fn common(word: &str) -> String {
-    if let Some(word) = without_addresses(word) {
-        return word;
+/// A protocol that each family has its own of is called by what brings it in; the other family's asks for packets that do not come.
+fn protocol(family: Family, word: &str) -> String {
+    let Some(number) = names::protocol_number(word) else {
+        return word.to_owned();
+    };
+    let of = |family| ext::implicit_match(number, family);
+    match (of(family), of(family.other())) {
+        (Some(spec), None) => match spec.in_family(family.other()) {
+            Some(like) => common_name(family, spec.name, like.name).to_owned(),
+            None => word.to_owned(),
+        },
+        (None, Some(others)) if others.in_family(family).is_some() => format!("{word} of {}", family.other()),
+        _ => word.to_owned(),
     }
-    // IPv6's protocol has three names, and its options and kinds of rejecting are called by them.
-    let word = word.replace("ipv6-", "").replace("pv6", "p").replace("p6", "p");
-    if word.starts_with("icmp-") {
-        return KIND.to_owned();
-    }
-    // Its hop limit is IPv4's time to live.
-    let is_hops = |piece: &str| ["hl", "ttl"].iter().any(|it| piece.eq_ignore_ascii_case(it));
-    let pieces = word.split('-').map(|piece| if is_hops(piece) { "hops" } else { piece });
-    pieces.collect::<Vec<_>>().join("-")
 }
 
 /// `10.0.0.1/8`, `192.0.2.1:80`, `[2001:db8::1-2001:db8::9]:80-90`: what is left of such a word.
@@ -242,10 +270,8 @@ fn without_addresses(word: &str) -> Option<String> {
     all.then(|| format!("{}{ports}", vec!["ADDRESS"; ends.len()].join("-")))
 }
 
-/// In the place of each kind of message.
+/// In the place of what each family has its own kinds of.
 const KIND: &str = "KIND";
-/// How the option ends that says one.
-const KIND_OPTION: &str = "icmp-type";
 
 #[cfg(test)]
 mod tests {
@@ -270,11 +296,11 @@ mod tests {
         let alike = [
             four(1, "-A INPUT -s 10.0.0.0/8 -i lan -j ACCEPT"),
             four(2, "-A INPUT -p icmp -j ACCEPT"),
-            four(3, "-A INPUT -j X --reject-with icmp-port-unreachable"),
+            four(3, "-A INPUT -j REJECT --reject-with icmp-port-unreachable"),
             four(4, "-A INPUT -p icmp -m icmp --icmp-type 8 -j ACCEPT"),
             six(1, "-A INPUT -s 2001:db8::/32 -i lan -j ACCEPT"),
             six(2, "-A INPUT -p ipv6-icmp -j ACCEPT"),
-            six(3, "-A INPUT -j X --reject-with icmp6-port-unreachable"),
+            six(3, "-A INPUT -j REJECT --reject-with icmp6-port-unreachable"),
             six(4, "-A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT"),
         ];
         let lines = |rules: &[RulePlace]| -> Vec<(Family, u32)> {
@@ -339,9 +365,38 @@ mod tests {
             (Family::V6, "-A FORWARD -m hbh --hbh-opts 5 -j DROP"),
             (Family::V6, "-A FORWARD -p tcp -m rt --rt-type 0 -j DROP"),
             (Family::V6, "-A FORWARD -m eui64 -j ACCEPT"),
+            (
+                Family::V6,
+                "-A FORWARD -p ipv6-icmp -m icmp6 ! --icmpv6-type 143 -j ACCEPT",
+            ),
         ] {
             assert_eq!(likeness(&place(family, 1, rule)), None, "{rule}");
         }
+        // Neither family's packets are of the other's ICMP: such a rule guards nothing.
+        for (family, rule, other) in [
+            (Family::V6, "-A INPUT -p icmp -j DROP", "-A INPUT -p icmp -j DROP"),
+            (
+                Family::V4,
+                "-A INPUT -p ipv6-icmp -j DROP",
+                "-A INPUT -p ipv6-icmp -j DROP",
+            ),
+        ] {
+            let [found, others] =
+                [(family, rule), (family.other(), other)].map(|(family, rule)| likeness(&place(family, 1, rule)));
+            assert_ne!(found, others, "{rule}");
+        }
+        // Words of a comment are none of the rule.
+        let said = "-A INPUT -m comment --comment \"not -m eui64\" -j ACCEPT";
+        assert_eq!(likeness(&place(Family::V6, 1, said)).unwrap().1, said);
+        // One that is answered by a reset does another thing.
+        let [resets, rejects] = ["tcp-reset", "icmp6-adm-prohibited"].map(|kind| {
+            likeness(&place(
+                Family::V6,
+                1,
+                &format!("-A INPUT -p tcp -j REJECT --reject-with {kind}"),
+            ))
+        });
+        assert_ne!(resets, rejects);
         // A chain is no extension, and ports are no address.
         for rule in ["-A FORWARD -j hbh", "-A FORWARD -p tcp -m tcp --dport 80:90 -j ACCEPT"] {
             let found = likeness(&place(Family::V6, 1, rule));

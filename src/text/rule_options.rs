@@ -417,13 +417,13 @@ impl<'a> RuleOptions<'a> {
     /// The help of every extension loaded so far, then of the match that the protocol brings with it.
     pub(crate) fn help(&self) -> impl Iterator<Item = String> {
         let loaded = self.loaded.iter().map(|it| match it.spec {
-            Spec::Match(spec) => spec.help(),
-            Spec::Target(spec) => spec.help(),
+            Spec::Match(spec) => spec.help(self.base.family),
+            Spec::Target(spec) => spec.help(self.base.family),
         });
         let of_protocol = self
             .implicit()
             .filter(|spec| !self.loaded.iter().any(|it| it.spec.name() == spec.name));
-        loaded.chain(of_protocol.map(MatchSpec::help))
+        loaded.chain(of_protocol.map(|spec| spec.help(self.base.family)))
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: authentication::NAME,
     aliases: &[],
     families: &[Family::V4],
+    like: None,
     protocol: Some(protocol::AH),
     options: &[SPI.option.spec],
     needs_one: None,

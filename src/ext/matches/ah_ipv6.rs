@@ -10,6 +10,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: authentication::NAME,
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     // No rule with `-p ah` ever matches in IPv6, but it brings the match in.
     protocol: Some(protocol::AH),
     options: &[SPI.option.spec, LENGTH.spec, RESERVED.spec],

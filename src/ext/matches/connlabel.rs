@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "connlabel",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[LABEL.spec, SET.spec],
     needs_one: None,

@@ -19,6 +19,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "connlimit",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[UPTO.spec, ABOVE.spec, MASK.spec, SADDR.spec, DADDR.spec],
     needs_one: Some(NeedsOne::Of {

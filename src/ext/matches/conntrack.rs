@@ -25,6 +25,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "conntrack",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[
         STATE.spec,

@@ -15,6 +15,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "eui64",
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     protocol: None,
     options: &[],
     needs_one: None,

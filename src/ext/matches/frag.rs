@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "frag",
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     protocol: None,
     options: &[
         ID.option.spec,

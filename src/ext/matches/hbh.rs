@@ -11,6 +11,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "hbh",
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     protocol: None,
     options: &[LENGTH.spec, OPTIONS.spec],
     needs_one: None,

@@ -11,6 +11,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "hl",
     aliases: &[],
     families: &[Family::V6],
+    like: Some("ttl"),
     protocol: None,
     options: &[LESS.spec, GREATER.spec, EQUAL.spec],
     needs_one: Some(NeedsOne::Of {

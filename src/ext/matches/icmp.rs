@@ -4,13 +4,14 @@ use super::icmp_type::{self, Kind, Name, Words};
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
-use crate::ext::option::{Opt, Read};
+use crate::ext::option::{Opt, OwnWords, Read};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "icmp",
     aliases: &[],
     families: &[Family::V4],
+    like: Some("icmp6"),
     protocol: Some(protocol::ICMP),
     options: &[TYPE.spec],
     needs_one: None,
@@ -40,6 +41,7 @@ const TYPE: Opt<Kind> = Opt::own(
 )
 .invertible()
 .required()
+.in_own_words(OwnWords::Kinds { has_no_like: |_| false })
 .knowing(|| icmp_type::help(Family::V4));
 
 #[rustfmt::skip]

@@ -4,13 +4,15 @@ use super::icmp_type::{self, Kind, Name, Words};
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
-use crate::ext::option::{Opt, Read};
+use crate::ext::option::{Opt, OwnWords, Read};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::wire::icmpv6::kind;
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "icmp6",
     aliases: &["icmpv6", "ipv6-icmp"],
     families: &[Family::V6],
+    like: Some("icmp"),
     protocol: Some(protocol::ICMPV6),
     options: &[TYPE.spec],
     needs_one: None,
@@ -40,7 +42,16 @@ const TYPE: Opt<Kind> = Opt::own(
 )
 .invertible()
 .required()
+.in_own_words(OwnWords::Kinds {
+    has_no_like: is_of_ipv6_alone,
+})
 .knowing(|| icmp_type::help(Family::V6));
+
+/// Messages of neighbours, of groups and what else ICMPv6 has beyond errors and echo.
+fn is_of_ipv6_alone(saved: &str) -> bool {
+    let number = saved.split('/').next().unwrap_or_default();
+    number.parse::<u8>().is_ok_and(|kind| kind > kind::ECHO_REPLY)
+}
 
 #[rustfmt::skip]
 const NAMES: &[Name] = &[

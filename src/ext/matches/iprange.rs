@@ -19,6 +19,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "iprange",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[SOURCE.spec, DESTINATION.spec],
     needs_one: Some(NeedsOne::Of {

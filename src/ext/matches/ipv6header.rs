@@ -19,6 +19,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "ipv6header",
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     protocol: None,
     options: &[HEADERS.spec, SOFT.spec],
     needs_one: None,

@@ -16,6 +16,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "length",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[LENGTH.spec],
     needs_one: None,

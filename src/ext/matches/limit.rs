@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "limit",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[RATE.spec, BURST.spec],
     needs_one: None,

@@ -17,6 +17,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "mark",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[MARK.spec],
     needs_one: None,

@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "mh",
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     protocol: Some(protocol::MOBILITY),
     options: &[TYPE.spec],
     needs_one: None,

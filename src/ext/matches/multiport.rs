@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "multiport",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[SOURCE.spec, DESTINATION.spec, EITHER.spec],
     needs_one: Some(NeedsOne::Of {

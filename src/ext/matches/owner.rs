@@ -20,6 +20,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "owner",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[UID.spec, GID.spec, SOCKET.spec, SUPPLEMENTARY.spec],
     needs_one: Some(NeedsOne::Of {

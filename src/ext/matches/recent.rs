@@ -22,6 +22,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "recent",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[
         SET.spec,

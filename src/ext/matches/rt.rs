@@ -19,6 +19,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "rt",
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     protocol: None,
     options: &[
         TYPE.spec,

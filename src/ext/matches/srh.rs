@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "srh",
     aliases: &[],
     families: &[Family::V6],
+    like: None,
     protocol: None,
     options: OPTIONS,
     needs_one: None,

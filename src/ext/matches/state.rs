@@ -19,6 +19,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "state",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[STATE.spec],
     needs_one: None,

@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "statistic",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: None,
     options: &[MODE.spec, PROBABILITY.spec, EVERY.spec, PACKET.spec],
     needs_one: Some(NeedsOne::AsAsked(what_the_mode_needs)),

@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "tcp",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: Some(protocol::TCP),
     options: &[
         PORTS.source.spec,

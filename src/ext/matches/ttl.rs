@@ -11,6 +11,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "ttl",
     aliases: &[],
     families: &[Family::V4],
+    like: Some("hl"),
     protocol: None,
     options: &[LESS.spec, GREATER.spec, EQUAL.spec],
     needs_one: Some(NeedsOne::Of {

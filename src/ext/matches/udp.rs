@@ -18,6 +18,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "udp",
     aliases: &[],
     families: &[Family::V4, Family::V6],
+    like: None,
     protocol: Some(protocol::UDP),
     options: &[PORTS.source.spec, PORTS.destination.spec],
     needs_one: None,

@@ -19,6 +19,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "CONNMARK",
     listed_as: "CONNMARK",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[
         SET_XMARK.spec,
         SET_MARK.spec,

@@ -27,6 +27,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "CT",
     listed_as: "CT",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[
         NOTRACK.spec,
         HELPER.spec,

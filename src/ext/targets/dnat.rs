@@ -14,6 +14,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "DNAT",
     listed_as: "DNAT",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[TO.spec, nat_range::RANDOM.spec, nat_range::PERSISTENT.spec],
     needs_one: None,
     exclusive: &[],

@@ -12,6 +12,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "HL",
     listed_as: "HL",
     families: &[Family::V6],
+    like: Some("TTL"),
     options: &[SET.spec, DECREMENT.spec, INCREMENT.spec],
     needs_one: Some(NeedsOne::Of {
         of: &[],

@@ -19,6 +19,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "LOG",
     listed_as: "LOG",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[
         PREFIX.spec,
         LEVEL.spec,

@@ -15,6 +15,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "MARK",
     listed_as: "MARK",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[SET_XMARK.spec, SET_MARK.spec, AND.spec, OR.spec, XOR.spec],
     needs_one: Some(NeedsOne::Of {
         of: &[],

@@ -17,6 +17,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "MASQUERADE",
     listed_as: "MASQUERADE",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[TO.spec, nat_range::RANDOM.spec, nat_range::RANDOM_FULLY.spec],
     needs_one: None,
     exclusive: &[],

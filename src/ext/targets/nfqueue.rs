@@ -16,6 +16,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "NFQUEUE",
     listed_as: "NFQUEUE",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[NUMBER.spec, BALANCE.spec, BYPASS.spec, FANOUT.spec],
     needs_one: None,
     exclusive: &[&[NUMBER.name(), BALANCE.name()]],

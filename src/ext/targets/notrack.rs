@@ -16,6 +16,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "NOTRACK",
     listed_as: "CT",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[],
     needs_one: None,
     exclusive: &[],

@@ -16,6 +16,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "REDIRECT",
     listed_as: "REDIRECT",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[TO.spec, nat_range::RANDOM.spec],
     needs_one: Some(NeedsOne::AsAsked(is_not_shifted)),
     exclusive: &[],

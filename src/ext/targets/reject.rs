@@ -7,7 +7,7 @@ use crate::base::{Family, protocol};
 use crate::ext::TargetSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, Opt, Read, UsageError};
+use crate::ext::option::{Given, Opt, OwnWords, Read, UsageError, WordPair};
 use crate::ext::place::{invalid, only_table};
 use crate::ext::samples::{Samples, Taken, refused, taken};
 use crate::net::Unreachable;
@@ -17,6 +17,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "REJECT",
     listed_as: "REJECT",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[WITH.spec],
     needs_one: None,
     exclusive: &[],
@@ -28,12 +29,24 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
 
 const WITH: Opt<Rejection> = Opt::own(
     "reject-with",
-    "icmp-net-unreachable|icmp-host-unreachable|icmp-port-unreachable|icmp-proto-unreachable|icmp-net-prohibited|\
-     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset|icmp6-no-route|icmp6-adm-prohibited|icmp6-addr-unreachable|\
-     icmp6-port-unreachable|icmp6-policy-fail|icmp6-reject-route",
+    "KIND",
     &Read(|text, given| kind(text, given.family)),
-    "what the sender is told, each family's in its own words; if nothing is said, that the port is unreachable",
-);
+    "what the sender is told; if nothing is said, that the port is unreachable",
+)
+.in_own_words(OwnWords::Pairs(WORDS));
+
+const WORDS: &[WordPair] = &[
+    WordPair(Some("icmp-net-unreachable"), Some("icmp6-no-route")),
+    WordPair(Some("icmp-host-unreachable"), Some("icmp6-addr-unreachable")),
+    WordPair(Some("icmp-port-unreachable"), Some("icmp6-port-unreachable")),
+    WordPair(Some("icmp-proto-unreachable"), Some("icmp6-port-unreachable")),
+    WordPair(Some("icmp-admin-prohibited"), Some("icmp6-adm-prohibited")),
+    WordPair(Some("icmp-net-prohibited"), Some("icmp6-adm-prohibited")),
+    WordPair(Some("icmp-host-prohibited"), Some("icmp6-adm-prohibited")),
+    WordPair(Some("tcp-reset"), Some("tcp-reset")),
+    WordPair(None, Some("icmp6-policy-fail")),
+    WordPair(None, Some("icmp6-reject-route")),
+];
 
 /// A family's kinds, in the order its tool looks for what was typed, which may be cut short. Other name, what is sent.
 fn kinds(family: Family) -> &'static [Kind] {
@@ -369,6 +382,8 @@ const ASKED: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::ext::testing::{ANY, Bench, P, TCP, UDP, read_target, target_places, udp};
     use crate::rule::Hook;
@@ -409,6 +424,17 @@ mod tests {
             let made = read_target(&SPEC, TCP, typed).unwrap();
             let verdict = Bench::new().apply(made.as_ref(), &mut udp(1, 2, &[]));
             assert_eq!(verdict, TargetVerdict::Reject(with), "{typed}");
+        }
+    }
+
+    /// What the help shows, and what the other family's words are told to be, are words that are taken.
+    #[test]
+    fn each_word_is_taken() {
+        for family in Family::ALL {
+            let own = WORDS.iter().filter_map(|pair| pair.as_seen_by(family)[0]);
+            let words: BTreeSet<&str> = own.collect();
+            let taken = kinds(family).iter().map(|(_, with)| with.word(family));
+            assert_eq!(words, taken.collect(), "{family}");
         }
     }
 

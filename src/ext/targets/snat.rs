@@ -14,6 +14,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "SNAT",
     listed_as: "SNAT",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[
         TO.spec,
         nat_range::RANDOM.spec,

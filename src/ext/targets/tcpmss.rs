@@ -22,6 +22,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TCPMSS",
     listed_as: "TCPMSS",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[SET.spec, CLAMP.spec],
     needs_one: Some(NeedsOne::Of {
         of: &[SET.name(), CLAMP.name()],

@@ -18,6 +18,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TEE",
     listed_as: "TEE",
     families: &[Family::V4, Family::V6],
+    like: None,
     options: &[GATEWAY.spec, OIF.spec],
     needs_one: None,
     exclusive: &[],

@@ -12,6 +12,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TTL",
     listed_as: "TTL",
     families: &[Family::V4],
+    like: Some("HL"),
     options: &[SET.spec, DECREMENT.spec, INCREMENT.spec],
     needs_one: Some(NeedsOne::Of {
         of: &[],
