@@ -245,12 +245,13 @@ fn named(name: &InterfaceName) -> &str {
     if name.is_empty() { "none" } else { name.as_str() }
 }
 
+/// By the name that stands in the rule, as the tools print it.
 struct Protocol(u8);
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match protocol::NAMES.iter().find(|(_, number)| *number == self.0) {
-            Some((name, _)) => f.write_str(name),
+        match protocol::name(self.0) {
+            Some(name) => f.write_str(name),
             None => write!(f, "protocol {}", self.0),
         }
     }
@@ -295,6 +296,12 @@ mod tests {
                     format!("! -d {to}/{length}: packet is for {to}"),
                 ),
                 (Selector { protocol: protocol::TCP, ..any }, Some(Miss::Protocol), "-p tcp: packet is udp".to_owned()),
+                (
+                    Selector { protocol: protocol::ICMPV6, ..any },
+                    Some(Miss::Protocol),
+                    "-p ipv6-icmp: packet is udp".to_owned(),
+                ),
+                (Selector { protocol: 7, ..any }, Some(Miss::Protocol), "-p protocol 7: packet is udp".to_owned()),
             ] {
                 assert_eq!(selector.check(&SelectorFields::of(&packet, &lan, &wan)).err(), miss, "{selector:?}");
                 if let Some(miss) = miss {
