@@ -13,6 +13,7 @@ use crate::lab::copy::LabCopy;
 use crate::lab::file::{LabFile, LabFileError};
 use crate::lab::machine::{Profile, ToolOutput};
 use crate::lab::memory::Lab;
+use crate::text::{Program, restore};
 
 /// `--profile`, of every subcommand that makes a lab.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -47,8 +48,8 @@ pub(super) fn made(file: &LabFile, seed: u64) -> Result<Lab, u8> {
 }
 
 /// What `iptables-restore`, or that of IPv6, says of rules, and of their counters. It refuses a policy without counters, which is how people write one by hand:
-/// its counters are zero here.
-pub(super) fn restore(lab: &mut Lab, family: Family, rules: &str) -> ToolOutput {
+/// its counters are zero here. The `option` is the one that takes IPv4's (`--rules`): the one of IPv6 has a 6 behind it, and who takes one for the other is told.
+pub(super) fn restore(lab: &mut Lab, family: Family, rules: &str, option: &str) -> ToolOutput {
     let mut all = String::with_capacity(rules.len());
     for line in rules.split_inclusive('\n') {
         let bare = line.trim_end();
@@ -58,11 +59,28 @@ pub(super) fn restore(lab: &mut Lab, family: Family, rules: &str) -> ToolOutput 
         }
         all.push_str(&line[bare.len()..]);
     }
-    let tool = match family {
-        Family::V4 => "iptables-restore",
-        Family::V6 => "ip6tables-restore",
+    let mut run = |family, options: &[&str]| {
+        let options: Vec<String> = options.iter().map(|it| (*it).to_owned()).collect();
+        lab.tool(Program::Restore(family).name(), &options, &all, Path::new("."))
     };
-    lab.tool(tool, &["-c".to_owned()], &all, Path::new("."))
+    let mut output = run(family, &["-c"]);
+    let other = family.other();
+    let named = |family: Family| match family {
+        Family::V4 => option.to_owned(),
+        Family::V6 => format!("{option}6"),
+    };
+    if output.code != 0 && run(other, &["-c", "--test"]).code == 0 {
+        let (own, others) = (named(family), named(other));
+        output.advice =
+            format!("nflab: these are rules of {other}, and {own} takes those of {family}: give them to {others}\n");
+    } else if output.code == 0 && restore::written_by(rules) == Some(other) {
+        let (tool, own, others) = (Program::Save(other).name(), named(family), named(other));
+        let note = format!(
+            "nflab: {tool} wrote these rules, as they say, and {own} takes them for {family}'s: {others} is for {other}'s\n"
+        );
+        output.stderr.push_str(&note);
+    }
+    output
 }
 
 /// The current lab as text. Where there is none, what to do is said, with `instead`; the exit code is 4.

@@ -169,6 +169,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(Family, &[String], &mut
     let mut hosts = named.fold(StaticHosts::localhost(), |hosts, (name, address)| {
         hosts.with(name, address)
     });
+    hosts = hosts.with_links(machine.router().config().net.interfaces().iter().map(|it| it.name));
     if let Some(found) = call.files.take_if_brought(LabelFile::PATH) {
         hosts = hosts.with_labels(LabelFile::found(found.as_deref().map_err(Clone::clone)));
     }

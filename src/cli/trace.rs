@@ -53,7 +53,8 @@ pub(super) struct Arguments {
     /// Draw the last packet's way through the hooks into this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "short", "follow"])]
     svg: Option<PathBuf>,
-    /// Tell only whether packets came to this rule, and why it matched or not: `FORWARD 3`, `nat:PREROUTING 1`, or a part of its text or comment
+    /// Tell only whether packets came to this rule of their family, and why it matched or not: `FORWARD 3`, `nat:PREROUTING 1`, or a part of its text or
+    /// comment; `-4 ...` or `-6 ...` says which family's
     #[arg(long, value_name = "RULE", allow_hyphen_values = true, conflicts_with_all = ["svg", "short", "follow"])]
     why: Option<String>,
     /// Follow the packets of the live lab that NFLAB names, or of the only one: all, or those that fit a filter such as `tcp dport 80 and not accept`
@@ -62,7 +63,8 @@ pub(super) struct Arguments {
     /// Follow so many packets, then end
     #[arg(long, value_name = "N", requires = "follow")]
     count: Option<u64>,
-    /// Packets as `send` reads them, in order: `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`; `local` for the router's own
+    /// Packets as `send` reads them, in order: `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`, `lan tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S`; `local` for
+    /// the router's own
     #[arg(value_name = "PACKET", required_unless_present = "follow", conflicts_with = "follow")]
     packets: Vec<String>,
 }
@@ -407,7 +409,7 @@ fn read(text: &str, hosts: &mut Hosts, interfaces: &[&str]) -> Result<(Option<In
 fn restore(lab: &mut Lab, family: Family, path: &Path) -> Result<(), u8> {
     let text =
         read_file(path).map_err(|error| refuse(&format!("cannot read the rules {}: {error}", text_of_path(path))))?;
-    let output = open::restore(lab, family, &text);
+    let output = open::restore(lab, family, &text, "--rules");
     standard::tell_text(&output.stderr);
     if output.code != 0 {
         standard::tell_text(&output.advice);

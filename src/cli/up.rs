@@ -205,7 +205,7 @@ fn restore(lab: &mut Lab, family: Family, path: &Path) -> Result<(), u8> {
         );
         2
     })?;
-    let output = open::restore(lab, family, &text_of(&bytes));
+    let output = open::restore(lab, family, &text_of(&bytes), "--rules");
     tell_text(&output.stderr);
     if output.code != 0 {
         tell!(

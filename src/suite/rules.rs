@@ -15,7 +15,7 @@ use crate::lab::script::{Kind, Runner, Statement, parse_in};
 use crate::rule::{CountId, Rule, Table, TableRules};
 use crate::syntax::problem::{Position, Problem, SourceError};
 use crate::text::restore::{self, Marks, Options};
-use crate::text::{StaticHosts, save};
+use crate::text::{Program, StaticHosts, save};
 
 /// Rules that tests run under.
 #[derive(Debug)]
@@ -109,15 +109,42 @@ impl Ruleset {
             Family::V4 => "iptables-restore",
             Family::V6 => "ip6tables-restore",
         };
-        let mut tables = RouterTables::new(lab.machine.router(), lab.now());
+        let router = lab.machine.router();
+        let links = router
+            .config()
+            .net
+            .interfaces()
+            .iter()
+            .map(|it| it.name)
+            .collect::<Vec<_>>();
+        let mut tables = RouterTables::new(router, lab.now());
         let (printed, result) = restore::run_marked(
             &text.source.text,
             &options,
             &mut tables,
-            &StaticHosts::localhost(),
+            &StaticHosts::localhost().with_links(links),
             marks,
         );
         self.note(&text.source.name, &printed.warnings);
+        if result.is_ok() && restore::written_by(&text.source.text) == Some(family.other()) {
+            let other = family.other();
+            let tool = Program::Save(other).name();
+            let said = format!(
+                "{tool} wrote these rules, as they say, and they are read for {family}: `{}` reads those of {other}",
+                word_of(other)
+            );
+            self.note(&text.source.name, &said);
+        }
+        let is_of_other = || {
+            let other = Options {
+                test: true,
+                ..Options::of(family.other())
+            };
+            let mut tables = RouterTables::new(router, lab.now());
+            restore::run(&text.source.text, &other, &mut tables, &StaticHosts::localhost())
+                .1
+                .is_ok()
+        };
         result.map_err(|failure| {
             let line = text.line(failure.place.line.unwrap_or(1) as usize);
             let at = match failure.place.column {
@@ -133,6 +160,11 @@ impl Ruleset {
             let remedy = match text.source.text.starts_with(MARK) {
                 true => {
                     format!("the file begins with a byte order mark, which {tool} does not take: save it without one")
+                }
+                false if is_of_other() => {
+                    let [own, others] = [family, family.other()].map(word_of);
+                    let other = family.other();
+                    format!("these are rules of {other}, and `{own}` takes those of {family}: write `{others} FILE`, or give them to --{others}")
                 }
                 false => failure.remedy.clone().unwrap_or_default(),
             };
@@ -291,3 +323,11 @@ fn is_saved(text: &str) -> bool {
 const MARK: char = '\u{feff}';
 const SHELL: &str = "a file of rules is what `iptables-save` prints, or plain commands without a shell's variables and loops; \
                      run a shell script as `nflab sh --save rules.v4 -- sh FILE` and test what it saves";
+
+/// By which a test file, and with two dashes the command, names a family's rules.
+fn word_of(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "rules",
+        Family::V6 => "rules6",
+    }
+}

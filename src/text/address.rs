@@ -1,6 +1,6 @@
 //! What `-s` and `-d` take: comma-separated addresses, networks and names, each with an optional mask.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smallvec::SmallVec;
 
@@ -49,7 +49,7 @@ fn one(text: &str, family: Family, hosts: &dyn Hosts, all: &mut Addresses) -> Re
         all.push(AddressMask::any(family));
         return Ok(());
     }
-    match literal(host, family) {
+    match literal(host, family, hosts) {
         Some(address) => all.extend(AddressMask::new(address, mask)),
         // Seen: several addresses of one name make a rule each, also where they are one under the mask.
         None => {
@@ -63,15 +63,47 @@ fn one(text: &str, family: Family, hosts: &dyn Hosts, all: &mut Addresses) -> Re
     Ok(())
 }
 
-fn literal(host: &str, family: Family) -> Option<IpAddr> {
+fn literal(host: &str, family: Family, hosts: &dyn Hosts) -> Option<IpAddr> {
     match family {
         // What is no short form may be the C library's: `1000` is 0.0.3.232 and `10.1.300` is 10.1.1.44.
         Family::V4 => short_dotted(host).or_else(|| inet_aton(host)).map(IpAddr::V4),
-        Family::V6 => host.parse().ok().map(IpAddr::V6),
+        Family::V6 => {
+            let (address, scope) = match host.split_once('%') {
+                Some((address, scope)) => (address, Some(scope)),
+                None => (host, None),
+            };
+            let address: Ipv6Addr = address.parse().ok()?;
+            let is_known = scope.is_none_or(|scope| has_scope(address, scope, hosts));
+            is_known.then_some(IpAddr::V6(address))
+        }
     }
 }
 
+/// Whether the C library takes it: the number of a link, which nobody has to have, or the name of one that is there, behind an address of the link. A rule
+/// then asks of the address alone.
+fn has_scope(address: Ipv6Addr, scope: &str, hosts: &dyn Hosts) -> bool {
+    let is_number = scope.bytes().all(|byte| byte.is_ascii_digit()) && scope.parse::<u32>().is_ok();
+    is_number || (is_of_link(address) && hosts.has_link(scope))
+}
+
+/// Groups of the link and of the interface are, too.
+fn is_of_link(address: Ipv6Addr) -> bool {
+    let [0xff, scope, ..] = address.octets() else {
+        return address.is_unicast_link_local();
+    };
+    matches!(scope & 0xf, 1 | 2)
+}
+
 fn remedy(host: &str, family: Family) -> String {
+    if let Some((address, scope)) = host.split_once('%')
+        && address.parse::<Ipv6Addr>().is_ok()
+        && family == Family::V6
+    {
+        return format!(
+            "behind `%` stands a link that the router has, and before it an address of the link (fe80::/10); a rule asks of the address alone, so leave \
+             `%{scope}` out and say the link by -i or -o"
+        );
+    }
     match host.parse::<IpAddr>().ok().map(Family::of).filter(|it| *it != family) {
         Some(other) => {
             let tool = |family| Program::Iptables(family).name();
@@ -140,6 +172,7 @@ fn dotted(text: &str) -> Option<([u8; 4], usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::InterfaceName;
     use crate::text::StaticHosts;
 
     fn printed(text: &str, family: Family, hosts: &StaticHosts) -> Vec<String> {
@@ -194,6 +227,39 @@ mod tests {
             );
         }
         assert_eq!(parse("1.2.3.4,5.6.7.8", Family::V4, &hosts).unwrap().len(), 2);
+        // The link that an address belongs to is not kept.
+        let hosts = StaticHosts::none().with_links(["lan"].iter().filter_map(|name| InterfaceName::new(name)));
+        for (text, address, mask) in [
+            ("fe80::1%lan", "fe80::1", all),
+            ("fe80::1%lan/64", "fe80::", "ffff:ffff:ffff:ffff::"),
+            ("febf::1%lan", "febf::1", all),
+            ("ff01::1%lan", "ff01::1", all),
+            ("ff12::1%lan", "ff12::1", all),
+            ("fe80::1%0", "fe80::1", all),
+            ("fe80::1%01", "fe80::1", all),
+            ("fe80::1%4294967295", "fe80::1", all),
+            ("2001:db8::1%1", "2001:db8::1", all),
+            ("::ffff:10.0.0.1%1", "::ffff:10.0.0.1", all),
+        ] {
+            let expected = [format!("{address}/{mask}")];
+            assert_eq!(printed(text, Family::V6, &hosts), expected, "{text:?}");
+        }
+        for text in [
+            "fe80::1%wan",
+            "2001:db8::1%lan",
+            "ff05::1%lan",
+            "fec0::1%lan",
+            "::1%lan",
+            "10.0.0.1%lan",
+            "fe80::1%",
+            "fe80::1%-1",
+            "fe80::1%+1",
+            "fe80::1%0x1",
+            "fe80::1%4294967296",
+            "fe80::1%lan%lan",
+        ] {
+            assert!(parse(text, Family::V6, &hosts).is_err(), "{text}");
+        }
     }
 
     /// So the real tools do with names of several addresses in `/etc/hosts`.
@@ -272,6 +338,11 @@ mod tests {
                 "an address of IPv4, and ip6tables has rules of IPv6: give it to iptables",
             ),
             ("1.2.3.4/255.0.0.0", Family::V6, "give it to iptables"),
+            (
+                "fe80::1%lan",
+                Family::V6,
+                "leave `%lan` out and say the link by -i or -o",
+            ),
         ] {
             let said = refused(text, family).1;
             assert!(said.contains(remedy), "{text}: {said}");

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::base::InterfaceName;
 use crate::ext::LabelFile;
 
 /// Where `-s localhost` finds its addresses, and where `-L` without `-n` finds its names.
@@ -10,6 +11,10 @@ pub trait Hosts {
     fn addresses(&self, name: &str) -> Vec<IpAddr>;
     /// The name of a host or network address.
     fn name(&self, address: IpAddr) -> Option<String>;
+    /// Whether the machine has a link of this name, to which an address of IPv6 may belong (`fe80::1%lan`); by itself it has none.
+    fn has_link(&self, _name: &str) -> bool {
+        false
+    }
     /// Names of labels; by itself none.
     fn labels(&self) -> &LabelFile {
         LabelFile::none()
@@ -20,6 +25,7 @@ pub trait Hosts {
 #[derive(Clone, Debug, Default)]
 pub struct StaticHosts {
     entries: Vec<(String, IpAddr)>,
+    links: Vec<InterfaceName>,
     labels: Option<LabelFile>,
 }
 
@@ -47,6 +53,12 @@ impl StaticHosts {
         self
     }
 
+    /// With these links.
+    pub fn with_links(mut self, links: impl IntoIterator<Item = InterfaceName>) -> Self {
+        self.links.extend(links);
+        self
+    }
+
     /// One more entry, behind those that are there.
     pub fn with(mut self, name: &str, address: IpAddr) -> Self {
         self.entries.push((name.to_owned(), address));
@@ -68,6 +80,10 @@ impl Hosts for StaticHosts {
             .iter()
             .find(|(_, own)| *own == address)
             .map(|(name, _)| name.clone())
+    }
+
+    fn has_link(&self, name: &str) -> bool {
+        self.links.iter().any(|link| link.as_str() == name)
     }
 
     fn labels(&self) -> &LabelFile {

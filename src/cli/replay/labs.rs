@@ -97,8 +97,9 @@ impl Labs {
                 copy.restore_policies(&mut lab).map_err(of_copy)?;
             }
             for (family, rules, against) in arguments.rules_compared() {
-                match (against.filter(|_| is_other).or(rules), of_lab) {
-                    (Some(path), _) => restore(&mut lab, family, path, again)?,
+                let against = against.filter(|_| is_other).map(|path| (path, "--against"));
+                match (against.or(rules.map(|path| (path, "--rules"))), of_lab) {
+                    (Some((path, option)), _) => restore(&mut lab, family, (path, option), again)?,
                     (None, Some(copy)) => copy.restore_rules(&mut lab, family).map_err(of_copy)?,
                     (None, None) => {}
                 }
@@ -114,9 +115,10 @@ impl Labs {
     }
 }
 
-fn restore(lab: &mut Lab, family: Family, path: &Path, again: &Again) -> Result<(), Stop> {
+/// Rules that an option names, by which IPv4's are called.
+fn restore(lab: &mut Lab, family: Family, (path, option): (&Path, &str), again: &Again) -> Result<(), Stop> {
     let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", text_of_path(path)))?;
-    let output = open::restore(lab, family, &text);
+    let output = open::restore(lab, family, &text, option);
     if again.is_first() {
         standard::tell_text(&output.stderr);
     }
