@@ -98,7 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             tell!(
                 "nflab: {} is no script but {}, which is read and not run: leave --from out, or say --from {}",
                 source.name,
-                rules.about(Family::V4),
+                rules.about(Family::V4, false),
                 rules.name()
             );
             return 2;
@@ -217,7 +217,7 @@ fn no_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     } else if bytes.contains(&0) {
         Some((
             "binary (it has NUL bytes)",
-            "give what iptables-save, iptables -S or iptables -L print, or a script",
+            "give what iptables-save, iptables -S or iptables -L print, or those of ip6tables, or a script",
         ))
     } else {
         None
@@ -243,7 +243,9 @@ fn tell(import: &Import, verbose: bool) {
                 )
             })
             .collect();
-        let about = found.first().map_or("", |it| it.kind.about(family));
+        let about = found
+            .first()
+            .map_or("", |it| it.kind.about(family, import::has_both(&import.tables)));
         tell!("{source}: {about}: {}", tables.join(", "));
     }
     let mut otherwise = 0;

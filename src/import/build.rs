@@ -180,7 +180,10 @@ impl Built {
         told.refuse(
             &draft.source,
             line,
-            format!("no save file can say this: of `{said}` iptables-restore says: {why}"),
+            format!(
+                "no save file can say this: of `{said}` {} says: {why}",
+                Program::Restore(draft.family).name()
+            ),
         );
     }
 

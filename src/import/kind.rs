@@ -32,15 +32,17 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// In words, with the tool of the rules' family.
-    pub fn about(self, family: Family) -> &'static str {
+    /// In words, with the tool of the rules' family, or with the family: IPv4 is said where the texts have rules of IPv6, too.
+    pub fn about(self, family: Family, has_both: bool) -> &'static str {
         match (self, family) {
             (Self::Listing, Family::V4) => "a listing, iptables -L",
             (Self::Listing, Family::V6) => "a listing, ip6tables -L",
             (Self::Commands, Family::V4) => "commands, iptables -S",
             (Self::Commands, Family::V6) => "commands, ip6tables -S",
+            (Self::Script, Family::V4) if has_both => "a script, which was run, rules of IPv4",
             (Self::Script, Family::V4) => "a script, which was run",
             (Self::Script, Family::V6) => "a script, which was run, rules of IPv6",
+            (Self::Save, Family::V4) if has_both => "a save file, rules of IPv4",
             (Self::Save, Family::V4) => "a save file",
             (Self::Save, Family::V6) => "a save file, rules of IPv6",
         }

@@ -319,6 +319,13 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told, said: Ve
     }
 }
 
+/// Whether there are rules of both families.
+pub(crate) fn has_both(found: &[Found]) -> bool {
+    Family::ALL
+        .into_iter()
+        .all(|family| found.iter().any(|it| it.family == family))
+}
+
 /// What stands above the tables, so that a file that is passed on still tells what it is.
 fn header(family: Family, found: &[Found], notes: &[Note]) -> String {
     let mut out = String::new();
@@ -329,7 +336,7 @@ fn header(family: Family, found: &[Found], notes: &[Note]) -> String {
         }
     }
     for (source, kind) in &sources {
-        let about = kind.about(family);
+        let about = kind.about(family, has_both(found));
         let _ = writeln!(out, "# Made by nflab import from {source} ({about})");
     }
     // Of a text that holds both families' rules nobody knows whose a note is.

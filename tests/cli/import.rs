@@ -170,7 +170,7 @@ fn a_script_of_both_families() {
     let ran = bench.nflab(&both);
     assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
     for said in [
-        "fw.sh: a script, which was run: filter (3 chains, 2 rules)\n",
+        "fw.sh: a script, which was run, rules of IPv4: filter (3 chains, 2 rules)\n",
         "fw.sh: a script, which was run, rules of IPv6: filter (3 chains, 2 rules)\n",
         "fw.sh:2: /sbin/ip6tables: the lab's\n",
         "fw.sh: `ip6tables -X nothere` failed: ip6tables: No chain/target/match by that name.\n",

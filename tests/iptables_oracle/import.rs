@@ -73,11 +73,6 @@ const NOT_TOLD: &[NotTold] = &[
         },
     },
     NotTold {
-        what: "eui64 behind another match",
-        why: "-L prints no blank before it (`state ESTABLISHEDeui64`), so that it is the end of the other's last word",
-        is: |line| line.split(' ').any(|word| word.ends_with("eui64") && word != "eui64"),
-    },
-    NotTold {
         what: "flags of TCP of which none is asked for (`--tcp-flags NONE SYN`)",
         why: "nothing is printed of them, but the kernel takes TCPMSS for their sake",
         is: |line| line.contains("TCPMSS") && !line.contains("flags") && !line.contains("--syn"),

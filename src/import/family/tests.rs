@@ -61,6 +61,29 @@ fn listings_of_ipv6() {
     }
 }
 
+/// ip6tables puts no blank before `eui64`, and one behind it.
+#[test]
+fn what_is_listed_without_a_blank() {
+    let titles = "target     prot opt source               destination         ";
+    let text = format!(
+        "# ip6tables -L -n\nChain INPUT (policy ACCEPT)\n{titles}\n\
+         ACCEPT     0    --  ::/0                 ::/0                eui64 \n\
+         ACCEPT     0    --  ::/0                 ::/0                 state NEWeui64 \n\
+         LOG        0    --  ::/0                 ::/0                eui64  state NEW LOG flags 0 level 4\n\
+         REJECT     6    --  ::/0                 ::/0                 tcp dpt:22eui64  /* x */ reject-with icmp6-port-unreachable\n\
+         REJECT     0    --  ::/0                 ::/0                 /* x */eui64  reject-with icmp6-port-unreachable\n\n{}",
+        two_empty_chains("policy ACCEPT", titles)
+    );
+    let rules = [
+        "-A INPUT -m eui64 -j ACCEPT",
+        "-A INPUT -m state --state NEW -m eui64 -j ACCEPT",
+        "-A INPUT -m eui64 -m state --state NEW -j LOG",
+        "-A INPUT -p tcp -m tcp --dport 22 -m eui64 -m comment --comment x -j REJECT --reject-with icmp6-port-unreachable",
+        "-A INPUT -m comment --comment x -m eui64 -j REJECT --reject-with icmp6-port-unreachable",
+    ];
+    check_of(Family::V6, &text, &rules, &[]);
+}
+
 fn two_empty_chains(policy: &str, titles: &str) -> String {
     format!("Chain FORWARD ({policy})\n{titles}\n\nChain OUTPUT ({policy})\n{titles}\n")
 }

@@ -7,25 +7,16 @@ use crate::ext;
 use crate::ext::listed::Listed;
 
 /// The likeliest first; at least one. The protocol is that of the row, and whether a `!` stands before it.
-pub(super) fn all(
-    rest: &str,
-    target: &Said,
-    family: Family,
-    (protocol, inverted): (u8, bool),
-) -> Result<Vec<Way>, String> {
-    let mut search = Search {
-        target,
-        family,
-        protocol,
-        inverted,
-        way: Way::default(),
-        ways: Vec::new(),
-        readings: 0,
-        arrived: 0,
-        dead: HashSet::new(),
-        left: rest,
-    };
-    search.go(rest);
+pub(super) fn all(rest: &str, target: &Said, family: Family, protocol: (u8, bool)) -> Result<Vec<Way>, String> {
+    let search = Search::through(rest, target, family, protocol);
+    if search.ways.is_empty()
+        && let Some(apart) = unglued(rest, family)
+    {
+        let ways = Search::through(&apart, target, family, protocol).ways;
+        if !ways.is_empty() {
+            return Ok(ways);
+        }
+    }
     if search.readings > MOST_READINGS {
         return Err(format!(
             "this line cannot be read: a comment or a prefix in it looks like options, in so many ways that {MOST_READINGS} were tried in \
@@ -72,6 +63,23 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
+    fn through(rest: &'a str, target: &'a Said, family: Family, (protocol, inverted): (u8, bool)) -> Self {
+        let mut search = Self {
+            target,
+            family,
+            protocol,
+            inverted,
+            way: Way::default(),
+            ways: Vec::new(),
+            readings: 0,
+            arrived: 0,
+            dead: HashSet::new(),
+            left: rest,
+        };
+        search.go(rest);
+        search
+    }
+
     fn go(&mut self, rest: &'a str) {
         if self.dead.contains(&rest.len()) || self.way.words.len() > MOST_WORDS {
             return;
@@ -151,6 +159,25 @@ impl<'a> Search<'a> {
             self.ways.push(way);
         }
     }
+}
+
+/// A match without options is listed by its name alone, and the tool puts no blank before that of `eui64`: with one, where a word ends so.
+fn unglued(rest: &str, family: Family) -> Option<String> {
+    let bare = ext::matches().filter(|spec| spec.options.is_empty() && spec.families.contains(&family));
+    let names: Vec<&str> = bare.map(|spec| spec.name).collect();
+    let mut is_changed = false;
+    let words = rest.split(' ').map(|word| {
+        let glued = names.iter().find_map(|name| Some((word.strip_suffix(name)?, *name)));
+        match glued.filter(|(before, _)| !before.is_empty()) {
+            Some((before, name)) => {
+                is_changed = true;
+                format!("{before} {name}")
+            }
+            None => word.to_owned(),
+        }
+    });
+    let text = words.collect::<Vec<_>>().join(" ");
+    is_changed.then_some(text)
 }
 
 fn not_readable(left: &str, target: &Said, rest: &str, family: Family) -> String {
