@@ -139,7 +139,7 @@ fn write_ipv6(line: &mut String, bytes: &[u8]) {
     let first = be32(bytes, 0);
     let _ = write!(line, " hl {}", bytes[7]);
     if first >> 20 & 0xff != 0 {
-        let _ = write!(line, " tos {:#x}", first >> 20 & 0xff);
+        let _ = write!(line, " tclass {:#x}", first >> 20 & 0xff);
     }
     if first & 0xf_ffff != 0 {
         let _ = write!(line, " flow {:#x}", first & 0xf_ffff);

@@ -439,7 +439,7 @@ mod tests {
         for (text, expected) in [
             (
                 "tcp dprt 80",
-                "error: `dprt` is not understood here\n --> filter:1:5\n  |\n1 | tcp dprt 80\n  |     ^^^^ expected a test, such as `tcp`, `dport 80` or `src 10.0.0.0/8`\n  |\n  = help: did you mean `dport`?",
+                "error: `dprt` is not understood here\n --> filter:1:5\n  |\n1 | tcp dprt 80\n  |     ^^^^ expected a test, such as `tcp`, `ip6`, `dport 80` or `src 10.0.0.0/8`\n  |\n  = help: did you mean `dport`?",
             ),
             (
                 "tcp dport",

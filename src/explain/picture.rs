@@ -512,6 +512,29 @@ mod tests {
 
     /// Of what was tried each line is below the one before it, and the frame is around the last.
     #[test]
+    fn whose_rules_decided_is_drawn() {
+        for (tool, from, to, whose) in [
+            ("iptables", "10.0.0.2:1", "192.0.2.9:80", ""),
+            ("ip6tables", "[2001:db8::2]:1", "[2001:db8:1::9]:80", "IPv6's "),
+        ] {
+            let send = format!("send lan tcp {from} > {to} S\ntrace --json");
+            let of_policy = said(&format!("{tool} -A FORWARD -p udp\n{send}"));
+            let of_rule = said(&format!("{tool} -A FORWARD -p tcp -j DROP\n{send}"));
+            for (story, decided) in [
+                (
+                    of_policy,
+                    format!("let through by the policy of {whose}filter FORWARD<"),
+                ),
+                (of_rule, format!("stopped: rule 1 of {whose}filter FORWARD:")),
+            ] {
+                let account: Account = serde_json::from_str(&story).unwrap();
+                let svg = draw(&account).replace("&#39;", "'");
+                assert!(svg.contains(&decided), "{decided}: {svg}");
+            }
+        }
+    }
+
+    #[test]
     fn the_rule_that_decided_stands_in_its_frame() {
         let story = said(
             "iptables -A FORWARD -p udp -j ACCEPT\niptables -A FORWARD -s 10.0.0.9 -j ACCEPT\niptables -A FORWARD -s 10.0.0.2 -j DROP\n\

@@ -11,7 +11,14 @@ use crate::rule::{Action, Chain, ChainKind, Rule, Table, TableRules};
 
 /// What somebody calls a rule by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RuleName {
+pub struct RuleName {
+    /// Whose it is said to be, by `-4` or `-6` in front; else that of the packet's family is meant.
+    family: Option<Family>,
+    name: Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Name {
     /// `FORWARD 3`, `nat:PREROUTING 1`, `nat PREROUTING policy`.
     At {
         table: Option<Table>,
@@ -78,6 +85,29 @@ pub(crate) struct TriedByAnother {
 impl RuleName {
     /// Never fails: what is no place is a text to look for.
     pub fn parse(text: &str) -> Self {
+        let bare = text.trim_start();
+        let (first, rest) = bare.split_once(char::is_whitespace).unwrap_or((bare, ""));
+        let family = Family::of_option(first);
+        Self {
+            family,
+            name: Name::parse(if family.is_some() { rest } else { text }),
+        }
+    }
+
+    /// Finds the one rule that is meant among those of the packet's family; the error says what there is instead.
+    pub fn find(&self, family: Family, tables: &[TableRules]) -> Result<RulePlace, String> {
+        if let Some(asked) = self.family.filter(|asked| *asked != family) {
+            let option = asked.option();
+            return Err(format!(
+                "the packet is of {family}, and meets {family}'s rules alone: leave `{option}` out, or name a packet of {asked}"
+            ));
+        }
+        self.name.find(tables)
+    }
+}
+
+impl Name {
+    fn parse(text: &str) -> Self {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (table, chain, number) = match words[..] {
             [place, number] => match place.split_once(':') {
@@ -103,8 +133,7 @@ impl RuleName {
         }
     }
 
-    /// Finds the one rule that is meant; the error says what there is instead.
-    pub fn find(&self, tables: &[TableRules]) -> Result<RulePlace, String> {
+    fn find(&self, tables: &[TableRules]) -> Result<RulePlace, String> {
         match self {
             Self::At {
                 table,

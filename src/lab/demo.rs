@@ -8,7 +8,7 @@ pub(crate) mod memory;
 mod page;
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::machine::ToolOutput;
 use super::memory::{Lab, Passage};
@@ -68,7 +68,8 @@ impl Seen {
                 .iter()
                 .map(|it| {
                     let Endpoint { address, id } = it.tuple.destination;
-                    format!("{} {} > {address}:{id}", it.made_by.name, it.tuple.source.address)
+                    let to = SocketAddr::new(address, id);
+                    format!("{} {} > {to}", it.made_by.name, it.tuple.source.address)
                 })
                 .collect(),
         }

@@ -13,7 +13,7 @@ use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
 use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::engine::{Config, Emission, Port, Router, Seen, Silent, Worker};
-use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
+use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route, RouteSelector};
 use crate::packet::Sender;
 use crate::syntax::problem::SourceError;
 
@@ -256,8 +256,13 @@ impl Lab {
 
     /// Takes out the route to exactly this prefix with metric 0 from table `main`; an error where there is none.
     pub fn remove_route(&mut self, to: Prefix) -> Result<(), ConfigError> {
-        self.machine
-            .change_net(|net| net.remove_route(to, crate::net::table::MAIN, 0))
+        // The kernel gives IPv6's a metric of its own where none is said.
+        let route = RouteSelector {
+            to: Some(to),
+            table: Some(crate::net::table::MAIN),
+            ..RouteSelector::default()
+        };
+        self.machine.change_net(|net| net.remove_first_route(&route).map(drop))
     }
 
     /// From now on something on the router listens there, and takes what comes.

@@ -445,6 +445,7 @@ const OF_PACKETS: &[&str] = &[
     "badsum",
     "badipsum",
     "hl",
+    "tclass",
     "flow",
     "hbh",
     "dstopt",

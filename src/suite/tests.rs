@@ -178,7 +178,7 @@ fn what_fails_is_told_with_the_way_of_its_packet() {
     assert!(told.starts_with(expected), "{told}");
     for part in [
         "  t.test.nflab:7:3  expect by FORWARD 9\n      there is no rule 9 of filter FORWARD: it has 3 rules\n",
-        "  t.test.nflab:8:3  expect rule FORWARD 2 packets 7\n      it has counted 0 packets, 0 bytes\n",
+        "  t.test.nflab:8:3  expect rule FORWARD 2 packets 7\n      rule 2 of filter FORWARD has counted 0 packets, 0 bytes\n",
         "the SYN of 10.0.0.2:40000 did not arrive: dropped by the policy of filter FORWARD\n",
         "                                  no: --dport 80: packet has 22\n",
         "      dropped: by the policy of filter FORWARD\n  t.test.nflab:7:3",

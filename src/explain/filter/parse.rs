@@ -365,7 +365,7 @@ const DEEPEST: usize = 30;
 const STATES: &str = "NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED, none";
 const VERDICTS: [&str; 5] = ["ACCEPT", "DROP", "REJECT", "STOLEN", "QUEUE"];
 const VERDICTS_TEXT: &str = "ACCEPT, DROP, REJECT, STOLEN, QUEUE";
-const A_TEST: &str = "a test, such as `tcp`, `dport 80` or `src 10.0.0.0/8`";
+const A_TEST: &str = "a test, such as `tcp`, `ip6`, `dport 80` or `src 10.0.0.0/8`";
 const TESTS: [&str; 24] = [
     "tcp", "udp", "icmp", "icmpv6", "ip", "ip6", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "mss",
     "in", "out", "state", "verdict", "accept", "drop", "reject", "stolen", "queue",

@@ -275,10 +275,11 @@ impl Scene {
                 _ => None,
             });
             let text = texts.last();
+            let place = format!("{}{} {}", account.whose(), word.table, word.chain);
             self.decided = match (word.rule, text) {
-                (Some(number), Some(text)) => format!("rule {number} of {} {}:  {text}", word.table, word.chain),
-                (Some(number), None) => format!("rule {number} of {} {}", word.table, word.chain),
-                (None, _) => format!("the policy of {} {}", word.table, word.chain),
+                (Some(number), Some(text)) => format!("rule {number} of {place}:  {text}"),
+                (Some(number), None) => format!("rule {number} of {place}"),
+                (None, _) => format!("the policy of {place}"),
             };
             let hook = Hook::ALL.into_iter().find(|it| it.chain() == word.hook);
             let stage = table_name(&word.table);

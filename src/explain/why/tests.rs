@@ -314,3 +314,33 @@ fn a_rule_that_only_an_answer_came_to_is_found() {
         assert!(told.contains(expected), "{expected:?} is not said by {script}:\n{told}");
     }
 }
+
+/// Whose rule is meant may be said; the packet's family has the last word.
+#[test]
+fn a_rule_of_a_family_is_named() {
+    let rules = "iptables -A FORWARD -p udp\nip6tables -A FORWARD -p tcp -j DROP\n";
+    let six = "send lan tcp [2001:db8::2]:1 > [2001:db8:1::9]:80 S\n";
+    for asked in [
+        "why -6 FORWARD 1",
+        "why -6 \"-p tcp\"",
+        "trace --why '-6 FORWARD 1'",
+        "trace --why -6 FORWARD 1",
+    ] {
+        let told = said(&format!("{rules}{six}{asked}"));
+        assert!(told.contains("rule 1 of IPv6's filter FORWARD"), "{asked}: {told}");
+    }
+    for (text, family, why) in [
+        (
+            "-4 FORWARD 1",
+            Family::V6,
+            "the packet is of IPv6, and meets IPv6's rules alone: leave `-4` out, or name a packet of IPv4",
+        ),
+        (
+            "  -6 nat POSTROUTING 1",
+            Family::V4,
+            "the packet is of IPv4, and meets IPv4's rules alone: leave `-6` out, or name a packet of IPv6",
+        ),
+    ] {
+        assert_eq!(RuleName::parse(text).find(family, &[]), Err(why.to_owned()), "{text}");
+    }
+}

@@ -112,6 +112,8 @@ pub struct Hosts {
     are_all: bool,
     /// In which the last packet was sent: what is expected of it is of that one.
     spoken: Option<Family>,
+    /// Who opened a connection to whom, as they were called, and in which family; the youngest is the last.
+    connected: Vec<(String, String, Family)>,
 }
 
 /// What the router itself is called.
@@ -134,6 +136,7 @@ impl Hosts {
             interfaces: file.interfaces.iter().map(|it| it.name).collect(),
             are_all: false,
             spoken: None,
+            connected: Vec::new(),
         }
     }
 
@@ -219,16 +222,24 @@ impl Hosts {
         })
     }
 
-    /// Who speaks to whom, in the family that is asked for, or the first that both have.
+    /// Who speaks to whom, in the family that is asked for; else in that of the connection that they go on with, the youngest first; else in the first
+    /// that both have.
     pub(crate) fn parties(
         &mut self,
+        word: &str,
         (from, to): (&Called, &Called),
         asked: Option<Family>,
         at: Position,
     ) -> Result<(Party, Party), Problem> {
+        let between = |(one, other, _): &(String, String, Family)| {
+            (one, other) == (&from.name, &to.name) || (one, other) == (&to.name, &from.name)
+        };
+        let goes_on = matches!(word, "data" | "close" | "reset");
+        let known = self.connected.iter().rev().find(|it| goes_on && between(it));
+        let wanted = asked.or_else(|| known.map(|(.., family)| *family));
         let found = from
             .families(to)
-            .find(|family| asked.is_none_or(|asked| asked == *family));
+            .find(|family| wanted.is_none_or(|wanted| wanted == *family));
         let Some(family) = found else {
             let (what, remedy) = match asked {
                 Some(family) => (
@@ -248,7 +259,22 @@ impl Hosts {
             ));
         };
         self.spoken = Some(family);
+        match word {
+            "handshake" => self.connected.push((from.name.clone(), to.name.clone(), family)),
+            "close" | "reset" => {
+                let is_it = |it: &(String, String, Family)| between(it) && it.2 == family;
+                if let Some(at) = self.connected.iter().rposition(is_it) {
+                    self.connected.remove(at);
+                }
+            }
+            _ => {}
+        }
         Ok((from.party(family), to.party(family)))
+    }
+
+    /// The last handshake is not to come through.
+    pub(crate) fn stay_unconnected(&mut self) {
+        self.connected.pop();
     }
 
     fn port(&self, word: &Word, name: &str, service: &str, of: u8) -> Result<u16, Problem> {
@@ -295,6 +321,7 @@ impl Hosts {
     ) -> Result<(), Problem> {
         let mut named = Vec::new();
         let mut written = None;
+        let mut of_other = None;
         for at in 0..words.len() {
             let Some(place) = place_of_name(words, at) else {
                 continue;
@@ -303,6 +330,9 @@ impl Hosts {
             let text = word.text.get(place.clone()).unwrap_or_default();
             if let Some((address, _)) = atom::endpoint(word.text[place.start..].trim_end_matches(')')) {
                 written = written.or(Some(Family::of(address)));
+                of_other = of_other.or(asked
+                    .filter(|asked| *asked != Family::of(address))
+                    .map(|asked| (asked, word.position)));
                 continue;
             }
             if word.quoted || !is_name(text) {
@@ -312,6 +342,18 @@ impl Hosts {
                 Some(host) => named.push((at, place, host)),
                 None => return Err(self.nobody(word, place)),
             }
+        }
+        if let Some((asked, at)) = of_other {
+            let option = asked.option();
+            return Err(Problem::new(
+                at,
+                format!(
+                    "this is an address of {}, and `{option}` asks for {asked}",
+                    asked.other()
+                ),
+                format!("expected one of {asked}"),
+                format!("leave `{option}` out: it is for hosts that have an address of each family"),
+            ));
         }
         let of_icmp = words.iter().any(|word| word.text == "icmpv6" && !word.quoted);
         let has = |family: &Family| named.iter().all(|(.., host)| host.addresses.of(*family).is_some());

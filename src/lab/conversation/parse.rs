@@ -31,7 +31,7 @@ pub(crate) fn parse(word: &Word, rest: &mut Words<'_>, hosts: &mut Hosts) -> Res
         }
     };
     let ends = rest.read(ends(hosts, of))?;
-    let (from, to) = hosts.parties((&ends.0, &ends.1), asked, rest.position())?;
+    let (from, to) = hosts.parties(&word.text, (&ends.0, &ends.1), asked, rest.position())?;
     let conversation = match (word.text.as_str(), mode) {
         ("handshake", _) => Conversation::Handshake {
             to: with_a_port(to, rest)?,
@@ -61,12 +61,7 @@ pub(crate) fn parse(word: &Word, rest: &mut Words<'_>, hosts: &mut Hosts) -> Res
 
 /// `-4` or `-6`, as programs have them: in which family a host that has both is spoken to.
 pub(crate) fn family(words: Words<'_>) -> Read<'_, Family> {
-    words::made(|text| match text {
-        "-4" => Some(Family::V4),
-        "-6" => Some(Family::V6),
-        _ => None,
-    })
-    .parse(words)
+    words::made(Family::of_option).parse(words)
 }
 
 fn ends<'a>(hosts: &Hosts, of: u8) -> impl Parser<Words<'a>, Output = (Called, Called), Error = Problem> {

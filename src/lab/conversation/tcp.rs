@@ -88,10 +88,8 @@ impl Conversations {
                 open.join(", ")
             };
             // A name may stand for an address of each family.
-            let (other, said) = match from.family {
-                Family::V4 => (Family::V6, "-6"),
-                Family::V6 => (Family::V4, "-4"),
-            };
+            let other = from.family.other();
+            let said = other.option();
             let is_other = |it: &Connection| Family::of(it.initiator.own.0) == other;
             let (of, remedy) = match self.connections.iter().any(is_other) {
                 true => (

@@ -86,6 +86,10 @@ fn conversations_of_ipv6_come_through() {
     for lines in [
         "handshake -6 both:40000 > www:80\ndata -6 both > www \"GET /\\r\\n\"\ndata -6 www > both 5000\nclose -6 www > both",
         "handshake [2001:db8::2]:5 > 2001:db8:1::9:40000\nreset -6 www:40000 > both:5",
+        // Who goes on with a connection goes on in its family.
+        "handshake -6 both > www:80\ndata both > www 5\nexpect out wan src 2001:db8::2\ndata www > both 5\nclose both > www",
+        "handshake both > www:80\nhandshake -6 both > www:81\nclose both > www\nexpect out wan src 2001:db8::2\ndata both > www 5\nexpect out wan src 10.0.0.2",
+        "handshake both > www:80\nip6tables -P FORWARD DROP\nexpect fail handshake -6 both > www:80\nreset www > both\nexpect out lan dst 10.0.0.2",
         "udp -6 both:5000 > www:domain answer \"yes\"\nexpect forwarded\nexpect out lan udp www:53 > both:5000",
         "ping 2001:db8::2 > www count 3\nexpect out lan icmpv6 echo-reply",
         "ftp -6 active both > www retr file",
@@ -215,7 +219,7 @@ fn what_does_not_come_through_says_where_it_ended() {
             "no connection is open between client and server (open are: none); `handshake` opens one",
         ),
         (
-            "host both 10.0.0.3 2001:db8::3 lan\nhost www 192.0.2.8 2001:db8:1::8 wan\nhandshake -6 both:5 > www:80\ndata both > www 5",
+            "host both 10.0.0.3 2001:db8::3 lan\nhost www 192.0.2.8 2001:db8:1::8 wan\nhandshake -6 both:5 > www:80\ndata -4 both > www 5",
             "no connection of IPv4 is open between both and www (open are: [2001:db8::3]:5 > [2001:db8:1::8]:80); \
              `-6` behind the first word means one of IPv6",
         ),

@@ -247,7 +247,7 @@ pub const OWN_WORDS: &[Own] = &[
     Own {
         name: "data",
         syntax: "data [-4|-6] HOST[:PORT] > HOST[:PORT] BYTES",
-        about: "one end of an open connection sends, the other acknowledges; BYTES is \"TEXT\", 0xHEX or how many",
+        about: "one end of an open connection (the youngest, whichever family) sends, the other acknowledges; BYTES is \"TEXT\", 0xHEX or how many",
     },
     Own {
         name: "close",
@@ -286,13 +286,13 @@ pub const OWN_WORDS: &[Own] = &[
     },
     Own {
         name: "trace",
-        syntax: "trace [--short] [--json] [--svg FILE] [--why RULE] [N | INTERFACE PACKET]",
+        syntax: "trace [-4|-6] [--short] [--json] [--svg FILE] [--why RULE] [N | INTERFACE PACKET]",
         about: "the last packet again (or number N, or this one), with every rule that was tried and why it did not match",
     },
     Own {
         name: "why",
-        syntax: "why [RULE]",
-        about: "the last packet again, only what decided; or why one rule did or did not: FORWARD 3, nat:PREROUTING 1, its comment",
+        syntax: "why [[-4|-6] RULE]",
+        about: "the last packet again, only what decided; or why one rule did or did not, of its family's: FORWARD 3, nat:PREROUTING 1, its comment",
     },
     Own {
         name: "interface",
@@ -302,12 +302,12 @@ pub const OWN_WORDS: &[Own] = &[
     Own {
         name: "route",
         syntax: "route [add|del] PREFIX [via ADDRESS] [dev INTERFACE]",
-        about: "adds or removes a route; alone, shows all",
+        about: "adds or removes a route (`default` is IPv4's unless the gateway is of IPv6, `::/0` is IPv6's); alone, shows all",
     },
     Own {
         name: "listen",
         syntax: "listen tcp|udp PORT",
-        about: "something on the router takes what comes to this port",
+        about: "something on the router takes what comes to this port, in both families",
     },
     Own {
         name: "queue",

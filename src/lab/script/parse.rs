@@ -3,6 +3,8 @@
 mod garbled;
 mod tool;
 
+use std::net::IpAddr;
+
 use nom::combinator::opt;
 
 use super::lex::{LexError, Line, lex};
@@ -127,11 +129,11 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
             done(&mut rest, Kind::Advance(by))
         }
         "trace" => parse_trace(&mut rest).map(Kind::Trace),
-        "why" => Ok(Kind::Trace(parse_why(&mut rest))),
+        "why" => parse_why(&mut rest).map(Kind::Trace),
         "interface" => interface(&mut rest, hosts),
         "route" => route(&mut rest),
         "listen" => {
-            let protocol = rest.read(words::one("tcp or udp", |text| match text {
+            let protocol = rest.read(words::one("tcp or udp, in both families", |text| match text {
                 "tcp" => Some(protocol::TCP),
                 "udp" => Some(protocol::UDP),
                 _ => None,
@@ -298,8 +300,17 @@ const OF_SHELLS: &[(&str, &str)] = &[
         "tcpdump",
         "`send` shows the packets that leave, `trace N` the way of one; a capture goes through `nflab replay`",
     ),
+    (
+        "ping6",
+        "`ping -6 client > server` is an echo request and its answer, as `ping` is",
+    ),
+    (
+        "traceroute6",
+        "`send lan udp [2001:db8::2]:40000 > [2001:db8:1::9]:33434 hl 1` is what it sends first",
+    ),
     ("tcp", A_PACKET),
     ("icmp", A_PACKET),
+    ("icmpv6", A_PACKET),
 ];
 
 const WHOLE_FILES: &str = "`cat FILE` and `| grep WORD` are here";
@@ -342,7 +353,7 @@ fn interface(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
     let mut addresses = Vec::new();
     while !rest.is_done() {
         addresses.push(rest.read(words::one(
-            "an address with its prefix length, such as 10.0.0.1/24",
+            "an address with its prefix length, such as 10.0.0.1/24 or 2001:db8::1/64",
             |text| {
                 let (address, length) = atom::network(text)?;
                 Some((address, length?.parse().ok()?))
@@ -369,17 +380,30 @@ fn route(rest: &mut Words<'_>) -> Result<Kind, Problem> {
     if !remove {
         rest.read(words::has("add"))?;
     }
-    let (to, is_default): (Prefix, bool) = rest
-        .read(words::one("a prefix such as 10.1.0.0/16, or `default`", |text| {
-            Some((text.parse().ok()?, text == "default"))
-        }))?;
+    let (to, is_default): (Prefix, bool) = rest.read(words::one(
+        "a prefix such as 10.1.0.0/16 or 2001:db8:7::/48, or `default`",
+        |text| Some((text.parse().ok()?, text == "default")),
+    ))?;
     if remove {
         return done(rest, Kind::Route(RouteWord::Remove(to)));
     }
-    let (mut via, mut interface) = (None, None);
+    let (mut via, mut interface) = (None::<IpAddr>, None);
     while let Some(word) = rest.read(opt(words::anything))? {
         match word.text.as_str() {
-            "via" => via = Some(rest.read(words::one("the next router's address", |text| text.parse().ok()))?),
+            "via" => {
+                let at = rest.position();
+                let gateway: IpAddr = rest.read(words::one("the next router's address", |text| text.parse().ok()))?;
+                // The other way round there are such routes.
+                if !is_default && to.family() == Family::V6 && gateway.is_ipv4() {
+                    return Err(Problem::new(
+                        at,
+                        format!("{gateway} is of IPv4, and {to} of IPv6"),
+                        "expected the next router's address of IPv6",
+                        "write one such as 2001:db8::fe, or fe80::fe with `dev`",
+                    ));
+                }
+                via = Some(gateway);
+            }
             "dev" => interface = Some(rest.read(words::one("an interface's name", InterfaceName::new))?),
             _ => return Err(unexpected(word, "expected `via ADDRESS` or `dev INTERFACE`", "")),
         }
@@ -467,12 +491,7 @@ fn resolve(words: &mut [Word], hosts: &mut Hosts) -> Result<(), Problem> {
 
 /// The last of `-4` and `-6`.
 pub(crate) fn asked_family<'a>(words: impl Iterator<Item = &'a Word>) -> Option<Family> {
-    let families = words.filter_map(|word| match word.text.as_str() {
-        "-4" => Some(Family::V4),
-        "-6" => Some(Family::V6),
-        _ => None,
-    });
-    families.last()
+    words.filter_map(|word| Family::of_option(&word.text)).last()
 }
 
 fn host(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
@@ -536,7 +555,11 @@ fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &mut Hosts
     if rest.read(words::has("fail"))? {
         let conversation = words::fitting(|word| conversation::WORDS.contains(&word.text.as_str()));
         if let Some(word) = rest.read(opt(conversation))? {
-            return Ok(Kind::ExpectFailed(conversation::parse(word, rest, hosts)?));
+            let fails = conversation::parse(word, rest, hosts)?;
+            if word.text == "handshake" {
+                hosts.stay_unconnected();
+            }
+            return Ok(Kind::ExpectFailed(fails));
         }
         let call = rest.read_all();
         return match (tool::call(call, &line.input, toolbox)?, call.first()) {

@@ -567,17 +567,18 @@ const SEND_HELP: &str = "\
   tcp A:PORT > B:PORT [FLAGS]   flags as tcpdump has them: S SA A PA FA R ... or none
       seq N, ack N (else the conversation goes on), win N, urg N, mss N, wscale N, sackok, sack L-R..., ts N N
   udp A:PORT > B:PORT
-  icmp A > B KIND               echo-request, unreachable port, time-exceeded, ... or type N code N
-      id N, seq N, mtu N, gateway A, pointer N, rest N, quoting last, quoting (PACKET)
-  icmpv6 A > B KIND             the same of IPv6 alone (icmp is that of the addresses): packet-too-big, neighbour-solicitation, ...
-      target A, group A, for A, source-link MAC, target-link MAC
+  icmp A > B KIND               that of the addresses' family: echo-request, unreachable port, time-exceeded, ... or type N code N
+      id N, seq N, mtu N, pointer N, rest N, quoting last, quoting (PACKET); of IPv4 also gateway A
+      of IPv6 also packet-too-big, neighbour-solicitation, router-advertisement, multicast-report and their like, with target A,
+      group A, for A, source-link MAC, target-link MAC; icmpv6 says that it is IPv6's
   ip A > B proto N              any other protocol
   hex BYTES                     bytes as they are
-  all but hex: ttl N, tos N, id N (ipid N for ICMP), df, mf, frag OFFSET [LENGTH], badsum, badipsum,
-      data \"TEXT\" or data 0xHEX, zeros N
+  all but hex: id N (ipid N for ICMP), mf, frag OFFSET [LENGTH], badsum, data \"TEXT\" or data 0xHEX, zeros N
+      IPv4: ttl N, tos N, df, badipsum
+      IPv6: hl N (its hop limit), tclass N (its traffic class), flow N, plen N (a length that is wrong), and extension headers in
+      their order: hbh and dstopt with ra N, jumbo N, pad N, opt TYPE [0xHEX] or 0xHEX; rt TYPE LEFT [A...]; frag OFFSET [LENGTH];
+      ah SPI SEQ; ext NUMBER 0xHEX
   Addresses of IPv6 stand in brackets where a port follows: udp [2001:db8::2]:5000 > [2001:db8:1::9]:53.
-      hl N (its hop limit), flow N, plen N (a length that is wrong), and extension headers in their order: hbh and dstopt with
-      ra N, jumbo N, pad N, opt TYPE [0xHEX] or 0xHEX; rt TYPE LEFT [A...]; frag OFFSET [LENGTH]; ah SPI SEQ; ext NUMBER 0xHEX
 ";
 
 const EXPECT_HELP: &str = "\

@@ -247,6 +247,89 @@ fn an_address_of_the_other_family_is_told_where_to_go() {
     }
 }
 
+/// What is of one family is not taken for the other's, and what is told says whose it is.
+#[test]
+fn families_are_told_apart() {
+    let rules = "iptables -A FORWARD -p udp -j DROP\nip6tables -A FORWARD -p tcp -m comment --comment six -j DROP\n";
+    let four = "send lan udp 10.0.0.2:1 > 192.0.2.9:53\n";
+    let six = "send lan tcp [2001:db8::2]:1 > [2001:db8:1::9]:80 S\n";
+    for (lines, why) in [
+        (
+            format!("{rules}{six}expect rule FORWARD 1 packets 5"),
+            "rule 1 of IPv6's filter FORWARD has counted 1 packets, 60 bytes",
+        ),
+        (
+            format!("{rules}{six}expect rule -4 FORWARD 1 packets 5"),
+            "rule 1 of filter FORWARD has counted 0 packets, 0 bytes",
+        ),
+        (
+            format!("{rules}{six}expect by -4 FORWARD 1"),
+            "the packet is of IPv6, and met IPv6's rules alone",
+        ),
+        (
+            format!("{rules}{six}expect by FORWARD policy"),
+            "it was decided by rule 1 of IPv6's filter FORWARD",
+        ),
+        (
+            format!("{rules}{six}expect rule FORWARD 2 packets 0"),
+            "there is no rule 2 of IPv6's filter FORWARD: it has 1 rule",
+        ),
+        (
+            format!("{rules}{four}expect by comment six"),
+            "no rule has the comment `six`: no rule has any; `-6` before it means IPv6's",
+        ),
+        (
+            format!("{rules}{six}expect by text drop"),
+            "no rule of IPv6 has the text `drop`; `ip6tables-save` shows the rules as they are compared",
+        ),
+        (
+            "route add 2001:db8:9::/64 via 10.0.0.9".to_owned(),
+            "10.0.0.9 is of IPv4, and 2001:db8:9::/64 of IPv6",
+        ),
+        ("route del ::/0\nroute del ::/0".to_owned(), "no default route there"),
+        (
+            "send -6 lan icmp 10.0.0.2 > 192.0.2.9 echo-request".to_owned(),
+            "this is an address of IPv4, and `-6` asks for IPv6",
+        ),
+        (
+            "send lan icmp 10.0.0.2 > 192.0.2.9 echo-request hl 3".to_owned(),
+            "write `ttl`, as IPv4 calls it",
+        ),
+        (
+            "send lan udp 10.0.0.2:1 > 192.0.2.9:2 tclass 3".to_owned(),
+            "write `tos`, as IPv4 calls it",
+        ),
+        (
+            "send lan icmp 10.0.0.2 > 192.0.2.9 echo-request target 10.0.0.1".to_owned(),
+            "write `gateway`, as IPv4 calls it",
+        ),
+        (
+            "send lan icmpv6 2001:db8::2 > 2001:db8:1::9 redirect gateway 10.0.0.1".to_owned(),
+            "write `target`, as IPv6 calls it",
+        ),
+        (
+            "send lan icmp 10.0.0.2 > 192.0.2.9 echo-request nonsense".to_owned(),
+            "known here: ttl, tos, id, ipid, mf, frag, badsum, data, zeros, df, badipsum, seq, rest, mtu, pointer, quoting, gateway",
+        ),
+        ("why -6".to_owned(), "of which rule, behind `-6`?"),
+    ] {
+        let said = run(&lines).unwrap_err();
+        assert!(said.contains(why), "{lines}: {said}");
+    }
+    for line in [
+        "send lan udp [2001:db8::2]:1 > [2001:db8:1::9]:2 tclass 3\nexpect out wan udp tclass 3 hl 63",
+        "route del ::/0\nroute add default via 2001:db8:1::fd",
+        "route add 10.9.0.0/16 via 2001:db8::9",
+    ] {
+        run(line).unwrap_or_else(|why| panic!("{line}: {why}"));
+    }
+    let told = run(&format!("{rules}{six}expect no by -4 FORWARD 1\ntrace")).unwrap();
+    assert!(
+        !told.contains("icmpv6") && told.contains("by rule 1 of IPv6's filter FORWARD"),
+        "{told}"
+    );
+}
+
 #[test]
 fn the_labs_own_words_may_be_expected_to_fail() {
     run("expect fail queue 1 accept\nqueue 1 open\nexpect fail queue 1 accept\nexpect fail queue 1 open\nexpect fail send nosuch udp 10.0.0.2:1 > 10.0.0.1:2\n\

@@ -95,9 +95,20 @@ pub(crate) fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
     Ok(Trace { form, packet })
 }
 
-/// `why [RULE]`, after its first word.
-pub(crate) fn parse_why(rest: &mut Words<'_>) -> Trace {
-    let words: Vec<&str> = rest.read_all().iter().map(|word| word.text.as_str()).collect();
+/// `why [[-4|-6] RULE]`, after its first word.
+pub(crate) fn parse_why(rest: &mut Words<'_>) -> Result<Trace, Problem> {
+    let words = rest.read_all();
+    if let [word] = words
+        && is_family(word)
+    {
+        return Err(Problem::new(
+            word.position,
+            format!("of which rule, behind `{}`?", word.text),
+            "expected a rule, such as `FORWARD 3`",
+            "a bare `why` tells of the last packet, of whichever family it is",
+        ));
+    }
+    let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     let form = match words.is_empty() {
         true => Form::Text(Detail::Short),
         false => Form::Why {
@@ -105,10 +116,10 @@ pub(crate) fn parse_why(rest: &mut Words<'_>) -> Trace {
             json: false,
         },
     };
-    Trace {
+    Ok(Trace {
         form,
         packet: Which::Last,
-    }
+    })
 }
 
 /// `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`
@@ -147,18 +158,24 @@ fn interface_stands(rest: &Words<'_>) -> Result<(), Problem> {
     ))
 }
 
-/// In one word (in quotes), or as a chain and a number in two.
+/// In one word (in quotes), or as a chain and a number in two; `-4` or `-6` before it says whose it is.
 fn one_rule(rest: &mut Words<'_>) -> Result<RuleName, Problem> {
+    let family = rest.read(opt(words::fitting(is_family)))?;
     let word: &Word = rest.read(words::word(
         "a rule, such as `FORWARD 3`, `nat:PREROUTING 1`, or its comment in quotes",
     ))?;
     let is_number = |text: &str| text == "policy" || text.parse::<u32>().is_ok();
+    let mut text = family.map_or(String::new(), |family| format!("{} ", family.text)) + &word.text;
     if !word.quoted
         && let Some(next) = rest.read(opt(words::fitting(|next| is_number(&next.text))))?
     {
-        return Ok(RuleName::parse(&format!("{} {}", word.text, next.text)));
+        text = format!("{text} {}", next.text);
     }
-    Ok(RuleName::parse(&word.text))
+    Ok(RuleName::parse(&text))
+}
+
+fn is_family(word: &Word) -> bool {
+    !word.quoted && Family::of_option(&word.text).is_some()
 }
 
 /// What is printed; a picture is written relative to `directory`.
@@ -216,6 +233,6 @@ fn why(account: &Account, rule: &RuleName, lab: &Lab, family: Family) -> Result<
             "the packet is of {family}, and rules are in force here for {other} only; load {family}'s, too, or name a packet of {other}"
         ));
     }
-    let place = rule.find(&tables)?;
+    let place = rule.find(family, &tables)?;
     Ok(Why::of(account, &place, &tables))
 }

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use nom::combinator::opt;
 
 use super::ends::ends;
-use super::parse::{ICMP_OPTIONS, option_word, packet_within};
+use super::parse::{ICMP, option_word, packet_within};
 use super::{Draft, IcmpDraft, IpDraft, Quote, Transport};
 use crate::base::Family;
 use crate::explain::describe::icmp;
@@ -65,7 +65,7 @@ pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result
                 draft.data.extend(address);
             }
             ("quoting", _) => message.quote = Some(quote(depth, rest)?),
-            _ => draft.option(word, rest, ICMP_OPTIONS)?,
+            _ => draft.option(word, rest, &ICMP)?,
         }
     }
     if icmp::is_error(family, message.kind) && message.quote.is_none() && draft.data.is_empty() {

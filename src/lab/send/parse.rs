@@ -128,7 +128,7 @@ fn tcp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
             "urg" => tcp.urgent = rest.read(words::number("an urgent pointer", 0..=65_535))? as u16,
             _ => match tcp_option(word, rest)? {
                 Some(option) => tcp.options.extend(option),
-                None => draft.option(word, rest, TCP_OPTIONS)?,
+                None => draft.option(word, rest, &TCP)?,
             },
         }
         if tcp.options.len() > 40 {
@@ -152,7 +152,7 @@ fn udp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
     };
     let mut draft = IpDraft::new(source.0, destination.0, transport);
     while let Some(word) = option_word(rest)? {
-        draft.option(word, rest, &[])?;
+        draft.option(word, rest, &NO_OPTIONS)?;
     }
     draft.done(rest)
 }
@@ -167,7 +167,7 @@ fn ip(rest: &mut Words<'_>) -> Result<Draft, Problem> {
     }))?;
     let mut draft = IpDraft::new(source, destination, Transport::Other(number));
     while let Some(word) = option_word(rest)? {
-        draft.option(word, rest, &[])?;
+        draft.option(word, rest, &NO_OPTIONS)?;
     }
     draft.done(rest)
 }
@@ -179,12 +179,15 @@ pub(super) fn option_word<'a>(rest: &mut Words<'a>) -> Result<Option<&'a Word>, 
 
 impl IpDraft {
     /// The options that every packet has, and those of its family.
-    pub(super) fn option(&mut self, word: &Word, rest: &mut Words<'_>, others: &[&str]) -> Result<(), Problem> {
+    pub(super) fn option(&mut self, word: &Word, rest: &mut Words<'_>, others: &PacketOptions) -> Result<(), Problem> {
         let family = self.family();
         match word.text.as_str() {
             "ttl" => self.ttl = rest.read(words::number("a time to live", 0..=255))? as u8,
             "hl" if family == Family::V6 => self.ttl = rest.read(words::number("a hop limit", 0..=255))? as u8,
             "tos" => self.tos = rest.read(words::number("a type of service", 0..=255))? as u8,
+            "tclass" if family == Family::V6 => {
+                self.tos = rest.read(words::number("a traffic class", 0..=255))? as u8;
+            }
             "id" | "ipid" => {
                 let largest = match family {
                     Family::V4 => u64::from(u16::MAX),
@@ -270,20 +273,27 @@ impl IpDraft {
                     self.extensions.push(header);
                     return Ok(());
                 }
-                if family == Family::V4 && IPV6_OPTIONS.contains(&other) {
+                let of_other = family.other();
+                if let Some(all) = [&IP, others].into_iter().find(|it| it.only(of_other).contains(&other)) {
+                    let example = match of_other {
+                        Family::V4 => "10.0.0.2",
+                        Family::V6 => "2001:db8::2",
+                    };
+                    let own = all.instead.iter().find(|pair| pair.contains(&other));
+                    let own = own.and_then(|pair| pair.iter().find(|it| **it != other));
+                    let remedy = match own {
+                        Some(own) => format!("write `{own}`, as {family} calls it"),
+                        None => format!("leave it out, or write addresses such as {example}"),
+                    };
                     return Err(unexpected(
                         word,
-                        "that is of IPv6, and these are IPv4 addresses",
-                        "leave it out, or write addresses such as 2001:db8::2",
+                        &format!("that is of {of_other}, and these are {family} addresses"),
+                        &remedy,
                     ));
                 }
-                let own: &[&str] = match family {
-                    Family::V4 => &[],
-                    Family::V6 => IPV6_OPTIONS,
-                };
-                let known: Vec<&str> = IP_OPTIONS.iter().chain(own).chain(others).copied().collect();
+                let known: Vec<&str> = IP.of(family).chain(others.of(family)).collect();
                 let capitals = flags_in_full(other).unwrap_or_else(|| other.to_uppercase());
-                let is_flags = others == TCP_OPTIONS && atom::tcp_flags(&capitals).is_some();
+                let is_flags = others.both == TCP.both && atom::tcp_flags(&capitals).is_some();
                 let remedy = match suggestion(other, known.iter().copied()) {
                     _ if is_flags => {
                         format!("flags are capitals, and stand right behind the ends: `> 192.0.2.9:80 {capitals}`")
@@ -350,26 +360,56 @@ pub(crate) const PACKETS: [&str; 6] = ["tcp", "udp", "icmp", "icmpv6", "ip", "he
 /// The same for who asks for one.
 pub(crate) const A_PACKET: &str = "a packet: tcp, udp, icmp, icmpv6, ip or hex";
 
+/// The words of options that packets of a kind have.
+#[derive(Debug)]
+pub(super) struct PacketOptions {
+    /// In both families.
+    both: &'static [&'static str],
+    /// In IPv4 alone.
+    v4: &'static [&'static str],
+    /// In IPv6 alone.
+    v6: &'static [&'static str],
+    /// Two words for one thing: IPv4's and IPv6's.
+    instead: &'static [[&'static str; 2]],
+}
+
+impl PacketOptions {
+    fn only(&self, family: Family) -> &'static [&'static str] {
+        match family {
+            Family::V4 => self.v4,
+            Family::V6 => self.v6,
+        }
+    }
+
+    fn of(&self, family: Family) -> impl Iterator<Item = &'static str> {
+        self.both.iter().chain(self.only(family)).copied()
+    }
+}
+
 /// The words of a packet's options, for who holds the grammar against them.
 #[doc(hidden)]
-pub const PACKET_OPTIONS: [&[&str]; 4] = [IP_OPTIONS, IPV6_OPTIONS, TCP_OPTIONS, ICMP_OPTIONS];
-const IP_OPTIONS: &[&str] = &[
-    "ttl", "tos", "id", "ipid", "df", "mf", "frag", "badsum", "badipsum", "data", "zeros",
-];
-const IPV6_OPTIONS: &[&str] = &["hl", "flow", "plen", "hbh", "dstopt", "rt", "ah", "ext"];
-const TCP_OPTIONS: &[&str] = &["seq", "ack", "win", "urg", "mss", "wscale", "sackok", "sack", "ts"];
-pub(super) const ICMP_OPTIONS: &[&str] = &[
-    "seq",
-    "rest",
-    "mtu",
-    "gateway",
-    "pointer",
-    "target",
-    "group",
-    "for",
-    "source-link",
-    "target-link",
-    "quoting",
-];
+pub const PACKET_OPTIONS: [&[&str]; 7] = [IP.both, IP.v4, IP.v6, TCP.both, ICMP.both, ICMP.v4, ICMP.v6];
+const IP: PacketOptions = PacketOptions {
+    both: &["ttl", "tos", "id", "ipid", "mf", "frag", "badsum", "data", "zeros"],
+    v4: &["df", "badipsum"],
+    v6: &["hl", "tclass", "flow", "plen", "hbh", "dstopt", "rt", "ah", "ext"],
+    instead: &[["ttl", "hl"], ["tos", "tclass"]],
+};
+const NO_OPTIONS: PacketOptions = PacketOptions {
+    both: &[],
+    v4: &[],
+    v6: &[],
+    instead: &[],
+};
+const TCP: PacketOptions = PacketOptions {
+    both: &["seq", "ack", "win", "urg", "mss", "wscale", "sackok", "sack", "ts"],
+    ..NO_OPTIONS
+};
+pub(super) const ICMP: PacketOptions = PacketOptions {
+    both: &["seq", "rest", "mtu", "pointer", "quoting"],
+    v4: &["gateway"],
+    v6: &["target", "group", "for", "source-link", "target-link"],
+    instead: &[["gateway", "target"]],
+};
 /// Of IPv6: nothing stands behind this header.
 const NO_NEXT_HEADER: u8 = 59;

@@ -49,7 +49,7 @@ fn what_is_described_can_be_sent_again() {
         "icmp 192.0.2.9 > 10.0.0.2 unreachable port quoting (udp 10.0.0.2:5000 > 192.0.2.9:53) ttl 64",
         "ip 10.0.0.2 > 192.0.2.9 proto 47 data 0x00000800 ttl 64",
         "tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S seq 7 mss 1440 sackok hl 64",
-        "tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 PA seq 7 ack 9 data \"GET / HTTP/1.0\\r\\n\" hl 63 tos 0x10 flow 0x12345",
+        "tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 PA seq 7 ack 9 data \"GET / HTTP/1.0\\r\\n\" hl 63 tclass 0x10 flow 0x12345",
         "udp [fe80::2]:5000 > [ff02::fb]:5353 data 0x0001ff hl 255",
         "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 zeros 30 hl 64 hbh ra 0 dstopt opt 201 0x00112233 ah 256 7",
         "udp [2001:db8::2]:5000 > [2001:db8:1::9]:53 hl 64 rt 0 0 2001:db8::5 2001:db8::6 frag 0 ipid 4000000000",
@@ -182,7 +182,7 @@ fn icmp_is_that_of_the_addresses() {
 fn extension_headers_stand_in_their_order() {
     let plain = Before::default();
     let bytes = made(
-        "ip 2001:db8::2 > 2001:db8:1::9 proto 17 data 0x01020304 dstopt hbh ra 1 plen 9 hl 2 tos 0xb8",
+        "ip 2001:db8::2 > 2001:db8:1::9 proto 17 data 0x01020304 dstopt hbh ra 1 plen 9 hl 2 tclass 0xb8",
         &plain,
     )
     .unwrap();

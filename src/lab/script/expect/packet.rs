@@ -208,7 +208,7 @@ impl Field {
             Self::Number(name, wanted) => {
                 let is = match *name {
                     "ttl" | "hl" => Some(u64::from(packet.ttl())),
-                    "tos" => Some(u64::from(packet.tos())),
+                    "tos" | "tclass" => Some(u64::from(packet.tos())),
                     "ipid" => describe::identification(packet.bytes()).map(u64::from),
                     "length" => Some(packet.len() as u64),
                     "frag" => Some(packet.fragment_offset() as u64),
@@ -320,7 +320,7 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                     return Err(unexpected(
                         word,
                         "expected a field of the packet",
-                        "known are: A > B, src, dst, sport, dport, proto, flags, df, mf, data, ttl, hl, tos, flow, id, ipid, length, frag, seq, ack, win, mtu, pointer, mss, wscale, sackok, sack, ts, hbh, dstopt, rt, ah, ext",
+                        "known are: A > B, src, dst, sport, dport, proto, flags, df, mf, data, ttl, hl, tos, tclass, flow, id, ipid, length, frag, seq, ack, win, mtu, pointer, mss, wscale, sackok, sack, ts, hbh, dstopt, rt, ah, ext",
                     ));
                 }
             }
@@ -344,5 +344,5 @@ fn extension_header(word: &Word, rest: &mut Words<'_>) -> Result<Option<Field>, 
 }
 
 const NUMBERS: &[&str] = &[
-    "ttl", "hl", "tos", "flow", "ipid", "length", "frag", "seq", "ack", "win", "mtu", "pointer", "id",
+    "ttl", "hl", "tos", "tclass", "flow", "ipid", "length", "frag", "seq", "ack", "win", "mtu", "pointer", "id",
 ];

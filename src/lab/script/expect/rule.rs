@@ -14,7 +14,7 @@ use crate::rule::{Chain, ChainKind, Counters, Rule, Table, TableRules};
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
 use crate::syntax::words::{self, Word, Words, unexpected};
-use crate::text::save;
+use crate::text::{Program, save};
 
 /// A rule (or a policy) as a script names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,11 +124,22 @@ impl RuleName {
 
     /// Every rule that is meant; never empty. `Err` says that there is none, and what there is.
     fn find(&self, lab: &Lab) -> Result<Vec<Found>, String> {
-        let router = lab.machine.router();
         let family = self.family(lab);
+        self.find_in(lab, family).map_err(|why| {
+            let other = family.other();
+            match self.family.is_none() && self.find_in(lab, other).is_ok() {
+                true => format!("{why}; `{}` before it means {other}'s", other.option()),
+                false => why,
+            }
+        })
+    }
+
+    fn find_in(&self, lab: &Lab, family: Family) -> Result<Vec<Found>, String> {
+        let router = lab.machine.router();
+        let whose = family.whose();
         if let Some(table) = self.table.filter(|table| !router.tables(family).contains(table)) {
             return Err(format!(
-                "there is no table {} yet: no rule of it has been set",
+                "there is no table {whose}{} yet: no rule of it has been set",
                 table.name()
             ));
         }
@@ -165,13 +176,13 @@ impl RuleName {
                 let rules = router.table(family, table);
                 let names: Vec<&str> = rules.chains.iter().map(|it| it.name.as_str()).collect();
                 Err(format!(
-                    "table {} has no chain {chain}: it has {}",
+                    "table {whose}{} has no chain {chain}: it has {}",
                     table.name(),
                     names.join(", ")
                 ))
             }
-            (Some(chain), None) if chains == 0 => Err(format!("no table has a chain {chain}")),
-            _ => Err(self.nowhere(lab)),
+            (Some(chain), None) if chains == 0 => Err(format!("no table{} has a chain {chain}", of(family))),
+            _ => Err(self.nowhere(lab, family)),
         }
     }
 
@@ -204,9 +215,9 @@ impl RuleName {
     }
 
     /// Why no rule is meant.
-    fn nowhere(&self, lab: &Lab) -> String {
+    fn nowhere(&self, lab: &Lab, family: Family) -> String {
         let router = lab.machine.router();
-        let family = self.family(lab);
+        let (whose, place) = (family.whose(), self.place(family));
         let tables: Vec<TableRules> = router
             .tables(family)
             .into_iter()
@@ -221,7 +232,10 @@ impl RuleName {
                     1 => "1 rule".to_owned(),
                     count => format!("{count} rules"),
                 };
-                format!("there is no rule {number} of {} {chain}: it has {has}", table.name())
+                format!(
+                    "there is no rule {number} of {whose}{} {chain}: it has {has}",
+                    table.name()
+                )
             }
             Which::Comment(text) => {
                 let known: Vec<&str> = tables
@@ -234,25 +248,33 @@ impl RuleName {
                     (None, []) => ": no rule has any".to_owned(),
                     (None, known) => format!("; there are `{}`", known.join("`, `")),
                 };
-                format!("no rule{} has the comment `{text}`{near}", self.place())
+                format!("no rule{place} has the comment `{text}`{near}")
             }
             Which::Text(text) => format!(
-                "no rule{} has the text `{text}`; `iptables-save` shows the rules as they are compared",
-                self.place()
+                "no rule{place} has the text `{text}`; `{}` shows the rules as they are compared",
+                Program::Save(family).name()
             ),
             Which::Policy => "there is no such policy".to_owned(),
         }
     }
 
     /// ` of nat PREROUTING`, or nothing.
-    fn place(&self) -> String {
+    fn place(&self, family: Family) -> String {
         let table = self.table.map(Table::name);
         let words: Vec<&str> = table.into_iter().chain(self.chain.as_deref()).collect();
         if words.is_empty() {
-            String::new()
+            of(family).to_owned()
         } else {
-            format!(" of {}", words.join(" "))
+            format!(" of {}{}", family.whose(), words.join(" "))
         }
+    }
+}
+
+/// A bare one is IPv4's.
+fn of(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "",
+        Family::V6 => " of IPv6",
     }
 }
 
@@ -264,6 +286,14 @@ fn known_table(word: &Word) -> Result<Table, Problem> {
 /// `by`, `no by`: one of the rules so named had the last word in its table.
 pub(super) fn decided(lab: &Lab, passage: &Passage, name: &RuleName, no: bool) -> Result<(), String> {
     let meant = name.find(lab)?;
+    let met = Family::of_packet(&passage.sent);
+    if let (Some(asked), Some(met)) = (name.family, met)
+        && asked != met
+    {
+        return hold(no, || format!("the packet is of {met}, and met {met}'s rules alone"));
+    }
+    let whose = name.family(lab).whose();
+    let said = |table, chain: &str, number| said(whose, table, chain, number);
     let deciding = passage.story.deciding();
     let is = |it: &Deciding| {
         meant
@@ -281,7 +311,7 @@ pub(super) fn decided(lab: &Lab, passage: &Passage, name: &RuleName, no: bool) -
         if seen.is_empty() {
             let mut tables: Vec<&str> = meant.iter().map(|found| found.table.name()).collect();
             tables.dedup();
-            return format!("the packet met no table {}", tables.join(" or "));
+            return format!("the packet met no table {whose}{}", tables.join(" or "));
         }
         let words: Vec<String> = seen.iter().map(|it| said(it.table, &it.chain, it.number)).collect();
         format!("it was decided by {}", words.join(", then by "))
@@ -291,8 +321,12 @@ pub(super) fn decided(lab: &Lab, passage: &Passage, name: &RuleName, no: bool) -
 /// What a rule or policy has counted.
 pub(super) fn counted(lab: &Lab, name: &RuleName, packets: Option<u64>, bytes: Option<u64>) -> Result<(), String> {
     let found = name.find(lab)?;
+    let whose = name.family(lab).whose();
     let [one] = &found[..] else {
-        let places: Vec<String> = found.iter().map(|it| said(it.table, &it.chain, it.number)).collect();
+        let places: Vec<String> = found
+            .iter()
+            .map(|it| said(whose, it.table, &it.chain, it.number))
+            .collect();
         return Err(format!(
             "{} rules are so named: {}; name one by its number",
             found.len(),
@@ -302,17 +336,18 @@ pub(super) fn counted(lab: &Lab, name: &RuleName, packets: Option<u64>, bytes: O
     let right = packets.is_none_or(|wanted| wanted == one.counters.packets)
         && bytes.is_none_or(|wanted| wanted == one.counters.bytes);
     hold(right, || {
-        format!(
-            "it has counted {} packets, {} bytes",
-            one.counters.packets, one.counters.bytes
-        )
+        let (packets, bytes) = (one.counters.packets, one.counters.bytes);
+        let rule = said(whose, one.table, &one.chain, one.number);
+        format!("{rule} has counted {packets} packets, {bytes} bytes")
     })
 }
 
-fn said(table: Table, chain: &str, number: Option<u32>) -> String {
+/// `rule 2 of IPv6's filter FORWARD`.
+fn said(whose: &str, table: Table, chain: &str, number: Option<u32>) -> String {
+    let table = table.name();
     match number {
-        Some(number) => format!("rule {number} of {} {chain}", table.name()),
-        None => format!("the policy of {} {chain}", table.name()),
+        Some(number) => format!("rule {number} of {whose}{table} {chain}"),
+        None => format!("the policy of {whose}{table} {chain}"),
     }
 }
 
