@@ -157,7 +157,7 @@ enum Sub {
     Demo(demo::Arguments),
     /// Tell what becomes of a packet, rule by rule, and why; in memory, or of those that pass a live lab
     Trace(trace::Arguments),
-    /// Turn listings, `iptables -S`, scripts and old save files into a save file, and say what they do not tell
+    /// Turn listings, what -S prints, scripts and old save files of iptables and ip6tables into save files, and say what they do not tell
     Import(super::import::Arguments),
     /// Tell what a helper understands of a capture, message by message, what it expects, and what it writes behind NAT
     Helper(super::helper::Arguments),

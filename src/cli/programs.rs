@@ -22,7 +22,7 @@ pub(super) struct DmesgArguments {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CatArguments {
-    /// Such as /proc/net/nf_conntrack, /proc/net/ip_tables_names, /proc/modules, or a file under /proc/sys/net
+    /// Such as /proc/net/nf_conntrack, /proc/net/ip_tables_names, /proc/net/ip6_tables_names, /proc/modules, or a file under /proc/sys/net
     #[arg(required = true, value_name = "FILE")]
     files: Vec<OsString>,
 }

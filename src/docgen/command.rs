@@ -211,10 +211,13 @@ nflab demo
 nflab learn 01-states
 nflab run examples-rulesets/ftp/script.nflab
 nflab test examples-rulesets --coverage
-nflab sh --save rules.v4 -- ./firewall.sh
-nflab replay --lab lab.toml --rules rules.v4 in.pcapng --json -
-nflab up lab.toml
-nflab exec client -- ping 192.0.2.9
+nflab trace --rules rules.v4 'lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S'
+nflab trace --rules6 rules.v6 'lan tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S'
+nflab import firewall.sh --out rules.v4 --out6 rules.v6
+nflab sh --save rules.v4 --save6 rules.v6 -- ./firewall.sh
+nflab replay --lab lab.toml --rules rules.v4 --rules6 rules.v6 in.pcapng --json -
+nflab up lab.toml --rules rules.v4 --rules6 rules.v6
+nflab exec client -- ping -6 2001:db8:1::9
 ";
 
 #[cfg(test)]

@@ -281,7 +281,9 @@ impl fmt::Display for Prefix {
 
 /// Why a text is not a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no network prefix: write it like 10.0.0.0/8, 192.0.2.1 or default, with no bits after the prefix")]
+#[error(
+    "{text:?} is no network prefix: write it like 10.0.0.0/8, 2001:db8::/32, 192.0.2.1 or default, with no bits after the prefix"
+)]
 pub struct BadPrefix {
     /// What was read.
     pub text: String,

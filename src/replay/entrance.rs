@@ -214,7 +214,7 @@ impl std::error::Error for NoEntrance {}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
     /// The line is not `PREFIX=INTERFACE`.
-    #[error("{line}: {what}; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan", line = quoted(line))]
+    #[error("{line}: {what}; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan or 2001:db8::/32=lan", line = quoted(line))]
     Text {
         /// As it was given.
         line: String,

@@ -96,7 +96,9 @@ impl Summary {
         if verdict == ACCEPTED
             && let Some((serial, tuple)) = &passed.witness().flow
         {
-            self.flows.note(*serial, tuple, passed.bytes().len());
+            // Of pieces the last one alone is of a flow, and with it all that they are.
+            let bytes = passed.witness().joined.unwrap_or(passed.bytes().len());
+            self.flows.note(*serial, tuple, bytes);
         }
     }
 

@@ -75,6 +75,32 @@ fn the_last_word_of_the_filter_table_decides() {
 }
 
 #[test]
+fn what_came_in_pieces_counts_whole_among_the_largest_flows() {
+    for (tool, ends, id, length) in [
+        ("iptables-restore", "udp 10.0.0.2:7 > 192.0.2.9:53", "ipid 5", 60),
+        (
+            "ip6tables-restore",
+            "udp [2001:db8::2]:7 > [2001:db8:1::9]:53",
+            "id 5",
+            80,
+        ),
+    ] {
+        let mut replayer = replayer("*filter\nCOMMIT\n");
+        let rules = "*filter\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n";
+        let output = replayer.lab_mut().tool(tool, &[], rules, ".".as_ref());
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        let mut summary = Summary::new(&replayer);
+        for (number, piece) in (1..).zip(["frag 0 24 mf", "frag 24"]) {
+            let bytes = bytes(&format!("{ends} zeros 32 {piece} {id}"));
+            summary.note(&replayer.pass(TimedPacket::new(number, START, "lan", &bytes)).unwrap());
+        }
+        let text: Vec<String> = summary.text(&replayer).split_whitespace().map(str::to_owned).collect();
+        let text = text.join(" ");
+        assert!(text.contains(&format!("{length} 1 {ends}")), "{text}");
+    }
+}
+
+#[test]
 fn answers_of_the_router_are_its_own() {
     let mut replayer =
         replayer("*filter\n-A FORWARD -p tcp -j REJECT --reject-with tcp-reset\n-A OUTPUT -p icmp -j DROP\nCOMMIT\n");

@@ -14,6 +14,8 @@ pub(super) struct Witness {
     pub invalid: Option<InvalidReason>,
     /// The flow it is of: its number, and its first packet's tuple.
     pub flow: Option<(u64, Tuple)>,
+    /// The length of what the packet completed, where it was the last piece that came of a longer one.
+    pub joined: Option<usize>,
     /// A bit for each packet that left: set where the router made it itself.
     own: u64,
     left: usize,
@@ -46,6 +48,7 @@ impl Witness {
         self.filter = None;
         self.invalid = None;
         self.flow = None;
+        self.joined = None;
         self.own = 0;
         self.left = 0;
         self.hook = None;
@@ -140,6 +143,7 @@ impl Witness {
             Event::Policy {
                 table: Table::Filter, ..
             } if self.is_about_it() => self.filter = self.hook.map(Decision::FilterPolicy),
+            Event::Reassembled { packet } if self.is_about_it() => self.joined = Some(packet.len()),
             Event::Tracked { tracking, made } if self.is_about_it() => {
                 if let Tracked::Accept(conntrack::Reason::Invalid(reason)) = made {
                     self.invalid = Some(*reason);

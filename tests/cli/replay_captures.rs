@@ -143,7 +143,7 @@ fn options_that_cannot_be_kept_are_refused_before_anything_is_written() {
     for (args, said) in [
         (
             &["--map", "10.0.0.0/8"][..],
-            "--map \"10.0.0.0/8\": it has no `=`; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan",
+            "--map \"10.0.0.0/8\": it has no `=`; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan or 2001:db8::/32=lan",
         ),
         (&["--map", "10.0.0.0/33=lan"], "\"33\" is no prefix length"),
         (&["--map", "2001:db8::/129=lan"], "\"129\" is no prefix length"),

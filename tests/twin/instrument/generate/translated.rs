@@ -49,7 +49,8 @@ fn in_ipv6(line: &str) -> String {
         rest = &rest[at..];
         let is_end = |letter: char| !letter.is_ascii_digit() && letter != '.';
         let (word, after) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
-        let is_part = text.ends_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
+        // The end of an address of IPv6 may be written so, too.
+        let is_part = text.ends_with(|letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | ':'));
         match word.parse::<Ipv4Addr>() {
             Ok(address) if !is_part => {
                 let (said, after) = with_what_follows(address, after);
@@ -152,6 +153,7 @@ mod tests {
             ),
             (" -d 10.0.0.1/255.0.0.3", " -d 2001:db8::1/ffff:ffff:ffff:ffff::3"),
             (" -s 0.0.0.2/0.0.0.255", " -s ::2/::ff"),
+            (" -s ::1.2.3.4 -d ::ffff:10.0.0.2", " -s ::1.2.3.4 -d ::ffff:10.0.0.2"),
             (
                 " -j SNAT --to-source 192.0.2.100-192.0.2.103",
                 " -j SNAT --to-source 2001:db8:1::100-2001:db8:1::103",
