@@ -63,10 +63,47 @@ pub(super) struct Arguments {
     /// Follow so many packets, then end
     #[arg(long, value_name = "N", requires = "follow")]
     count: Option<u64>,
+    /// Hosts that have an address of each family are called by IPv4's
+    #[arg(short = '4', long, conflicts_with_all = ["ipv6", "follow"])]
+    ipv4: bool,
+    /// Hosts that have an address of each family are called by IPv6's
+    #[arg(short = '6', long, conflicts_with = "follow")]
+    ipv6: bool,
     /// Packets as `send` reads them, in order: `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`, `lan tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S`; `local` for
-    /// the router's own
-    #[arg(value_name = "PACKET", required_unless_present = "follow", conflicts_with = "follow")]
+    /// the router's own; one alone by IPv6: `-6 lan tcp client:40000 > server:80 S`
+    #[arg(
+        value_name = "PACKET",
+        required_unless_present = "follow",
+        conflicts_with = "follow",
+        allow_hyphen_values = true,
+        value_parser = no_option
+    )]
     packets: Vec<String>,
+}
+
+impl Arguments {
+    /// The packets, each with the family in which its hosts are called.
+    fn packets(&self) -> Vec<String> {
+        let asked = match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            _ => None,
+        };
+        let of_asked = |packet: &String| match asked.filter(|_| !packet.starts_with('-')) {
+            Some(family) => format!("{} {packet}", family.option()),
+            None => packet.clone(),
+        };
+        self.packets.iter().map(of_asked).collect()
+    }
+}
+
+/// A packet may begin with its family; what else begins with a dash is an option that nobody has.
+fn no_option(text: &str) -> Result<String, String> {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    match text.starts_with('-') && Family::of_option(first).is_none() {
+        true => Err("there is no such option, and no packet begins so".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
@@ -128,7 +165,7 @@ fn ask(arguments: &Arguments) -> u8 {
         say(rule);
     }
     say("--");
-    args.extend(arguments.packets.iter().cloned());
+    args.extend(arguments.packets());
     let request = Request {
         tool: "trace".to_owned(),
         args,
@@ -271,7 +308,8 @@ const LONGEST_ANSWER: usize = 64 << 20;
 
 fn trace(arguments: &Arguments) -> u8 {
     // All packets are read before anything is done, so that a slip in the last one shows at once.
-    let mut drafts = Vec::with_capacity(arguments.packets.len());
+    let packets = arguments.packets();
+    let mut drafts = Vec::with_capacity(packets.len());
     let file = match open::file_or_default(arguments.lab.as_deref()) {
         Ok(file) => arguments.what.applied(file),
         Err(code) => return code,
@@ -279,7 +317,7 @@ fn trace(arguments: &Arguments) -> u8 {
     let mut hosts = Hosts::of_lab(&file).only_these();
     let named = hosts.clone();
     let interfaces = [&["lo"], &named.interfaces()[..]].concat();
-    for text in &arguments.packets {
+    for text in &packets {
         match read(text, &mut hosts, &interfaces) {
             Ok(packet) => drafts.push(packet),
             Err(error) => {
@@ -302,7 +340,7 @@ fn trace(arguments: &Arguments) -> u8 {
     let forms = forms(arguments);
     let mut runner = Runner::new(lab, PathBuf::from("."));
     let last = drafts.len().saturating_sub(1);
-    for (at, ((interface, draft), text)) in drafts.iter().zip(&arguments.packets).enumerate() {
+    for (at, ((interface, draft), text)) in drafts.iter().zip(&packets).enumerate() {
         let passage = match runner.send(*interface, draft) {
             Ok(passage) => passage.clone(),
             Err(message) => {

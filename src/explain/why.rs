@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{Account, Told, rule_text, whose};
 use crate::base::Family;
 use crate::rule::{Action, Chain, ChainKind, Rule, Table, TableRules};
+use crate::text::Program;
 
 /// What somebody calls a rule by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl RuleName {
                 "the packet is of {family}, and meets {family}'s rules alone: leave `{option}` out, or name a packet of {asked}"
             ));
         }
-        self.name.find(tables)
+        self.name.find(family, tables)
     }
 }
 
@@ -133,7 +134,7 @@ impl Name {
         }
     }
 
-    fn find(&self, tables: &[TableRules]) -> Result<RulePlace, String> {
+    fn find(&self, family: Family, tables: &[TableRules]) -> Result<RulePlace, String> {
         match self {
             Self::At {
                 table,
@@ -142,7 +143,7 @@ impl Name {
                 said,
             } => {
                 let is_chain = tables.iter().any(|table| table.chain(chain).is_some());
-                let found = at(tables, *table, chain, *number);
+                let found = at(family, tables, *table, chain, *number);
                 match found {
                     Err(_) if !is_chain => by_text(tables, said).or(found),
                     found => found,
@@ -163,7 +164,14 @@ impl fmt::Display for RulePlace {
     }
 }
 
-fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u32>) -> Result<RulePlace, String> {
+/// Among those of a family.
+fn at(
+    family: Family,
+    tables: &[TableRules],
+    table: Option<Table>,
+    chain: &str,
+    number: Option<u32>,
+) -> Result<RulePlace, String> {
     let mut having: Vec<&TableRules> = tables
         .iter()
         .filter(|it| table.is_none_or(|table| it.table == table) && it.chain(chain).is_some())
@@ -202,7 +210,12 @@ fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u
                     tables.iter().map(|it| it.table.name()).collect::<Vec<_>>().join(", ")
                 ),
                 [] => format!(
-                    "there is no chain {chain}: no rules are in force here; load them with iptables-restore or --rules"
+                    "there is no chain {chain}: no rules are in force here; load them with {} or --{}",
+                    Program::Restore(family).name(),
+                    match family {
+                        Family::V4 => "rules",
+                        Family::V6 => "rules6",
+                    }
                 ),
                 all => format!("there is no chain {chain}: there are {}", some(all)),
             })
@@ -212,7 +225,8 @@ fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u
             Some(number) => {
                 let count = only.chain(chain).map_or(0, |chain| chain.rules.len());
                 format!(
-                    "there is no rule {number} in {} {chain}: it has {count}{}",
+                    "there is no rule {number} in {}{} {chain}: it has {count}{}",
+                    family.whose(),
                     only.table.name(),
                     match count {
                         0 => String::new(),

@@ -13,7 +13,7 @@ use crate::lab::RouterTables;
 use crate::net::{Closed, Net};
 use crate::rule::{Action, Chain, ChainKind, Rule, TableRules};
 use crate::text::command::{Listing, ThenZero};
-use crate::text::{list, restore, save};
+use crate::text::{Program, list, restore, save};
 
 /// Holds a table that was built against the draft that it was built from.
 pub(super) fn compare(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
@@ -232,7 +232,8 @@ fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) 
                     &draft.source,
                     at.map_or(draft.line, |it| it.line),
                     format!(
-                        "how to write this rule: iptables-save prints it as `{}`, which reads otherwise",
+                        "how to write this rule: {} prints it as `{}`, which reads otherwise",
+                        Program::Save(draft.family).name(),
                         line.trim_end()
                     ),
                 );

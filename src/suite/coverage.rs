@@ -101,11 +101,9 @@ impl Coverage {
                 let place = &rule.place;
                 let _ = writeln!(
                     out,
-                    "  {name}:{}: no packet matched rule {} of {} {}\n      {}",
+                    "  {name}:{}: no packet matched {}\n      {}",
                     place.line,
-                    place.number,
-                    place.table.name(),
-                    place.chain,
+                    place.name(),
                     place.rule
                 );
             }
@@ -118,13 +116,11 @@ impl Coverage {
             let place = &rule.place;
             let _ = writeln!(
                 out,
-                "  {}:{}: rule {} of {} {} is {}'s alone\n      {}",
+                "  {}:{}: {} has no like one in {}\n      {}",
                 place.file,
                 place.line,
-                place.number,
-                place.table.name(),
-                place.chain,
-                place.family,
+                place.name(),
+                place.family.other(),
                 place.rule
             );
         }

@@ -52,6 +52,14 @@ pub struct RulePlace {
     pub rule: String,
 }
 
+impl RulePlace {
+    /// `rule 2 of filter FORWARD`, `rule 2 of IPv6's filter FORWARD`.
+    pub fn name(&self) -> String {
+        let (whose, table) = (self.family.whose(), self.table.name());
+        format!("rule {} of {whose}{table} {}", self.number, self.chain)
+    }
+}
+
 impl Ruleset {
     /// No rules but those that tests set themselves.
     pub(super) fn empty() -> Self {

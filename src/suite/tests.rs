@@ -617,9 +617,13 @@ fn both_families_in_one_table() {
     assert_eq!(alone, ["rules.v4:7", "rules.v6:7"]);
     assert!(
         coverage.text().contains(
-            "  rules.v6:7: rule 3 of filter FORWARD is IPv6's alone\n      -A FORWARD -i lan -p udp -j DROP\n"
+            "  rules.v6:7: rule 3 of IPv6's filter FORWARD has no like one in IPv4\n      -A FORWARD -i lan -p udp -j DROP\n"
         ),
         "{}",
         coverage.text()
     );
+    let annotated = report::github_coverage(&coverage);
+    let notice = "::notice file=rules.v6,line=7,title=rule of one family::rule 3 of IPv6's filter FORWARD has no like one in IPv4: \
+                  -A FORWARD -i lan -p udp -j DROP\n";
+    assert!(annotated.contains(notice), "{annotated}");
 }

@@ -64,22 +64,24 @@ fn listings_of_ipv6() {
 /// ip6tables puts no blank before `eui64`, and one behind it.
 #[test]
 fn what_is_listed_without_a_blank() {
-    let titles = "target     prot opt source               destination         ";
+    let titles = " pkts bytes target     prot opt in     out     source               destination         ";
     let text = format!(
-        "# ip6tables -L -n\nChain INPUT (policy ACCEPT)\n{titles}\n\
-         ACCEPT     0    --  ::/0                 ::/0                eui64 \n\
-         ACCEPT     0    --  ::/0                 ::/0                 state NEWeui64 \n\
-         LOG        0    --  ::/0                 ::/0                eui64  state NEW LOG flags 0 level 4\n\
-         REJECT     6    --  ::/0                 ::/0                 tcp dpt:22eui64  /* x */ reject-with icmp6-port-unreachable\n\
-         REJECT     0    --  ::/0                 ::/0                 /* x */eui64  reject-with icmp6-port-unreachable\n\n{}",
-        two_empty_chains("policy ACCEPT", titles)
+        "# ip6tables -L -n -v\nChain INPUT (policy ACCEPT 0 packets, 0 bytes)\n{titles}\n\
+            0     0 ACCEPT     0    --  *      *       ::/0                 ::/0                eui64 \n\
+            0     0 ACCEPT     0    --  *      *       ::/0                 ::/0                 state NEWeui64 \n\
+            0     0 LOG        0    --  *      *       ::/0                 ::/0                eui64  state NEW LOG flags 0 level 4\n\
+            0     0 REJECT     6    --  *      *       ::/0                 ::/0                 tcp dpt:22eui64  /* x */ reject-with icmp6-port-unreachable\n\
+            0     0 REJECT     0    --  *      *       ::/0                 ::/0                 /* x */eui64  reject-with icmp6-port-unreachable\n\
+            0     0 ACCEPT     0    --  *      *       ::/0                 ::/0                 /* no eui64, an xeui64 */\n\n{}",
+        two_empty_chains("policy ACCEPT 0 packets, 0 bytes", titles)
     );
     let rules = [
-        "-A INPUT -m eui64 -j ACCEPT",
-        "-A INPUT -m state --state NEW -m eui64 -j ACCEPT",
-        "-A INPUT -m eui64 -m state --state NEW -j LOG",
-        "-A INPUT -p tcp -m tcp --dport 22 -m eui64 -m comment --comment x -j REJECT --reject-with icmp6-port-unreachable",
-        "-A INPUT -m comment --comment x -m eui64 -j REJECT --reject-with icmp6-port-unreachable",
+        "[0:0] -A INPUT -m eui64 -j ACCEPT",
+        "[0:0] -A INPUT -m state --state NEW -m eui64 -j ACCEPT",
+        "[0:0] -A INPUT -m eui64 -m state --state NEW -j LOG",
+        "[0:0] -A INPUT -p tcp -m tcp --dport 22 -m eui64 -m comment --comment x -j REJECT --reject-with icmp6-port-unreachable",
+        "[0:0] -A INPUT -m comment --comment x -m eui64 -j REJECT --reject-with icmp6-port-unreachable",
+        "[0:0] -A INPUT -m comment --comment \"no eui64, an xeui64\" -j ACCEPT",
     ];
     check_of(Family::V6, &text, &rules, &[]);
 }
@@ -227,7 +229,7 @@ fn both_families_at_once() {
             (
                 Family::V4,
                 format!(
-                    "# Made by nflab import from t0 (a save file)\n# Not known:\n#   t0:1: whether the table filter goes on: no COMMIT closes \
+                    "# Made by nflab import from t0 (a save file, rules of IPv4)\n# Not known:\n#   t0:1: whether the table filter goes on: no COMMIT closes \
                      it. Taken as it stands\n*filter\n{rest} 10.0.0.1/32 -j DROP\nCOMMIT\n"
                 )
             ),

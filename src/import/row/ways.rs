@@ -8,15 +8,13 @@ use crate::ext::listed::Listed;
 
 /// The likeliest first; at least one. The protocol is that of the row, and whether a `!` stands before it.
 pub(super) fn all(rest: &str, target: &Said, family: Family, protocol: (u8, bool)) -> Result<Vec<Way>, String> {
-    let search = Search::through(rest, target, family, protocol);
-    if search.ways.is_empty()
-        && let Some(apart) = unglued(rest, family)
-    {
+    if let Some(apart) = unglued(rest, family) {
         let ways = Search::through(&apart, target, family, protocol).ways;
         if !ways.is_empty() {
             return Ok(ways);
         }
     }
+    let search = Search::through(rest, target, family, protocol);
     if search.readings > MOST_READINGS {
         return Err(format!(
             "this line cannot be read: a comment or a prefix in it looks like options, in so many ways that {MOST_READINGS} were tried in \
@@ -161,12 +159,17 @@ impl<'a> Search<'a> {
     }
 }
 
-/// A match without options is listed by its name alone, and the tool puts no blank before that of `eui64`: with one, where a word ends so.
+/// A match without options is listed by its name alone, and the tool puts no blank before that of `eui64`: with one, where a word ends so that is none of
+/// a comment.
 fn unglued(rest: &str, family: Family) -> Option<String> {
     let bare = ext::matches().filter(|spec| spec.options.is_empty() && spec.families.contains(&family));
     let names: Vec<&str> = bare.map(|spec| spec.name).collect();
-    let mut is_changed = false;
+    let (mut is_changed, mut is_comment) = (false, false);
     let words = rest.split(' ').map(|word| {
+        is_comment = word.starts_with("/*") || is_comment && !word.starts_with("*/");
+        if is_comment {
+            return word.to_owned();
+        }
         let glued = names.iter().find_map(|name| Some((word.strip_suffix(name)?, *name)));
         match glued.filter(|(before, _)| !before.is_empty()) {
             Some((before, name)) => {

@@ -273,11 +273,11 @@ const OF_SHELLS: &[(&str, &str)] = &[
     ),
     (
         "service",
-        "a lab has no services: rules hold once they are typed, `iptables -F` flushes them",
+        "a lab has no services: rules hold once they are typed, `iptables -F` and `ip6tables -F` flush them",
     ),
     (
         "systemctl",
-        "a lab has no services: rules hold once they are typed, `iptables -F` flushes them",
+        "a lab has no services: rules hold once they are typed, `iptables -F` and `ip6tables -F` flush them",
     ),
     ("sleep", "`advance 30s` moves the lab's clock"),
     ("wait", "`advance 30s` moves the lab's clock"),

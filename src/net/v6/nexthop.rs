@@ -82,7 +82,7 @@ impl Net {
         if route.interface.is_some_and(is_own_of) {
             return Err(ConfigError::GatewayIsOwn(gateway));
         }
-        if via.is_unspecified() || via.is_multicast() || via.is_loopback() {
+        if via.is_unspecified() || via.is_multicast() {
             return Err(ConfigError::NoGateway(gateway));
         }
         let found = match (is_of_link, route.onlink) {

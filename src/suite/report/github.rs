@@ -42,13 +42,18 @@ pub(crate) fn github_coverage(coverage: &Coverage) -> String {
             "::warning file={},line={},title=untested rule::{}",
             property(&place.file),
             place.line,
-            message(&format!(
-                "no packet of a test matched rule {} of {} {}: {}",
-                place.number,
-                place.table.name(),
-                place.chain,
-                place.rule
-            ))
+            message(&format!("no packet of a test matched {}: {}", place.name(), place.rule))
+        );
+    }
+    for rule in coverage.without_twin() {
+        let place = &rule.place;
+        let (name, other) = (place.name(), place.family.other());
+        let _ = writeln!(
+            out,
+            "::notice file={},line={},title=rule of one family::{}",
+            property(&place.file),
+            place.line,
+            message(&format!("{name} has no like one in {other}: {}", place.rule))
         );
     }
     for PartedUnder { suite, parted, .. } in &coverage.parted {
