@@ -84,7 +84,7 @@ _nflab_options() {
 	test) echo --rules --rules6 --filter --seed --profile --format --out --coverage --require-coverage --watch --list --jobs --help ;;
 	learn) echo --list --test --help ;;
 	demo) echo --memory --help ;;
-	trace) echo --lab --rules --rules6 --seed --profile --short --json --svg --why --follow --count --help ;;
+	trace) echo --lab --rules --rules6 --seed --profile --short --json --svg --why --follow --count --ipv4 --ipv6 --help ;;
 	import) echo --from --table --ipv6 --out --out6 --host --strict --verbose --lab --profile --argument --allow --help ;;
 	helper) echo --parameter --behind --network --verbose --help ;;
 	replay) echo --lab --rules --rules6 --seed --profile --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --save6 --conntrack --explain --brief --filter --against --against6 --allow-invalid --differences --limit --workers --summary --quiet --help ;;

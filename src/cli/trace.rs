@@ -70,14 +70,8 @@ pub(super) struct Arguments {
     #[arg(short = '6', long, conflicts_with = "follow")]
     ipv6: bool,
     /// Packets as `send` reads them, in order: `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`, `lan tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S`; `local` for
-    /// the router's own; one alone by IPv6: `-6 lan tcp client:40000 > server:80 S`
-    #[arg(
-        value_name = "PACKET",
-        required_unless_present = "follow",
-        conflicts_with = "follow",
-        allow_hyphen_values = true,
-        value_parser = no_option
-    )]
+    /// the router's own
+    #[arg(value_name = "PACKET", required_unless_present = "follow", conflicts_with = "follow")]
     packets: Vec<String>,
 }
 
@@ -94,15 +88,6 @@ impl Arguments {
             None => packet.clone(),
         };
         self.packets.iter().map(of_asked).collect()
-    }
-}
-
-/// A packet may begin with its family; what else begins with a dash is an option that nobody has.
-fn no_option(text: &str) -> Result<String, String> {
-    let first = text.split_whitespace().next().unwrap_or_default();
-    match text.starts_with('-') && Family::of_option(first).is_none() {
-        true => Err("there is no such option, and no packet begins so".to_owned()),
-        false => Ok(text.to_owned()),
     }
 }
 

@@ -85,9 +85,9 @@ fn of_one(families: &[Family]) -> Option<Family> {
 fn of_one_tool(family: Family, name: &str, other: Option<&str>) -> String {
     let [own, others] = [family, family.other()].map(|family| Program::Iptables(family).name());
     match other {
-        Some(other) if other == name => format!("This is {own}'s; {others} has its own of this name."),
-        Some(other) => format!("This is {own}'s; {others} has {other}."),
-        None => format!("This is {own}'s alone."),
+        Some(other) if other == name => format!("This is {own}'; {others} has its own of this name."),
+        Some(other) => format!("This is {own}'; {others} has {other}."),
+        None => format!("This is {own}' alone."),
     }
 }
 

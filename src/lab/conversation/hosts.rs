@@ -343,7 +343,7 @@ impl Hosts {
                 None => return Err(self.nobody(word, place)),
             }
         }
-        if let Some((asked, at)) = of_other {
+        if let Some((asked, at)) = of_other.filter(|_| !named.is_empty()) {
             let option = asked.option();
             return Err(Problem::new(
                 at,

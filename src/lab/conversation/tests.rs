@@ -88,7 +88,7 @@ fn conversations_of_ipv6_come_through() {
         "handshake [2001:db8::2]:5 > 2001:db8:1::9:40000\nreset -6 www:40000 > both:5",
         // Who goes on with a connection goes on in its family.
         "handshake -6 both > www:80\ndata both > www 5\nexpect out lan dst 2001:db8::2\ndata www > both 5\nclose both > www",
-        "handshake both > www:80\nhandshake -6 both > www:81\nclose both > www\nexpect out lan dst 2001:db8::2\ndata both > www 5\nexpect out lan dst 10.0.0.2",
+        "handshake both > www:80\nhandshake -6 both > www:81\nclose both > www\nexpect out wan src 2001:db8::2\ndata both > www 5\nexpect out lan dst 10.0.0.2",
         "handshake both > www:80\nip6tables -P FORWARD DROP\nexpect fail handshake -6 both > www:80\nreset www > both\nexpect out lan dst 10.0.0.2",
         "udp -6 both:5000 > www:domain answer \"yes\"\nexpect forwarded\nexpect out lan udp www:53 > both:5000",
         "ping 2001:db8::2 > www count 3\nexpect out lan icmpv6 echo-reply",

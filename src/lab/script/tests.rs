@@ -288,7 +288,7 @@ fn families_are_told_apart() {
         ),
         ("route del ::/0\nroute del ::/0".to_owned(), "no default route there"),
         (
-            "send -6 lan icmp 10.0.0.2 > 192.0.2.9 echo-request".to_owned(),
+            "host c 10.0.0.2 2001:db8::2 lan\nsend -6 lan icmp c > 192.0.2.9 echo-request".to_owned(),
             "this is an address of IPv4, and `-6` asks for IPv6",
         ),
         (
