@@ -13,6 +13,17 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+/// Two small letters or digits a byte, without anything between.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)].into());
+        text.push(DIGITS[usize::from(byte & 15)].into());
+    }
+    text
+}
+
 /// The text that stands for these bytes. What is UTF-8 stays as it is.
 pub fn text_of(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {

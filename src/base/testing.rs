@@ -30,6 +30,16 @@ macro_rules! families {
 
 pub(crate) use families;
 
+/// Pairs of digits, with blanks wherever one likes.
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|it| !it.is_ascii_whitespace())
+        .map(|it| (it as char).to_digit(16).unwrap() as u8)
+        .collect();
+    digits.chunks(2).map(|it| it[0] << 4 | it[1]).collect()
+}
+
 /// A host of 10.0.0.0/24 or 2001:db8::/120.
 pub(crate) fn host(family: Family, number: u8) -> IpAddr {
     match family {

@@ -6,6 +6,7 @@ pub mod icmp;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+pub use crate::base::bytes::hex;
 use crate::base::{Family, protocol, write_address, write_number};
 use crate::net::RuleNames;
 use crate::packet::Packet;
@@ -423,15 +424,6 @@ fn data(line: &mut String, bytes: &[u8]) {
 /// Without a look at each whether it is the last: so many are looked at at once.
 fn are_zeros(bytes: &[u8]) -> bool {
     bytes.iter().fold(0, |all, byte| all | byte) == 0
-}
-
-/// Two small letters or digits a byte, without anything between.
-pub fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// Most lines are no longer.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{HelperContext, Loaded, NoWays, run};
+use crate::base::testing::unhex;
 use crate::base::{AddressRange, PortRange, Random, Time, protocol};
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::conntrack::{CtState, Settings, Table, Template, TrackContext, TrackStage, Tracked, Tracking};
@@ -289,11 +290,6 @@ fn almost_equal(ours: &str, theirs: &str) -> bool {
         && ours.iter().zip(&theirs).enumerate().all(|(at, (a, b))| {
             a == b || is_time(at, b) && matches!((number(a), number(b)), (Some(a), Some(b)) if (a - b).abs() <= 1)
         })
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    (0..text.len()).step_by(2).map(digits).collect()
 }
 
 const EPOCH: Time = Time::from_secs(1_800_000_000);

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::{Net, Route, RouteKind};
+pub(crate) use crate::base::bytes::hex;
 use crate::base::testing::host;
+pub(crate) use crate::base::testing::unhex;
 use crate::base::{Family, InterfaceId, InterfaceName, protocol};
 use crate::packet::Packet;
 use crate::wire::ipv4::Ipv4;
@@ -219,19 +221,6 @@ pub(crate) fn show(packet: &Packet) -> String {
         );
     }
     line
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
-}
-
-pub(crate) fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|it| !it.is_ascii_whitespace())
-        .map(|it| (it as char).to_digit(16).unwrap() as u8)
-        .collect();
-    digits.chunks(2).map(|it| it[0] << 4 | it[1]).collect()
 }
 
 fn address(text: &str) -> IpAddr {

@@ -268,6 +268,7 @@ fn write_hex(out: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::testing::unhex;
     use crate::packet::Credentials;
 
     #[test]
@@ -428,13 +429,6 @@ mod tests {
         ("ipopts", "470000240001000040119bb20a000002c000020907070401020304000001000200080000", 7,
             "SRC=10.0.0.2 DST=192.0.2.9 LEN=36 TOS=0x00 PREC=0x00 TTL=64 ID=1 OPT (0707040102030400) PROTO=UDP SPT=1 DPT=2 LEN=8 "),
     ];
-
-    pub(super) fn unhex(text: &str) -> Vec<u8> {
-        text.as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
-    }
 
     #[test]
     fn lines_of_the_kernel() {

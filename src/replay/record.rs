@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 
 use super::{Ends, Left, Passed, RuleEntry};
+use crate::base::bytes::hex;
 use crate::base::json;
 
 impl Passed<'_> {
@@ -195,14 +196,4 @@ impl<'a> RuleJson<'a> {
             text: &rule.text,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)].into());
-        text.push(DIGITS[usize::from(byte & 15)].into());
-    }
-    text
 }

@@ -5,6 +5,7 @@
 //! some damaged, and sent in a namespace; the file of another run is read instead where `NFLAB_H323_MESSAGES` names one.
 
 use super::SPEC;
+use crate::base::testing::unhex;
 use crate::helper::samples::{Conversation, text_of};
 
 #[test]
@@ -51,9 +52,4 @@ fn messages_are_read_as_the_kernel_reads_them() {
         differ.len(),
         differ[..differ.len().min(12)].join("\n\n")
     );
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    (0..text.len()).step_by(2).map(digits).collect()
 }

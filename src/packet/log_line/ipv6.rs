@@ -174,8 +174,8 @@ const EXTENSIONS: [u8; 6] = [0, 43, FRAGMENT, protocol::ESP, protocol::AH, 60];
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::unhex;
     use super::*;
+    use crate::base::testing::unhex;
 
     /// A packet of this next header from fe80::1 to ff02::16 with hop limit 1, flow label 5 and traffic class 0xb8.
     fn packet(next: u8, payload: &[u8]) -> Vec<u8> {
