@@ -26,6 +26,7 @@ pub use segment::MssEdit;
 pub use sender::{Credentials, Origin, Sender};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 
 use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::ipv4::Ipv4;
@@ -82,10 +83,10 @@ pub struct Packet {
     /// After reassembly: how many bytes after the header (of IPv6 without its extensions) each fragment brought, in their order; it leaves in the same
     /// pieces where they still fit. Empty for a packet that was never fragmented, and once its length changed.
     pub fragments: Vec<u16>,
-    /// Where tracking took a fragment header of IPv6 out of it: there the host reads on, under the number that its first header names. 0: nowhere.
-    pub(crate) joined_at: u16,
-    /// The sum of IPv6's header without lengths and addresses when tracking summed up the packet. 0: it did not.
-    summed_header: u16,
+    /// Where tracking took a fragment header of IPv6 out of it: there the host reads on, under the number that its first header names.
+    pub(crate) joined_at: Option<NonZeroU16>,
+    /// The sum of IPv6's header without lengths and addresses when tracking summed up the packet.
+    summed_header: Option<NonZeroU16>,
 }
 
 impl Packet {
@@ -268,19 +269,22 @@ impl Packet {
     /// It comes in anew: nobody has summed it up.
     #[inline]
     pub(crate) fn is_to_be_summed(&mut self) {
-        self.summed_header = 0;
+        self.summed_header = None;
     }
 
     /// Whether its header is another since tracking summed it up. IPv6's has no checksum that would make up for that, and who goes by that sum takes the
     /// packet for broken.
     #[cold]
     pub(crate) fn is_header_changed(&self) -> bool {
-        self.summed_header != 0 && self.summed_header != self.ipv6_header_sum()
+        self.summed_header.is_some() && self.summed_header != self.ipv6_header_sum()
     }
 
     #[cold]
-    fn ipv6_header_sum(&self) -> u16 {
-        checksum::fold(checksum::sum(&self.bytes[..4]) + checksum::sum(&self.bytes[6..8]))
+    fn ipv6_header_sum(&self) -> Option<NonZeroU16> {
+        // The version is in it: so it is not zero.
+        NonZeroU16::new(checksum::fold(
+            checksum::sum(&self.bytes[..4]) + checksum::sum(&self.bytes[6..8]),
+        ))
     }
 
     /// True for the ICMP of its family.

@@ -328,8 +328,8 @@ impl Packet {
             origin: Origin::Usual,
             options_unread: false,
             fragments: Vec::new(),
-            joined_at: 0,
-            summed_header: 0,
+            joined_at: None,
+            summed_header: None,
         }
     }
 

@@ -65,7 +65,7 @@ impl<O: Observer> Pass<'_, O> {
         packet.largest_fragment = 0;
         packet.fragments_had_df = false;
         packet.fragments.clear();
-        packet.joined_at = 0;
+        packet.joined_at = None;
         packet.is_to_be_summed();
         // What a CT target said was for the tracking that has been done.
         tracking.template = None;

@@ -58,7 +58,7 @@ pub(crate) fn answer(
     let read = misread.as_ref().unwrap_or(packet);
     match number {
         // A header that every router reads, and was.
-        extension::HOP_BY_HOP if named_at == ipv6::NEXT_HEADER && packet.joined_at == 0 => {
+        extension::HOP_BY_HOP if named_at == ipv6::NEXT_HEADER && packet.joined_at.is_none() => {
             Answer::Dropped(DropReason::BadExtension)
         }
         extension::ROUTING | extension::DESTINATION => Answer::Dropped(DropReason::BadExtension),
@@ -80,10 +80,10 @@ pub(crate) fn answer(
 fn chain(packet: &Packet) -> Extensions<'_> {
     let bytes = &packet.bytes()[..packet.len().min(header(packet).total_length())];
     let mut whole = Extensions::from(bytes, ipv6::NEXT_HEADER, HEADER);
-    let joined_at = usize::from(packet.joined_at);
-    if joined_at == 0 {
+    let Some(joined_at) = packet.joined_at else {
         return whole;
-    }
+    };
+    let joined_at = usize::from(joined_at.get());
     if whole.next == extension::HOP_BY_HOP && joined_at != HEADER {
         whole.next();
     }
@@ -92,7 +92,7 @@ fn chain(packet: &Packet) -> Extensions<'_> {
 
 /// Whether the chain ended elsewhere than for who reads all of it.
 fn is_misread(packet: &Packet, chain: &Extensions<'_>) -> bool {
-    packet.joined_at != 0 && (chain.at, chain.next) != (packet.network_header_length(), packet.protocol())
+    packet.joined_at.is_some() && (chain.at, chain.next) != (packet.network_header_length(), packet.protocol())
 }
 
 struct Asked<'a> {
@@ -109,7 +109,7 @@ impl Asked<'_> {
     /// An extension header that is there whole.
     fn extension(&mut self, found: &Extension<'_>) -> Result<(), Refused> {
         match found.kind {
-            extension::HOP_BY_HOP if found.at == HEADER && self.packet.joined_at == 0 => Ok(()),
+            extension::HOP_BY_HOP if found.at == HEADER && self.packet.joined_at.is_none() => Ok(()),
             extension::DESTINATION => options::read(self.net, Kind::Destination, self.packet.bytes(), found),
             extension::ROUTING => self.routing(found),
             extension::FRAGMENT if self.was_fragmented || header(self.packet).payload_length() == 0 => {

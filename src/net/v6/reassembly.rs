@@ -2,6 +2,7 @@
 //! lets pass what the host is to complain about.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use super::Knob;
 use super::fragment::carried_by_each;
@@ -131,7 +132,8 @@ pub(crate) fn reassembly_rules(knobs: &Knobs<'_>, user: DefragUser) -> Rules {
 
 /// Seen: of what tracking joined the host has forgotten where it was in the chain of headers.
 fn assemble_for_tracking(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReason> {
-    let joined_at = queue.pieces().next().and_then(place).map_or(0, |(_, at, _)| at as u16);
+    let first = queue.pieces().next().and_then(place);
+    let joined_at = first.and_then(|(_, at, _)| NonZeroU16::new(at as u16));
     let mut whole = assemble(queue, input)?;
     whole.joined_at = joined_at;
     Ok(whole)
