@@ -28,36 +28,121 @@ pub const TOOLBOX: Toolbox = Toolbox {
 };
 
 /// The names that `nflab` answers to as a program; `nflab shims` makes a link for each.
-pub(crate) const SHIMS: &[&str] = NAMES.split_at(17).0;
+pub(crate) const SHIMS: &[&str] = &names::<{ count(Some(Called::ByLink)) }>(Some(Called::ByLink));
 
 /// Those that it answers to only as its first word (`nflab ip route`), or where somebody made the link: one made unasked would hide the machine's.
-pub(crate) const BY_WORD: &[&str] = &["ip"];
+pub(crate) const BY_WORD: &[&str] = &names::<{ count(Some(Called::ByWord)) }>(Some(Called::ByWord));
 
-/// The shims, then what only a lab answers to, or a first word.
-const NAMES: &[&str] = &[
-    "iptables",
-    "iptables-save",
-    "iptables-restore",
-    "iptables-legacy",
-    "iptables-legacy-save",
-    "iptables-legacy-restore",
-    "ip6tables",
-    "ip6tables-save",
-    "ip6tables-restore",
-    "ip6tables-legacy",
-    "ip6tables-legacy-save",
-    "ip6tables-legacy-restore",
-    "conntrack",
-    "ipset",
-    "sysctl",
-    "modprobe",
-    "nfct",
-    "ip",
-    "cat",
-    "dmesg",
-    "echo",
-    "lsmod",
+const NAMES: &[&str] = &names::<{ count(None) }>(None);
+
+/// Every name that a lab answers to, in the order in which they are told.
+const TOOLS: &[Tool] = &[
+    Tool::of_rules("iptables", iptables),
+    Tool::of_rules("iptables-save", save),
+    Tool::of_rules("iptables-restore", restore),
+    Tool::of_rules("iptables-legacy", iptables),
+    Tool::of_rules("iptables-legacy-save", save),
+    Tool::of_rules("iptables-legacy-restore", restore),
+    Tool::of_rules("ip6tables", iptables),
+    Tool::of_rules("ip6tables-save", save),
+    Tool::of_rules("ip6tables-restore", restore),
+    Tool::of_rules("ip6tables-legacy", iptables),
+    Tool::of_rules("ip6tables-legacy-save", save),
+    Tool::of_rules("ip6tables-legacy-restore", restore),
+    Tool::of("conntrack", Called::ByLink, || {
+        Applet::plain(|machine, call| conntrack::run(machine, call.args, call.stdin, call.files))
+            .needing(conntrack::needs)
+            .that_goes_on(conntrack::listens)
+            .with_knobs(Knobs::Seen)
+    }),
+    Tool::of("ipset", Called::ByLink, || {
+        Applet::of_rules(|_, _| ToolOutput::failure(2, "ipset: sets are not there yet in nflab; nothing was changed\n"))
+    }),
+    Tool::of("sysctl", Called::ByLink, || {
+        Applet::plain(|machine, call| sysctl::run(machine, call)).needing(sysctl::needs)
+    }),
+    Tool::of("modprobe", Called::ByLink, || {
+        Applet::plain(|machine, call| modprobe::run(machine, call.args))
+    }),
+    Tool::of("nfct", Called::ByLink, || {
+        Applet::plain(|machine, call| nfct::run(machine, call.args))
+    }),
+    Tool::of("ip", Called::ByWord, || {
+        Applet::plain(|machine, call| ip::run(machine, call.args))
+    }),
+    Tool::of("cat", Called::InLabs, || {
+        Applet::plain(|machine, call| cat::run(machine, call.args)).with_knobs(Knobs::Seen)
+    }),
+    Tool::of("dmesg", Called::InLabs, || {
+        Applet::plain(|machine, call| dmesg::run(machine, call.args))
+            .that_goes_on(dmesg::follows)
+            .with_knobs(Knobs::Seen)
+    }),
+    Tool::of("echo", Called::InLabs, || {
+        Applet::plain(|machine, call| echo::run(machine, call.args))
+    }),
+    Tool::of("lsmod", Called::InLabs, || {
+        Applet::plain(|machine, call| lsmod::run(machine, call.args)).with_knobs(Knobs::Seen)
+    }),
 ];
+
+/// A name, and what it means.
+struct Tool {
+    name: &'static str,
+    called: Called,
+    applet: fn() -> Applet,
+}
+
+/// Where a tool answers to its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Called {
+    /// As a program, as the first word, and in labs.
+    ByLink,
+    /// As the first word, and in labs.
+    ByWord,
+    /// In labs alone.
+    InLabs,
+}
+
+impl Tool {
+    const fn of(name: &'static str, called: Called, applet: fn() -> Applet) -> Self {
+        Self { name, called, applet }
+    }
+
+    const fn of_rules(name: &'static str, applet: fn() -> Applet) -> Self {
+        Self::of(name, Called::ByLink, applet)
+    }
+
+    const fn is_called(&self, how: Option<Called>) -> bool {
+        match how {
+            None => true,
+            Some(how) => self.called as u8 == how as u8,
+        }
+    }
+}
+
+const fn count(how: Option<Called>) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < TOOLS.len() {
+        count += TOOLS[at].is_called(how) as usize;
+        at += 1;
+    }
+    count
+}
+
+/// The names that are called so, or all.
+const fn names<const COUNT: usize>(how: Option<Called>) -> [&'static str; COUNT] {
+    let mut names = [""; COUNT];
+    let (mut found, mut at) = (0, 0);
+    while at < TOOLS.len() {
+        if TOOLS[at].is_called(how) {
+            names[found] = TOOLS[at].name;
+            found += 1;
+        }
+        at += 1;
+    }
+    names
+}
 
 /// A tool: what it does, and what others have to know of it.
 struct Applet {
@@ -100,43 +185,32 @@ impl Applet {
 
 /// The applet that a name means.
 fn applet(name: &str) -> Applet {
+    if let Some(tool) = TOOLS.iter().find(|it| it.name == name) {
+        return (tool.applet)();
+    }
     match name {
-        "iptables" | "iptables-legacy" | "ip6tables" | "ip6tables-legacy" => {
-            Applet::of_rules(|machine, call| rules(machine, call, iptables::run)).needing(iptables::needs)
-        }
-        "iptables-save" | "iptables-legacy-save" | "ip6tables-save" | "ip6tables-legacy-save" => {
-            Applet::of_rules(|machine, call| rules(machine, call, iptables_save::run))
-                .needing(|args| iptables_save::needs(&with_name(args)))
-        }
-        "iptables-restore" | "iptables-legacy-restore" | "ip6tables-restore" | "ip6tables-legacy-restore" => {
-            Applet::of_rules(|machine, call| rules(machine, call, iptables_restore::run))
-                .needing(|args| iptables_restore::needs(&with_name(args)))
-        }
-        "conntrack" => Applet::plain(|machine, call| conntrack::run(machine, call.args, call.stdin, call.files))
-            .needing(conntrack::needs)
-            .that_goes_on(conntrack::listens)
-            .with_knobs(Knobs::Seen),
-        "sysctl" => Applet::plain(|machine, call| sysctl::run(machine, call)).needing(sysctl::needs),
-        "modprobe" => Applet::plain(|machine, call| modprobe::run(machine, call.args)),
-        "nfct" => Applet::plain(|machine, call| nfct::run(machine, call.args)),
-        "ip" => Applet::plain(|machine, call| ip::run(machine, call.args)),
-        "cat" => Applet::plain(|machine, call| cat::run(machine, call.args)).with_knobs(Knobs::Seen),
-        "dmesg" => Applet::plain(|machine, call| dmesg::run(machine, call.args))
-            .that_goes_on(dmesg::follows)
-            .with_knobs(Knobs::Seen),
-        "echo" => Applet::plain(|machine, call| echo::run(machine, call.args)),
-        "lsmod" => Applet::plain(|machine, call| lsmod::run(machine, call.args)).with_knobs(Knobs::Seen),
         // No tools of a shell's, but what nflab's own commands ask a lab.
         "copy" => Applet::plain(|machine, _| copied(machine)),
         "status" => Applet::plain(|machine, _| status::answer(machine)),
         TEXTS_OF_FILES => Applet::plain(|machine, call| cat::texts(machine, call.args)),
         "words" => Applet::plain(|machine, call| words::tried_on_copy(machine, call.args, call.stdin)),
         "trace" => Applet::plain(|machine, call| trace::answer(machine, call.args)),
-        "ipset" => Applet::of_rules(|_, _| {
-            ToolOutput::failure(2, "ipset: sets are not there yet in nflab; nothing was changed\n")
-        }),
         _ => Applet::plain(|_, call| ToolOutput::failure(127, format!("{}: a lab has no such tool\n", call.name))),
     }
+}
+
+fn iptables() -> Applet {
+    Applet::of_rules(|machine, call| rules(machine, call, iptables::run)).needing(iptables::needs)
+}
+
+fn save() -> Applet {
+    Applet::of_rules(|machine, call| rules(machine, call, iptables_save::run))
+        .needing(|args| iptables_save::needs(&with_name(args)))
+}
+
+fn restore() -> Applet {
+    Applet::of_rules(|machine, call| rules(machine, call, iptables_restore::run))
+        .needing(|args| iptables_restore::needs(&with_name(args)))
 }
 
 /// The readers of arguments skip the name that a tool was called by.
