@@ -214,10 +214,10 @@ Of a lab's router; the real tool's other objects and options are not there in nf
 mod tests {
     use std::time::Duration;
 
+    use crate::base::testing::unhex;
     use crate::cli::TOOLBOX;
     use crate::explain::story::Detail;
     use crate::lab::memory::Lab;
-    use crate::net::example::unhex;
 
     /// Calls of `ip`, and what iproute2 6.1 and Linux 6.18 said to each, one after another in a namespace set up as the default lab is.
     const RECORDED: &str = include_str!("ip/ipv6.txt");
@@ -232,6 +232,15 @@ mod tests {
     fn of_addresses_it_says_what_iproute2_says() {
         let (count, differ) = beside(&mut lab(), OF_ADDRESSES);
         assert!(count > 100 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
+    /// The same of tables that refused routes leave, of what an address cannot be told, and of ::1 that is added by hand.
+    const OF_REFUSED: &str = include_str!("ip/refused.txt");
+
+    #[test]
+    fn of_what_is_refused_it_says_what_iproute2_says() {
+        let (count, differ) = beside(&mut lab(), OF_REFUSED);
+        assert!(count > 70 && differ.is_empty(), "{count} calls\n{differ}");
     }
 
     /// The same of gateways of IPv6 for IPv4, and of what a route says of packets.

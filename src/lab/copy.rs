@@ -346,6 +346,12 @@ impl LabCopy {
         for name in &self.down {
             let id = interface(net, name)?;
             net.set_link_up(id, false).map_err(|error| part("links", error))?;
+            // What it keeps is among what is added.
+            let kept: Vec<Address> = net.interface(id).addresses_of(Family::V6).copied().collect();
+            for it in kept {
+                net.remove_this_address(id, &it)
+                    .map_err(|error| part("addresses", error))?;
+            }
         }
         // Of IPv6 the newest stands first.
         let (of_ipv4, of_ipv6): (Vec<_>, Vec<_>) = self
@@ -854,8 +860,12 @@ mod tests {
             assert_eq!(output.code, 0, "{words}: {}", output.stderr);
             output.stdout
         };
+        lab.machine
+            .set_sysctl("net.ipv6.conf.wan.keep_addr_on_down", "1")
+            .unwrap();
         for words in [
             "-6 addr add 2001:db8:5::1/64 dev lan nodad metric 7",
+            "-6 addr add 2001:db8:d::1/64 dev wan nodad",
             "-6 addr add 2001:db8:6::1/64 dev lan noprefixroute preferred_lft 0",
             "-6 addr add 2001:db8:7::1 peer 2001:db8:7::2 dev lan",
             "addr add 10.6.0.1/24 brd + dev lan metric 9 noprefixroute",

@@ -99,6 +99,12 @@ impl Net {
                 return Err(ConfigError::AddressExists(address, prefix_length));
             }
             self.put_address(id, new);
+            if address.is_loopback() && self.interface(id).is_up && !made.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
+                // As any address that somebody gives; what `lo` has by itself brings none.
+                let owner = (id, address, made.network());
+                let route = v6::route_to_network(id, &made);
+                self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
+            }
             return Ok(());
         }
         let beside = self.interface_mut(id)?.beside(&made);
@@ -128,7 +134,10 @@ impl Net {
         };
         let (found, left) = (*found, list.clone());
         self.hand_over(id, std::iter::once(&before), &left);
-        self.put_routes_of(id, &found);
+        // Of IPv6 a link that is down has the routes that it has: what was kept on it has none.
+        if found.address.is_ipv4() || self.interface(id).is_up {
+            self.put_routes_of(id, &found);
+        }
         Ok(())
     }
 
@@ -313,7 +322,8 @@ impl Net {
     pub fn missing_routes(&self) -> Vec<Route> {
         let mut missing = Vec::new();
         for interface in &self.interfaces {
-            for address in &interface.addresses {
+            let kept = |it: &&Address| it.flags.has(AddressFlags::TENTATIVE);
+            for address in interface.addresses.iter().filter(|it| !kept(it)) {
                 let primary = primary_of(&interface.addresses, address);
                 let brought = self.brought_by(interface.id, address, primary).into_iter();
                 let brought = brought.filter(|route| interface.is_up || stays_down(route));

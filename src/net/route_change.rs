@@ -155,8 +155,10 @@ impl Net {
         self.put_route(route, Placing::Add)
     }
 
-    /// Refuses what the kernel refuses: see `ConfigError`. Packets of every flow go by it from now on: nothing is cached.
+    /// Refuses what the kernel refuses: see `ConfigError`; the table is there from then on, as in the kernel, also where the route is refused. Packets of
+    /// every flow go by it from now on: nothing is cached.
     pub fn put_route(&mut self, mut route: Route, placing: Placing) -> Result<(), ConfigError> {
+        self.ways_mut(route.to.family()).tables.make(route.table);
         let family = route.to.family();
         if family == Family::V6 && route.metric == 0 {
             route.metric = IPV6_METRIC;

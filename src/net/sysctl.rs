@@ -331,6 +331,9 @@ impl Net {
                 None => Err(SysctlError::Unknown(path)),
             };
         };
+        if self.sysctl_get(key).is_none() {
+            return Err(SysctlError::Unknown(path));
+        }
         let bounds = match &parsed {
             Key::Plain(spec) => (spec.min, spec.max),
             Key::V6(key) => self.bounds_ipv6(key),

@@ -93,9 +93,10 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
             }
             "dev" => told.device = Some(call.words.need()?),
             "label" => told.label = Some(call.words.need()?),
-            it if let Some((flag, word)) = AddressFlags::ALL.iter().find(|(_, word)| *word == it)
-                && !matches!(*flag, AddressFlags::DEPRECATED | AddressFlags::TENTATIVE) =>
-            {
+            it if NOT_TOLD.contains(&it) => {
+                call.warning += &format!("Warning: {it} option is not mutable from userspace\n");
+            }
+            it if let Some((flag, word)) = AddressFlags::ALL.iter().find(|(_, word)| *word == it) => {
                 told.flags = told.flags.with(*flag);
                 if *word != "noprefixroute" {
                     only_of_ipv6.push(word);
@@ -301,6 +302,17 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     })?;
     Ok(())
 }
+
+/// What is told of an address, and cannot be told to it.
+const NOT_TOLD: &[&str] = &[
+    "temporary",
+    "secondary",
+    "dadfailed",
+    "deprecated",
+    "tentative",
+    "permanent",
+    "stable-privacy",
+];
 
 /// What else an address can be given.
 const OTHERS: &[&str] = &["autojoin"];

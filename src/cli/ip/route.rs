@@ -6,7 +6,8 @@ use super::words::{self, Refused, Typed, abbreviates, address, number, prefix, p
 use super::{Call, get, metrics, routes};
 use crate::base::{Family, InterfaceId};
 use crate::net::{
-    Hop, Metrics, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way, table,
+    ConfigError, Hop, Metrics, Placing, Preference, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, Way,
+    table,
 };
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
@@ -73,8 +74,13 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         };
         route.ways = told.hops.iter().map(way).collect();
     }
-    call.machine.change_net(|net| net.put_route(route, placing))?;
-    Ok(())
+    let mut put = Ok(());
+    call.machine.change_net(|net| {
+        // A refused one leaves its table.
+        put = net.put_route(route, placing);
+        Ok::<(), ConfigError>(())
+    })?;
+    Ok(put?)
 }
 
 /// What a route is described by.

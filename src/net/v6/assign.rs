@@ -34,25 +34,31 @@ pub(in crate::net) fn check_address(address: IpAddr, id: InterfaceId) -> Result<
 
 /// The routes that an address brings. Where its interface forwards, the first address of its network means any router of it.
 pub(in crate::net) fn routes_of(id: InterfaceId, new: &Address, forwards: bool) -> Vec<Route> {
-    let network = new.network();
     let mut routes = vec![brought(id, Prefix::host(new.address), RouteKind::Local)];
-    let by_metric = |route: Route| Route {
-        metric: if new.metric == 0 { route.metric } else { new.metric },
-        ..route
-    };
     // What `lo` has by itself brings none.
-    let is_of_lo = id == InterfaceId::LOOPBACK && new.address.is_loopback();
-    if !is_of_lo && !new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
-        routes.push(by_metric(brought(id, network, RouteKind::Unicast)));
+    if !new.address.is_loopback() && !new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
+        routes.push(route_to_network(id, new));
     }
     if let Some(peer) = new.peer {
-        routes.push(by_metric(brought(id, Prefix::host(peer), RouteKind::Unicast)));
+        routes.push(with_metric_of(new, brought(id, Prefix::host(peer), RouteKind::Unicast)));
     }
-    let first = network.address();
+    let first = new.network().address();
     if forwards && new.prefix_length < 127 && !first.is_unspecified() {
         routes.push(brought(id, Prefix::host(first), RouteKind::Anycast));
     }
     routes
+}
+
+/// The route to the network of an address.
+pub(in crate::net) fn route_to_network(id: InterfaceId, new: &Address) -> Route {
+    with_metric_of(new, brought(id, new.network(), RouteKind::Unicast))
+}
+
+fn with_metric_of(new: &Address, route: Route) -> Route {
+    Route {
+        metric: if new.metric == 0 { route.metric } else { new.metric },
+        ..route
+    }
 }
 
 /// The route of a link that is up, whatever addresses it has.

@@ -30,7 +30,7 @@ pub(crate) use answer::answer;
 pub(crate) use assign::LEAST_MTU;
 use assign::routes_of_link;
 pub(crate) use assign::scope_of;
-pub(super) use assign::{check_address, routes_of};
+pub(super) use assign::{check_address, route_to_network, routes_of};
 pub(super) use conf::ConfKnob;
 pub(crate) use forward::forward;
 pub(crate) use fragment::fragment;

@@ -6,7 +6,10 @@ use std::ops::Range;
 use super::LEAST_MTU;
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::{Entry, Key, Tables};
-use crate::net::{ConfigError, Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Way, table};
+use crate::net::{
+    Address, AddressFlags, ConfigError, Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Way,
+    table,
+};
 
 impl Net {
     /// Finds the interface of a route that is to be added, and refuses what leads nowhere without saying so.
@@ -54,7 +57,9 @@ impl Net {
     }
 
     fn check_ipv6_source(&self, route: &Route) -> Result<(), ConfigError> {
-        match route.source.filter(|source| !self.is_own_address(*source)) {
+        let is_source = |it: &Address| Some(it.address) == route.source && !it.flags.has(AddressFlags::TENTATIVE);
+        let is_own = || self.interfaces.iter().any(|it| it.addresses.iter().any(is_source));
+        match route.source.filter(|_| !is_own()) {
             Some(source) => Err(ConfigError::InvalidSource(source)),
             None => Ok(()),
         }

@@ -23,6 +23,7 @@ impl Net {
         let interfaces = self.interfaces().iter();
         let usable = interfaces.filter(|it| !is_of_link || output.is_none_or(|output| output == it.id));
         let own = usable.flat_map(|it| it.addresses_of(Family::V6).map(move |own| (it.id, own)));
+        let own = own.filter(|(_, own)| !own.flags.has(AddressFlags::TENTATIVE));
         let asked = Asked {
             to,
             scope,

@@ -212,12 +212,14 @@ impl Net {
         let Ok(interface) = self.interface_mut(id) else { return };
         let before = interface.conf6.get(knob);
         interface.conf6.set(knob, value);
+        if before != value && knob == ConfKnob::AddrGenMode {
+            self.give_own_of_link(id);
+        }
         if (before != 0) == (value != 0) {
             return;
         }
         match knob {
             ConfKnob::Forwarding => self.forwarding_changed(id),
-            ConfKnob::AddrGenMode => self.begin_ipv6(id),
             ConfKnob::DisableIpv6 if value != 0 => self.end_ipv6(id),
             ConfKnob::DisableIpv6 => self.begin_ipv6(id),
             _ => {}
@@ -239,19 +241,25 @@ impl Net {
         if !self.has_ipv6(self.interface(id)) {
             return;
         }
+        self.give_own_of_link(id);
+        self.revive_ways(id, Family::V6);
+        if let Some(route) = routes_of_link(id) {
+            let owner = (id, route.to.address(), route.to);
+            self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
+        }
+    }
+
+    /// The address that it has by itself. Where `addr_gen_mode` asks for one, a link that is down has it, too.
+    fn give_own_of_link(&mut self, id: InterfaceId) {
         let draws = self.conf_ipv6(self.interface(id), ConfKnob::AddrGenMode) != NONE;
         let own = match id {
             InterfaceId::LOOPBACK => Some((Ipv6Addr::LOCALHOST, 128)),
             _ => draws.then_some((OF_LINK, 64)),
         };
-        if let Some((own, length)) = own {
-            // Where it is there, there is none to add.
-            let _ = self.assign(id, NewAddress::new(own.into(), length));
-        }
-        self.revive_ways(id, Family::V6);
-        if let Some(route) = routes_of_link(id) {
-            let owner = (id, route.to.address(), route.to);
-            self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
+        let Some((own, length)) = own else { return };
+        let interface = self.interface(id);
+        if self.may_have_ipv6(interface) && !interface.addresses.iter().any(|it| it.address == own) {
+            self.put_address(id, NewAddress::new(own.into(), length));
         }
     }
 
@@ -497,5 +505,19 @@ mod tests {
         net.sysctl_set("net.ipv6.conf.all.addr_gen_mode", "0").unwrap();
         net.sysctl_set("net.ipv6.conf.all.disable_ipv6", "0").unwrap();
         assert_eq!(own(&net), "::1 fe80::1 fe80::1");
+        // Down, it has the address that is asked for at once, and nothing else of the link; any other way of asking is asking.
+        net.set_link_up(lan, false).unwrap();
+        let over = |net: &Net| net.routes(Family::V6).filter(|it| it.interface == Some(lan)).count();
+        for (mode, shown, routes) in [
+            ("1", "::1 fe80::1", 0),
+            ("3", "::1 fe80::1 fe80::1", 2),
+            ("0", "::1 fe80::1 fe80::1", 2),
+        ] {
+            net.sysctl_set("net.ipv6.conf.lan.addr_gen_mode", mode).unwrap();
+            assert_eq!((own(&net).as_str(), over(&net)), (shown, routes), "{mode}");
+        }
+        net.remove_address(lan, OF_LINK.into(), 64).unwrap();
+        net.sysctl_set("net.ipv6.conf.lan.addr_gen_mode", "0").unwrap();
+        assert_eq!(own(&net), "::1 fe80::1", "what is written was there before");
     }
 }

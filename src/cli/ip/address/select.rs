@@ -15,7 +15,7 @@ pub(super) struct Filter {
     secondary: Option<bool>,
     /// Of these, whether it has them.
     flags: Vec<(AddressFlags, bool)>,
-    /// Those that end: there are none.
+    /// What no address here is: there are none.
     is_none: bool,
     pub family: Option<Family>,
 }
@@ -60,10 +60,10 @@ pub(super) fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
                 word => filter.scope = Some(scope(word, "invalid \"scope\"\n")?),
             },
             "up" => filter.only_up = true,
-            it if it == "secondary" || it == "temporary" => filter.secondary = Some(true),
-            "primary" => filter.secondary = Some(false),
-            "dynamic" => filter.is_none = true,
-            "permanent" => {}
+            "secondary" | "temporary" => filter.secondary = Some(true),
+            "primary" | "-secondary" | "-temporary" => filter.secondary = Some(false),
+            "dynamic" | "-permanent" | "dadfailed" | "optimistic" | "stable-privacy" => filter.is_none = true,
+            "permanent" | "-dadfailed" | "-optimistic" | "-stable-privacy" => {}
             it if let Some(flag) = flag_of(it.strip_prefix('-').unwrap_or(it)) => {
                 filter.flags.push((flag, !it.starts_with('-')));
             }
