@@ -219,14 +219,21 @@ impl Network {
     /// The calls of `ip` that make this network into another. What goes, goes first.
     fn changes_to(&self, now: &Self) -> Vec<String> {
         let mut calls = Vec::new();
+        // A route of several gateways goes when the last of them is dead, so links come up before anything goes, and go down behind all: nothing dies here
+        // that lived there all the time.
+        let mut down = Vec::new();
         for (number, link) in &self.links {
-            match now.links.get(number) {
-                None => calls.push(format!("link del {}", link.name)),
-                Some(now) if now.name != link.name => {
-                    calls.push(format!("link set {} name {}", link.name, now.name));
-                }
-                Some(now) if link.up && !now.up => calls.push(format!("link set {} down", link.name)),
-                Some(_) => {}
+            let Some(now) = now.links.get(number) else {
+                calls.push(format!("link del {}", link.name));
+                continue;
+            };
+            if now.name != link.name {
+                calls.push(format!("link set {} name {}", link.name, now.name));
+            }
+            match (link.up, now.up) {
+                (false, true) => calls.push(format!("link set {} up", now.name)),
+                (true, false) => down.push(format!("link set {} down", now.name)),
+                _ => {}
             }
         }
         let gone = &self.routes - &now.routes;
@@ -267,15 +274,13 @@ impl Network {
             if before.is_some_and(|it| it.mtu != link.mtu) {
                 calls.push(format!("link set {} mtu {}", link.name, link.mtu));
             }
-            if before.is_some_and(|it| !it.up) && link.up {
-                calls.push(format!("link set {} up", link.name));
-            }
         }
         calls.extend(new.iter().map(|(link, address)| {
             let broadcast = if address.contains(':') { "" } else { " brd +" };
             format!("addr add {address}{broadcast} dev {link}")
         }));
         calls.extend(come.iter().map(|it| route("add", it)));
+        calls.extend(down);
         calls
     }
 }
