@@ -10,9 +10,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::time::Duration;
 
-use bench_router::{Setup, client, router, server, source_of, tcp, udp};
+use bench_router::floods::{too_big, untracked_icmp};
+use bench_router::{Setup, client, one_of_servers, piece, router, server, source_of, tcp, udp};
 use nflab::base::{Family, InterfaceId};
-use nflab::wire::checksum;
 use nflab::wire::tcp::flags;
 
 /// Every table has rules that known flows are held against, and one of each kind of verdict. One chain is so long that it has an index.
@@ -113,6 +113,48 @@ fn packets_that_came_together() {
     }
 }
 
+/// Of a flow that is known, and of none.
+#[test]
+fn packets_by_one_of_two_gateways() {
+    for family in Family::ALL {
+        for rules in ["*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n", ""] {
+            let mut setup = Setup::of(family, rules, 1);
+            setup.have_two_gateways(family);
+            let (client, server) = ((client(family, 0), 4000), (server(family), 53));
+            let pairs = vec![
+                (setup.lan, udp(client, server, 100)),
+                (setup.wan, udp(server, client, 100)),
+            ];
+            for _ in 0..4 {
+                carry(&mut setup, &pairs);
+            }
+            assert_nothing_allocated(&mut setup, &pairs);
+        }
+    }
+}
+
+/// Of a flow that is known, and of none, once the router was told what the ways take: theirs and those to others.
+#[test]
+fn packets_whose_path_was_told() {
+    const STATE: &str = "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n";
+    for family in Family::ALL {
+        for rules in [STATE.to_owned() + &untracked_icmp(family), String::new()] {
+            let mut setup = Setup::of(family, &rules, 1);
+            let (lan, wan) = (setup.lan, setup.wan);
+            for number in 0..20 {
+                drop(setup.receive(lan, &too_big(family, number)));
+            }
+            assert_eq!(setup.router.path_mtus(setup.now).len(), 20);
+            let (client, server) = ((client(family, 0), 4000), (one_of_servers(family, 7), 53));
+            let pairs = vec![(lan, udp(client, server, 100)), (wan, udp(server, client, 100))];
+            for _ in 0..4 {
+                carry(&mut setup, &pairs);
+            }
+            assert_nothing_allocated(&mut setup, &pairs);
+        }
+    }
+}
+
 #[test]
 fn tcp_both_ways() {
     for family in Family::ALL {
@@ -206,7 +248,7 @@ fn pieces_allocate_hardly_more_in_ipv6() {
         let lan = setup.lan;
         let mut datagram = |number: u32| {
             let whole = udp((client(family, 0), 4000), (server(family), 53), 2000);
-            let pieces = pieces(&whole, number);
+            let pieces = [0..1200, 1200..2008].map(|data| piece(&whole, number, data));
             counted(|| pieces.iter().for_each(|piece| drop(setup.receive(lan, piece))))
         };
         for number in 0..20 {
@@ -216,43 +258,6 @@ fn pieces_allocate_hardly_more_in_ipv6() {
     });
     assert!(of_ipv4 > 0);
     assert!(of_ipv6 <= of_ipv4 + 1, "{of_ipv6} and {of_ipv4}");
-}
-
-/// Both pieces of a packet.
-fn pieces(whole: &[u8], number: u32) -> [Vec<u8>; 2] {
-    const FIRST: usize = 1200;
-    let family = Family::of_packet(whole).unwrap();
-    [0, FIRST].map(|offset| match family {
-        Family::V4 => {
-            let (header, data) = whole.split_at(20);
-            let more = offset == 0;
-            let data = if more { &data[..FIRST] } else { &data[FIRST..] };
-            let mut bytes = [header, data].concat();
-            let length = bytes.len() as u16;
-            bytes[2..4].copy_from_slice(&length.to_be_bytes());
-            bytes[4..6].copy_from_slice(&(number as u16).to_be_bytes());
-            let place = (offset as u16 / 8) | u16::from(more) << 13;
-            bytes[6..8].copy_from_slice(&place.to_be_bytes());
-            bytes[10..12].fill(0);
-            let sum = checksum::of(&bytes[..20]);
-            bytes[10..12].copy_from_slice(&sum.to_be_bytes());
-            bytes
-        }
-        Family::V6 => {
-            let (header, data) = whole.split_at(40);
-            let more = offset == 0;
-            let data = if more { &data[..FIRST] } else { &data[FIRST..] };
-            let place = offset as u16 | u16::from(more);
-            let mut fragment = vec![header[6], 0];
-            fragment.extend(place.to_be_bytes());
-            fragment.extend(number.to_be_bytes());
-            let mut bytes = [header, &fragment, data].concat();
-            let length = (bytes.len() - 40) as u16;
-            bytes[4..6].copy_from_slice(&length.to_be_bytes());
-            bytes[6] = 44;
-            bytes
-        }
-    })
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! A router between two networks, packets for it, and what came out: for the benchmark and for the test that counts allocations.
 
+pub(crate) mod floods;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use nflab::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use nflab::engine::{Config, Emission, Fate, Report, Router, Silent, Worker};
 use nflab::lab::RouterTables;
-use nflab::net::{Closed, Net, Prefix, Route};
+use nflab::net::{Closed, Net, Prefix, Route, Way};
 use nflab::text::{Program, StaticHosts, restore};
 use nflab::wire::{checksum, ipv4};
 
@@ -30,6 +33,14 @@ pub(crate) fn server(family: Family) -> IpAddr {
     match family {
         Family::V4 => SERVER.into(),
         Family::V6 => SERVER_OF_IPV6.into(),
+    }
+}
+
+/// One of many servers of a family, none of which is [`SERVER`].
+pub(crate) fn one_of_servers(family: Family, number: u32) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits(0x3200_0000 + number).into(),
+        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0x101, 0, 0, 0, (number >> 16) as u16, number as u16).into(),
     }
 }
 
@@ -111,6 +122,28 @@ impl Setup {
         }
     }
 
+    /// What is for [`SERVER`] goes by one of two gateways, as its addresses fall.
+    pub(crate) fn have_two_gateways(&self, family: Family) {
+        let (to, gateways) = match family {
+            Family::V4 => ("198.51.100.0/24", ["192.0.2.254", "192.0.2.253"]),
+            Family::V6 => ("2001:db8:100::/48", ["2001:db8::fe", "2001:db8::fd"]),
+        };
+        let to: Prefix = to.parse().unwrap();
+        let way = |via: &str| Way {
+            route: Route {
+                via: Some(via.parse().unwrap()),
+                ..Route::new(to)
+            },
+            weight: 1,
+            is_dead: false,
+        };
+        let ways = gateways.map(way).into();
+        let added = self
+            .router
+            .configure(|config| config.net.add_route(Route { ways, ..Route::new(to) }));
+        added.unwrap();
+    }
+
     pub(crate) fn receive(&mut self, interface: InterfaceId, bytes: &[u8]) -> (Report, &[Emission]) {
         let report = self
             .router
@@ -183,9 +216,60 @@ pub(crate) fn source_of(bytes: &[u8]) -> (IpAddr, u16) {
     }
 }
 
+/// A message of the family's ICMP: its type and code, the word behind its checksum, and what comes then.
+pub(crate) fn icmp(ends: (IpAddr, IpAddr), (kind, code): (u8, u8), word: u32, quoted: &[u8]) -> Vec<u8> {
+    let mut message = vec![kind, code, 0, 0];
+    message.extend(word.to_be_bytes());
+    message.extend(quoted);
+    if ends.0.is_ipv6() {
+        return packet(protocol::ICMPV6, ends, message, 2);
+    }
+    let sum = checksum::of(&message);
+    put16(&mut message, 2, sum);
+    behind_header(protocol::ICMP, ends, &message)
+}
+
+/// The number of IPv6's fragment header.
+const FRAGMENT: u8 = 44;
+
+/// A piece of a packet: this of what stands behind its header. More follow unless it is the last.
+pub(crate) fn piece(whole: &[u8], number: u32, data: Range<usize>) -> Vec<u8> {
+    let family = Family::of_packet(whole).unwrap();
+    let (header, behind) = whole.split_at(match family {
+        Family::V4 => 20,
+        Family::V6 => 40,
+    });
+    let more = data.end < behind.len();
+    let offset = data.start as u16;
+    let data = &behind[data];
+    if family == Family::V4 {
+        let mut bytes = [header, data].concat();
+        let length = bytes.len() as u16;
+        put16(&mut bytes, 2, length);
+        put16(&mut bytes, 4, number as u16);
+        put16(&mut bytes, 6, offset / 8 | u16::from(more) << 13);
+        put16(&mut bytes, 10, 0);
+        let sum = checksum::of(&bytes[..20]);
+        put16(&mut bytes, 10, sum);
+        return bytes;
+    }
+    let mut fragment = vec![header[6], 0];
+    fragment.extend((offset | u16::from(more)).to_be_bytes());
+    fragment.extend(number.to_be_bytes());
+    let mut bytes = [header, &fragment, data].concat();
+    let length = (bytes.len() - 40) as u16;
+    put16(&mut bytes, 4, length);
+    bytes[6] = FRAGMENT;
+    bytes
+}
+
 fn packet(protocol: u8, ends: (IpAddr, IpAddr), mut transport: Vec<u8>, checksum_at: usize) -> Vec<u8> {
     let sum = checksum::transport(ends.0, ends.1, protocol, &transport);
     put16(&mut transport, checksum_at, sum);
+    behind_header(protocol, ends, &transport)
+}
+
+fn behind_header(protocol: u8, ends: (IpAddr, IpAddr), transport: &[u8]) -> Vec<u8> {
     match ends {
         (IpAddr::V4(source), IpAddr::V4(destination)) => ipv4::Repr {
             tos: 0,
@@ -196,7 +280,7 @@ fn packet(protocol: u8, ends: (IpAddr, IpAddr), mut transport: Vec<u8>, checksum
             source,
             destination,
         }
-        .emit(&transport),
+        .emit(transport),
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let mut bytes = vec![0; 8];
             bytes[0] = 6 << 4;

@@ -1,7 +1,6 @@
 //! Known flows, new flows, and what a flow takes of memory.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use nflab::base::{Family, InterfaceId, Time};
 use nflab::engine::Silent;
 use nflab::wire::tcp::flags;
 
-use crate::bench_router::{CLIENT, SERVER, Setup, client, server, source_of, tcp, udp};
+use crate::bench_router::{CLIENT, SERVER, Setup, client, one_of_servers, server, source_of, tcp, udp};
 use crate::counted_memory::left_by;
 use crate::peers;
 use crate::report::{Bound, Line, figure, nanoseconds as shown, rate, time};
@@ -351,13 +350,6 @@ pub(crate) fn memory_of_a_flow(family: Family, rules: &str, count: u32) -> f64 {
     flow(2_000_000);
     let bytes = left_by(|| (0..count).for_each(&mut flow));
     bytes as f64 / f64::from(count)
-}
-
-fn one_of_servers(family: Family, number: u32) -> IpAddr {
-    match family {
-        Family::V4 => Ipv4Addr::from_bits(0x3200_0000 + number).into(),
-        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0x101, 0, 0, 0, (number >> 16) as u16, number as u16).into(),
-    }
 }
 
 /// What a live router's tick takes while a million flows lie in its table: none of them is over, and a tenth are, whose places are given back.

@@ -18,6 +18,8 @@ mod counted_memory;
 #[cfg(target_os = "linux")]
 mod families;
 #[cfg(target_os = "linux")]
+mod floods;
+#[cfg(target_os = "linux")]
 mod flows;
 #[cfg(target_os = "linux")]
 mod networks;
@@ -39,7 +41,7 @@ mod rows {
     use std::time::Instant;
 
     use crate::report::{Line, heading, keep, print_line, table};
-    use crate::{changes, classification, families, flows, recorded, streams};
+    use crate::{changes, classification, families, floods, flows, recorded, streams};
 
     /// Some lines of the table that are measured together.
     struct Row {
@@ -48,7 +50,7 @@ mod rows {
         measure: fn() -> Vec<Line>,
     }
 
-    const ROWS: [Row; 16] = [
+    const ROWS: [Row; 17] = [
         Row {
             name: "rules",
             what: "a packet against plain rules that do not match, beside the kernel",
@@ -78,6 +80,11 @@ mod rows {
             name: "families",
             what: "packets of IPv6 in batches of 32, beside those of IPv4",
             measure: families::both,
+        },
+        Row {
+            name: "floods",
+            what: "packets that mean ill, beside plain ones, in both families",
+            measure: floods::both,
         },
         Row {
             name: "memory",
