@@ -15,16 +15,14 @@ use crate::wire::ipv4::Ipv4;
 /// a program, which would have to ask. Less than `min_pmtu` is taken for that much, and holds against all that is said after it.
 #[cold]
 pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told: &Packet) -> Option<PathMtu> {
-    let Some(view) = told.icmpv4() else { return None };
+    let view = told.icmpv4()?;
     // 1 takes every word for the least, 2 none, and 3 only of who can tell that the quoted packet was the host's, as no ICMP can.
     let said = match net.knob(Knob::NoPmtuDiscovery) {
         0 => u32::from(be16(told.transport(), 6)),
         2 | 3 => return None,
         _ => 0,
     };
-    let Ok(quoted) = Ipv4::new(view.payload()) else {
-        return None;
-    };
+    let quoted = Ipv4::new(view.payload()).ok()?;
     let behind = view.payload().get(quoted.header_length()..).unwrap_or(&[]);
     if quoted.protocol() != protocol::ICMP || behind.len() < HEADER || behind[0] != kind::ECHO_REPLY {
         return None;
@@ -41,12 +39,8 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
     if !says_anything_of(to) || net.route_output(key).is_err() {
         return None;
     }
-    let Some(route) = net.looked_up_output(&key).route else {
-        return None;
-    };
-    let Some(interface) = route.interface.filter(|_| !route.leads_to_itself()) else {
-        return None;
-    };
+    let route = net.looked_up_output(&key).route?;
+    let interface = route.interface.filter(|_| !route.leads_to_itself())?;
     let known = net.said_of(host, now, to, route);
     if route.mtu_is_locked || known.as_ref().is_some_and(|known| known.is_locked) {
         return None;

@@ -13,10 +13,8 @@ use crate::wire::ipv6::Ipv6;
 /// The host hears that the way to where the quoted packet was for takes no more. Less than any link of IPv6 takes is not believed, nor more than is known.
 #[cold]
 pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) -> Option<PathMtu> {
-    let Some(view) = told.icmpv6() else { return None };
-    let Some(quoted) = Ipv6::of_quote(view.payload()) else {
-        return None;
-    };
+    let view = told.icmpv6()?;
+    let quoted = Ipv6::of_quote(view.payload())?;
     let upper = quoted.quoted_upper();
     let is_there = upper.fragment_offset == 0 && upper.offset + HEADER <= view.payload().len();
     if upper.protocol != protocol::ICMPV6 || !is_there {
@@ -36,7 +34,7 @@ pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) -> 
         true => Some(InterfaceId::LOOPBACK),
         false => route.interface,
     };
-    let Some(interface) = interface else { return None };
+    let interface = interface?;
     let known = net.said_of(host, now, to, route).map(|said| said.mtu).or(route.mtu);
     let mtu = view.info();
     if mtu < LEAST_MTU || mtu >= known.unwrap_or(net.ipv6_mtu(net.interface(interface))) {
