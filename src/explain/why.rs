@@ -462,6 +462,7 @@ fn tries<'a>(account: &'a Account, place: &RulePlace) -> Vec<(Option<&'a str>, T
 }
 
 fn not_reached(account: &Account, place: &RulePlace, table: &TableRules) -> String {
+    let whose = place.family.whose();
     let hooks = hooks_into(table, &place.chain);
     if hooks.is_empty() {
         return format!("no rule leads into chain {}", place.chain);
@@ -539,20 +540,21 @@ fn not_reached(account: &Account, place: &RulePlace, table: &TableRules) -> Stri
         .find(|told| matches!(told, Told::Stopped { by_rules: false, .. }));
     match last {
         Some((chain, number, rule, decides)) if decides || given_up.is_none() => {
-            format!("rule {number} of {chain} decided before it: {rule}")
+            format!("rule {number} of {whose}{chain} decided before it: {rule}")
         }
         _ => stopped(account).unwrap_or_else(|| format!("the walk of {} ended before it", place.chain)),
     }
 }
 
 fn no_jump(hook: &str, walk: &[&Told], place: &RulePlace, table: &TableRules) -> String {
+    let whose = place.family.whose();
     let decided = walk.iter().find_map(|told| match told {
         Told::Rule {
             chain,
             number,
             decides: true,
             ..
-        } => Some(format!("rule {number} of {chain} decided before it")),
+        } => Some(format!("rule {number} of {whose}{chain} decided before it")),
         _ => None,
     });
     // Why each rule did not match, the first time.
@@ -580,7 +582,7 @@ fn no_jump(hook: &str, walk: &[&Told], place: &RulePlace, table: &TableRules) ->
             let why = why
                 .or_else(|| decided.clone())
                 .unwrap_or_else(|| "not reached".to_owned());
-            jumps.push(format!("rule {here} of {} ({why})", chain.name));
+            jumps.push(format!("rule {here} of {whose}{} ({why})", chain.name));
         }
     }
     match jumps.is_empty() {

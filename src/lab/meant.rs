@@ -7,7 +7,6 @@ use crate::ext::option::OptionSpec;
 use crate::ext::{self, like, names};
 use crate::rule::{Hook, Table};
 use crate::syntax::problem::suggestion;
-use crate::text::Program;
 
 /// What an argument of the family's tool says that no option looks like, or the first that looks like another word, as a question.
 pub(crate) fn instead_of(args: &[String], family: Family) -> Option<String> {
@@ -84,13 +83,12 @@ fn of_the_other_family(args: &[String], family: Family) -> Option<String> {
     });
     let mut said: Vec<String> = Vec::new();
     for (word, own) in values.chain(words) {
-        let one = format!("`{own}` for `{word}`");
+        let one = format!("`{own}` instead of `{word}`");
         if !said.contains(&one) {
             said.push(one);
         }
     }
-    let tool = Program::Iptables(family).name();
-    (!said.is_empty()).then(|| format!("{tool} has {}", said.join(", ")))
+    (!said.is_empty()).then(|| format!("for {family} write {}", said.join(", ")))
 }
 
 /// What this family calls what stands behind an option, where the word is the other family's.
@@ -325,11 +323,13 @@ mod tests {
                 .partition(|at| args[*at].starts_with("--"));
             let values = values.iter().map(|at| {
                 let option = &args[at - 1];
-                format!("`{option} {}` for `{option} {}`", own[*at], args[*at])
+                format!("`{option} {}` instead of `{option} {}`", own[*at], args[*at])
             });
-            let options = options.iter().map(|at| format!("`{}` for `{}`", own[*at], args[*at]));
+            let options = options
+                .iter()
+                .map(|at| format!("`{}` instead of `{}`", own[*at], args[*at]));
             let said: Vec<String> = values.chain(options).collect();
-            let expected = format!("{} has {}", Program::Iptables(family).name(), said.join(", "));
+            let expected = format!("for {family} write {}", said.join(", "));
             assert_eq!(instead_of(&args, family), Some(expected), "{line}");
         }
         // Nothing comes near, or what is wrong is another thing.

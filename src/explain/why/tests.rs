@@ -329,6 +329,20 @@ fn a_rule_of_a_family_is_named() {
         let told = said(&format!("{rules}{six}{asked}"));
         assert!(told.contains("rule 1 of IPv6's filter FORWARD"), "{asked}: {told}");
     }
+    let more = "ip6tables -N more\nip6tables -A FORWARD -p udp -j more\nip6tables -A more -j DROP\n";
+    for (asked, why) in [
+        (
+            "why FORWARD 2",
+            "rule 1 of IPv6's FORWARD decided before it: -p tcp -j DROP",
+        ),
+        (
+            "why more 1",
+            "rule 2 of IPv6's FORWARD (rule 1 of IPv6's FORWARD decided before it)",
+        ),
+    ] {
+        let told = said(&format!("{rules}{more}{six}{asked}"));
+        assert!(told.contains(why), "{asked}: {told}");
+    }
     for (text, family, why) in [
         (
             "-4 FORWARD 1",

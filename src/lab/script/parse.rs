@@ -391,7 +391,7 @@ fn route(rest: &mut Words<'_>) -> Result<Kind, Problem> {
     while let Some(word) = rest.read(opt(words::anything))? {
         match word.text.as_str() {
             "via" => {
-                let at = rest.position();
+                let at = rest.peek().map_or_else(|| rest.position(), |word| word.position);
                 let gateway: IpAddr = rest.read(words::one("the next router's address", |text| text.parse().ok()))?;
                 // The other way round there are such routes.
                 if !is_default && to.family() == Family::V6 && gateway.is_ipv4() {
