@@ -162,17 +162,15 @@ impl Reassembly {
     }
 }
 
-/// Whether a piece, with headers so long before it, can leave as it came, behind headers of this length: the kernel writes those into the room before
-/// it, and cuts all anew where one piece has too little. Seen in both families, of pieces whose headers are shorter than the first one's: what a program
-/// sends has just the room for the way out, what comes by a device some more.
-pub(super) fn has_room(piece: &Packet, own: usize, headers: usize) -> bool {
-    const OUT: usize = 16;
-    const IN: usize = 64;
-    let before = match piece.input {
-        None | Some(InterfaceId::LOOPBACK) => OUT,
-        Some(_) => IN,
-    };
-    before + own >= OUT + headers
+/// How long headers may be that a piece, with so many bytes of its own before it, can leave as it came behind: the kernel writes the first one's into the
+/// room before each, and cuts all anew where one piece has too little. Seen in both families, of pieces whose headers are shorter than the first one's: what
+/// a program sends has just the room for the way out, what comes by a device some more.
+pub(super) fn room_for_headers(piece: &Packet, own: usize) -> usize {
+    const MORE_IN: usize = 48;
+    match piece.input {
+        None | Some(InterfaceId::LOOPBACK) => own,
+        Some(_) => own + MORE_IN,
+    }
 }
 
 #[cold]

@@ -4,7 +4,7 @@
 
 use super::Header;
 use crate::base::InterfaceId;
-use crate::net::reassembly::{Key, Piece, Queue, Rules, has_room};
+use crate::net::reassembly::{Key, Piece, Queue, Rules, room_for_headers};
 use crate::net::sysctl::Knob;
 use crate::net::{DefragUser, DropReason, Net};
 use crate::packet::Packet;
@@ -72,7 +72,7 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let (mut sizes, mut are_kept) = (Vec::with_capacity(pieces.len()), true);
     for piece in &pieces {
         let length = taken(piece);
-        are_kept &= has_room(piece, piece.network_header_length(), header_length);
+        are_kept &= header_length <= room_for_headers(piece, piece.network_header_length());
         bytes.extend_from_slice(&piece.transport()[..length]);
         sizes.push(length as u16);
     }

@@ -8,7 +8,7 @@ use super::Knob;
 use super::fragment::carried_by_each;
 use super::icmp::header;
 use crate::base::{InterfaceId, protocol};
-use crate::net::reassembly::{Key, Knobs, Piece, Queue, Rules, has_room};
+use crate::net::reassembly::{Key, Knobs, Piece, Queue, Rules, room_for_headers};
 use crate::net::{BadPart, Complaint, DefragUser, DropReason};
 use crate::packet::Packet;
 use crate::wire::ipv6::{HEADER, Ipv6, Upper, extension};
@@ -153,19 +153,15 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let mut bytes = Vec::with_capacity(at + end);
     bytes.extend_from_slice(&first.bytes()[..at]);
     bytes[named_at] = next;
-    let (mut sizes, mut starts) = (Vec::with_capacity(pieces.len()), Vec::with_capacity(pieces.len()));
+    let (mut sizes, mut room) = (Vec::with_capacity(pieces.len()), usize::MAX);
     for piece in &pieces {
         let (_, at, _) = place(piece).ok_or(DropReason::FragmentInconsistent)?;
         let data = &piece.bytes()[at + LENGTH..];
         bytes.extend_from_slice(data);
         sizes.push(data.len());
-        starts.push(at);
+        room = room.min(room_for_headers(piece, at));
     }
-    let carried = carried_by_each(&bytes);
-    let are_kept = pieces
-        .iter()
-        .zip(starts)
-        .all(|(piece, at)| has_room(piece, at, carried));
+    let are_kept = carried_by_each(&bytes) <= room;
     let length = (bytes.len() - HEADER) as u16;
     put16(&mut bytes, 4, length);
     let mut whole = Packet::parse(bytes).map_err(|_| DropReason::FragmentInconsistent)?;
