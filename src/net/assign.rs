@@ -164,7 +164,33 @@ impl Net {
                 ..before
             },
         };
-        self.describe_address(id, &changed)
+        let says_nothing_of_routes = (before.metric, before.peer) == (changed.metric, changed.peer)
+            && before.flags.has(AddressFlags::NO_PREFIX_ROUTE) == changed.flags.has(AddressFlags::NO_PREFIX_ROUTE);
+        if !says_nothing_of_routes {
+            return self.describe_address(id, &changed);
+        }
+        let list = self.interface_mut(id)?.addresses_mut();
+        if let Some(found) = list.iter_mut().find(|it| **it == before) {
+            *found = changed;
+        }
+        self.miss_networks_of(id, &changed);
+        Ok(())
+    }
+
+    /// Seen of IPv6: the network of an address that is described anew is routed again, if nobody's route leads there over the link.
+    fn miss_networks_of(&mut self, id: InterfaceId, address: &Address) {
+        let waits = address.flags.has(AddressFlags::TENTATIVE);
+        if address.address.is_ipv4() || waits || !self.interface(id).is_up {
+            return;
+        }
+        for route in self.brought_by(id, address, address.address) {
+            let leads_there =
+                |it: &Route| (it.table, it.to, it.interface, it.via) == (table::MAIN, route.to, Some(id), None);
+            if route.table == table::MAIN && !self.routes(Family::V6).any(leads_there) {
+                let owner = (id, address.address, address.network());
+                self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
+            }
+        }
     }
 
     /// With a primary address its secondaries go, unless `promote_secondaries` is on: then the first of them takes its place. Its routes go, and

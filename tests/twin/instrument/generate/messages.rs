@@ -62,7 +62,7 @@ pub(super) fn message(world: &mut World, mut header: Ip) -> Vec<u8> {
         },
         _ => {
             let number = world.draw.pick(&[
-                0, 5, 128, 129, 138, 139, 140, 141, 142, 144, 145, 148, 151, 155, 200, 255,
+                0, 5, 128, 129, 138, 139, 139, 140, 140, 141, 142, 144, 145, 148, 151, 155, 200, 255,
             ]);
             (number, ALL_NODES, vec![0; 12])
         }
