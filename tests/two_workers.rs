@@ -246,7 +246,7 @@ impl Observer for Hearing {
 
     fn see(&mut self, event: Event<'_>) {
         if let Event::PathHeard { path } = event {
-            self.0.push((path.to, path.mtu));
+            self.0.push((path.to, path.mtu.unwrap()));
         }
     }
 }
@@ -274,7 +274,7 @@ fn what_one_worker_hears_of_a_path_holds_for_the_other_and_for_no_other_path() {
         }
         let mut hearing = Hearing::default();
         router.receive(hears, now, wan, &too_big(behind(family, 0)), &mut hearing);
-        let mtu = router.path_mtus(now)[0].mtu;
+        let mtu = router.path_mtus(now)[0].mtu.unwrap();
         assert_eq!(hearing.0, [(behind(family, 0), mtu)], "{family}");
         // The other path is what it was, and nobody has to look for it again.
         assert_eq!(send(1), (Fate::Forwarded, vec![whole], 1), "{family}");

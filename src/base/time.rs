@@ -22,6 +22,9 @@ impl Time {
     /// The Unix epoch.
     pub const ZERO: Self = Self(0);
 
+    /// What has no end ends then.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// So many nanoseconds after the epoch.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)

@@ -222,7 +222,7 @@ pub enum Event<'a> {
         /// As INPUT left it.
         packet: &'a Packet,
     },
-    /// What reached the router says that a way takes less than was known, and the router heeds it.
+    /// What reached the router says that a way takes less than was known, or leads by another gateway, and the router heeds it.
     PathHeard {
         /// What is known of the way now.
         path: &'a PathMtu,

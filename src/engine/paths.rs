@@ -61,8 +61,8 @@ mod tests {
             example.receive(LAN, &unhex(heard(family)));
             let router = &example.router;
             let all = router.path_mtus(now);
-            let known = |to, route: &Route| router.path_mtu(now, to, route).map(|it| it.mtu);
-            assert_eq!(all.iter().map(|it| (it.to, it.mtu)).collect::<Vec<_>>(), [(to, 1400)]);
+            let known = |to, route: &Route| router.path_mtu(now, to, route).and_then(|it| it.mtu);
+            assert_eq!(all.iter().map(|it| (it.to, it.mtu)).collect::<Vec<_>>(), [(to, Some(1400))]);
             assert!(router.knows_paths());
             let route = &all[0].route;
             assert_eq!((known(to, route), known(host(family, 3), route)), (Some(1400), None));

@@ -224,12 +224,16 @@ pub enum Told {
         /// As INPUT left it.
         packet: String,
     },
-    /// It told the router that a way takes less than was known, and the router heeds it.
+    /// It told the router that a way takes less than was known, or leads by another gateway, and the router heeds it.
     PathHeard {
         /// The destination.
         to: String,
-        /// The largest packet that it takes, in bytes.
-        mtu: u32,
+        /// The largest packet that it takes, in bytes, if anything is known of that.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        mtu: Option<u32>,
+        /// The gateway that a redirect named; the destination itself, where it is a neighbour.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
     },
     /// It was held at a queue, and who listens there has decided: `accept`, `drop` or `repeat`.
     Resumed {

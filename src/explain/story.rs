@@ -216,10 +216,11 @@ pub(super) enum Step {
         packet: Span,
     },
     Delivered(Span),
-    /// It said that a way takes no more than so many bytes, and was believed.
+    /// It said that a way takes no more than so many bytes, or leads by another gateway, and was believed.
     PathHeard {
         to: IpAddr,
-        mtu: u32,
+        mtu: Option<u32>,
+        by: Option<IpAddr>,
     },
     /// Who listens at a queue has decided.
     Resumed {

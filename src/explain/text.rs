@@ -294,10 +294,17 @@ impl Page<'_> {
             }
             Told::Sent { interface, packet } => page.head(GREEN, &format!("out by {interface}: "), packet),
             Told::Delivered { packet } => page.head(GREEN, "reached the router: ", packet),
-            Told::PathHeard { to, mtu } if whole => {
+            Told::PathHeard { to, mtu, by } if whole => {
+                let takes = mtu.map(|mtu| format!("takes {mtu} bytes"));
+                let leads = by.as_ref().map(|by| match by == to {
+                    true => "leads to a neighbour".to_owned(),
+                    false => format!("leads by {by}"),
+                });
+                let what: Vec<String> = takes.into_iter().chain(leads).collect();
                 let line = format!(
-                    "{}    the way to {to} takes {mtu} bytes from now on",
-                    " ".repeat(indent(0))
+                    "{}    the way to {to} {} from now on",
+                    " ".repeat(indent(0)),
+                    what.join(" and ")
                 );
                 page.line(PLAIN, &line);
             }

@@ -283,6 +283,12 @@ impl Net {
         siblings.any(|entry| entry.route.hops().any(|(way, _)| *way == *route))
     }
 
+    /// Those of a table to this very prefix, in the order in which they are asked.
+    pub(super) fn routes_to(&self, to: Prefix, table: u32) -> impl Iterator<Item = &Route> {
+        let tables = &self.ways(to.family()).tables;
+        tables.range(tables.to_place(to, table)).map(|entry| &entry.route)
+    }
+
     /// Those of both families that came with no address: what was added by itself.
     pub fn added_routes(&self) -> impl Iterator<Item = &Route> {
         let all = self.ways.iter().flat_map(|ways| ways.tables.all());

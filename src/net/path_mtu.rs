@@ -1,4 +1,5 @@
-//! What the host was told of the way to a destination: that it takes no more than this, for a time ("packet too big", "fragmentation needed").
+//! What the host was told of the way to a destination: that it takes no more than this, for a time ("packet too big", "fragmentation needed"), or leads by
+//! another gateway (redirects).
 //!
 //! Each was seen on Linux 6.18: what is quoted must be ICMP, since for TCP and UDP a socket of the host's own would have to ask; and who said it, and
 //! whether the host ever sent the quoted packet, counts for nothing.
@@ -21,11 +22,13 @@ use crate::packet::Packet;
 pub struct PathMtu {
     /// The destination.
     pub to: IpAddr,
-    /// The largest packet, in bytes, headers included.
-    pub mtu: u32,
+    /// The largest packet, in bytes, headers included; `None` where nothing was said of that.
+    pub mtu: Option<u32>,
     /// Whoever said it said less than any way should have: `mtu` is the least that is believed, and no other word is heard until this one is forgotten.
     pub is_locked: bool,
-    /// When it is forgotten.
+    /// Where it leads instead of by the route's gateway, as a redirect said: by this one, or to nobody else where it is the destination itself.
+    pub leads_by: Option<IpAddr>,
+    /// When it is forgotten; [`Time::NEVER`]: with its route.
     pub until: Time,
     /// The route that led there.
     pub route: Route,
@@ -191,6 +194,16 @@ impl Shard {
     }
 }
 
+impl PathMtu {
+    /// The gateway that the way leads by, where the route has this one.
+    pub fn gateway(&self, of_route: Option<IpAddr>) -> Option<IpAddr> {
+        match self.leads_by {
+            Some(by) => Some(by).filter(|by| *by != self.to),
+            None => of_route,
+        }
+    }
+}
+
 impl Net {
     /// What holds for the time that such a word holds.
     pub(super) fn until(&self, now: Time, seconds: i64) -> Time {
@@ -216,9 +229,15 @@ impl Net {
             return;
         }
         let found = self.looked_up_output(&key).route;
-        let said = found.and_then(|found| self.said_as(host, now, (route.destination, found), |it| it.mtu));
-        if let Some(mtu) = said {
-            route.mtu = mtu;
+        let by_route = route.gateway;
+        let said = found.and_then(|found| {
+            self.said_as(host, now, (route.destination, found), |it| {
+                (it.mtu, it.gateway(by_route))
+            })
+        });
+        if let Some((mtu, gateway)) = said {
+            route.mtu = mtu.unwrap_or(route.mtu);
+            route.gateway = gateway;
         }
     }
 
@@ -238,11 +257,16 @@ impl Net {
             return;
         }
         let found = self.looked_up_input(packet, towards).route;
-        let said = found.and_then(|found| self.said_as(host, now, (towards, found), |it| (it.mtu, it.is_locked)));
-        let holds = |is_locked: bool| packet.family() == Family::V6 || is_locked || self.is_on(Knob::ForwardUsePmtu);
-        if let Some((mtu, is_locked)) = said
-            && holds(is_locked)
-        {
+        let by_route = way.gateway;
+        let said = found.and_then(|found| {
+            self.said_as(host, now, (towards, found), |it| {
+                (it.mtu, it.is_locked, it.gateway(by_route))
+            })
+        });
+        let Some((mtu, is_locked, gateway)) = said else { return };
+        way.gateway = gateway;
+        let holds = packet.family() == Family::V6 || is_locked || self.is_on(Knob::ForwardUsePmtu);
+        if let Some(mtu) = mtu.filter(|_| holds) {
             way.mtu = mtu;
         }
     }
@@ -254,7 +278,7 @@ impl Net {
         }
         let to = packet.destination();
         let found = self.looked_up_input(packet, to).route?;
-        self.said_of(host, now, to, found).map(|it| it.mtu)
+        self.said_of(host, now, to, found)?.mtu
     }
 
     /// What was said of a destination that this route leads to.
@@ -290,8 +314,9 @@ mod tests {
         let route = net.looked_up_output(&OutputKey::towards(to)).route.unwrap();
         PathMtu {
             to,
-            mtu,
+            mtu: Some(mtu),
             is_locked: false,
+            leads_by: None,
             until: Time::from_secs(until),
             route: route.clone(),
         }
@@ -305,7 +330,7 @@ mod tests {
             assert!(paths.is_empty());
             assert_eq!(paths.learn(said.clone()), said);
             assert!(!paths.is_empty());
-            let mtu = |now, to| paths.of(Time::from_secs(now), to, &said.route, |it| it.mtu);
+            let mtu = |now, to| paths.of(Time::from_secs(now), to, &said.route, |it| it.mtu).flatten();
             assert_eq!((mtu(0, first), mtu(599, first), mtu(600, first), mtu(0, other)), (Some(1400), Some(1400), None, None));
             let another = Route { metric: 7, ..said.route.clone() };
             assert_eq!(paths.of(Time::ZERO, first, &another, PathMtu::clone), None);

@@ -92,7 +92,7 @@ reasons! {
     UnknownExtension = "IP_NOPROTO", "an extension header that the host does not read there";
     MembersNotTold = "NOT_SPECIFIED", "a question for members of groups, which the kernel answers after a while, and nflab does not";
     AdvertisementNotHeeded = "NOT_SPECIFIED", "an advertisement of a router: here addresses and routes are given by hand";
-    RedirectNotHeeded = "NOT_SPECIFIED", "a redirect: a host that accepts them learns a way from it in the kernel, and here ways are given by hand";
+    RedirectNotHeeded = "NOT_SPECIFIED", "a redirect that is not heeded: accept_redirects is off, the host forwards, or it is not from the gateway that the way leads by now";
     NotAnswered = "NOT_SPECIFIED", "the host takes this message and answers nothing";
     EchoIgnored = "NOT_SPECIFIED", "icmp_echo_ignore_all is on";
     BroadcastEchoIgnored = "INVALID_PROTO", "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on";

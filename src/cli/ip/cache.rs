@@ -1,4 +1,4 @@
-//! `ip route show cache`: what the router was told of the size of paths. Unlike the real tool, it tells of IPv4's that no packet has taken since, too.
+//! `ip route show cache`: what the router was told of the size of paths, and of other gateways. Unlike the real tool, it tells of IPv4's that no packet has taken since, too.
 
 use std::fmt::Write;
 
@@ -31,6 +31,7 @@ fn told(learned: &PathMtu, protocol: RouteProtocol) -> Route {
     let route = &learned.route;
     Route {
         to: Prefix::host(learned.to),
+        via: learned.gateway(route.via),
         interface: route.interface.map(|id| {
             if route.leads_to_itself() {
                 InterfaceId::LOOPBACK
@@ -50,16 +51,21 @@ fn told(learned: &PathMtu, protocol: RouteProtocol) -> Route {
     }
 }
 
-/// `expires 599sec `.
+/// `<redirected> expires 599sec `.
 pub(super) fn write_until(out: &mut String, learned: &PathMtu, now: Time) {
-    let seconds = learned.until.since(now).as_secs();
-    let _ = write!(out, "expires {seconds}sec ");
+    if learned.leads_by.is_some() && !learned.to.is_ipv6() {
+        out.push_str("<redirected> ");
+    }
+    if learned.until != Time::NEVER {
+        let seconds = learned.until.since(now).as_secs();
+        let _ = write!(out, "expires {seconds}sec ");
+    }
 }
 
-/// What is learned, and whether it is locked; seen: the lock of a route of IPv6 is told of it too.
-pub(super) fn size(learned: &PathMtu) -> (u32, bool) {
+/// What is learned, if it is of the size, and whether it is locked; seen: the lock of a route of IPv6 is told of it too.
+pub(super) fn size(learned: &PathMtu) -> Option<(u32, bool)> {
     let is_routes = learned.to.is_ipv6() && learned.route.mtu_is_locked;
-    (learned.mtu, learned.is_locked || is_routes)
+    Some((learned.mtu?, learned.is_locked || is_routes))
 }
 
 /// Of the family that the call says.

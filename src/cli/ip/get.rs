@@ -61,7 +61,7 @@ impl Told<'_> {
         let Some(route) = route.or(learned.map(|it| &it.route)) else {
             return;
         };
-        metrics::write(out, route, learned.map(cache::size));
+        metrics::write(out, route, learned.and_then(cache::size));
     }
 }
 
@@ -190,7 +190,8 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
         let _ = write!(out, "from {from} ");
     }
     write_tos(out, found);
-    if let Some(gateway) = way.gateway {
+    let learned = found.and_then(|route| told.learned(to, route));
+    if let Some(gateway) = learned.as_ref().map_or(way.gateway, |it| it.gateway(way.gateway)) {
         write_via(out, gateway, Family::V4);
     }
     let _ = write!(out, "dev {} ", net.interface(way.interface).name);
@@ -206,7 +207,6 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
         (_, delivery) => cached(delivery),
     };
     let _ = write!(out, "uid 0 {}    cache {cached}", told.line_end);
-    let learned = found.and_then(|route| told.learned(to, route));
     told.write_mtu(
         out,
         learned.as_ref(),
@@ -259,7 +259,10 @@ fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: 
     }
     let _ = write!(out, "{}{to} from {from} ", kind(delivery));
     write_tos(out, found);
-    if let Some(gateway) = way.and_then(|way| way.gateway) {
+    let leads_on = found.filter(|_| way.is_some());
+    let learned = leads_on.and_then(|route| told.learned(to, route));
+    let gateway = way.and_then(|way| way.gateway);
+    if let Some(gateway) = learned.as_ref().map_or(gateway, |it| it.gateway(gateway)) {
         write_via(out, gateway, Family::V4);
     }
     let output = way.map_or(InterfaceId::LOOPBACK, |way| way.output);
@@ -271,9 +274,7 @@ fn arriving(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr, input: 
     if way.is_some_and(|way| way.redirect) {
         out.push_str("<redirect> ");
     }
-    let found = found.filter(|_| way.is_some());
-    let learned = found.and_then(|route| told.learned(to, route));
-    told.write_mtu(out, learned.as_ref(), found);
+    told.write_mtu(out, learned.as_ref(), leads_on);
     let _ = writeln!(out, "iif {} ", net.interface(input).name);
     Ok(())
 }

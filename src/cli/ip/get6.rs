@@ -38,7 +38,8 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
     }
     let from = asked.from.unwrap_or(Family::V6.unspecified());
     let _ = write!(out, "{} from {} ", as_in_c(to.into()), as_in_c(from));
-    if let Some(via) = route.via {
+    let learned = told.learned(to.into(), route);
+    if let Some(via) = learned.as_ref().map_or(route.via, |it| it.gateway(route.via)) {
         let _ = write!(out, "via {} ", as_in_c(via));
     }
     let interface = route
@@ -49,7 +50,6 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
     if route.table != table::MAIN {
         let _ = write!(out, "table {} ", table_name(route.table));
     }
-    let learned = told.learned(to.into(), route);
     if route.protocol != RouteProtocol::BOOT && learned.is_none() {
         let _ = write!(out, "proto {} ", protocol_name(route.protocol));
     }

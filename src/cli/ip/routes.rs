@@ -273,7 +273,7 @@ pub(super) fn write_route(
         }
         cache::write_until(out, learned, now);
     }
-    let learned = learned.map(|(learned, _)| cache::size(learned));
+    let learned = learned.and_then(|(learned, _)| cache::size(learned));
     metrics::write(out, route, learned);
     if is_ipv6 {
         let _ = write!(out, "pref {}", preference_name(route.preference));

@@ -230,9 +230,10 @@ impl<'a> Teller<'a> {
                 interface: interface.to_string(),
                 packet: self.line(*packet),
             }),
-            Step::PathHeard { to, mtu } => Some(Told::PathHeard {
+            Step::PathHeard { to, mtu, by } => Some(Told::PathHeard {
                 to: to.to_string(),
                 mtu: *mtu,
+                by: by.map(|by| by.to_string()),
             }),
             Step::Delivered(packet) => Some(Told::Delivered {
                 packet: self.line(*packet),

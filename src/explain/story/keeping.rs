@@ -133,6 +133,7 @@ impl Observer for Story {
             Event::PathHeard { path } => Step::PathHeard {
                 to: path.to,
                 mtu: path.mtu,
+                by: path.leads_by,
             },
             Event::NotCopied { why } => Step::Edited(format!("no copy: {why}").into()),
             // A story is of the long way.

@@ -7,7 +7,7 @@ use etherparse::TcpHeader;
 use super::Header;
 use super::icmp::{IcmpError, Message};
 use super::options::{self, milliseconds_today};
-use super::path_mtu;
+use super::{path_mtu, redirect};
 use crate::base::{Time, protocol};
 use crate::net::sysctl::Knob;
 use crate::net::transport::{self, Heard};
@@ -102,7 +102,12 @@ impl Asked<'_> {
             },
             kind::ECHO_REPLY | EXTENDED_ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
             kind::REDIRECT if view.payload().len() < MIN_HEADER => Answer::Dropped(DropReason::TransportLength),
-            kind::REDIRECT => Answer::Dropped(DropReason::RedirectNotHeeded),
+            kind::REDIRECT => {
+                let learned = redirect::redirected(self.net, self.host, self.now, self.packet);
+                learned.map_or(Answer::Dropped(DropReason::RedirectNotHeeded), |it| {
+                    Answer::taken(Some(it))
+                })
+            }
             kind::DESTINATION_UNREACHABLE | kind::SOURCE_QUENCH | kind::TIME_EXCEEDED | kind::PARAMETER_PROBLEM => {
                 match view.payload() {
                     quoted if quoted.len() < MIN_HEADER => Answer::Dropped(DropReason::TransportTruncated),
@@ -223,7 +228,7 @@ mod tests {
         let now = Time::from_nanos(1_234_000_000);
         match net.answer(&HostState::new(1), now, &Closed, &make.packet(), delivery) {
             Answer::Consumed => "consumed".into(),
-            Answer::Learned(said) => format!("learned {}", said.mtu),
+            Answer::Learned(said) => format!("learned {:?}", said.mtu),
             Answer::Piece => "a piece".into(),
             Answer::Reply(sent) => show(&sent.packet),
             Answer::Refused(reason, sent) => format!("{} {}", reason.kernel_word(), show(&sent.packet)),

@@ -9,6 +9,7 @@ mod input;
 mod options;
 mod path_mtu;
 mod reassembly;
+mod redirect;
 mod reject;
 mod sanity;
 

@@ -45,7 +45,7 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
     if route.mtu_is_locked || known.as_ref().is_some_and(|known| known.is_locked) {
         return None;
     }
-    let before = known.as_ref().map(|known| known.mtu).or(route.mtu);
+    let before = known.as_ref().and_then(|known| known.mtu).or(route.mtu);
     let before = before.unwrap_or(net.interface(interface).mtu);
     if said > before {
         return None;
@@ -55,14 +55,15 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
     let mtu = if is_locked { before.min(least) } else { said };
     let until = net.until(now, net.knob(Knob::PathMtuExpires));
     // What is known for long yet is not known anew.
-    let is_fresh = |known: &PathMtu| known.mtu == mtu && until.since(known.until) < until.since(now) / 2;
+    let is_fresh = |known: &PathMtu| known.mtu == Some(mtu) && until.since(known.until) < until.since(now) / 2;
     if !is_locked && known.as_ref().is_some_and(is_fresh) {
         return None;
     }
     Some(host.paths.learn(PathMtu {
         to,
-        mtu,
+        mtu: Some(mtu),
         is_locked,
+        leads_by: known.and_then(|known| known.leads_by),
         until,
         route: route.clone(),
     }))

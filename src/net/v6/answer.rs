@@ -264,7 +264,7 @@ impl Asked<'_> {
             kind::ROUTER_SOLICITATION..=kind::REDIRECT if self.was_fragmented => {
                 Answer::Dropped(DropReason::NeighbourInFragments)
             }
-            kind::ROUTER_SOLICITATION..=kind::REDIRECT => neighbour::answer(self.net, read),
+            kind::ROUTER_SOLICITATION..=kind::REDIRECT => neighbour::answer(self.net, self.host, self.now, read),
             kind::LISTENER_QUERY => Answer::Dropped(DropReason::MembersNotTold),
             other if kind::is_error(other) => Answer::Dropped(DropReason::UnknownIcmp),
             _ => Answer::Dropped(DropReason::NotAnswered),

@@ -19,6 +19,7 @@ mod output;
 mod path_mtu;
 mod rate_mask;
 mod reassembly;
+mod redirect;
 mod reject;
 mod sanity;
 mod source;

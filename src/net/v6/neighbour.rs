@@ -1,12 +1,13 @@
 //! Neighbour discovery (RFC 4861) as far as a link without addresses of its own shows it: who asks for an address of the host is told so; nothing
-//! else that comes in changes anything, since a router takes its routes from nobody.
+//! else that comes in changes anything but redirects, which a host that does not forward heeds.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::ConfKnob;
 use super::icmp::{NEIGHBOURS_ONLY, outgoing};
-use crate::base::{Family, InterfaceId, protocol};
-use crate::net::{Answer, Delivery, DropReason, Net, OutputRoute, RouteKind};
+use super::redirect::redirected;
+use crate::base::{Family, InterfaceId, Time, protocol};
+use crate::net::{Answer, Delivery, DropReason, HostState, Net, OutputRoute, RouteKind};
 use crate::packet::Packet;
 use crate::wire::icmpv6::{self, kind};
 use crate::wire::ipv6;
@@ -17,7 +18,7 @@ const SOLICITED: u32 = 1 << 30;
 const OVERRIDE: u32 = 1 << 29;
 
 /// Of a whole message with the right checksum.
-pub(super) fn answer(net: &Net, packet: &Packet) -> Answer {
+pub(super) fn answer(net: &Net, host: &HostState, now: Time, packet: &Packet) -> Answer {
     let Some(message) = packet.icmpv6() else {
         return Answer::Dropped(DropReason::TransportTruncated);
     };
@@ -29,7 +30,12 @@ pub(super) fn answer(net: &Net, packet: &Packet) -> Answer {
     }
     match message.kind() {
         kind::NEIGHBOUR_SOLICITATION => solicited(net, packet, message.payload()),
-        kind::REDIRECT => Answer::Dropped(DropReason::RedirectNotHeeded),
+        kind::REDIRECT => {
+            let learned = redirected(net, host, now, packet);
+            learned.map_or(Answer::Dropped(DropReason::RedirectNotHeeded), |it| {
+                Answer::taken(Some(it))
+            })
+        }
         kind::ROUTER_ADVERTISEMENT => Answer::Dropped(DropReason::AdvertisementNotHeeded),
         _ => Answer::Dropped(DropReason::NotAnswered),
     }

@@ -35,15 +35,17 @@ pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) -> 
         false => route.interface,
     };
     let interface = interface?;
-    let known = net.said_of(host, now, to, route).map(|said| said.mtu).or(route.mtu);
+    let said = net.said_of(host, now, to, route);
+    let known = said.as_ref().and_then(|said| said.mtu).or(route.mtu);
     let mtu = view.info();
     if mtu < LEAST_MTU || mtu >= known.unwrap_or(net.ipv6_mtu(net.interface(interface))) {
         return None;
     }
     Some(host.paths.learn(PathMtu {
         to,
-        mtu,
+        mtu: Some(mtu),
         is_locked: false,
+        leads_by: said.and_then(|said| said.leads_by),
         until: net.until(now, net.knob_ipv6(Knob::PathMtuExpires)),
         route: route.clone(),
     }))

@@ -244,7 +244,7 @@ pub(super) fn said(net: &Net, make: &Make) -> String {
 pub(super) fn answered(net: &Net, answer: Answer) -> String {
     match answer {
         Answer::Consumed => "consumed".into(),
-        Answer::Learned(said) => format!("learned {}", said.mtu),
+        Answer::Learned(said) => format!("learned {:?} {:?}", said.mtu, said.leads_by),
         Answer::Piece => "a piece".into(),
         Answer::Reply(sent) => out(net, &sent),
         Answer::Refused(reason, sent) => format!("{} {}", word(reason), out(net, &sent)),

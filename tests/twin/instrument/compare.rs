@@ -400,6 +400,9 @@ pub(crate) fn normal(title: &str, text: &str) -> String {
         });
         return lines.collect();
     }
+    if title.starts_with("ip ") {
+        return text.lines().map(|line| format!("{}\n", to_tens(line))).collect();
+    }
     if !is_listing(title) {
         let lines = text.lines().filter(|line| !is_date(line));
         return lines.map(|line| format!("{line}\n")).collect();
@@ -423,6 +426,18 @@ pub(crate) fn normal(title: &str, text: &str) -> String {
     lines.sort();
     let lines = lines.iter();
     lines.map(|(words, left)| format!("{left} {words}\n")).collect()
+}
+
+/// What a way was said to take is forgotten in 300 seconds, or in 299 where the kernel's clock has just ticked.
+fn to_tens(line: &str) -> String {
+    let parts = line.split_once("expires ").and_then(|(before, rest)| {
+        let (seconds, behind) = rest.split_once("sec")?;
+        Some((before, seconds.parse::<u64>().ok()?, behind))
+    });
+    match parts {
+        Some((before, seconds, behind)) => format!("{before}expires {}sec{behind}", seconds.div_ceil(10) * 10),
+        None => line.to_owned(),
+    }
 }
 
 /// The times of a list that rules share, but for how many they are.
@@ -784,6 +799,13 @@ mod tests {
         assert!(!same_blanks(FLOWS, &two, &wide.replace("ipv4     ", "ipv4 ")));
         let date = "# Completed on Fri\n";
         assert_eq!(normal("iptables-save -c", &format!("*filter\n{date}")), "*filter\n");
+        let way = |seconds| {
+            normal(
+                "ip route get 10.0.0.9",
+                &format!("    cache expires {seconds}sec mtu 1400 "),
+            )
+        };
+        assert!(way(299) == way(300) && way(290) != way(291) && normal("ip route", "10.0.0.0/8 \n") == "10.0.0.0/8 \n");
         assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT", 1));
         // The number of a rule and the value of a knob come first in a line too, and are no times.
         let answer = |out: &str| Answer {
