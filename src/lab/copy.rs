@@ -4,6 +4,9 @@
 //! it: flows stay where they are, and who wants to know what becomes of a packet asks the lab itself ([`Lab::trial`]). So it stays as small as the
 //! rules are.
 
+mod record;
+mod written;
+
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
@@ -11,18 +14,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{DEFAULT_MTU, LabFile};
+pub use self::record::{AddressRecord, HelperRecord, RouteRecord, RuleRecord, WayRecord};
+use self::record::{interface, scope};
+use self::written::{described, quoted, routes, whose};
+use super::file::LabFile;
 use super::files::Files;
 use super::machine::{Call, Machine, Profile, Toolbox};
 use super::memory::{LINK_ADDRESS, Lab, apply_sysctls};
-use crate::base::{Family, InterfaceId, InterfaceName, MarkMask};
+use crate::base::{Family, InterfaceName};
 use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
-use crate::net::{
-    Address, AddressFlags, LEAST_IPV6_MTU, Metric, MetricValue, Metrics, Net, NewAddress, Placing, Preference, Prefix,
-    Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, RuleTransport, Scope, Way,
-    table,
-};
+use crate::net::{Address, AddressFlags, LEAST_IPV6_MTU, Net, NewAddress, Placing, RouteSelector, Scope};
 use crate::syntax::problem::SourceError;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,117 +73,6 @@ pub struct LabCopy {
     /// Connections are tracked though no rule may ask for it.
     #[serde(default)]
     pub tracks_always: bool,
-}
-
-/// A helper's module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HelperRecord {
-    pub module: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parameters: Vec<String>,
-    /// Its NAT side is there too.
-    pub nat: bool,
-}
-
-/// What `ip address` tells beyond an address and its length.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddressRecord {
-    pub dev: String,
-    pub address: IpAddr,
-    pub prefix_length: u8,
-    pub scope: u8,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub broadcast: Option<IpAddr>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<IpAddr>,
-    #[serde(default)]
-    pub metric: u32,
-    #[serde(default)]
-    pub flags: u8,
-    /// The lab file has it not, or the link lost it by going down.
-    #[serde(default)]
-    pub is_added: bool,
-}
-
-/// A route, with the words of `ip route`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteRecord {
-    pub to: String,
-    pub kind: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub via: Option<IpAddr>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dev: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub src: Option<IpAddr>,
-    pub metric: u32,
-    pub table: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
-    #[serde(default)]
-    pub mtu_is_locked: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hop_limit: Option<u8>,
-    /// What it says of connections: which (by its place in `Metric`), how much, whether locked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub metrics: Vec<(u8, u32, bool)>,
-    #[serde(default)]
-    pub tos: u8,
-    /// Where it is not `medium`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_preferred: Option<bool>,
-    pub scope: u8,
-    pub protocol: u8,
-    #[serde(default)]
-    pub onlink: bool,
-    /// Its gateways, where it has several.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ways: Vec<WayRecord>,
-}
-
-/// One of several gateways: the route as it is that way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WayRecord {
-    pub route: RouteRecord,
-    pub weight: u16,
-    #[serde(default)]
-    pub is_dead: bool,
-}
-
-/// A line of `ip rule`. `action` is a table's number, or a word such as `prohibit`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleRecord {
-    pub priority: u32,
-    /// `not`.
-    #[serde(default)]
-    pub inverted: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iif: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oif: Option<String>,
-    pub mark: u32,
-    pub mask: u32,
-    pub tos: u8,
-    /// `ipproto`.
-    #[serde(default)]
-    pub carries: u8,
-    /// `sport`, from and to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sport: Option<(u16, u16)>,
-    /// `dport`, from and to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dport: Option<(u16, u16)>,
-    #[serde(default)]
-    pub protocol: u8,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suppressed: Option<u32>,
-    pub action: String,
 }
 
 /// Why a copy makes no lab: it comes from another version of nflab, or was changed on its way.
@@ -435,127 +326,6 @@ fn helpers(loaded: &Loaded) -> Vec<HelperRecord> {
     loaded.modules().iter().map(record).collect()
 }
 
-/// What a lab file says of the machine as such; it stands before any table.
-fn whose(machine: &Machine) -> String {
-    let mut text = match machine.profile() {
-        Profile::Linux6 => String::new(),
-        profile @ Profile::Classic => format!("profile = {}\n", quoted(profile.name())),
-    };
-    if let Some(bytes) = machine.described.memory {
-        let _ = writeln!(text, "memory = {}", quoted(&bytes.to_string()));
-    }
-    text
-}
-
-/// Interfaces, routes and hosts of a lab file.
-fn described(machine: &Machine, net: &Net, routes: &[Route]) -> String {
-    let mut text = String::new();
-    for interface in net.interfaces().iter().skip(1) {
-        // Of IPv6 the newest stands first.
-        let is_drawn = |it: &&Address| it.address == LINK_ADDRESS && it.prefix_length == 64;
-        let mut of_link = interface
-            .addresses
-            .iter()
-            .filter(|it| it.scope == Scope::Link && it.address.is_ipv6());
-        let only_drawn = of_link.all(|it| is_drawn(&it));
-        let of_ipv6 = interface.addresses_of(Family::V6);
-        let of_ipv6: Vec<&Address> = of_ipv6.filter(|it| !(only_drawn && is_drawn(it))).collect();
-        let own = interface
-            .addresses_of(Family::V4)
-            .filter(|it| it.peer.is_none())
-            .chain(of_ipv6.into_iter().rev());
-        let addresses: Vec<String> = own
-            .map(|it| quoted(&format!("{}/{}", it.address, it.prefix_length)))
-            .collect();
-        let _ = writeln!(text, "[interface.{}]", quoted(interface.name.as_str()));
-        let _ = writeln!(text, "address = [{}]", addresses.join(", "));
-        if interface.mtu != DEFAULT_MTU {
-            let _ = writeln!(text, "mtu = {}", interface.mtu);
-        }
-    }
-    for route in routes {
-        let _ = writeln!(text, "[[route]]\nto = {}", quoted(&route.to.to_string()));
-        if let Some(via) = route.via {
-            let _ = writeln!(text, "via = {}", quoted(&via.to_string()));
-        }
-        if let Some(id) = route.interface {
-            let _ = writeln!(text, "dev = {}", quoted(net.interface(id).name.as_str()));
-        }
-    }
-    for host in &machine.described.hosts {
-        // A host that no address of the router's is a neighbour of any more can't be written into a lab file.
-        let neighbours = |address: IpAddr| {
-            let interface = net.by_name(host.interface.as_str());
-            interface.is_some_and(|it| it.addresses.iter().any(|own| own.network().contains(address)))
-        };
-        if !host.addresses.iter().all(|it| neighbours(it.address)) || !host.gateways.iter().all(|it| neighbours(*it)) {
-            continue;
-        }
-        let addresses = host
-            .addresses
-            .iter()
-            .map(|it| format!("{}/{}", it.address, it.prefix_length));
-        let addresses: Vec<String> = addresses.map(|it| quoted(&it)).collect();
-        let gateways: Vec<String> = host.gateways.iter().map(|it| quoted(&it.to_string())).collect();
-        let _ = writeln!(text, "[host.{}]", quoted(&host.name));
-        let _ = writeln!(text, "interface = {}", quoted(host.interface.as_str()));
-        let _ = writeln!(text, "address = [{}]", addresses.join(", "));
-        if !gateways.is_empty() {
-            let _ = writeln!(text, "gateway = [{}]", gateways.join(", "));
-        }
-    }
-    text
-}
-
-/// Those that a lab file has words for, and the others, in an order in which they can be added.
-fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
-    let plain = |route: &&Route| {
-        let neighbour = |via: IpAddr| {
-            let addresses = net.interfaces().iter().flat_map(|it| &it.addresses);
-            addresses
-                .into_iter()
-                .any(|own| own.network().contains(via) && own.address != via)
-        };
-        route.table == table::MAIN
-            && route.ways.is_empty()
-            && route.kind == RouteKind::Unicast
-            && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
-            && (route.hop_limit, route.preference, route.mtu_is_locked) == (None, Preference::Medium, false)
-            && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
-            && route.tos == 0
-            && route.metrics.is_empty()
-            && (route.scope == Scope::Link) == (route.via.is_none() && route.to.family() == Family::V4)
-            && matches!(route.scope, Scope::Link | Scope::Universe)
-            && net
-                .routes(route.to.family())
-                .filter(|it| (it.to, it.table) == (route.to, route.table))
-                .count()
-                == 1
-            && route
-                .via
-                .is_none_or(|via| Family::of(via) == route.to.family() && neighbour(via))
-    };
-    let written: Vec<Route> = net.added_routes().filter(plain).cloned().collect();
-    let mut others: Vec<&Route> = net.added_routes().filter(|route| !plain(route)).collect();
-    // A gateway may be behind a route of its own.
-    others.sort_by_key(|route| route.via.is_some() || !route.ways.is_empty());
-    let records = others.into_iter().map(|route| RouteRecord::of(route, net)).collect();
-    (written, records)
-}
-
-/// Of a route that says none.
-fn usual_metric(family: Family) -> u32 {
-    match family {
-        Family::V4 => 0,
-        Family::V6 => 1024,
-    }
-}
-
-fn scope(number: u8) -> Result<Scope, CopyError> {
-    let found = SCOPES.get(usize::from(number)).copied();
-    found.ok_or_else(|| part("routes", format!("{number} is no scope")))
-}
-
 fn addresses(net: &Net) -> Vec<AddressRecord> {
     let mut records = Vec::new();
     for interface in net.interfaces() {
@@ -620,230 +390,10 @@ fn rules(net: &Net, family: Family) -> Option<Vec<RuleRecord>> {
     Some(rules.iter().map(RuleRecord::of).collect())
 }
 
-impl AddressRecord {
-    fn new_address(&self) -> Result<NewAddress, CopyError> {
-        Ok(NewAddress {
-            scope: Some(scope(self.scope)?),
-            broadcast: self.broadcast,
-            label: self.label.as_deref().and_then(InterfaceName::new),
-            peer: self.peer,
-            metric: self.metric,
-            flags: AddressFlags::from_bits(self.flags),
-            ..NewAddress::new(self.address, self.prefix_length)
-        })
-    }
-}
-
-impl RouteRecord {
-    fn of(route: &Route, net: &Net) -> Self {
-        Self {
-            to: route.to.to_string(),
-            kind: kind_name(route.kind).to_owned(),
-            via: route.via,
-            dev: route.interface.map(|id| net.interface(id).name.to_string()),
-            src: route.source,
-            metric: route.metric,
-            table: route.table,
-            mtu: route.mtu,
-            mtu_is_locked: route.mtu_is_locked,
-            hop_limit: route.hop_limit,
-            metrics: route
-                .metrics
-                .iter()
-                .map(|it| (it.metric as u8, it.value, it.is_locked))
-                .collect(),
-            tos: route.tos,
-            is_preferred: match route.preference {
-                Preference::Medium => None,
-                preference => Some(preference == Preference::High),
-            },
-            scope: route.scope as u8,
-            protocol: route.protocol.0,
-            onlink: route.onlink,
-            ways: route.ways.iter().map(|way| WayRecord::of(way, net)).collect(),
-        }
-    }
-
-    fn route(&self, net: &Net) -> Result<Route, CopyError> {
-        let to = prefix(&self.to)?;
-        let kind = KINDS
-            .iter()
-            .find(|(_, name)| *name == self.kind)
-            .ok_or_else(|| part("routes", format!("{:?} is no kind of route", self.kind)))?;
-        Ok(Route {
-            kind: kind.0,
-            ways: self.ways.iter().map(|it| it.way(net)).collect::<Result<_, _>>()?,
-            via: self.via,
-            interface: self.dev.as_deref().map(|name| interface(net, name)).transpose()?,
-            source: self.src,
-            metric: self.metric,
-            table: self.table,
-            scope: scope(self.scope)?,
-            mtu: self.mtu,
-            mtu_is_locked: self.mtu_is_locked,
-            hop_limit: self.hop_limit,
-            metrics: metrics(&self.metrics)?,
-            tos: self.tos,
-            preference: match self.is_preferred {
-                None => Preference::Medium,
-                Some(true) => Preference::High,
-                Some(false) => Preference::Low,
-            },
-            protocol: RouteProtocol(self.protocol),
-            onlink: self.onlink,
-            ..Route::new(to)
-        })
-    }
-}
-
-fn metrics(said: &[(u8, u32, bool)]) -> Result<Metrics, CopyError> {
-    let mut metrics = Metrics::default();
-    for (number, value, is_locked) in said {
-        let metric = Metric::ALL.get(usize::from(*number));
-        metrics.set(MetricValue {
-            metric: *metric.ok_or_else(|| part("routes", format!("{number} is no metric")))?,
-            value: *value,
-            is_locked: *is_locked,
-        });
-    }
-    Ok(metrics)
-}
-
-impl WayRecord {
-    fn of(way: &Way, net: &Net) -> Self {
-        Self {
-            route: RouteRecord::of(&way.route, net),
-            weight: way.weight,
-            is_dead: way.is_dead,
-        }
-    }
-
-    fn way(&self, net: &Net) -> Result<Way, CopyError> {
-        Ok(Way {
-            route: self.route.route(net)?,
-            weight: self.weight,
-            is_dead: self.is_dead,
-        })
-    }
-}
-
-impl RuleRecord {
-    fn of(rule: &RoutingRule) -> Self {
-        let name = |link: RuleLink| link.name.to_string();
-        Self {
-            priority: rule.priority,
-            inverted: rule.inverted,
-            from: rule.from.map(|it| it.to_string()),
-            to: rule.to.map(|it| it.to_string()),
-            iif: rule.input.map(name),
-            oif: rule.output.map(name),
-            mark: rule.mark.value,
-            mask: rule.mark.mask,
-            tos: rule.tos,
-            carries: rule.transport.protocol,
-            sport: rule.transport.source,
-            dport: rule.transport.destination,
-            protocol: rule.protocol.0,
-            suppressed: rule.suppressed,
-            action: match rule.action {
-                RuleAction::Table(number) => number.to_string(),
-                RuleAction::Goto(priority) => format!("goto {priority}"),
-                RuleAction::Nop => "nop".to_owned(),
-                RuleAction::Blackhole => "blackhole".to_owned(),
-                RuleAction::Unreachable => "unreachable".to_owned(),
-                RuleAction::Prohibit => "prohibit".to_owned(),
-            },
-        }
-    }
-
-    fn rule(&self) -> Result<RoutingRule, CopyError> {
-        let action = match self.action.as_str() {
-            "blackhole" => RuleAction::Blackhole,
-            "unreachable" => RuleAction::Unreachable,
-            "prohibit" => RuleAction::Prohibit,
-            "nop" => RuleAction::Nop,
-            number => table_or_goto(number).ok_or_else(|| part("routing rules", format!("{number:?} is no action")))?,
-        };
-        Ok(RoutingRule {
-            priority: self.priority,
-            inverted: self.inverted,
-            mark: MarkMask {
-                value: self.mark,
-                mask: self.mask,
-            },
-            from: self.from.as_deref().map(prefix).transpose()?,
-            to: self.to.as_deref().map(prefix).transpose()?,
-            input: self.iif.as_deref().map(rule_link).transpose()?,
-            output: self.oif.as_deref().map(rule_link).transpose()?,
-            tos: self.tos,
-            transport: RuleTransport {
-                protocol: self.carries,
-                source: self.sport,
-                destination: self.dport,
-            },
-            protocol: RouteProtocol(self.protocol),
-            suppressed: self.suppressed,
-            action,
-        })
-    }
-}
-
-fn table_or_goto(action: &str) -> Option<RuleAction> {
-    match action.strip_prefix("goto ") {
-        Some(priority) => priority.parse().ok().map(RuleAction::Goto),
-        None => action.parse().ok().map(RuleAction::Table),
-    }
-}
-
-fn prefix(text: &str) -> Result<Prefix, CopyError> {
-    text.parse()
-        .map_err(|_| part("routes", format!("{text:?} is no prefix")))
-}
-
-fn interface(net: &Net, name: &str) -> Result<InterfaceId, CopyError> {
-    net.by_name(name)
-        .map(|it| it.id)
-        .ok_or_else(|| part("routes", format!("there is no interface {name}")))
-}
-
-/// `Net` finds the interface when the rule is added; it need not be there.
-fn rule_link(name: &str) -> Result<RuleLink, CopyError> {
-    let no_name = || part("routing rules", format!("{name:?} is no interface's name"));
-    Ok(RuleLink {
-        name: InterfaceName::new(name).ok_or_else(no_name)?,
-        id: None,
-    })
-}
-
-fn kind_name(kind: RouteKind) -> &'static str {
-    let found = KINDS.iter().find(|(known, _)| *known == kind);
-    found.map_or("unicast", |(_, name)| name)
-}
-
 fn part(what: &'static str, why: impl ToString) -> CopyError {
     let why = why.to_string().trim_end().to_owned();
     CopyError::Part { what, why }
 }
-
-/// As TOML writes a text.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
-/// By their numbers in a record.
-const SCOPES: &[Scope] = &[Scope::Universe, Scope::Site, Scope::Link, Scope::Host, Scope::Nowhere];
-
-const KINDS: &[(RouteKind, &str)] = &[
-    (RouteKind::Unicast, "unicast"),
-    (RouteKind::Local, "local"),
-    (RouteKind::Broadcast, "broadcast"),
-    (RouteKind::Anycast, "anycast"),
-    (RouteKind::Multicast, "multicast"),
-    (RouteKind::Blackhole, "blackhole"),
-    (RouteKind::Unreachable, "unreachable"),
-    (RouteKind::Prohibit, "prohibit"),
-    (RouteKind::Throw, "throw"),
-];
 
 #[cfg(test)]
 mod tests {
