@@ -213,7 +213,7 @@ impl LabCopy {
     }
 
     fn route(&self, net: &mut Net) -> Result<(), CopyError> {
-        for record in self.addresses.iter().filter(|it| !it.is_added) {
+        for record in self.addresses.iter().filter(|it| !it.is_to_be_added) {
             let id = interface(net, &record.dev)?;
             let told = Address {
                 address: record.address,
@@ -248,7 +248,7 @@ impl LabCopy {
         let (of_ipv4, of_ipv6): (Vec<_>, Vec<_>) = self
             .addresses
             .iter()
-            .filter(|it| it.is_added)
+            .filter(|it| it.is_to_be_added)
             .partition(|it| it.address.is_ipv4());
         for record in of_ipv4.into_iter().chain(of_ipv6.into_iter().rev()) {
             let id = interface(net, &record.dev)?;
@@ -332,7 +332,7 @@ fn addresses(net: &Net) -> Vec<AddressRecord> {
         for it in &interface.addresses {
             let plain = NewAddress::with_broadcast(it.address, it.prefix_length);
             let is_plain = (it.peer, it.metric, it.flags) == (None, 0, AddressFlags::default());
-            let is_added = match it.address {
+            let is_to_be_added = match it.address {
                 IpAddr::V4(_) => it.peer.is_some(),
                 IpAddr::V6(_) => !interface.is_up,
             };
@@ -343,7 +343,7 @@ fn addresses(net: &Net) -> Vec<AddressRecord> {
                 }
                 IpAddr::V6(_) => true,
             };
-            if is_plain && is_as_told && !is_added {
+            if is_plain && is_as_told && !is_to_be_added {
                 continue;
             }
             records.push(AddressRecord {
@@ -356,7 +356,7 @@ fn addresses(net: &Net) -> Vec<AddressRecord> {
                 peer: it.peer,
                 metric: it.metric,
                 flags: it.flags.bits(),
-                is_added,
+                is_to_be_added,
             });
         }
     }

@@ -38,9 +38,9 @@ pub struct AddressRecord {
     pub metric: u32,
     #[serde(default)]
     pub flags: u8,
-    /// The lab file has it not, or the link lost it by going down.
+    /// The lab file has it not, or its link lost it by going down: it is added, where others are only described.
     #[serde(default)]
-    pub is_added: bool,
+    pub is_to_be_added: bool,
 }
 
 /// A route, with the words of `ip route`.
@@ -67,9 +67,9 @@ pub struct RouteRecord {
     pub metrics: Vec<(u8, u32, bool)>,
     #[serde(default)]
     pub tos: u8,
-    /// Where it is not `medium`.
+    /// `pref`, where it is not `medium`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_preferred: Option<bool>,
+    pub pref: Option<String>,
     pub scope: u8,
     pub protocol: u8,
     #[serde(default)]
@@ -140,7 +140,7 @@ impl RouteRecord {
     pub(super) fn of(route: &Route, net: &Net) -> Self {
         Self {
             to: route.to.to_string(),
-            kind: kind_name(route.kind).to_owned(),
+            kind: named(KINDS, route.kind).unwrap_or_default().to_owned(),
             via: route.via,
             dev: route.interface.map(|id| net.interface(id).name.to_string()),
             src: route.source,
@@ -155,10 +155,7 @@ impl RouteRecord {
                 .map(|it| (it.metric as u8, it.value, it.is_locked))
                 .collect(),
             tos: route.tos,
-            is_preferred: match route.preference {
-                Preference::Medium => None,
-                preference => Some(preference == Preference::High),
-            },
+            pref: named(PREFERENCES, route.preference).map(str::to_owned),
             scope: route.scope as u8,
             protocol: route.protocol.0,
             onlink: route.onlink,
@@ -168,12 +165,16 @@ impl RouteRecord {
 
     pub(super) fn route(&self, net: &Net) -> Result<Route, CopyError> {
         let to = prefix(&self.to)?;
-        let kind = KINDS
-            .iter()
-            .find(|(_, name)| *name == self.kind)
-            .ok_or_else(|| part("routes", format!("{:?} is no kind of route", self.kind)))?;
+        let kind = meant(KINDS, &self.kind);
+        let kind = kind.ok_or_else(|| part("routes", format!("{:?} is no kind of route", self.kind)))?;
+        let preference = match &self.pref {
+            None => Preference::default(),
+            Some(word) => {
+                meant(PREFERENCES, word).ok_or_else(|| part("routes", format!("{word:?} is no preference")))?
+            }
+        };
         Ok(Route {
-            kind: kind.0,
+            kind,
             ways: self.ways.iter().map(|it| it.way(net)).collect::<Result<_, _>>()?,
             via: self.via,
             interface: self.dev.as_deref().map(|name| interface(net, name)).transpose()?,
@@ -186,11 +187,7 @@ impl RouteRecord {
             hop_limit: self.hop_limit,
             metrics: metrics(&self.metrics)?,
             tos: self.tos,
-            preference: match self.is_preferred {
-                None => Preference::Medium,
-                Some(true) => Preference::High,
-                Some(false) => Preference::Low,
-            },
+            preference,
             protocol: RouteProtocol(self.protocol),
             onlink: self.onlink,
             ..Route::new(to)
@@ -317,9 +314,13 @@ fn rule_link(name: &str) -> Result<RuleLink, CopyError> {
     })
 }
 
-fn kind_name(kind: RouteKind) -> &'static str {
-    let found = KINDS.iter().find(|(known, _)| *known == kind);
-    found.map_or("unicast", |(_, name)| name)
+/// The word of a value, where it has one.
+fn named<T: Copy + PartialEq>(words: &[(T, &'static str)], value: T) -> Option<&'static str> {
+    words.iter().find(|(known, _)| *known == value).map(|(_, word)| *word)
+}
+
+fn meant<T: Copy>(words: &[(T, &str)], word: &str) -> Option<T> {
+    words.iter().find(|(_, known)| *known == word).map(|(value, _)| *value)
 }
 
 pub(super) fn scope(number: u8) -> Result<Scope, CopyError> {
@@ -341,3 +342,6 @@ const KINDS: &[(RouteKind, &str)] = &[
     (RouteKind::Prohibit, "prohibit"),
     (RouteKind::Throw, "throw"),
 ];
+
+/// All but the one of routes that say none.
+const PREFERENCES: &[(Preference, &str)] = &[(Preference::Low, "low"), (Preference::High, "high")];
