@@ -3,7 +3,7 @@
 use clap::{Arg, Command};
 
 use super::roff::Page;
-use crate::cli;
+use crate::cli::{self, BY_WORD, SHIMS};
 use crate::lab::script::OWN_WORDS;
 use crate::learn;
 use crate::suite::FILE_WORDS;
@@ -11,7 +11,12 @@ use crate::suite::FILE_WORDS;
 pub(super) fn manual() -> String {
     let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
     page.section("SYNOPSIS");
-    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|ip6tables|ip6tables-save|ip6tables-restore|conntrack|nfct|sysctl|modprobe|ip [ARGUMENT ...]");
+    let plain = || SHIMS.iter().copied().filter(|name| !name.contains("-legacy"));
+    let tools: Vec<&str> = plain().chain(BY_WORD.iter().copied()).collect();
+    page.literal(&format!(
+        "nflab COMMAND [ARGUMENT ...]\nnflab {} [ARGUMENT ...]",
+        tools.join("|")
+    ));
     page.section("DESCRIPTION");
     page.paragraph(
         "A router with the hooks, tables, connection tracking, NAT and helpers of Linux, ruled by plain iptables and ip6tables lines. It runs in memory, over \
@@ -24,14 +29,14 @@ pub(super) fn manual() -> String {
         describe(&mut page, sub);
     }
     page.section("TOOLS");
-    page.paragraph(
+    page.paragraph(&format!(
         "With a tool's name as its first word (nflab iptables), or called by that name through a link (nflab shims makes them), it is that tool, and without \
-         either a tool's name is the machine's own: iptables, iptables-save, \
-         iptables-restore, their ip6tables fellows, each also with -legacy, conntrack, nfct, ipset, sysctl, modprobe. They speak to the lab that \
+         either a tool's name is the machine's own: {}, those of rules also with -legacy. They speak to the lab that \
          NFLAB names, else to the only one that runs. nflab ip is iproute2's ip for the lab's router (address, route, rule, link), and no link of \
          that name is made, which would hide the machine's own. What it changes is the router's: in a live lab a link that is down takes and gives \
          no packets, while the device that stands for it, and the hosts' own addresses, routes and MTU, stay as they are. What a tool of that name cannot do here it refuses by name.",
-    );
+        plain().collect::<Vec<_>>().join(", ")
+    ));
     page.section("LAB FILES");
     page.paragraph("A lab is described in TOML; what is not understood is refused with its position.");
     page.literal(LAB_FILE);

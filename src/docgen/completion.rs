@@ -3,11 +3,13 @@
 use std::fmt::Write;
 
 use super::{NOTICE, matches_by_name};
+use crate::base::Family;
 use crate::cli::{self, BY_WORD, SHIMS};
 use crate::ext::option::{OptionSpec, ValueKind};
 use crate::ext::{MATCHES, TARGETS};
 use crate::helper;
 use crate::rule::{Hook, Table};
+use crate::text::Program;
 use crate::text::options::LONG;
 
 pub(super) fn bash() -> String {
@@ -98,8 +100,18 @@ pub(super) fn bash() -> String {
         }
     }
     out.push_str("\tesac\n}\n");
-    out.push_str(BASH);
+    let take_rules: Vec<&str> = SHIMS.iter().copied().filter(|name| takes_rules(name)).collect();
+    let body = BASH.replace("ONE_OF_THEM", &take_rules.join("|"));
+    out.push_str(&body.replace("ALL_OF_THEM", &take_rules.join(" ")));
     out
+}
+
+/// Whether it takes a rule as its words, rather than a text of many.
+fn takes_rules(tool: &str) -> bool {
+    let name = tool.strip_suffix("-legacy").unwrap_or(tool);
+    Family::ALL
+        .into_iter()
+        .any(|family| name == Program::Iptables(family).name())
 }
 
 fn list(out: &mut String, variable: &str, options: &[OptionSpec]) {
@@ -112,7 +124,7 @@ fn list(out: &mut String, variable: &str, options: &[OptionSpec]) {
     let _ = writeln!(out, "{variable}=\"{}\"", names.join(" "));
 }
 
-/// What does not depend on the specs.
+/// What does not depend on the specs, but for the tools that take rules.
 const BASH: &str = r#"
 # Chains of the tool's table on the line, from the lab that runs; the built-in ones where none does.
 _nflab_chains_now() {
@@ -162,7 +174,7 @@ _nflab() {
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[1]}" != help ]; then
 		case ${COMP_WORDS[1]} in
-		iptables|iptables-legacy|ip6tables|ip6tables-legacy) _nflab_iptables && return ;;
+		ONE_OF_THEM) _nflab_iptables && return ;;
 		esac
 		values=$(_nflab_values "${COMP_WORDS[1]}" "${COMP_WORDS[COMP_CWORD - 1]}")
 		[ -n "$values" ] || [[ $word == -* ]] || return
@@ -172,5 +184,5 @@ _nflab() {
 }
 
 complete -o default -F _nflab nflab
-complete -F _nflab_iptables iptables iptables-legacy ip6tables ip6tables-legacy
+complete -F _nflab_iptables ALL_OF_THEM
 "#;
