@@ -3,38 +3,17 @@
 //! Values are read as the kernel reads them: optional blanks, a decimal, hexadecimal or octal number with an optional `-`, then a blank
 //! (what follows it is not looked at) or the end.
 
+mod spec;
+
+pub(super) use self::spec::{INT_MAX, INT_MIN, SECONDS_MAX, Spec, in_ticks, knobs};
 use super::config::Interface;
 use super::kept::{Kept, NotKept, Shown};
 use super::{Net, v6};
 use crate::base::bytes::quoted;
 
-/// One key outside of `conf`.
-struct Spec {
-    knob: Knob,
-    name: &'static str,
-    default: i64,
-    min: i64,
-    max: i64,
-}
-
-macro_rules! knobs {
-    ($($knob:ident $name:literal = $default:literal in $min:expr, $max:expr;)*) => {
-        /// A number of `net.ipv4` outside of `conf`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Knob {
-            $($knob,)*
-        }
-
-        const SPECS: &[Spec] = &[$(Spec { knob: Knob::$knob, name: $name, default: $default, min: $min, max: $max },)*];
-    };
-}
-
-const INT_MIN: i64 = i32::MIN as i64;
-const INT_MAX: i64 = i32::MAX as i64;
-/// Where the kernel keeps jiffies of a 250 Hz clock in an int.
-const SECONDS_MAX: i64 = INT_MAX / 250;
-
 knobs! {
+    /// A number of `net.ipv4` outside of `conf`.
+    pub(super) enum Knob;
     EchoEnableProbe "icmp_echo_enable_probe" = 0 in 0, 1;
     EchoIgnoreAll "icmp_echo_ignore_all" = 0 in 0, 1;
     EchoIgnoreBroadcasts "icmp_echo_ignore_broadcasts" = 1 in 0, 1;
@@ -227,11 +206,18 @@ impl Sysctls {
 
 /// A key, taken apart.
 enum Key<'a> {
-    Plain(&'static Spec),
+    Number(Place<'a>),
+    /// `icmp.ratemask` of IPv6: ranges, where all others are numbers.
+    RateMask,
+}
+
+/// Where a number is.
+enum Place<'a> {
+    Plain(&'static Spec<Knob>),
     /// `ip_forward` and `conf.all.forwarding` are one number.
     IpForward,
     Conf(&'a str, ConfKnob),
-    V6(v6::sysctl::Key<'a>),
+    V6(v6::sysctl::Place<'a>),
 }
 
 /// The path under `/proc/sys`. Where the first separator is a dot, dots separate and a slash stands for a dot in an interface's name.
@@ -246,19 +232,24 @@ pub(super) fn path(key: &str) -> String {
 }
 
 fn parse(path: &str) -> Option<Key<'_>> {
-    if path.starts_with("net/ipv6/") {
-        return v6::sysctl::parse(path).map(Key::V6);
+    match path.strip_prefix("net/ipv6/") {
+        Some(v6::sysctl::RATE_MASK) => Some(Key::RateMask),
+        Some(rest) => v6::sysctl::parse(rest).map(Place::V6).map(Key::Number),
+        None => place(path).map(Key::Number),
     }
+}
+
+fn place(path: &str) -> Option<Place<'_>> {
     let rest = path.strip_prefix("net/ipv4/")?;
     if rest == "ip_forward" {
-        return Some(Key::IpForward);
+        return Some(Place::IpForward);
     }
     if let Some(conf) = rest.strip_prefix("conf/") {
         let (interface, name) = conf.split_once('/')?;
         let knob = CONF_SPECS.iter().find(|spec| spec.1 == name)?.0;
-        return Some(Key::Conf(interface, knob));
+        return Some(Place::Conf(interface, knob));
     }
-    SPECS.iter().find(|spec| spec.name == rest).map(Key::Plain)
+    SPECS.iter().find(|spec| spec.name == rest).map(Place::Plain)
 }
 
 /// The number a text stands for, as `proc_dointvec` reads it.
@@ -281,10 +272,9 @@ pub(super) fn number(text: &str) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// Milliseconds are kept in ticks of 4 ms, rounded up: 7 written is 8 read.
 fn stored(knob: Knob, value: i64) -> i64 {
     match knob {
-        Knob::IcmpRateLimit => (value + 3) / 4 * 4,
+        Knob::IcmpRateLimit => in_ticks(value),
         _ => value,
     }
 }
@@ -302,19 +292,28 @@ impl Net {
     /// The text that `/proc/sys` shows. Keys are spelled with dots or slashes.
     pub fn sysctl_get(&self, key: &str) -> Option<String> {
         let path = path(key);
-        let Some(parsed) = parse(&path) else {
-            return match self.kept(&path)? {
+        match parse(&path) {
+            Some(key) => self.shown(&key),
+            None => match self.kept(&path)? {
                 Shown::Text(text) => Some(text),
                 Shown::WriteOnly | Shown::Refused(_) => None,
-            };
+            },
+        }
+    }
+
+    /// `None` where there is no such interface, or it has no such numbers.
+    fn shown(&self, key: &Key<'_>) -> Option<String> {
+        let place = match key {
+            Key::Number(place) => place,
+            Key::RateMask => return Some(self.sysctls.v6.rate_mask.to_string()),
         };
-        let value = match parsed {
-            Key::Plain(spec) => self.sysctls.get(spec.knob),
-            Key::IpForward => self.sysctls.all.get(ConfKnob::Forwarding).into(),
-            Key::Conf("all", knob) => self.sysctls.all.get(knob).into(),
-            Key::Conf("default", knob) => self.sysctls.default.get(knob).into(),
-            Key::Conf(name, knob) => self.by_name(name)?.conf.get(knob).into(),
-            Key::V6(key) => return self.get_ipv6(&key),
+        let value = match *place {
+            Place::Plain(spec) => self.sysctls.get(spec.knob),
+            Place::IpForward => self.sysctls.all.get(ConfKnob::Forwarding).into(),
+            Place::Conf("all", knob) => self.sysctls.all.get(knob).into(),
+            Place::Conf("default", knob) => self.sysctls.default.get(knob).into(),
+            Place::Conf(name, knob) => self.by_name(name)?.conf.get(knob).into(),
+            Place::V6(ref place) => self.get_ipv6(place)?,
         };
         Some(value.to_string())
     }
@@ -331,43 +330,49 @@ impl Net {
                 None => Err(SysctlError::Unknown(path)),
             };
         };
-        if self.sysctl_get(key).is_none() {
+        if self.shown(&parsed).is_none() {
             return Err(SysctlError::Unknown(path));
         }
-        let bounds = match &parsed {
-            Key::Plain(spec) => (spec.min, spec.max),
-            Key::V6(key) => self.bounds_ipv6(key),
-            _ => (INT_MIN, INT_MAX),
-        };
-        // The two thresholds bound each other.
-        let bounds = match &parsed {
-            Key::Plain(spec) if spec.knob == Knob::FragmentHighThreshold => {
-                (self.sysctls.get(Knob::FragmentLowThreshold), bounds.1)
+        let place = match parsed {
+            Key::Number(place) => place,
+            Key::RateMask => {
+                let bad = |v6::BadRateMask| SysctlError::BadRanges {
+                    key: key.to_owned(),
+                    value: value.trim_end_matches('\n').to_owned(),
+                };
+                self.sysctls.v6.rate_mask = value.parse().map_err(bad)?;
+                return Ok(());
             }
-            Key::Plain(spec) if spec.knob == Knob::FragmentLowThreshold => {
-                (bounds.0, self.sysctls.get(Knob::FragmentHighThreshold))
-            }
-            _ => bounds,
         };
-        if let Key::V6(of_ipv6) = &parsed
-            && let Some(taken) = self.set_ipv6_text(of_ipv6, value)
-        {
-            return taken.map_err(|v6::BadRateMask| SysctlError::BadRanges {
-                key: key.to_owned(),
-                value: value.trim_end_matches('\n').to_owned(),
-            });
+        let bounds = self.bounds(&place);
+        let wanted = number(value).filter(|it| (bounds.0..=bounds.1).contains(it));
+        self.write_number(&place, wanted.ok_or_else(|| bad_value(key, value, bounds))?);
+        Ok(())
+    }
+
+    /// What a number may be. The two thresholds of reassembly bound each other.
+    fn bounds(&self, place: &Place<'_>) -> (i64, i64) {
+        match place {
+            Place::Plain(spec) => match spec.knob {
+                Knob::FragmentHighThreshold => (self.sysctls.get(Knob::FragmentLowThreshold), spec.max),
+                Knob::FragmentLowThreshold => (spec.min, self.sysctls.get(Knob::FragmentHighThreshold)),
+                _ => (spec.min, spec.max),
+            },
+            Place::V6(place) => self.bounds_ipv6(place),
+            Place::IpForward | Place::Conf(..) => (INT_MIN, INT_MAX),
         }
-        let wanted = number(value)
-            .filter(|it| (bounds.0..=bounds.1).contains(it))
-            .ok_or_else(|| bad_value(key, value, bounds))?;
-        match parsed {
-            Key::Plain(spec) => self.sysctls.values[spec.knob as usize] = stored(spec.knob, wanted),
-            Key::IpForward | Key::Conf("all", ConfKnob::Forwarding) => self.set_forwarding(wanted as i32),
-            Key::Conf("all", knob) => self.sysctls.all.set(knob, wanted as i32),
-            Key::Conf("default", ConfKnob::Forwarding) => {
+    }
+
+    /// Within its bounds, of a place that is there.
+    fn write_number(&mut self, place: &Place<'_>, wanted: i64) {
+        match *place {
+            Place::Plain(spec) => self.sysctls.values[spec.knob as usize] = stored(spec.knob, wanted),
+            Place::IpForward | Place::Conf("all", ConfKnob::Forwarding) => self.set_forwarding(wanted as i32),
+            Place::Conf("all", knob) => self.sysctls.all.set(knob, wanted as i32),
+            Place::Conf("default", ConfKnob::Forwarding) => {
                 self.sysctls.default.set(ConfKnob::Forwarding, wanted as i32);
             }
-            Key::Conf("default", knob) => {
+            Place::Conf("default", knob) => {
                 self.sysctls.default.set(knob, wanted as i32);
                 for interface in &mut self.interfaces {
                     if !interface.conf.written[knob as usize] {
@@ -375,21 +380,15 @@ impl Net {
                     }
                 }
             }
-            Key::Conf(name, knob) => {
+            Place::Conf(name, knob) => {
                 let id = self.by_name(name).map(|it| it.id);
-                let Some(interface) = id.and_then(|id| self.interface_mut(id).ok()) else {
-                    return Err(SysctlError::Unknown(path));
-                };
-                interface.conf.set(knob, wanted as i32);
-                interface.conf.written[knob as usize] = true;
-            }
-            Key::V6(key) => {
-                if !self.set_ipv6(&key, wanted) {
-                    return Err(SysctlError::Unknown(path));
+                if let Some(interface) = id.and_then(|id| self.interface_mut(id).ok()) {
+                    interface.conf.set(knob, wanted as i32);
+                    interface.conf.written[knob as usize] = true;
                 }
             }
+            Place::V6(ref place) => self.set_ipv6(place, wanted),
         }
-        Ok(())
     }
 
     /// Why [`Self::sysctl_get`] gives nothing.

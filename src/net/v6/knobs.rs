@@ -1,34 +1,10 @@
 //! Numbers of `net.ipv6` outside of `conf`: keys, defaults and bounds, read from `/proc/sys` of Linux 6.18 in a fresh namespace.
 
-/// One key.
-pub(in crate::net) struct Spec {
-    pub knob: Knob,
-    /// Under `net/ipv6/`, with slashes.
-    pub name: &'static str,
-    pub default: i64,
-    pub min: i64,
-    pub max: i64,
-}
-
-macro_rules! knobs {
-    ($($knob:ident $name:literal = $default:literal in $min:expr, $max:expr;)*) => {
-        /// A number of `net.ipv6` outside of `conf`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(in crate::net) enum Knob {
-            $($knob,)*
-        }
-
-        pub(in crate::net) const SPECS: &[Spec] =
-            &[$(Spec { knob: Knob::$knob, name: $name, default: $default, min: $min, max: $max },)*];
-    };
-}
-
-const INT_MIN: i64 = i32::MIN as i64;
-const INT_MAX: i64 = i32::MAX as i64;
-/// Where the kernel keeps jiffies of a 250 Hz clock in an int.
-const SECONDS_MAX: i64 = INT_MAX / 250;
+use crate::net::sysctl::{INT_MAX, INT_MIN, SECONDS_MAX, knobs};
 
 knobs! {
+    /// A number of `net.ipv6` outside of `conf`.
+    pub(in crate::net) enum Knob;
     AnycastEchoSource "anycast_src_echo_reply" = 0 in 0, 255;
     AutoFlowLabels "auto_flowlabels" = 1 in 0, 3;
     GatewayFields "fib_multipath_hash_fields" = 7 in 1, 0xfff;

@@ -3,13 +3,15 @@
 use std::net::Ipv6Addr;
 
 use super::conf::{self, ConfKnob};
-use super::knobs::{Knob, SPECS, Spec};
-use super::rate_mask::{BadRateMask, RateMask};
+use super::knobs::{Knob, SPECS};
+use super::rate_mask::RateMask;
 use super::{LEAST_MTU, leads_nowhere, routes_of_link};
 use crate::base::{Family, InterfaceId};
+use crate::net::sysctl::{Spec, in_ticks};
 use crate::net::{Address, AddressFlags, Interface, Net, NewAddress, Route, RouteKind, Scope};
 
-const RATE_MASK: &str = "icmp/ratemask";
+/// Under `net/ipv6/`.
+pub(in crate::net) const RATE_MASK: &str = "icmp/ratemask";
 
 /// Of `addr_gen_mode`.
 const NONE: i32 = 1;
@@ -44,7 +46,8 @@ pub(in crate::net) struct Sysctls {
     values: [i64; SPECS.len()],
     all: Conf,
     default: Conf,
-    rate_mask: RateMask,
+    /// Which types of ICMPv6 the limits are for.
+    pub rate_mask: RateMask,
 }
 
 impl Sysctls {
@@ -76,41 +79,34 @@ impl Sysctls {
     }
 }
 
-/// A key, taken apart.
-pub(in crate::net) enum Key<'a> {
-    Plain(&'static Spec),
-    /// Of bits, where all others are numbers.
-    RateMask,
+/// Where a number is.
+pub(in crate::net) enum Place<'a> {
+    Plain(&'static Spec<Knob>),
     /// `all`, `default` or an interface, and which of its numbers.
     Conf(&'a str, ConfKnob),
 }
 
-/// Of a path under `/proc/sys`.
-pub(in crate::net) fn parse(path: &str) -> Option<Key<'_>> {
-    let rest = path.strip_prefix("net/ipv6/")?;
-    if rest == RATE_MASK {
-        return Some(Key::RateMask);
-    }
-    let Some(conf) = rest.strip_prefix("conf/") else {
-        return SPECS.iter().find(|spec| spec.name == rest).map(Key::Plain);
+/// Of a path under `net/ipv6/`.
+pub(in crate::net) fn parse(path: &str) -> Option<Place<'_>> {
+    let Some(conf) = path.strip_prefix("conf/") else {
+        return SPECS.iter().find(|spec| spec.name == path).map(Place::Plain);
     };
-    let (place, name) = conf.split_once('/')?;
+    let (interface, name) = conf.split_once('/')?;
     let knob = conf::SPECS.iter().find(|spec| spec.name == name)?.knob;
-    Some(Key::Conf(place, knob))
+    Some(Place::Conf(interface, knob))
 }
 
 impl Net {
-    /// As it is shown.
-    pub(in crate::net) fn get_ipv6(&self, key: &Key<'_>) -> Option<String> {
-        let (conf, knob) = match *key {
-            Key::Plain(spec) => return Some(self.knob_ipv6(spec.knob).to_string()),
-            Key::RateMask => return Some(self.sysctls.v6.rate_mask.to_string()),
-            Key::Conf("all", knob) => (&self.sysctls.v6.all, knob),
-            Key::Conf("default", knob) => (&self.sysctls.v6.default, knob),
-            Key::Conf(name, ConfKnob::Mtu) => return Some(self.ipv6_mtu(self.wide_enough(name)?).to_string()),
-            Key::Conf(name, knob) => (&self.wide_enough(name)?.conf6, knob),
+    /// `None` where there is no such interface, or it has no such numbers.
+    pub(in crate::net) fn get_ipv6(&self, place: &Place<'_>) -> Option<i64> {
+        let (conf, knob) = match *place {
+            Place::Plain(spec) => return Some(self.knob_ipv6(spec.knob)),
+            Place::Conf("all", knob) => (&self.sysctls.v6.all, knob),
+            Place::Conf("default", knob) => (&self.sysctls.v6.default, knob),
+            Place::Conf(name, ConfKnob::Mtu) => return Some(self.ipv6_mtu(self.wide_enough(name)?).into()),
+            Place::Conf(name, knob) => (&self.wide_enough(name)?.conf6, knob),
         };
-        Some(conf.get(knob).to_string())
+        Some(conf.get(knob).into())
     }
 
     /// An interface that has numbers of IPv6 at all.
@@ -118,27 +114,20 @@ impl Net {
         self.by_name(name).filter(|it| it.mtu >= LEAST_MTU)
     }
 
-    /// Writes what is no number; `None` where a number is what the key takes.
-    pub(in crate::net) fn set_ipv6_text(&mut self, key: &Key<'_>, value: &str) -> Option<Result<(), BadRateMask>> {
-        let Key::RateMask = key else { return None };
-        Some(value.parse().map(|mask| self.sysctls.v6.rate_mask = mask))
-    }
-
     /// Whether the limits are for this type of ICMPv6.
     pub(super) fn limits_icmpv6(&self, kind: u8) -> bool {
         self.sysctls.v6.rate_mask.has(kind)
     }
 
-    /// What a key takes; the thresholds of reassembly bound each other.
-    pub(in crate::net) fn bounds_ipv6(&self, key: &Key<'_>) -> (i64, i64) {
-        match key {
-            Key::Plain(spec) => match spec.knob {
+    /// What a number may be; the thresholds of reassembly bound each other.
+    pub(in crate::net) fn bounds_ipv6(&self, place: &Place<'_>) -> (i64, i64) {
+        match *place {
+            Place::Plain(spec) => match spec.knob {
                 Knob::FragmentHighThreshold => (self.knob_ipv6(Knob::FragmentLowThreshold), spec.max),
                 Knob::FragmentLowThreshold => (spec.min, self.knob_ipv6(Knob::FragmentHighThreshold)),
                 _ => (spec.min, spec.max),
             },
-            Key::Conf(place, knob) => self.bounds_of_ipv6_conf(place, *knob),
-            Key::RateMask => (0, 255),
+            Place::Conf(interface, knob) => self.bounds_of_ipv6_conf(interface, knob),
         }
     }
 
@@ -169,15 +158,14 @@ impl Net {
         self.sysctls.v6.all.get(ConfKnob::Forwarding) != 0 || interface.conf6.get(ConfKnob::ForceForwarding) != 0
     }
 
-    /// False where there is no such interface.
-    pub(in crate::net) fn set_ipv6(&mut self, key: &Key<'_>, value: i64) -> bool {
-        let (place, knob) = match *key {
-            Key::Plain(spec) => {
+    /// Within its bounds, of a place that is there.
+    pub(in crate::net) fn set_ipv6(&mut self, place: &Place<'_>, value: i64) {
+        let (place, knob) = match *place {
+            Place::Plain(spec) => {
                 self.sysctls.v6.values[spec.knob as usize] = stored(spec.knob, value);
-                return true;
+                return;
             }
-            Key::Conf(place, knob) => (place, knob),
-            Key::RateMask => return false,
+            Place::Conf(place, knob) => (place, knob),
         };
         let value = value as i32;
         match place {
@@ -199,13 +187,11 @@ impl Net {
             }
             "default" => self.sysctls.v6.default.set(knob, value),
             name => {
-                let Some(id) = self.wide_enough(name).map(|it| it.id) else {
-                    return false;
-                };
-                self.set_ipv6_of(id, knob, value);
+                if let Some(id) = self.wide_enough(name).map(|it| it.id) {
+                    self.set_ipv6_of(id, knob, value);
+                }
             }
         }
-        true
     }
 
     fn set_ipv6_of(&mut self, id: InterfaceId, knob: ConfKnob, value: i32) {
@@ -348,10 +334,9 @@ impl Net {
     }
 }
 
-/// Milliseconds are kept in ticks of 4 ms, rounded up: 7 written is 8 read.
 fn stored(knob: Knob, value: i64) -> i64 {
     match knob {
-        Knob::IcmpRateLimit => (value + 3) / 4 * 4,
+        Knob::IcmpRateLimit => in_ticks(value),
         _ => value,
     }
 }
