@@ -40,7 +40,8 @@ impl OutputKey {
         }
     }
 
-    /// Of a packet that a program hands to a raw socket: its source counts for nothing, and to a socket of IPv6 "none" means the host itself.
+    /// Of a packet that a program hands to a raw socket: its source and its type of service count for nothing (the socket has its own), and to a socket
+    /// of IPv6 "none" means the host itself.
     pub(crate) fn of_program(packet: &Packet) -> Self {
         let destination = match packet.destination() {
             IpAddr::V6(to) if to.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -49,6 +50,7 @@ impl OutputKey {
         Self {
             destination,
             source: None,
+            tos: 0,
             flow: Flow::of(protocol::RAW),
             ..Self::of(packet)
         }

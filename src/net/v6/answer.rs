@@ -57,10 +57,6 @@ pub(crate) fn answer(
     let misread = is_misread(packet, &chain).then(|| packet.read_as(number, chain.at));
     let read = misread.as_ref().unwrap_or(packet);
     match number {
-        // A header that every router reads, and was.
-        extension::HOP_BY_HOP if named_at == ipv6::NEXT_HEADER && packet.joined_at.is_none() => {
-            Answer::Dropped(DropReason::BadExtension)
-        }
         extension::ROUTING | extension::DESTINATION => Answer::Dropped(DropReason::BadExtension),
         extension::FRAGMENT => asked.refused(&Refused::telling(BadPart::Field, chain.at)),
         extension::NO_NEXT_HEADER | PIM => Answer::Dropped(DropReason::NotAnswered),
@@ -209,7 +205,8 @@ impl Asked<'_> {
                 .net
                 .arrived_by(self.packet)
                 .filter(|_| back_to.is_unicast_link_local()),
-            tos: traffic_class,
+            // Seen: what is answered is routed without its class, other than in IPv4.
+            tos: 0,
             flow: Flow::back_of(protocol::TCP, self.packet.transport()),
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
@@ -290,7 +287,7 @@ impl Asked<'_> {
             source: is_to_one.then_some(self.packet.destination()),
             mark: self.net.reply_mark_ipv6(self.packet),
             interface: self.net.arrived_by(self.packet),
-            tos: self.packet.tos(),
+            tos: 0,
             flow: Flow::of_icmp(protocol::ICMPV6, kind::ECHO_REPLY, 0),
         };
         let message = Message {
@@ -313,6 +310,7 @@ impl Asked<'_> {
 mod tests {
     use super::super::testing::{FAR, HOST, Make, OWN, WAN, icmp, net, said, tcp, udp};
     use super::*;
+    use crate::net::Closed;
     use crate::wire::ipv6::extension::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
     use crate::wire::put16;
 
@@ -627,6 +625,39 @@ mod tests {
             ),
         ] {
             assert_eq!(said(&net(), &make), expected);
+        }
+    }
+
+    /// What the host labels of itself it labels by ends and ports.
+    #[test]
+    fn each_connection_is_reset_under_a_label_of_its_own() {
+        let (net, host) = (net(), HostState::new(1));
+        let label = |ports: [u8; 4]| {
+            let mut make = tcp(HOST, OWN, 2, &[], &[]);
+            make.transport[..4].copy_from_slice(&ports);
+            make.sum(16);
+            match net.answer(&host, Time::ZERO, &Closed, &make.packet(), Delivery::Local) {
+                Answer::Refused(_, sent) => header(&sent.packet).flow_label(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let labels = [[0x10, 0, 0, 80], [0x10, 1, 0, 80], [0x10, 0, 0, 81]].map(label);
+        let distinct: std::collections::BTreeSet<_> = labels.iter().collect();
+        assert_eq!(distinct.len(), 3, "{labels:x?}");
+    }
+
+    #[test]
+    fn what_a_program_listens_for_is_its_own() {
+        struct Open;
+        impl Listeners for Open {
+            fn is_open(&self, _: &Packet) -> bool {
+                true
+            }
+        }
+        for make in [Make::new(HOST, OWN, 200, vec![1]), udp(HOST, OWN, 1)] {
+            let (net, host) = (net(), HostState::new(1));
+            let answer = net.answer(&host, Time::ZERO, &Open, &make.packet(), Delivery::Local);
+            assert!(matches!(answer, Answer::Consumed), "{answer:?}");
         }
     }
 
