@@ -35,10 +35,6 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
     match net.lookup_for(&key, packet) {
         Ok(route) => decided(net, route, input, key.destination),
         Err(RouteError::Blackhole | RouteError::BadSource) => InputRoute::Drop(DropReason::Blackhole),
-        // Where nothing is forwarded, no one is told that there is no way; but of a route that refuses all are.
-        Err(RouteError::NetworkUnreachable) if !net.forwards_ipv6(net.interface(input)) => {
-            InputRoute::Drop(DropReason::NotForwarding)
-        }
         Err(RouteError::NetworkUnreachable) => unreachable(DropReason::NoRoute, Unreachable::Network),
         Err(RouteError::HostUnreachable) => unreachable(DropReason::Unreachable, Unreachable::Network),
         Err(RouteError::Prohibited) => unreachable(DropReason::Prohibited, Unreachable::AdminProhibited),
