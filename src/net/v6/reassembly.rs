@@ -62,8 +62,8 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
     let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source(), packet.destination()) else {
         return Fragment::None;
     };
-    let is_of_link =
-        source.is_unicast_link_local() || destination.is_unicast_link_local() || destination.is_multicast();
+    // Whom it is from does not count.
+    let is_of_link = destination.is_unicast_link_local() || destination.is_multicast();
     let key = Key {
         user,
         source: source.into(),
@@ -268,6 +268,12 @@ mod tests {
             ("0..48+ 48..55+ 48..96", "held Field@4 whole", "held left held"),
             (
                 "0..48+ 65528..65608 48..96",
+                "held Field@42 whole",
+                "held IPV6_BAD_EXTHDR whole",
+            ),
+            ("0..48+ 65528..65535 48..96", "held held NOT_SPECIFIED", same),
+            (
+                "0..48+ 65528..65536 48..96",
                 "held Field@42 whole",
                 "held IPV6_BAD_EXTHDR whole",
             ),
