@@ -372,7 +372,12 @@ mod tests {
                 (TCP, 64, 0, false),
             ),
             (&[(FRAGMENT, plain)], TCP, (TCP, 48, 0, false)),
-            (&[(FRAGMENT, &[0, 0, 1, 0, 0, 0, 9])], TCP, (TCP, 48, 0, true)),
+            // What other headers have their length in is reserved there.
+            (
+                &[(FRAGMENT, &[7, 0, 1, 0, 0, 0, 9]), (DESTINATION, plain)],
+                TCP,
+                (TCP, 56, 0, true),
+            ),
             (
                 &[(DESTINATION, plain), (FRAGMENT, &[0, 5, 0xa8, 0, 0, 0, 9])],
                 TCP,
@@ -380,9 +385,15 @@ mod tests {
             ),
         ] {
             let bytes = packet(headers, last, 20);
-            let upper = Ipv6::new(&bytes).unwrap().upper();
+            let view = Ipv6::new(&bytes).unwrap();
+            let upper = view.upper();
             let found = (upper.protocol, upper.offset, upper.fragment_offset, upper.is_fragment);
             assert_eq!(found, expected, "{headers:?}");
+            // Header by header it is the same way.
+            let mut chain = view.extensions();
+            let walked: Vec<u8> = chain.by_ref().map(|it| it.kind).collect();
+            assert_eq!(walked, headers.iter().map(|it| it.0).collect::<Vec<_>>());
+            assert_eq!((chain.next, chain.at), (expected.0, expected.1), "{headers:?}");
             let theirs = etherparse::LaxIpv6Slice::from_slice(&bytes).unwrap().0;
             let payload = theirs.payload();
             let at = payload.payload.as_ptr() as usize - bytes.as_ptr() as usize;
@@ -391,11 +402,14 @@ mod tests {
         }
         // What looks like a header in a later fragment is its data.
         let later = packet(&[(FRAGMENT, &[0, 0, 9, 0, 0, 0, 9]), (DESTINATION, plain)], TCP, 20);
-        let upper = Ipv6::new(&later).unwrap().upper();
+        let view = Ipv6::new(&later).unwrap();
+        let upper = view.upper();
         assert_eq!(
             (upper.protocol, upper.offset, upper.fragment_offset),
             (DESTINATION, 48, 8)
         );
+        let mut chain = view.extensions();
+        assert_eq!((chain.by_ref().count(), chain.next, chain.at), (1, DESTINATION, 48));
     }
 
     #[test]
@@ -430,6 +444,12 @@ mod tests {
             let expected = if length == HEADER { (TCP, 64) } else { expected };
             assert_eq!((upper.protocol, upper.offset), expected, "{length} bytes by its header");
         }
+        // Of a fragment header four are needed: they tell whether something can follow.
+        let fragment = packet(&[(FRAGMENT, &[0; 7])], TCP, 0);
+        for (length, expected) in [(42, (FRAGMENT, 40)), (43, (FRAGMENT, 40)), (44, (TCP, 44))] {
+            let upper = Ipv6::new(&fragment[..length]).unwrap().upper();
+            assert_eq!((upper.protocol, upper.offset), expected, "{length} bytes of a fragment");
+        }
     }
 
     #[test]
@@ -441,7 +461,11 @@ mod tests {
         view.set_source(a);
         view.set_destination(b);
         view.set_hop_limit(63);
-        assert_eq!(view.total_length(), 44);
+        assert_eq!((view.total_length(), view.payload_length()), (44, 4));
+        assert_eq!(
+            (view.traffic_class(), view.flow_label(), view.next_header()),
+            (0xb8, 0x1_0203, TCP)
+        );
         assert_eq!((view.source(), view.destination()), (a, b));
         let theirs = etherparse::Ipv6HeaderSlice::from_slice(&bytes).unwrap();
         assert_eq!((theirs.source_addr(), theirs.destination_addr()), (a, b));

@@ -125,3 +125,22 @@ fn kept_pieces(packet: &Packet, before: usize, room: usize) -> Vec<usize> {
             .is_some_and(|(_, others)| others.iter().all(|it| it.is_multiple_of(8)));
     if fits { sizes } else { Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{FAR, HOST, udp};
+    use super::*;
+
+    /// A word of eight bytes is the least that a piece can bring.
+    #[test]
+    fn where_there_is_hardly_any_room() {
+        for (mtu, expected) in [(55, None), (56, Some(4)), (63, Some(4)), (64, Some(2))] {
+            let mut packet = udp(HOST, FAR, 24).packet();
+            packet.ignores_df = true;
+            let mut lengths = Vec::new();
+            let cut = fragment(packet, mtu, 9, &mut |piece: Packet| lengths.push(piece.len()));
+            assert_eq!(cut.is_ok().then_some(lengths.len()), expected, "{mtu}");
+            assert!(lengths.iter().all(|it| *it <= mtu as usize), "{mtu}: {lengths:?}");
+        }
+    }
+}

@@ -203,6 +203,20 @@ mod tests {
         assert_eq!(said(&net, &asks(NEIGHBOUR, LINK, OWN, &[])), own(OWN, NEIGHBOUR, "40"));
     }
 
+    /// RFC 4861, 7.2.4: who asks for the address that it means to take has none yet, and all hear the answer. Nobody here is in the group that it asks.
+    #[test]
+    fn who_asks_for_an_address_to_take_it() {
+        let (net, host) = (net(), HostState::new(1));
+        let question = |to: &str| answer(&net, &host, Time::ZERO, &asks("::", to, OWN, &[]).packet());
+        let answered = super::super::testing::answered(&net, question("ff02::1:ff00:1"));
+        let expected = format!("lan {OWN}>ff02::1 p58 tc00 hl255 len64 icmp6 136/0 resta0000000 data16");
+        assert_eq!(answered, expected);
+        for to in ["ff02::1", "ff02::2:ff00:1", "ff02::1:fe00:1", "ff05::1:ff00:1"] {
+            let word = super::super::testing::answered(&net, question(to));
+            assert_eq!(word, "IPV6_NDISC_BAD_OPTIONS", "{to}");
+        }
+    }
+
     #[test]
     fn what_is_not_answered() {
         let from_far = Make {

@@ -103,10 +103,8 @@ pub(super) fn read(net: &Net, kind: Kind, packet: &[u8], header: &Extension<'_>)
             at += 1;
             continue;
         }
-        let length = match packet.get(at + 1) {
-            Some(length) if at + 1 < end => usize::from(*length) + 2,
-            _ => return Err(Refused::Silently),
-        };
+        // Where that byte is of the next header, less is left than any option takes.
+        let length = packet.get(at + 1).map_or(usize::MAX, |length| usize::from(*length) + 2);
         if length > end - at {
             return Err(Refused::Silently);
         }
@@ -181,6 +179,7 @@ fn jumbo(packet: &[u8], option: &Range<usize>) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{FAR, HOST, OWN, net, said, udp};
+    use super::HEADER;
     use crate::wire::ipv6::extension::{DESTINATION, HOP_BY_HOP};
 
     /// None, one, two, eight and nine options that are skipped, a router's alert, one whose sender wants to hear that it is not known, and headers of 8, 16
@@ -241,6 +240,17 @@ mod tests {
                 expected,
                 "{kind} {to} {knob}={value}"
             );
+        }
+    }
+
+    /// A jumbogram is no longer than it says, and may be longer than a device here could hand over.
+    #[test]
+    fn jumbograms_are_all_there() {
+        let mut packet = vec![0; HEADER + 65_544];
+        packet[42..44].copy_from_slice(&[0xc2, 4]);
+        for (length, is_taken) in [(65_536u32, true), (65_544, true), (65_545, false), (65_535, false)] {
+            packet[44..48].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(super::jumbo(&packet, &(42..48)).is_ok(), is_taken, "{length}");
         }
     }
 }

@@ -429,6 +429,21 @@ mod tests {
         assert_eq!(net.sysctl_get("net.ipv6.conf.lan.mtu").as_deref(), Some("1400"));
     }
 
+    /// Where the link's address may be drawn again, it is there at once.
+    #[test]
+    fn the_address_of_a_link_comes_with_its_switch() {
+        let mut net = super::super::testing::net();
+        let lan = net.by_name("lan").unwrap().id;
+        let has_it = |net: &Net| net.address_of_link(lan).is_some();
+        for (mode, has) in [(None, false), (Some("1"), false), (Some("0"), true), (Some("3"), true)] {
+            match mode {
+                None => net.remove_address(lan, OF_LINK.into(), 64).unwrap(),
+                Some(mode) => net.sysctl_set("net.ipv6.conf.lan.addr_gen_mode", mode).unwrap(),
+            }
+            assert_eq!(has_it(&net), has, "{mode:?}");
+        }
+    }
+
     /// Each key's first number, but for `addr_gen_mode`: a lab has the addresses that it was given.
     #[test]
     fn what_a_fresh_namespace_shows() {
