@@ -573,6 +573,14 @@ fn same_line(theirs: &str, own: &str, slack: i64) -> bool {
             if let (Some(a), Some(b)) = (lived(a), lived(b)) {
                 return (a - b).abs() <= slack;
             }
+            // A path's time follows a word of its own, and is no listing's: the slack of one does not count.
+            let expires = |word: &str| word.strip_suffix("sec")?.parse::<i64>().ok();
+            if at > 0
+                && theirs[at - 1] == "expires"
+                && let (Some(a), Some(b)) = (expires(a), expires(b))
+            {
+                return (a - b).abs() <= slack.max(1);
+            }
             // Drawn by both: neither is the flow's own port.
             let drawn = |of_reply: &str, of_original: &str| match (of(a, of_reply), of(b, of_reply)) {
                 (Some(a), Some(b)) => {
@@ -807,6 +815,15 @@ mod tests {
         };
         assert!(way(299) == way(300) && way(290) != way(291) && normal("ip route", "10.0.0.0/8 \n") == "10.0.0.0/8 \n");
         assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT", 1));
+        for (left, expected) in [
+            ("cache expires 599sec mtu 1400", true),
+            ("cache expires 598sec mtu 1400", false),
+            ("cache expires 600sec mtu 1399", false),
+            ("cache mtu 1400", false),
+            ("cache advmss 599sec mtu 1400", false),
+        ] {
+            assert_eq!(same_text("cache expires 600sec mtu 1400", left, 0), expected, "{left}");
+        }
         // The number of a rule and the value of a knob come first in a line too, and are no times.
         let answer = |out: &str| Answer {
             tool: Some(ToolAnswer {

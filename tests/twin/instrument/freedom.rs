@@ -81,7 +81,7 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "they are not a minute apart, and the checksum follows",
     },
     Freedom {
-        what: "a second in the time that a flow or an expectation has left, or has lived (delta-time=)",
+        what: "a second in the time that a flow, an expectation or a path's size (expires) has left, or a flow has lived (delta-time=)",
         why: "the two sides are asked one after the other, and the kernel counts in jiffies",
         held: "the difference is at most one second, and as many more as the machine halted between them; what has no more left may be over on \
                the other side",
