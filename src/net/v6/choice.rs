@@ -47,21 +47,19 @@ impl Tables {
 
 impl Route {
     /// Of several gateways of IPv6: the way that this share of the packets has, where it will do; else the best of those that will.
-    pub(in crate::net) fn chosen_of_ipv6(&self, share: Option<&Route>, key: &Key) -> Option<&Route> {
+    pub(in crate::net) fn chosen_of_ipv6<'a>(&'a self, share: Option<&'a Self>, key: &Key) -> Option<&'a Self> {
         let asked = Asked::of(key);
-        match share.filter(|way| asked.score(way).is_some()) {
-            Some(way) => self.ways.iter().map(|it| &it.route).find(|it| std::ptr::eq(*it, way)),
-            None => {
-                let mut best = None;
-                for way in self.alive() {
-                    let score = asked.score(&way.route);
-                    if score.is_some() && best.is_none_or(|(found, _)| score > found) {
-                        best = Some((score, &way.route));
-                    }
+        let share = share.filter(|way| asked.score(way).is_some());
+        share.or_else(|| {
+            let mut best = None;
+            for way in self.alive() {
+                let score = asked.score(&way.route);
+                if score.is_some() && best.is_none_or(|(found, _)| score > found) {
+                    best = Some((score, &way.route));
                 }
-                best.map(|(_, way)| way)
             }
-        }
+            best.map(|(_, way)| way)
+        })
     }
 }
 
