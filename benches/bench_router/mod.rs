@@ -247,7 +247,7 @@ pub(crate) fn piece(whole: &[u8], number: u32, data: Range<usize>) -> Vec<u8> {
         let length = bytes.len() as u16;
         put16(&mut bytes, 2, length);
         put16(&mut bytes, 4, number as u16);
-        put16(&mut bytes, 6, offset / 8 | u16::from(more) << 13);
+        put16(&mut bytes, 6, (offset / 8) | (u16::from(more) << 13));
         put16(&mut bytes, 10, 0);
         let sum = checksum::of(&bytes[..20]);
         put16(&mut bytes, 10, sum);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::net::path_mtu::says_anything_of;
 use crate::net::sysctl::ConfKnob;
-use crate::net::{AddressKind, Flow, HostState, Interface, Net, OutputKey, PathMtu, RouteKind};
+use crate::net::{AddressKind, Flow, HostState, Interface, Net, OutputKey, PathMtu, Route, RouteKind};
 use crate::packet::Packet;
 use crate::wire::be32;
 use crate::wire::icmpv4::{HEADER, kind};
@@ -84,6 +84,6 @@ fn is_this_network(address: IpAddr) -> bool {
 }
 
 fn leads_by(net: &Net, gateway: IpAddr, link: InterfaceId) -> bool {
-    let mut hops = net.routes(Family::V4).flat_map(|route| route.hops());
+    let mut hops = net.routes(Family::V4).flat_map(Route::hops);
     hops.any(|(way, _)| way.via == Some(gateway) && way.interface == Some(link))
 }
