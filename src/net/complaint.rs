@@ -110,6 +110,8 @@ pub enum Suppressed {
     AboutAnError,
     /// No route leads back to its source.
     NoRouteBack,
+    /// The host has no address that it could speak from over the way to its source.
+    NoAddressToSpeakFrom,
     /// icmp_ratelimit: too many to this destination.
     PeerLimit,
     /// icmp_msgs_per_sec: too many altogether.
@@ -157,6 +159,7 @@ impl fmt::Display for Suppressed {
             Self::LaterFragment => "no ICMP error is sent about a fragment other than the first",
             Self::AboutAnError => "no ICMP error is sent about ICMP that is neither query nor answer",
             Self::NoRouteBack => "no route leads back to the sender",
+            Self::NoAddressToSpeakFrom => "the host has no address to speak from on the way to the sender",
             Self::PeerLimit => "icmp_ratelimit: too many ICMP errors to this destination",
             Self::CommonLimit => "icmp_msgs_per_sec: too many ICMP errors altogether",
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",

@@ -228,6 +228,9 @@ pub(super) fn send(
         return Err(Suppressed::CommonLimit);
     }
     let mut route = net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
+    if key.source.is_none() && route.source.is_unspecified() {
+        return Err(Suppressed::NoAddressToSpeakFrom);
+    }
     net.heed_path(host, now, &key, &mut route);
     if is_limited {
         let milliseconds = net.knob_ipv6(Knob::IcmpRateLimit) as u64;
