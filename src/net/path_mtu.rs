@@ -124,10 +124,11 @@ impl PathMtus {
 
     /// Known from now on; given back for whoever is to hear of it.
     pub(super) fn learn(&self, learned: PathMtu) -> PathMtu {
-        self.first_over.fetch_min(learned.until.as_nanos(), Ordering::Relaxed);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let more = self.shard(learned.to).lock().learn(number, &learned);
         self.count.fetch_add(usize::from(more), Ordering::Relaxed);
+        // Only now: who drops what is over, and did not find it yet, does not write over this.
+        self.first_over.fetch_min(learned.until.as_nanos(), Ordering::Relaxed);
         learned
     }
 

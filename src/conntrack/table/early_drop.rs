@@ -41,14 +41,16 @@ impl Looks {
         const SECOND: u64 = 1_000_000_000;
         let (now, before) = (now.as_nanos(), self.earned.load(Ordering::Relaxed));
         // A minute earns more than there can be.
-        let passed = now.saturating_sub(before).min(60 * SECOND);
-        let earned = passed * LOOKS_A_SECOND / SECOND;
+        let before = before.max(now.saturating_sub(60 * SECOND));
+        let earned = now.saturating_sub(before) * LOOKS_A_SECOND / SECOND;
         let left = self.left.load(Ordering::Relaxed);
         if earned == 0 {
             return left as usize;
         }
         let left = MOST_LOOKS.min(left + earned);
-        self.earned.store(now, Ordering::Relaxed);
+        // What does not make a whole one yet is not lost.
+        self.earned
+            .store(before + earned * SECOND / LOOKS_A_SECOND, Ordering::Relaxed);
         self.left.store(left, Ordering::Relaxed);
         left as usize
     }
@@ -118,5 +120,29 @@ impl Table {
             }
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn looks_are_earned_however_often_one_asks() {
+        let looks = Looks::default();
+        let begin = Time::ZERO + Duration::from_secs(100);
+        looks.left(begin);
+        looks.are_left(0);
+        // 1.6 in each of these steps.
+        let step = Duration::from_nanos(6_250);
+        let mut now = begin;
+        while now < begin + Duration::from_secs(1) {
+            now = now + step;
+            looks.left(now);
+        }
+        // A nanosecond is lost of each at most.
+        assert!(looks.left(now).abs_diff(LOOKS_A_SECOND as usize) < 100);
     }
 }
