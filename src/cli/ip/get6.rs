@@ -53,9 +53,12 @@ pub(super) fn write(out: &mut String, told: Told<'_>, asked: &Asked, to: Ipv6Add
     if route.protocol != RouteProtocol::BOOT && learned.is_none() {
         let _ = write!(out, "proto {} ", protocol_name(route.protocol));
     }
-    if asked.input.is_none()
-        && let Some(source) = net.source_over(route, to)
-    {
+    // Of what only comes through that alone which the route names.
+    let source = match asked.input {
+        Some(_) => route.source,
+        None => net.source_over(route, to),
+    };
+    if let Some(source) = source {
         let _ = write!(out, "src {} ", as_in_c(source));
     }
     let _ = write!(out, "metric {} ", route.metric);
