@@ -163,8 +163,15 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
     };
     let mut device = None;
     while let Some(word) = call.words.take() {
+        if !told.hops.is_empty() && word != "nexthop" {
+            let text = format!("Error: \"nexthop\" or end of line is expected instead of \"{word}\"\n");
+            return Err(Refused::new(255, text));
+        }
         match word {
             "src" => told.source = Some(told.address(call.words.need()?)?),
+            "via" if told.via.is_some() => {
+                return Err(Refused::wrong("via", "use nexthop syntax to specify multiple via\n"));
+            }
             "via" => {
                 let (family, value) = match call.words.need()? {
                     "inet" => (Some(Family::V4), call.words.need()?),
@@ -199,11 +206,18 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
                 told.tos = words::tos(value).ok_or_else(wrong)?;
             }
             "hoplimit" => {
-                let value = call.words.need()?;
+                let mut value = call.words.need()?;
+                let is_locked = value == "lock";
+                if is_locked {
+                    value = call.words.need()?;
+                }
                 let wrong = || Refused::wrong(value, "\"hoplimit\" value is invalid\n");
                 let limit = number(value).and_then(|it| u8::try_from(it).ok());
                 // 0 is none.
                 told.hop_limit = Some(limit.ok_or_else(wrong)?).filter(|it| *it != 0);
+                if is_locked {
+                    return Err(Refused::not_there("`hoplimit lock` of a route"));
+                }
             }
             "onlink" => told.onlink = true,
             it if abbreviates(it, "protocol") => {
@@ -219,10 +233,6 @@ fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
             it if abbreviates(it, "table") => told.table = Some(table_of(call.words.need()?)?),
             "dev" | "oif" => device = Some(call.words.need()?),
             "nexthop" => told.hops.push(hop(call, &mut told.family)?),
-            it if !told.hops.is_empty() => {
-                let text = format!("Error: \"nexthop\" or end of line is expected instead of \"{it}\"\n");
-                return Err(Refused::new(255, text));
-            }
             it if OTHERS.contains(&it) || abbreviates(it, "realms") => {
                 return Err(Refused::not_there(&format!("`{it}` of a route")));
             }
@@ -293,7 +303,8 @@ fn hop(call: &mut Call<'_>, family: &mut Option<Family>) -> Result<ToldHop, Refu
                         found
                     }
                 };
-                told.hop.via = Some(value);
+                // Seen: of two it is the first.
+                told.hop.via.get_or_insert(value);
             }
             "dev" | "oif" => {
                 let name = call.words.need()?;
