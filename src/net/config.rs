@@ -247,6 +247,7 @@ impl Net {
         let lo = InterfaceName::new("lo").expect("two bytes");
         let lo = net.push_interface(lo, 65536);
         net.interfaces[0].queue_length = 1000;
+        net.interfaces[0].conf6.is_of_loopback();
         net.put_address(lo, NewAddress::new([127, 0, 0, 1].into(), 8));
         net
     }
