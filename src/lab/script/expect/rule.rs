@@ -338,7 +338,12 @@ pub(super) fn counted(lab: &Lab, name: &RuleName, packets: Option<u64>, bytes: O
     hold(right, || {
         let (packets, bytes) = (one.counters.packets, one.counters.bytes);
         let rule = said(whose, one.table, &one.chain, one.number);
-        format!("{rule} has counted {packets} packets, {bytes} bytes")
+        let plural = |count| if count == 1 { "" } else { "s" };
+        format!(
+            "{rule} has counted {packets} packet{}, {bytes} byte{}",
+            plural(packets),
+            plural(bytes)
+        )
     })
 }
 
