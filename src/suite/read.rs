@@ -159,7 +159,7 @@ struct RulesText {
     family: Family,
     name: String,
     /// By the file: then IPv6's are for the ruleset of that name alone.
-    is_named: bool,
+    named: Option<(Arc<Text>, Position)>,
     text: Arc<Text>,
     directory: PathBuf,
 }
@@ -219,7 +219,7 @@ impl Gathering<'_, '_> {
             match self.files.text(path) {
                 Ok(text) => self.rules.push(RulesText {
                     family,
-                    is_named: false,
+                    named: None,
                     text: Text::new(name.clone(), text),
                     name,
                     directory: super::items::directory_of(path),
@@ -248,6 +248,9 @@ impl Gathering<'_, '_> {
                 "docs/testing-rulesets.md shows a test file",
             );
             self.faults.add(&Text::new(name, String::new()), problem);
+        }
+        if self.faults.is_empty() {
+            self.name_their_ruleset();
         }
         let mut rulesets = Vec::new();
         if let Some(lab) = &lab {
@@ -284,6 +287,34 @@ impl Gathering<'_, '_> {
             directory: super::items::directory_of(path),
             toolbox: self.toolbox,
         })
+    }
+
+    /// Rules of IPv6 for a ruleset that is not there would make one by themselves, with IPv4 open.
+    fn name_their_ruleset(&mut self) {
+        let (first, second): (Vec<_>, Vec<_>) = self.rules.iter().partition(|it| it.family == Family::V4);
+        let names: Vec<String> = first.iter().map(|it| format!("`{}`", it.name)).collect();
+        if names.is_empty() {
+            return;
+        }
+        for it in second {
+            let Some((text, position)) = &it.named else { continue };
+            if first.iter().any(|other| other.name == it.name) {
+                continue;
+            }
+            let problem = Problem::new(
+                *position,
+                format!(
+                    "no `rules` line is called `{}`, and IPv4 would be open under these rules of IPv6",
+                    it.name
+                ),
+                format!("expected {}", names.join(" or ")),
+                format!(
+                    "name one of those, write `rules FILE as {0}` too, or leave `as {0}` out: then they stand beside each",
+                    it.name
+                ),
+            );
+            self.faults.add(text, problem);
+        }
     }
 
     fn steps(&mut self, text: &Arc<Text>, directory: &Path, lines: Vec<Line>, hosts: &mut Hosts) -> Vec<Step> {
@@ -390,7 +421,7 @@ fn together(texts: Vec<RulesText>) -> Vec<(String, Vec<RulesText>)> {
         let mut is_there = false;
         for (_, parts) in rulesets
             .iter_mut()
-            .filter(|(name, _)| has_first && (!text.is_named || *name == text.name))
+            .filter(|(name, _)| has_first && (text.named.is_none() || *name == text.name))
         {
             parts.push(text.clone());
             is_there = true;

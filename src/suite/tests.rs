@@ -141,6 +141,39 @@ fn several_rulesets_under_the_same_tests() {
     );
 }
 
+/// Rules of IPv6 for a ruleset that is not there would run alone, with IPv4 open.
+#[test]
+fn rules_of_ipv6_for_another_ruleset_name_one() {
+    let test = "test t\n  iptables -L\nend\n";
+    let files = [("rules.v6", RULES6)];
+    let rulesets = |rules: &str| {
+        let suite = suite_of(&format!("{rules}{test}"), &files).map_err(|error| error.to_string())?;
+        Ok::<_, String>(suite.rulesets.len())
+    };
+    for rules in [
+        "rules rules.v4 as old\nrules6 rules.v6 as new\n",
+        "rules6 rules.v6 as new\nrules rules.v4 as old\n",
+    ] {
+        let wrong = rulesets(rules).unwrap_err();
+        let line = 1 + rules.lines().position(|line| line.starts_with("rules6")).unwrap();
+        for said in [
+            format!("--> t.test.nflab:{line}:20"),
+            "no `rules` line is called `new`".to_owned(),
+            "expected `old`".to_owned(),
+        ] {
+            assert!(wrong.contains(&said), "{said:?} is not in\n{wrong}");
+        }
+    }
+    for (rules, count) in [
+        ("rules6 rules.v6 as new\n", 1),
+        ("rules rules.v4 as new\nrules6 rules.v6 as new\n", 1),
+        ("rules rules.v4\nrules6 rules.v6\n", 1),
+        ("rules rules.v4\nrules6 rules.v6 as rules.v4\n", 1),
+    ] {
+        assert_eq!(rulesets(rules), Ok(count), "{rules}");
+    }
+}
+
 #[test]
 fn labs_and_rules_may_stand_in_the_test_file() {
     let text = "lab <<EOF\n[interface.inside]\naddress = [\"10.9.0.1/24\"]\n[interface.outside]\naddress = [\"192.0.2.1/24\"]\n\

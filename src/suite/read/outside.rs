@@ -235,11 +235,10 @@ impl Gathering<'_, '_> {
                 );
             }
         };
-        let said = name.map(|word| word.text.clone());
         let source = RulesText {
             family,
-            name: said.clone().unwrap_or(called),
-            is_named: said.is_some(),
+            name: name.map_or(called, |word| word.text.clone()),
+            named: name.map(|word| (Arc::clone(&item.text), word.position)),
             text,
             directory,
         };
