@@ -155,6 +155,35 @@ fn a_script_is_run_where_it_can_do_no_harm() {
     );
 }
 
+/// What a call lacked is said with what to do about it, where the real tool gives no reason, too.
+#[test]
+fn calls_that_cannot_be_answered_say_why() {
+    let bench = Bench::new();
+    for (script, said) in [
+        (
+            "iptables -A INPUT -j ACCEPT\nip addr show\n",
+            "fw.sh:2: not known: what ip would have said: scripts under import have none. What a lab has of interfaces and addresses is in its file \
+             (--lab LAB.toml); --allow ip lets the script call the machine's\n",
+        ),
+        (
+            "iptables -6 -A INPUT -j ACCEPT\n",
+            "`iptables -6 -A INPUT -j ACCEPT` failed: -6 refused; that is ip6tables\n",
+        ),
+        (
+            "iptables --ipv6 -A INPUT -j ACCEPT\n",
+            "`iptables --ipv6 -A INPUT -j ACCEPT` failed: --ipv6 refused; that is ip6tables\n",
+        ),
+        (
+            "ip6tables -4 -A INPUT -j ACCEPT\n",
+            "`ip6tables -4 -A INPUT -j ACCEPT` failed: -4 refused; that is iptables\n",
+        ),
+    ] {
+        bench.write("fw.sh", &format!("#!/bin/sh\n{script}"));
+        let ran = bench.nflab(&["import", "fw.sh"]);
+        assert!(ran.err.contains(said), "{said:?} is not in\n{}", ran.err);
+    }
+}
+
 /// A firewall of both families is one script, and two save files.
 #[test]
 fn a_script_of_both_families() {

@@ -16,7 +16,7 @@ use crate::base::bytes::text_of_path;
 use crate::cli::temporary::SweptDirectory as ScriptDirectory;
 #[cfg(not(target_os = "linux"))]
 use crate::cli::temporary::TemporaryDirectory as ScriptDirectory;
-use crate::cli::tools::SHIMS;
+use crate::cli::tools::{BY_WORD, SHIMS};
 use crate::cli::{open, sh};
 use crate::device::standard::tell;
 use crate::import::script::{is_iptables, prepare};
@@ -101,13 +101,16 @@ pub(super) fn run(
             );
             continue;
         }
-        say(
-            lines,
-            Weight::Unknown,
-            format!(
+        let text = match BY_WORD.contains(&name.as_str()) {
+            true => format!(
+                "what {name} would have said: scripts under import have none. What a lab has of interfaces and addresses is in its file \
+                 (--lab LAB.toml); --allow {name} lets the script call the machine's"
+            ),
+            false => format!(
                 "what {name} would have said: it is no tool of nflab and was not found. --allow {name} lets the script call it"
             ),
-        );
+        };
+        say(lines, Weight::Unknown, text);
     }
     // No script calls the lab's `cat`: its containment does, for the files of /proc.
     for call in calls
@@ -194,7 +197,8 @@ impl Call {
             tool: request.tool.clone(),
             request: format!("{} {}", request.tool, request.args.join(" ")),
             code: response.code,
-            said: response.stderr.lines().next().unwrap_or_default().to_owned(),
+            said: of_other_family(request)
+                .unwrap_or_else(|| response.stderr.lines().next().unwrap_or_default().to_owned()),
             makes_rules: is_iptables(&request.tool) && (restores || request.args.iter().any(adds)),
         }
     }
@@ -215,6 +219,19 @@ impl Call {
     fn told(&self) -> String {
         format!("`{}` failed: {}", self.request, self.said)
     }
+}
+
+/// Of a call for the other family's rules the real tool says no more than where its help is.
+fn of_other_family(request: &Request) -> Option<String> {
+    if !is_iptables(&request.tool) || request.tool.contains("-restore") {
+        return None;
+    }
+    let (words, other) = match request.tool.starts_with("ip6tables") {
+        true => (["-4", "--ipv4"], Family::V4),
+        false => (["-6", "--ipv6"], Family::V6),
+    };
+    let word = request.args.iter().find(|arg| words.contains(&arg.as_str()))?;
+    Some(format!("{word} refused; that is {}", Program::Iptables(other).name()))
 }
 
 /// What the script printed, so that nobody takes it for ours.
