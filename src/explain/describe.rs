@@ -4,14 +4,14 @@ pub(crate) mod extension;
 pub mod icmp;
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use crate::base::bytes::hex;
 use crate::base::{Family, protocol, write_address, write_number};
 use crate::net::RuleNames;
 use crate::packet::Packet;
 use crate::wire::be32;
-use crate::wire::icmpv4::Icmpv4;
+use crate::wire::icmpv4::{self, Icmpv4};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::{Tcp, TcpOption, flags, option};
@@ -151,8 +151,9 @@ fn write_ipv6(line: &mut String, bytes: &[u8]) {
 /// What stands in a message of ICMP behind its kind. The first eight bytes of either family's are alike.
 fn write_message(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
     if icmp::is_error(family, message.kind()) {
-        if family == Family::V6 {
-            write_rest_of_error(line, message);
+        match family {
+            Family::V4 => write_gateway(line, message),
+            Family::V6 => write_rest_of_error(line, message),
         }
         if Head::of(message.payload()).is_some_and(|head| head.family == family) {
             line.push_str(" quoting (");
@@ -164,6 +165,15 @@ fn write_message(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
     } else {
         let _ = write!(line, " id {} seq {}", message.identifier(), message.sequence());
         data(line, message.payload());
+    }
+}
+
+/// Of IPv4's redirect: where packets shall go instead.
+#[cold]
+fn write_gateway(line: &mut String, message: Icmpv4<&[u8]>) {
+    let gateway = rest_of(message);
+    if message.kind() == icmpv4::kind::REDIRECT && gateway != 0 {
+        let _ = write!(line, " gateway {}", Ipv4Addr::from(gateway));
     }
 }
 
@@ -186,12 +196,7 @@ fn write_addresses(line: &mut String, message: Icmpv4<&[u8]>) {
         0 => {}
         rest => drop(write!(line, " rest {rest:#x}")),
     }
-    let names: &[&str] = match message.kind() {
-        130..=132 => &["group"],
-        135 | 136 => &["target"],
-        137 => &["target", "for"],
-        _ => &[],
-    };
+    let names = icmp::addresses(Family::V6, message.kind());
     let mut payload = message.payload();
     for name in names {
         let Some((address, behind)) = payload.split_first_chunk::<16>() else {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::{Malformed, be16, be32, checksum, put16, put32};
+use super::{Malformed, be16, be32, checksum, ipv6, put16, put32};
 use crate::base::protocol;
 
 /// A view of bytes that hold at least the eight bytes that every ICMP message has.
@@ -130,6 +130,16 @@ pub(crate) fn emit(ends: (Ipv6Addr, Ipv6Addr), (kind, code): (u8, u8), info: u32
     let sum = checksum::transport(ends.0.into(), ends.1.into(), protocol::ICMPV6, &bytes);
     put16(&mut bytes, 2, sum);
     bytes
+}
+
+/// The option of a redirect that shows the packet (RFC 4861, 4.6.3): a header of eight bytes, and as many words of eight of the packet as there are, and fit.
+pub(crate) fn redirected(packet: &[u8]) -> Vec<u8> {
+    const OPTION: u8 = 4;
+    const MOST: usize = 1280 - ipv6::HEADER - HEADER - 2 * size_of::<Ipv6Addr>();
+    let length = (packet.len() + 8).min(MOST) & !7;
+    let mut option = vec![OPTION, (length / 8) as u8, 0, 0, 0, 0, 0, 0];
+    option.extend_from_slice(&packet[..length - 8]);
+    option
 }
 
 #[cfg(test)]

@@ -60,6 +60,21 @@ pub(crate) fn is_error(family: Family, number: u8) -> bool {
     }
 }
 
+/// True for the types that show the packet they are about: errors, and IPv6's redirect.
+pub(crate) fn quotes(family: Family, number: u8) -> bool {
+    is_error(family, number) || family == Family::V6 && number == icmpv6::kind::REDIRECT
+}
+
+/// The words for the addresses that a message begins with behind its first eight bytes, in their order.
+pub(crate) fn addresses(family: Family, number: u8) -> &'static [&'static str] {
+    match (family, number) {
+        (Family::V6, 130..=132) => &["group"],
+        (Family::V6, icmpv6::kind::NEIGHBOUR_SOLICITATION | icmpv6::kind::NEIGHBOUR_ADVERTISEMENT) => &["target"],
+        (Family::V6, icmpv6::kind::REDIRECT) => &["target", "for"],
+        _ => &[],
+    }
+}
+
 /// By its name.
 pub(crate) fn kind_named(family: Family, name: &str) -> Option<u8> {
     let spelled = name.replace("neighbor", "neighbour");

@@ -9,7 +9,7 @@ use crate::base::{Family, protocol};
 use crate::explain::describe::icmp;
 use crate::wire::ipv4::{self, MIN_HEADER};
 use crate::wire::tcp::flags;
-use crate::wire::{checksum, icmpv4, ipv6, put16};
+use crate::wire::{checksum, icmpv4, icmpv6, ipv6, put16};
 
 /// What a packet may go by: what has passed before it.
 pub trait Surroundings {
@@ -265,7 +265,12 @@ fn icmp_message(message: &IcmpDraft, draft: &IpDraft, surroundings: &dyn Surroun
         Some(Quote::Last) => quoted(family, surroundings.departed().ok_or(BuildError::NothingToQuote)?),
         Some(Quote::Packet(packet)) => quoted(family, build(packet, surroundings)?),
     };
-    payload.extend(&draft.data);
+    if family == Family::V6 && message.kind == icmpv6::kind::REDIRECT && message.quote.is_some() {
+        // What it quotes is an option behind its addresses.
+        payload = [&draft.data[..], &icmpv6::redirected(&payload)].concat();
+    } else {
+        payload.extend(&draft.data);
+    }
     match family {
         Family::V4 => Ok(icmpv4::emit(message.kind, message.code, message.rest, &payload)),
         Family::V6 => {

@@ -27,6 +27,9 @@ pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result
     }
     let mut message = kind(family, rest)?;
     let mut draft = IpDraft::new(source, destination, Transport::Other(icmp::protocol(family)));
+    let mut addresses = Addresses::of(family, &message);
+    // Of what another packet quotes, the end may be missing.
+    let mut may_end_early = depth > 0;
     while let Some(word) = option_word(rest)? {
         match (word.text.as_str(), family) {
             ("id", _) if !icmp::is_error(family, message.kind) => {
@@ -52,8 +55,7 @@ pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result
                 message.rest = rest.read(words::one("an IPv4 address", atom::address))?.to_bits();
             }
             ("target" | "group" | "for", Family::V6) => {
-                let address: Ipv6Addr = rest.read(words::one("an IPv6 address", |text| text.parse().ok()))?;
-                draft.data.extend(address.octets());
+                *addresses.place(word)? = Some(rest.read(words::one("an IPv6 address", |text| text.parse().ok()))?);
             }
             ("source-link" | "target-link", Family::V6) => {
                 let address = rest.read(words::helped(
@@ -64,7 +66,19 @@ pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result
                 draft.data.extend([1 + u8::from(word.text == "target-link"), 1]);
                 draft.data.extend(address);
             }
+            ("quoting", _) if !icmp::quotes(family, message.kind) => {
+                return Err(Problem::new(
+                    word.position,
+                    format!("{} quotes nothing", with_article(family, &message)),
+                    "expected `quoting` in an error, or in a redirect",
+                    "leave it out; `data` writes bytes as they are",
+                ));
+            }
             ("quoting", _) => message.quote = Some(quote(depth, rest)?),
+            ("data" | "zeros", _) => {
+                may_end_early = true;
+                draft.option(word, rest, &ICMP)?;
+            }
             _ => draft.option(word, rest, &ICMP)?,
         }
     }
@@ -76,8 +90,81 @@ pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result
             "add `quoting last`, or `data` with the bytes that shall stand there",
         ));
     }
+    let mut data = addresses.bytes(may_end_early, rest)?;
+    data.append(&mut draft.data);
+    draft.data = data;
     draft.transport = Transport::Icmp(message);
     draft.done(rest)
+}
+
+/// The addresses that a message begins with, whatever order the line has them in.
+struct Addresses {
+    /// The message, for who is told of it.
+    message: String,
+    places: Vec<(&'static str, Option<Ipv6Addr>)>,
+}
+
+impl Addresses {
+    fn of(family: Family, message: &IcmpDraft) -> Self {
+        let names = icmp::addresses(family, message.kind);
+        Self {
+            message: with_article(family, message),
+            places: names.iter().map(|name| (*name, None)).collect(),
+        }
+    }
+
+    /// Where the address that this word begins belongs, which is empty.
+    fn place(&mut self, word: &Word) -> Result<&mut Option<Ipv6Addr>, Problem> {
+        let names: Vec<&str> = self.places.iter().map(|(name, _)| *name).collect();
+        let place = self.places.iter_mut().find(|(name, _)| *name == word.text);
+        match place {
+            Some((_, place @ None)) => Ok(place),
+            Some((name, Some(_))) => Err(Problem::new(
+                word.position,
+                format!("this message has its `{name}` already"),
+                format!("expected one `{name}`"),
+                "leave one of them out",
+            )),
+            None => Err(Problem::new(
+                word.position,
+                format!("{} has no {}", self.message, word.text),
+                match names[..] {
+                    [] => "expected no address here".to_owned(),
+                    _ => format!("expected {}", names.join(" or ")),
+                },
+                "leave it out; `data` writes bytes as they are",
+            )),
+        }
+    }
+
+    /// One behind the other. Only what may end early may lack the last ones.
+    fn bytes(&self, may_end_early: bool, rest: &Words<'_>) -> Result<Vec<u8>, Problem> {
+        let given: Vec<u8> = self
+            .places
+            .iter()
+            .flat_map(|(_, it)| *it)
+            .flat_map(|it| it.octets())
+            .collect();
+        let mut from_the_missing = self.places.iter().skip_while(|(_, it)| it.is_some());
+        match from_the_missing.next() {
+            Some((name, _)) if !may_end_early || from_the_missing.any(|(_, it)| it.is_some()) => Err(Problem::new(
+                rest.position(),
+                format!("{} lacks its `{name}`", self.message),
+                format!("expected `{name}` and an IPv6 address"),
+                format!("add `{name} A`, or all of its bytes as `data`"),
+            )),
+            _ => Ok(given),
+        }
+    }
+}
+
+fn with_article(family: Family, message: &IcmpDraft) -> String {
+    let text = icmp::text(family, message.kind, message.code);
+    let article = match text.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "an",
+        false => "a",
+    };
+    format!("{article} {text}")
 }
 
 fn kind(family: Family, rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {

@@ -48,7 +48,7 @@ pub struct IpDraft {
     pub destination: IpAddr,
     /// What stands behind the IP header.
     pub transport: Transport,
-    /// The payload: behind the transport header, or behind what an ICMP error quotes.
+    /// The payload: behind the transport header, or behind what an ICMP error quotes. That of IPv6's redirect stands before the option that quotes.
     pub data: Vec<u8>,
     /// Time to live, IPv6's hop limit; 64 unless written.
     pub ttl: u8,
@@ -150,7 +150,7 @@ pub struct IcmpDraft {
     pub code: u8,
     /// The four bytes after the checksum.
     pub rest: u32,
-    /// Stands behind these four bytes, cut to what fits into 576 bytes of packet, or 1280 of IPv6.
+    /// Stands behind these four bytes, cut to what fits into 576 bytes of packet, or 1280 of IPv6; in IPv6's redirect, as an option behind the data.
     pub quote: Option<Quote>,
 }
 

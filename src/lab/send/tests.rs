@@ -47,6 +47,9 @@ fn what_is_described_can_be_sent_again() {
         "icmp 10.0.0.2 > 192.0.2.9 echo-request id 7 seq 1 data \"ping\" ttl 64",
         "icmp 10.0.0.2 > 192.0.2.9 timestamp-reply id 7 seq 1 ttl 64",
         "icmp 192.0.2.9 > 10.0.0.2 unreachable port quoting (udp 10.0.0.2:5000 > 192.0.2.9:53) ttl 64",
+        "icmp 192.0.2.254 > 10.0.0.2 redirect 1 gateway 192.0.2.253 quoting (udp 10.0.0.2:5000 > 192.0.2.9:53) ttl 64",
+        "icmp 192.0.2.254 > 10.0.0.2 redirect gateway 192.0.2.253 quoting (udp 10.0.0.2:5000 > 192.0.2.9:53) ttl 64",
+        "icmp 192.0.2.254 > 10.0.0.2 redirect 1 quoting (udp 10.0.0.2:5000 > 192.0.2.9:53) ttl 64",
         "ip 10.0.0.2 > 192.0.2.9 proto 47 data 0x00000800 ttl 64",
         "tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S seq 7 mss 1440 sackok hl 64",
         "tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 PA seq 7 ack 9 data \"GET / HTTP/1.0\\r\\n\" hl 63 tclass 0x10 flow 0x12345",
@@ -65,6 +68,8 @@ fn what_is_described_can_be_sent_again() {
         "icmpv6 fe80::2 > ff02::1:ff00:1 neighbour-solicitation target fe80::1 source-link 02:00:00:00:00:01 hl 255",
         "icmpv6 fe80::2 > fe80::1 neighbour-advertisement rest 0x60000000 target fe80::2 target-link 02:00:00:00:00:02 hl 255",
         "icmpv6 fe80::2 > fe80::1 redirect target fe80::3 for 2001:db8:1::9 hl 255",
+        "icmpv6 fe80::2 > fe80::1 neighbour-solicitation data 0x0102 hl 255",
+        "icmpv6 fe80::2 > fe80::1 redirect target fe80::3 data 0x0102 hl 255",
         "icmpv6 fe80::2 > ff02::2 router-solicitation hl 255",
         "icmpv6 fe80::2 > ff02::16 multicast-report-v2 rest 0x1 data 0x04000000ff0200000000000000000001ff000002 hl 1 hbh ra 0",
         "icmpv6 2001:db8::2 > 2001:db8:1::9 type 200 code 3 rest 0x1020304 hl 64",
@@ -177,6 +182,45 @@ fn icmp_is_that_of_the_addresses() {
     }
 }
 
+/// As the router's own has it (RFC 4861, 4.5): the addresses, the options, and of the quoted packet words of eight bytes.
+#[test]
+fn a_redirect_of_ipv6_quotes_in_an_option() {
+    let plain = Before::default();
+    let quoted = "udp [2001:db8::2]:1 > [2001:db8:1::9]:2 data 0x010203040506070809";
+    let quote = made(quoted, &plain).unwrap();
+    let begins = "icmpv6 fe80::2 > fe80::1 redirect";
+    let addresses = "target fe80::8 for 2001:db8:1::9";
+    let all_of_it = made(
+        &format!("{begins} {addresses} target-link 02:00:00:00:00:08 quoting ({quoted}) hl 255"),
+        &plain,
+    )
+    .unwrap();
+    let message = &all_of_it[48..];
+    let target: std::net::Ipv6Addr = "fe80::8".parse().unwrap();
+    let was_for: std::net::Ipv6Addr = "2001:db8:1::9".parse().unwrap();
+    assert_eq!(message[..16], target.octets());
+    assert_eq!(message[16..32], was_for.octets());
+    assert_eq!(message[32..40], [2, 1, 2, 0, 0, 0, 0, 8]);
+    assert_eq!(quote.len(), 57, "of which the last byte fills no word");
+    assert_eq!(message[40..48], [4, 8, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(message[48..], quote[..56]);
+    let other_order = "for 2001:db8:1::9 target-link 02:00:00:00:00:08 target fe80::8";
+    let other_order = made(&format!("{begins} quoting ({quoted}) {other_order} hl 255"), &plain);
+    assert_eq!(other_order, Ok(all_of_it));
+    let long = made(
+        &format!("{begins} {addresses} quoting (udp [2001:db8::2]:1 > [2001:db8:1::9]:2 zeros 2000)"),
+        &plain,
+    );
+    assert_eq!(long.unwrap().len(), 1280);
+    // What is told of it is sent again.
+    let line = format!("{begins} {addresses} quoting ({quoted}) hl 255");
+    let bytes = made(&line, &plain).unwrap();
+    assert_eq!(made(&describe::line(&bytes), &plain), Ok(bytes));
+    // Of a quoted message the end may be missing, as it is told.
+    let cut = "time-exceeded quoting (icmpv6 2001:db8::2 > 2001:db8:1::9 neighbour-solicitation)";
+    assert_eq!(made(&format!("icmpv6 ::1 > ::2 {cut}"), &plain).unwrap().len(), 96);
+}
+
 /// What a chain of headers is put together from, byte by byte.
 #[test]
 fn extension_headers_stand_in_their_order() {
@@ -279,6 +323,56 @@ fn what_is_wrong_with_a_packet_of_ipv6_is_said() {
             "icmp ::1 > ::2 echo-requst",
             "`echo-requst` is not understood here",
             "did you mean `echo-request`?",
+        ),
+        (
+            "icmp ::1 > ::2 echo-request target ::3",
+            "an echo-request has no target",
+            "leave it out; `data` writes bytes as they are",
+        ),
+        (
+            "icmp ::1 > ::2 packet-too-big mtu 1280 target ::3 quoting last",
+            "a packet-too-big has no target",
+            "leave it out; `data` writes bytes as they are",
+        ),
+        (
+            "icmp ::1 > ::2 neighbour-solicitation group ::3",
+            "a neighbour-solicitation has no group",
+            "leave it out; `data` writes bytes as they are",
+        ),
+        (
+            "icmp ::1 > ::2 redirect target ::3 target ::4",
+            "this message has its `target` already",
+            "leave one of them out",
+        ),
+        (
+            "icmp ::1 > ::2 neighbour-solicitation source-link 02:00:00:00:00:01",
+            "a neighbour-solicitation lacks its `target`",
+            "add `target A`, or all of its bytes as `data`",
+        ),
+        (
+            "icmp ::1 > ::2 redirect for ::3 data 0x00",
+            "a redirect lacks its `target`",
+            "add `target A`, or all of its bytes as `data`",
+        ),
+        (
+            "icmp ::1 > ::2 redirect target ::3 quoting last",
+            "a redirect lacks its `for`",
+            "add `for A`, or all of its bytes as `data`",
+        ),
+        (
+            "icmp ::1 > ::2 neighbour-advertisement target ::3 quoting last",
+            "a neighbour-advertisement quotes nothing",
+            "leave it out; `data` writes bytes as they are",
+        ),
+        (
+            "icmp ::1 > ::2 router-advertisement quoting last",
+            "a router-advertisement quotes nothing",
+            "leave it out; `data` writes bytes as they are",
+        ),
+        (
+            "icmp 10.0.0.2 > 10.0.0.3 echo-request quoting last",
+            "an echo-request quotes nothing",
+            "leave it out; `data` writes bytes as they are",
         ),
         (
             "udp [::1]:1 > [::1]:2 rt 0 1 ::5 0x00",

@@ -311,7 +311,7 @@ pub(crate) fn redirect(
     // As it came: the hop that forwarding takes is not shown.
     let mut shown = original.bytes().to_vec();
     shown[7] = redirect.hop_limit;
-    payload.extend_from_slice(&redirected(&shown));
+    payload.extend_from_slice(&icmpv6::redirected(&shown));
     let segment = icmpv6::emit((source, to), (kind::REDIRECT, 0), 0, &payload);
     let repr = ipv6::Repr {
         traffic_class: 0,
@@ -326,16 +326,6 @@ pub(crate) fn redirect(
 
 /// Neighbour discovery is believed only from a neighbour: what passed a router has less.
 pub(super) const NEIGHBOURS_ONLY: u8 = 255;
-
-/// The option that shows the packet: a header of eight bytes, and as many words of eight of the packet as there are, and fit.
-fn redirected(packet: &[u8]) -> Vec<u8> {
-    const OPTION: u8 = 4;
-    const MOST: usize = super::LEAST_MTU as usize - ipv6::HEADER - icmpv6::HEADER - 2 * size_of::<Ipv6Addr>();
-    let length = (packet.len() + 8).min(MOST) & !7;
-    let mut option = vec![OPTION, (length / 8) as u8, 0, 0, 0, 0, 0, 0];
-    option.extend_from_slice(&packet[..length - 8]);
-    option
-}
 
 /// [`crate::net::is_sent_by_the_icmp_socket`].
 pub(crate) fn is_sent_by_the_icmp_socket(packet: &Packet) -> bool {
