@@ -1,5 +1,7 @@
 //! What a learner trips on, told when it happens: behind what became of a packet, a line that says what to do about it.
 
+use std::net::IpAddr;
+
 use crate::base::protocol;
 use crate::conntrack::{CtState, Tuple};
 use crate::engine::{Fate, Port};
@@ -119,6 +121,9 @@ fn not_at_a_line(passage: &Passage) -> Option<String> {
 /// It came in by another interface than the one behind which its sender is, as forged packets do, and mistaken ones.
 fn elsewhere(lab: &Lab, passage: &Passage, packet: &Packet) -> Option<String> {
     let came_in = passage.interface?;
+    if is_on_every_link(packet.source()) {
+        return None;
+    }
     let behind = conversation::behind(lab, packet.source())?;
     (behind != came_in).then(|| {
         format!(
@@ -126,6 +131,15 @@ fn elsewhere(lab: &Lab, passage: &Passage, packet: &Packet) -> Option<String> {
             packet.source()
         )
     })
+}
+
+/// Who has no address yet, or one of the link alone: such senders are behind every interface.
+fn is_on_every_link(source: IpAddr) -> bool {
+    source.is_unspecified()
+        || match source {
+            IpAddr::V4(source) => source.is_link_local(),
+            IpAddr::V6(source) => source.is_unicast_link_local(),
+        }
 }
 
 fn is_loaded(machine: &Machine, spec: &HelperSpec) -> bool {
