@@ -162,7 +162,7 @@ fn calls_that_cannot_be_answered_say_why() {
     for (script, said) in [
         (
             "iptables -A INPUT -j ACCEPT\nip addr show\n",
-            "fw.sh:2: not known: what ip would have said: scripts under import have none. What a lab has of interfaces and addresses is in its file \
+            "fw.sh:3: not known: what ip would have said: scripts under import have none. What a lab has of interfaces and addresses is in its file \
              (--lab LAB.toml); --allow ip lets the script call the machine's\n",
         ),
         (
