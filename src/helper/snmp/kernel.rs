@@ -4,14 +4,14 @@
 //! another: `=` where none did, `-` where the message was dropped. Most are messages of every kind with a few bytes changed.
 
 use super::message::addresses;
+use crate::base::testing::unhex;
 
 #[test]
 fn addresses_are_where_the_kernel_finds_them() {
     let (mut written, mut dropped) = (0, 0);
     for line in include_str!("kernel.txt").lines() {
         let (message, made) = line.split_once(' ').unwrap();
-        let digits = |at| u8::from_str_radix(&message[at..at + 2], 16).unwrap();
-        let message: Vec<u8> = (0..message.len()).step_by(2).map(digits).collect();
+        let message = unhex(message);
         let own = |at: &usize| message[*at..].starts_with(&[10, 0, 0, 2]);
         let read = match addresses(&message) {
             None => "-".to_owned(),

@@ -1,6 +1,7 @@
 //! What is read and written of the packets that ICMP errors quote. Seen on Linux 6.18.
 
 use super::*;
+use crate::base::testing::unhex;
 use crate::base::{AddressRange, Random, protocol};
 use crate::conntrack::testing::{A, B, Bench, address, packet};
 use crate::conntrack::{Endpoint, TrackContext, TrackStage};
@@ -138,15 +139,11 @@ fn packets_of_ipv6_leave_as_from_the_kernel() {
         addresses: Some(AddressRange::single("2001:db8:1::1".parse().unwrap())),
         ..NatRange::default()
     };
-    let bytes = |hex: &str| -> Vec<u8> {
-        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        (0..hex.len()).step_by(2).map(byte).collect()
-    };
     let text = include_str!("masqueraded.txt");
     let mut told = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut count = 0;
     while let (Some(what), Some(came), Some(left)) = (told.next(), told.next(), told.next()) {
-        let mut packet = Packet::parse(bytes(came)).unwrap();
+        let mut packet = Packet::parse(unhex(came)).unwrap();
         let cx = TrackContext {
             stage: TrackStage::Prerouting,
             ..bench.context()
@@ -171,7 +168,7 @@ fn packets_of_ipv6_leave_as_from_the_kernel() {
             "nothing" => assert_eq!(done, Err(DropReason::IcmpErrorUnreadable), "{what}"),
             left => {
                 done.expect(what);
-                assert_eq!(packet.bytes(), bytes(left), "{what}");
+                assert_eq!(packet.bytes(), unhex(left), "{what}");
             }
         }
         let _ = bench.table.confirm(&cx, &packet, &mut tracking);

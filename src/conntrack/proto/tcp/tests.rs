@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::base::testing::unhex;
 
 const CONVERSATIONS: &str = include_str!("conversations.txt");
 
@@ -197,10 +198,7 @@ fn play(flow: &mut Option<Flow>, what: &str, settings: &Settings) -> String {
             ("w", number) => window = number.parse().unwrap(),
             ("l", number) => length = number.parse().unwrap(),
             (_, rest) => {
-                options = (1..rest.len())
-                    .step_by(2)
-                    .map(|at| u8::from_str_radix(&rest[at..at + 2], 16).unwrap())
-                    .collect();
+                options = unhex(&rest[1..]);
             }
         }
     }
