@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::freedom::{Drawn, Likeness, announced_apart, announced_by_text_apart, class, identify, named_apart};
-use super::layout::{ICMP, is_ipv6, piece, protocol, upper};
+use super::layout::{ICMP, is_ipv6, outer_piece, protocol, upper};
 use super::ours::{Ours, story, tick};
 use super::scenario::{Event, Scenario, write_event};
 use super::sentence;
@@ -313,7 +313,7 @@ fn is_route_error((_, bytes): &(String, Vec<u8>)) -> bool {
 /// What must be the same of a packet whatever is free in it: where it left, its length, which piece of a packet it is.
 fn shape((interface, bytes): &(String, Vec<u8>)) -> (&str, usize, Option<[u8; 2]>) {
     let field = match is_ipv6(bytes, 0) {
-        true => piece(bytes).map(|piece| piece.field),
+        true => outer_piece(bytes).map(|piece| piece.field),
         false => bytes.get(6..8).and_then(|field| field.try_into().ok()),
     };
     (interface, bytes.len(), field)
@@ -322,7 +322,7 @@ fn shape((interface, bytes): &(String, Vec<u8>)) -> (&str, usize, Option<[u8; 2]
 /// `joined` takes no more than the payload of a later fragment, so its header is compared here; free is the identification of a message of the
 /// router's own, which `joined` ties to that of the first fragment.
 fn same_later_header(theirs: &[u8], own: &[u8]) -> bool {
-    let Some(later) = piece(own).filter(|piece| piece.offset != 0 && theirs.len() >= piece.at) else {
+    let Some(later) = outer_piece(own).filter(|piece| piece.offset != 0 && theirs.len() >= piece.at) else {
         return true;
     };
     let mut mine = own[..later.at].to_vec();
@@ -357,9 +357,9 @@ fn heard_by_protocols(sent: &mut [(String, Vec<u8>)]) {
 fn joined(sent: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
     let mut whole: Vec<(String, Vec<u8>)> = Vec::new();
     for (interface, bytes) in sent {
-        let later = piece(bytes).filter(|piece| piece.offset != 0);
+        let later = outer_piece(bytes).filter(|piece| piece.offset != 0);
         let is_of = |first: &[u8], identification: u32| match is_ipv6(bytes, 0) {
-            true => piece(first).is_some_and(|piece| piece.identification == identification),
+            true => outer_piece(first).is_some_and(|piece| piece.identification == identification),
             false => first.len() >= 20 && first[4..6] == bytes[4..6],
         };
         match (whole.last_mut(), later) {

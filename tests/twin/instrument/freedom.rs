@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::generate::packet::seal_sctp;
-use super::layout::{ICMP, ICMPV6, IPV6, Upper, addresses, is_ipv6, piece, pseudo_header, total_length, upper};
+use super::layout::{ICMP, ICMPV6, IPV6, Upper, addresses, is_ipv6, outer_piece, pseudo_header, total_length, upper};
 use super::scenario::{Event, Scenario};
 
 /// A choice that two honest sides make differently.
@@ -581,7 +581,7 @@ fn ports(bytes: &[u8], ip: usize, upper: Upper, outer: Option<usize>, places: &m
 /// Gives a packet that the router has cut itself, also one that an error quotes, the number of the other side's, which each draws; not where it has that of
 /// the packet that came.
 fn number(mine: &mut [u8], theirs: &[u8], cause: Option<&[u8]>) {
-    let came = cause.and_then(piece).map(|piece| piece.identification);
+    let came = cause.and_then(outer_piece).map(|piece| piece.identification);
     number_at(mine, theirs, came, (0, None));
     if let Some((at, sum)) = quoted(mine)
         && quoted(theirs) == Some((at, sum))
@@ -591,7 +591,7 @@ fn number(mine: &mut [u8], theirs: &[u8], cause: Option<&[u8]>) {
 }
 
 fn number_at(mine: &mut [u8], theirs: &[u8], came: Option<u32>, (at, outer): (usize, Option<usize>)) {
-    let (Some(own), Some(there)) = (piece(&mine[at..]), piece(&theirs[at..])) else {
+    let (Some(own), Some(there)) = (outer_piece(&mine[at..]), outer_piece(&theirs[at..])) else {
         return;
     };
     let is_drawn = |number: u32| came != Some(number);

@@ -101,6 +101,30 @@ pub(crate) fn piece(bytes: &[u8]) -> Option<Piece> {
     }
 }
 
+/// The same, of a piece of a piece by the header that was written last, which stands first.
+pub(crate) fn outer_piece(bytes: &[u8]) -> Option<Piece> {
+    if !is_ipv6(bytes, 0) {
+        return piece(bytes);
+    }
+    let mut first = None;
+    walk(bytes, 0, |number, at| {
+        if number == FRAGMENT {
+            first.get_or_insert(at);
+        }
+    });
+    fragment_header(bytes, first?)
+}
+
+fn fragment_header(bytes: &[u8], at: usize) -> Option<Piece> {
+    let header = bytes.get(at..at + 8)?;
+    Some(Piece {
+        identification: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        offset: u16::from_be_bytes([header[2], header[3]]) >> 3,
+        at: at + 8,
+        field: [header[2], header[3]],
+    })
+}
+
 /// How much of the packet at `at` there should be, by its own header.
 pub(crate) fn total_length(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? >> 4 {
@@ -182,14 +206,8 @@ fn walk(bytes: &[u8], at: usize, mut seen: impl FnMut(u8, usize)) -> Option<Chai
             HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY if header.len() >= 2 => 8 + usize::from(header[1]) * 8,
             AUTHENTICATION if header.len() >= 2 => 8 + usize::from(header[1]) * 4,
             FRAGMENT if header.len() >= 8 => {
-                let field = u16::from_be_bytes([header[2], header[3]]);
-                chain.piece = Some(Piece {
-                    identification: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-                    offset: field >> 3,
-                    at: chain.at + 8,
-                    field: [header[2], header[3]],
-                });
-                if field >> 3 != 0 {
+                chain.piece = fragment_header(bytes, chain.at);
+                if chain.piece.as_ref().is_some_and(|piece| piece.offset != 0) {
                     seen(FRAGMENT, chain.at);
                     chain.protocol = header[0];
                     chain.at += 8;
@@ -217,6 +235,15 @@ fn word(bytes: &[u8], at: usize) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_of_a_piece_has_two_headers() {
+        let header = |next: u8, number: u8| [next, 0, 0, 1, 0, 0, 0, number];
+        let packet = ipv6(FRAGMENT, &[header(FRAGMENT, 1), header(17, 2), [0; 8]].concat());
+        let number = |piece: Option<Piece>| piece.map(|it| (it.identification, it.at));
+        assert_eq!(number(piece(&packet)), Some((2, IPV6 + 16)));
+        assert_eq!(number(outer_piece(&packet)), Some((1, IPV6 + 8)));
+    }
 
     fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0x60, 0, 0, 0, 0, payload.len() as u8, next, 64];
