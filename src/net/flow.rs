@@ -360,6 +360,7 @@ fn mixed(first: u32, second: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::testing::unhex;
     use crate::base::{InterfaceId, InterfaceName};
     use crate::net::{InputRoute, Route, Way};
 
@@ -375,9 +376,7 @@ mod tests {
                 continue;
             }
             let (ways, hex) = line.split_once(' ').unwrap();
-            let octet = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-            let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(octet).collect();
-            let mut packet = Packet::parse(bytes).unwrap();
+            let mut packet = Packet::parse(unhex(hex)).unwrap();
             packet.input = Some(InterfaceId(1));
             assert_eq!(ways.len(), POLICIES.len());
             for ((policy, fields), way) in POLICIES.iter().zip(ways.chars()) {

@@ -64,8 +64,8 @@ pub(super) struct Key {
     pub source: IpAddr,
     pub mark: u32,
     pub tos: u8,
-    /// `lo` for the host's own packets.
-    pub input: InterfaceId,
+    /// `lo` for the host's own packets; `None` where no packet is meant, as by who looks for the gateway of a route of IPv6.
+    pub input: Option<InterfaceId>,
     /// Only routes over this interface count.
     pub output: Option<InterfaceId>,
     /// Only routes at least this near count.
@@ -77,7 +77,13 @@ pub(super) struct Key {
 impl Key {
     /// In IPv6 a packet of the host's own that has no source yet is from nowhere; in IPv4 it is from 0.0.0.0.
     fn lacks_source(&self) -> bool {
-        self.source.is_ipv6() && self.input == InterfaceId::LOOPBACK && self.source.is_unspecified()
+        self.source.is_ipv6() && self.is_own() && self.source.is_unspecified()
+    }
+
+    /// Whether nothing that came in is meant.
+    #[inline]
+    pub(super) fn is_own(&self) -> bool {
+        self.input.is_none_or(|it| it == InterfaceId::LOOPBACK)
     }
 
     /// What rules and routes go by: neither the bits of ECN nor, in IPv4, those of the old precedence.
@@ -96,7 +102,7 @@ impl Key {
             source: Family::of(destination).unspecified(),
             mark: 0,
             tos: 0,
-            input: InterfaceId::LOOPBACK,
+            input: Some(InterfaceId::LOOPBACK),
             output: None,
             scope: Scope::Universe,
             flow: Flow::default(),
@@ -538,7 +544,7 @@ impl RoutingRule {
                 .from
                 .is_none_or(|it| it.contains(key.source) && !key.lacks_source())
             && self.to.is_none_or(|it| it.contains(key.destination))
-            && self.input.is_none_or(|it| it.id == Some(key.input))
+            && self.input.is_none_or(|it| it.id.is_some() && it.id == key.input)
             && self.output.is_none_or(|it| it.id.is_some() && it.id == key.output)
             && (self.tos == 0 || self.tos == key.asked_tos())
             && (!self.asks_transport() || self.transport.fits(key.flow));
@@ -678,7 +684,7 @@ mod tests {
                 source: IpAddr::from([0; 4]),
                 mark: 0,
                 tos: 0,
-                input: InterfaceId::LOOPBACK,
+                input: Some(InterfaceId::LOOPBACK),
                 output: None,
                 scope: Scope::Universe,
                 flow: Flow::default(),
@@ -701,7 +707,7 @@ mod tests {
             source: IpAddr::from([0; 4]),
             mark: 0,
             tos: 0,
-            input: InterfaceId::LOOPBACK,
+            input: Some(InterfaceId::LOOPBACK),
             output: None,
             scope: Scope::Universe,
             flow: Flow::default(),
@@ -715,7 +721,7 @@ mod tests {
             source: [10, 0, 0, 2].into(),
             mark,
             tos: 0,
-            input: InterfaceId(1),
+            input: Some(InterfaceId(1)),
             output: None,
             scope: Scope::Universe,
             flow: Flow::default(),

@@ -202,7 +202,7 @@ impl Net {
             source: source.unwrap_or(family.unspecified()),
             mark: key.mark,
             tos: key.tos,
-            input: InterfaceId::LOOPBACK,
+            input: Some(InterfaceId::LOOPBACK),
             output: interface,
             scope: Scope::Universe,
             flow: key.flow,

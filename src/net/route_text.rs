@@ -46,7 +46,7 @@ impl Net {
             source: packet.source(),
             mark: packet.mark,
             tos: packet.tos(),
-            input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
+            input: packet.input.or(Some(InterfaceId::LOOPBACK)),
             output: None,
             scope: Scope::Universe,
             flow: self.flow_for_rules(packet),
@@ -60,7 +60,7 @@ impl Net {
             source: packet.source(),
             mark: packet.mark,
             tos: packet.tos(),
-            input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
+            input: packet.input.or(Some(InterfaceId::LOOPBACK)),
             flow,
             ..Key::to(packet.destination())
         };
@@ -75,7 +75,7 @@ impl Net {
             source: key.source.unwrap_or(Family::of(key.destination).unspecified()),
             mark: key.mark,
             tos: key.tos,
-            input: InterfaceId::LOOPBACK,
+            input: Some(InterfaceId::LOOPBACK),
             output: key.interface,
             scope: Scope::Universe,
             flow: key.flow,

@@ -121,7 +121,7 @@ impl Net {
             let share = shares.find(|(_, has)| *has).map(|(way, _)| &way.route);
             return route.chosen_of_ipv6(share, key).unwrap_or(route);
         }
-        let is_own = key.input == InterfaceId::LOOPBACK;
+        let is_own = key.is_own();
         let preferred = (is_own && !key.source.is_unspecified()).then_some(key.source);
         let is_preferred = |way: &Way| {
             let own = |it: IpAddr| {

@@ -169,7 +169,7 @@ impl Net {
             source: Family::V4.unspecified(),
             mark: 0,
             tos: packet.tos(),
-            input: InterfaceId::LOOPBACK,
+            input: Some(InterfaceId::LOOPBACK),
             output: None,
             scope: Scope::Universe,
             flow: Flow::default(),
@@ -375,7 +375,7 @@ impl<'a> Asked<'a> {
         };
         // Seen with rules that ask for an interface: the way back is looked up as if the answer came in where the packet goes out, or were ours.
         let back_key = |over| Key {
-            input: output.unwrap_or(InterfaceId::LOOPBACK),
+            input: output.or(Some(InterfaceId::LOOPBACK)),
             flow: self.flow.turned(),
             ..self.key(self.source, self.destination, mark, over)
         };
@@ -433,7 +433,7 @@ impl<'a> Asked<'a> {
             source,
             mark,
             tos: self.tos,
-            input: self.input.id,
+            input: Some(self.input.id),
             output,
             scope: Scope::Universe,
             flow: self.flow,

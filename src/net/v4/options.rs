@@ -199,7 +199,7 @@ impl Net {
             source: packet.source(),
             mark: packet.mark,
             tos: packet.tos(),
-            input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
+            input: packet.input.or(Some(InterfaceId::LOOPBACK)),
             output: Some(route.output),
             scope: Scope::Universe,
             flow: self.flow_for_rules(packet),

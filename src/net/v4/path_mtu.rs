@@ -11,6 +11,22 @@ use crate::wire::be16;
 use crate::wire::icmpv4::{HEADER, kind};
 use crate::wire::ipv4::Ipv4;
 
+/// The way to where a quoted packet was for, if words about it are heeded: only an answer to a ping may be quoted.
+pub(super) fn way_of_quoted(packet: &[u8]) -> Option<OutputKey> {
+    let header = Ipv4::new(packet).ok()?;
+    let behind = packet.get(header.header_length()..)?;
+    let is_answer = header.protocol() == protocol::ICMP && behind.len() >= HEADER && behind[0] == kind::ECHO_REPLY;
+    let destination = IpAddr::V4(header.destination());
+    (is_answer && says_anything_of(destination)).then(|| OutputKey {
+        destination,
+        source: Some(IpAddr::V4(header.source())).filter(|it| !it.is_unspecified()),
+        mark: 0,
+        interface: None,
+        tos: header.tos(),
+        flow: Flow::default(),
+    })
+}
+
 /// The host hears that the way to where the quoted packet was for takes no more. Only an answer to a ping may be quoted: a question would be that of
 /// a program, which would have to ask. Less than `min_pmtu` is taken for that much, and holds against all that is said after it.
 #[cold]
@@ -22,23 +38,12 @@ pub(super) fn fragmentation_needed(net: &Net, host: &HostState, now: Time, told:
         2 | 3 => return None,
         _ => 0,
     };
-    let quoted = Ipv4::new(view.payload()).ok()?;
-    let behind = view.payload().get(quoted.header_length()..).unwrap_or(&[]);
-    if quoted.protocol() != protocol::ICMP || behind.len() < HEADER || behind[0] != kind::ECHO_REPLY {
-        return None;
-    }
-    let to = IpAddr::V4(quoted.destination());
     let key = OutputKey {
-        destination: to,
-        source: Some(IpAddr::V4(quoted.source())).filter(|it| !it.is_unspecified()),
         mark: net.reply_mark(told),
-        interface: None,
-        tos: quoted.tos(),
-        flow: Flow::default(),
+        ..way_of_quoted(view.payload())?
     };
-    if !says_anything_of(to) || net.route_output(key).is_err() {
-        return None;
-    }
+    let to = key.destination;
+    net.route_output(key).ok()?;
     let route = net.looked_up_output(&key).route?;
     let interface = route.interface.filter(|_| !route.leads_to_itself())?;
     let known = net.said_of(host, now, to, route);

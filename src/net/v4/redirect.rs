@@ -2,14 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::base::{Family, InterfaceId, Time, protocol};
-use crate::net::path_mtu::says_anything_of;
+use super::path_mtu::way_of_quoted;
+use crate::base::{Family, InterfaceId, Time};
 use crate::net::sysctl::ConfKnob;
-use crate::net::{AddressKind, Flow, HostState, Interface, Net, OutputKey, PathMtu, Route, RouteKind};
+use crate::net::{AddressKind, HostState, Interface, Net, PathMtu, Route, RouteKind};
 use crate::packet::Packet;
 use crate::wire::be32;
-use crate::wire::icmpv4::{HEADER, kind};
-use crate::wire::ipv4::Ipv4;
 
 /// The host hears that the way to where the quoted packet was for leads by another gateway. Only an answer to a ping may be quoted, and only the gateway
 /// that the way leads by now is believed.
@@ -21,23 +19,8 @@ pub(super) fn redirected(net: &Net, host: &HostState, now: Time, told: &Packet) 
     if view.code() & 7 > 3 {
         return None;
     }
-    let quoted = Ipv4::new(view.payload()).ok()?;
-    let behind = view.payload().get(quoted.header_length()..).unwrap_or(&[]);
-    if quoted.protocol() != protocol::ICMP || behind.len() < HEADER || behind[0] != kind::ECHO_REPLY {
-        return None;
-    }
-    let to = IpAddr::V4(quoted.destination());
-    let key = OutputKey {
-        destination: to,
-        source: Some(IpAddr::V4(quoted.source())).filter(|it| !it.is_unspecified()),
-        mark: 0,
-        interface: None,
-        tos: quoted.tos(),
-        flow: Flow::default(),
-    };
-    if !says_anything_of(to) {
-        return None;
-    }
+    let key = way_of_quoted(view.payload())?;
+    let to = key.destination;
     let mut way = net.route_output(key).ok()?;
     net.heed_path(host, now, &key, &mut way);
     let (by_now, by) = (

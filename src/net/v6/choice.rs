@@ -74,8 +74,8 @@ struct Asked {
 
 impl Asked {
     fn of(key: &Key) -> Self {
-        let is_own = key.input == InterfaceId::LOOPBACK;
-        let over = if is_own { key.output } else { Some(key.input) };
+        let is_own = key.is_own();
+        let over = if is_own { key.output } else { key.input };
         let is_of_link = matches!(key.destination, IpAddr::V6(address) if is_of_one_link(address));
         Self {
             over,

@@ -27,7 +27,7 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
         source: packet.source(),
         mark: packet.mark,
         tos: packet.tos(),
-        input,
+        input: Some(input),
         output: None,
         scope: Scope::Universe,
         flow: net.flow_for_rules(packet),

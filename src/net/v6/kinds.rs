@@ -19,7 +19,7 @@ impl Net {
             source: Family::V6.unspecified(),
             mark: 0,
             tos: 0,
-            input: InterfaceId::LOOPBACK,
+            input: Some(InterfaceId::LOOPBACK),
             output: interface,
             scope: Scope::Universe,
             flow: Flow::default(),

@@ -106,6 +106,7 @@ impl Net {
     /// The new route's own table is asked before all rules.
     fn ipv6_gateway_on_link(&self, route: &Route, gateway: IpAddr) -> Result<InterfaceId, ConfigError> {
         let key = Key {
+            input: None,
             output: route.interface,
             ..Key::to(gateway)
         };
@@ -126,7 +127,7 @@ impl Net {
     fn ipv6_gateway_onlink(&self, route: &Route, gateway: IpAddr) -> Result<InterfaceId, ConfigError> {
         let id = route.interface.ok_or(ConfigError::OnlinkNeedsInterface)?;
         let key = Key {
-            input: id,
+            input: Some(id),
             ..Key::to(gateway)
         };
         let known = self.ways(Family::V6).tables.ending(table::MAIN, &key);

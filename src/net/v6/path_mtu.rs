@@ -10,16 +10,19 @@ use crate::packet::Packet;
 use crate::wire::icmpv6::HEADER;
 use crate::wire::ipv6::Ipv6;
 
+/// What ICMPv6 quotes of itself, with its whole header: of TCP and UDP a socket of the host's own would have to ask.
+pub(super) fn quoted_icmpv6(packet: &[u8]) -> Option<Ipv6<&[u8]>> {
+    let view = Ipv6::of_quote(packet)?;
+    let upper = view.quoted_upper();
+    let is_there = upper.fragment_offset == 0 && upper.offset + HEADER <= packet.len();
+    (upper.protocol == protocol::ICMPV6 && is_there).then_some(view)
+}
+
 /// The host hears that the way to where the quoted packet was for takes no more. Less than any link of IPv6 takes is not believed, nor more than is known.
 #[cold]
 pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) -> Option<PathMtu> {
     let view = told.icmpv6()?;
-    let quoted = Ipv6::of_quote(view.payload())?;
-    let upper = quoted.quoted_upper();
-    let is_there = upper.fragment_offset == 0 && upper.offset + HEADER <= view.payload().len();
-    if upper.protocol != protocol::ICMPV6 || !is_there {
-        return None;
-    }
+    let quoted = quoted_icmpv6(view.payload())?;
     let to = IpAddr::V6(quoted.destination());
     let route = net.lookup(&Key {
         source: quoted.source().into(),

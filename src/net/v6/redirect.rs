@@ -4,11 +4,10 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::ConfKnob;
-use crate::base::{InterfaceId, Time, protocol};
+use super::path_mtu::quoted_icmpv6;
+use crate::base::{InterfaceId, Time};
 use crate::net::{HostState, Net, PathMtu, Prefix, Route, RouteKind, table};
 use crate::packet::Packet;
-use crate::wire::icmpv6::HEADER;
-use crate::wire::ipv6::Ipv6;
 
 /// Of a whole message from a neighbour: only a host that does not forward by this link heeds it, and only from the gateway that a route to the
 /// destination leads by.
@@ -30,7 +29,7 @@ pub(super) fn redirected(net: &Net, host: &HostState, now: Time, told: &Packet) 
         return None;
     }
     let sent_to = match quoted(options)? {
-        Some(packet) => quoted_destination(packet)?,
+        Some(packet) => quoted_icmpv6(packet)?.destination(),
         None => to,
     };
     let route = led_by(net, host, now, (sent_to, gateway, input.id))?;
@@ -61,14 +60,6 @@ fn quoted(mut options: &[u8]) -> Option<Option<&[u8]>> {
         options = &options[length..];
     }
     options.is_empty().then_some(shown)
-}
-
-/// Of TCP and UDP a socket of the host's own would have to ask.
-fn quoted_destination(packet: &[u8]) -> Option<Ipv6Addr> {
-    let view = Ipv6::of_quote(packet)?;
-    let upper = view.quoted_upper();
-    let is_there = upper.fragment_offset == 0 && upper.offset + HEADER <= packet.len();
-    (upper.protocol == protocol::ICMPV6 && is_there).then(|| view.destination())
 }
 
 /// The narrowest route to a destination that leads by this gateway on this link, or was said to.
