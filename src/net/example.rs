@@ -91,6 +91,20 @@ pub(crate) fn elsewhere(family: Family) -> IpAddr {
     }
 }
 
+/// A host whose interfaces have no addresses; a dot stands in the name of one.
+pub(crate) fn unassigned() -> Net {
+    let mut net = Net::new();
+    for name in ["a", "b", "v.1"] {
+        net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+    }
+    net
+}
+
+/// What a key shows.
+pub(crate) fn shows(net: &Net, key: &str, text: &str) {
+    assert_eq!(net.sysctl_get(key).as_deref(), Some(text), "{key}");
+}
+
 /// Keys without their `net.ipv4.`.
 pub(crate) fn set(net: &mut Net, values: &[(&str, i64)]) {
     for (key, value) in values {

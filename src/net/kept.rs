@@ -325,19 +325,12 @@ mod tests {
     use super::*;
     use crate::base::InterfaceName;
     use crate::net::SysctlError;
-
-    fn net() -> Net {
-        let mut net = Net::new();
-        for name in ["a", "b", "v.1"] {
-            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
-        }
-        net
-    }
+    use crate::net::example::{shows, unassigned};
 
     /// What is written in turn, and what is shown then; `None` is EINVAL. Read on Linux 6.18.
     #[test]
     fn texts_as_the_kernel_takes_them() {
-        let mut net = net();
+        let mut net = unassigned();
         for (key, value, shown) in [
             ("net.ipv4.tcp_rmem", "1 2 3", Some("1\t2\t3")),
             ("net.ipv4.tcp_rmem", "7", Some("7\t2\t3")),
@@ -374,7 +367,7 @@ mod tests {
     /// `default` of IPv4 reaches who has no address and no word of its own, that of IPv6 who comes later.
     #[test]
     fn default_reaches_as_in_the_kernel() {
-        let mut net = net();
+        let mut net = unassigned();
         let a = net.by_name("a").unwrap().id;
         net.add_address(a, "10.0.0.1".parse().unwrap(), 24).unwrap();
         for (key, value) in [
@@ -396,13 +389,13 @@ mod tests {
             ("net.ipv4.conf.lo.disable_xfrm", "1"),
             ("net.ipv4.conf.a.disable_xfrm", "0"),
         ] {
-            assert_eq!(net.sysctl_get(key).as_deref(), Some(shown), "{key}");
+            shows(&net, key, shown);
         }
     }
 
     #[test]
     fn what_is_not_kept_says_why() {
-        let mut net = net();
+        let mut net = unassigned();
         let why = |net: &mut Net, key: &str| net.sysctl_set(key, "9").unwrap_err();
         assert!(matches!(
             why(&mut net, "net.ipv4.udp_hash_entries"),
@@ -439,7 +432,7 @@ mod tests {
         let lines = include_str!("kept.txt").lines().filter(|line| !line.starts_with('#'));
         assert_eq!(SPECS.len(), lines.filter(|line| !line.is_empty()).count());
         assert_eq!(NUMBERS.len(), SPECS.len());
-        let mut net = net();
+        let mut net = unassigned();
         let mut listed = net.sysctl_list();
         listed.dedup();
         assert_eq!(listed, net.sysctl_list(), "no key has two homes");

@@ -461,15 +461,7 @@ impl Net {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::InterfaceName;
-
-    fn net() -> Net {
-        let mut net = Net::new();
-        for name in ["a", "b", "v.1"] {
-            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
-        }
-        net
-    }
+    use crate::net::example::{shows, unassigned};
 
     /// Written, and what the kernel then shows; `None` is EINVAL.
     #[test]
@@ -501,7 +493,7 @@ mod tests {
             ("net/ipv4/icmp_msgs_burst", "0\n", Some("0")),
             ("net.ipv4.tcp_syn_retries", "128", None),
         ] {
-            let mut net = net();
+            let mut net = unassigned();
             let result = net.sysctl_set(key, value);
             assert_eq!(result.is_ok(), shown.is_some(), "{key} <- {value:?}: {result:?}");
             if let Some(shown) = shown {
@@ -512,7 +504,7 @@ mod tests {
 
     #[test]
     fn forwarding_spreads_and_default_reaches_only_the_untouched() {
-        let mut net = net();
+        let mut net = unassigned();
         let address = "10.0.0.1".parse().unwrap();
         let a = net.by_name("a").unwrap().id;
         net.add_address(a, address, 24).unwrap();
@@ -535,13 +527,13 @@ mod tests {
             ("net.ipv4.conf.all.accept_source_route", "0"),
             ("net.ipv4.conf.b.accept_source_route", "1"),
         ] {
-            assert_eq!(net.sysctl_get(key).as_deref(), Some(shown), "{key}");
+            shows(&net, key, shown);
         }
     }
 
     #[test]
     fn keys_are_found_or_refused_by_name() {
-        let mut net = net();
+        let mut net = unassigned();
         assert_eq!(net.sysctl_get("net/ipv4/conf/v.1/rp_filter").as_deref(), Some("0"));
         assert_eq!(net.sysctl_get("net.ipv4.conf.v/1.rp_filter").as_deref(), Some("0"));
         assert_eq!(net.sysctl_get("net.ipv4.conf.v.1.rp_filter"), None);
