@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::lookup::Entry;
 use super::sysctl::ConfKnob;
+use super::tables::Entry;
 use super::{Address, AddressFlags, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table, v6};
 use crate::base::{Family, InterfaceId, InterfaceName};
 

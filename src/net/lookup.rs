@@ -1,33 +1,14 @@
-//! The look-up of routes: every table's entries, in the order in which they are asked, and the routing rules that say which table is.
+//! The look-up of routes: the routing rules say which table is asked, and of each table's routes one decides.
 
 use std::net::IpAddr;
-use std::ops::Range;
 
+use super::candidates::SHORT;
 use super::flow::Flow;
-use super::pieces::Pieces;
-use super::route::Owner;
-use super::stretches::Stretches;
-use super::{Net, Prefix, Route, RouteError, RouteKind, RoutingRule, RuleAction, Scope, table};
+use super::rule::default_rules;
+use super::tables::{Entry, Tables};
+use super::{Net, Route, RouteError, RouteKind, RoutingRule, RuleAction, Scope, table};
 use crate::base::{Family, InterfaceId};
 use crate::packet::Packet;
-
-/// A route, and the address that brought it (`None`: it was added by hand).
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub route: Route,
-    pub owner: Option<Owner>,
-}
-
-/// Longest prefixes first within a table, then by place, then those for one type of service, then by metric.
-fn sort_key(route: &Route) -> (u32, u8, IpAddr, u8, u32) {
-    (
-        route.table,
-        u8::MAX - route.to.length(),
-        route.to.address(),
-        u8::MAX - route.tos,
-        route.metric,
-    )
-}
 
 /// What look-ups of one family go by.
 #[derive(Clone, Debug)]
@@ -38,22 +19,6 @@ pub(super) struct Ways {
     pub asks_transport: bool,
     /// A rule was added or removed, once: the kernel asks the local and the main table one by one from then on, for good.
     pub custom_rules: bool,
-}
-
-/// Every table's routes of one family, in one list: by table, then longest prefix first, then by place, by type of service (none last), by metric, then in the order they came.
-#[derive(Clone, Debug)]
-pub(super) struct Tables {
-    family: Family,
-    entries: Pieces<Entry>,
-    /// Where the entries of the tables begin that every packet asks, in the order of their numbers, and where those of the last one end.
-    asked: [usize; 4],
-    /// Tables that somebody put a route into, once, beside the local and the main one: they exist from then on.
-    made: Vec<u32>,
-    /// How many routes have several gateways.
-    several: usize,
-    /// Someone added a route to the local table by hand, once: the kernel remembers that too.
-    custom_local: bool,
-    stretches: Stretches,
 }
 
 /// What decides a route.
@@ -76,7 +41,7 @@ pub(super) struct Key {
 
 impl Key {
     /// In IPv6 a packet of the host's own that has no source yet is from nowhere; in IPv4 it is from 0.0.0.0.
-    fn lacks_source(&self) -> bool {
+    pub(super) fn lacks_source(&self) -> bool {
         self.source.is_ipv6() && self.is_own() && self.source.is_unspecified()
     }
 
@@ -88,7 +53,7 @@ impl Key {
 
     /// What rules and routes go by: neither the bits of ECN nor, in IPv4, those of the old precedence.
     #[inline]
-    fn asked_tos(&self) -> u8 {
+    pub(super) fn asked_tos(&self) -> u8 {
         match self.destination {
             IpAddr::V4(_) => self.tos & IPV4_TOS,
             IpAddr::V6(_) => self.tos & 0xfc,
@@ -211,166 +176,13 @@ impl Ways {
     }
 }
 
-/// The rules of a fresh host. IPv6 has no table `default`.
-pub(super) fn default_rules(family: Family) -> impl Iterator<Item = RoutingRule> {
-    let rule = |(priority, number)| RoutingRule {
-        priority,
-        ..RoutingRule::new(RuleAction::Table(number))
-    };
-    let default = (family == Family::V4).then_some((32767, table::DEFAULT));
-    [(0, table::LOCAL), (32766, table::MAIN)]
-        .into_iter()
-        .chain(default)
-        .map(rule)
-}
-
 impl Tables {
-    pub(super) fn of(family: Family) -> Self {
-        Self {
-            family,
-            entries: Pieces::default(),
-            asked: [0; 4],
-            made: Vec::new(),
-            several: 0,
-            custom_local: false,
-            stretches: Stretches::default(),
-        }
-    }
-
-    pub(super) fn family(&self) -> Family {
-        self.family
-    }
-
-    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
-    /// What an address brings and another brought already is there once.
-    pub(super) fn insert_once(&mut self, route: Route, owner: Option<Owner>) {
-        let siblings = self.siblings(&route);
-        if !self.entries.range(siblings.clone()).any(|it| it.route == route) {
-            self.insert_at(siblings.end, route, owner);
-        }
-    }
-
-    pub(super) fn insert_at(&mut self, at: usize, route: Route, owner: Option<Owner>) {
-        self.custom_local |= route.table == table::LOCAL && owner.is_none();
-        self.make(route.table);
-        self.several += usize::from(!route.ways.is_empty());
-        self.entries.insert(at, Entry { route, owner });
-        self.find_asked();
-    }
-
-    pub(super) fn replace_at(&mut self, at: usize, route: Route) {
-        self.several += usize::from(!route.ways.is_empty());
-        let before = std::mem::replace(self.entries.get_mut(at), Entry { route, owner: None });
-        self.several -= usize::from(!before.route.ways.is_empty());
-        self.stretches.forget();
-    }
-
-    pub(super) fn remove_at(&mut self, at: usize) -> Route {
-        let removed = self.entries.remove(at).route;
-        self.several -= usize::from(!removed.ways.is_empty());
-        self.find_asked();
-        removed
-    }
-
-    /// Where the routes to the same place with the same metric are, in their table.
-    pub(super) fn siblings(&self, route: &Route) -> Range<usize> {
-        let key = sort_key(route);
-        let start = self.at(|it| sort_key(it) < key);
-        let end = self.at(|it| sort_key(it) <= key);
-        start..end
-    }
-
-    /// The table is there from now on: for what is put into it, and of IPv6 for a rule that asks it.
-    pub(super) fn make(&mut self, table: u32) {
-        if !self.table_exists(table) {
-            self.made.push(table);
-        }
-    }
-
-    /// Whether anybody ever put something into the table, or in IPv6 a rule asked it.
-    pub(super) fn table_exists(&self, table: u32) -> bool {
-        matches!(table, table::LOCAL | table::MAIN) || self.made.contains(&table)
-    }
-
-    /// Where a table's routes to a place are.
-    pub(super) fn to_place(&self, to: Prefix, table: u32) -> Range<usize> {
-        let route = Route {
-            table,
-            ..Route::new(to)
-        };
-        let first = sort_key(&Route {
-            tos: u8::MAX,
-            ..route.clone()
-        });
-        let last = sort_key(&Route {
-            metric: u32::MAX,
-            ..route
-        });
-        self.at(|it| sort_key(it) < first)..self.at(|it| sort_key(it) <= last)
-    }
-
-    pub(super) fn everything(&self) -> Range<usize> {
-        0..self.entries.len()
-    }
-
-    /// The routes of these positions.
-    pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Entry> {
-        self.entries.range(range)
-    }
-
-    fn at(&self, mut is_before: impl FnMut(&Route) -> bool) -> usize {
-        self.entries
-            .partition_point(0..self.entries.len(), |it| is_before(&it.route))
-    }
-
-    pub(super) fn retain(&mut self, keep: impl FnMut(&mut Entry) -> bool) {
-        self.entries.retain(keep);
-        self.several = self.all().filter(|it| !it.route.ways.is_empty()).count();
-        self.find_asked();
-    }
-
-    pub(super) fn has_custom_local(&self) -> bool {
-        self.custom_local
-    }
-
-    pub(super) fn table(&self, table: u32) -> Range<usize> {
-        match table {
-            table::DEFAULT..=table::LOCAL => {
-                let at = (table - table::DEFAULT) as usize;
-                self.asked[at]..self.asked[at + 1]
-            }
-            _ => self.start_of(table)..self.at(|it| it.table <= table),
-        }
-    }
-
-    fn start_of(&self, table: u32) -> usize {
-        self.at(|it| it.table < table)
-    }
-
-    pub(super) fn has_several_gateways(&self) -> bool {
-        self.several > 0
-    }
-
-    /// To be called when entries have come or gone.
-    fn find_asked(&mut self) {
-        self.asked = [table::DEFAULT, table::MAIN, table::LOCAL, table::LOCAL + 1].map(|table| self.start_of(table));
-        self.stretches.forget();
-    }
-
     fn lookup(&self, table: u32, key: &Key) -> Found<'_> {
         judge(self.deciding(table, key))
     }
 
-    /// The same, for who asks one table alone.
-    pub(super) fn ending(&self, table: u32, key: &Key) -> Option<&Route> {
-        self.deciding(table, key)
-    }
-
     /// The route that ends a table's look-up, whatever it does with the packet.
-    fn deciding(&self, table: u32, key: &Key) -> Option<&Route> {
+    pub(super) fn deciding(&self, table: u32, key: &Key) -> Option<&Route> {
         let range = self.table(table);
         if self.family == Family::V6 {
             return self.preferred(range, key);
@@ -398,11 +210,6 @@ impl Tables {
         }
     }
 
-    #[inline]
-    pub(super) fn stretches(&self) -> &Stretches {
-        &self.stretches
-    }
-
     /// The whole look-up where nobody has changed the rules.
     pub(super) fn lookup_without_rules(&self, key: &Key) -> Result<&Route, RouteError> {
         let found = match judge(self.deciding_in_local_and_main(key)) {
@@ -415,88 +222,7 @@ impl Tables {
             Found::Next => Err(RouteError::NetworkUnreachable),
         }
     }
-
-    /// A table's routes that may hold the destination, and in a short table others too: longest prefixes first.
-    pub(super) fn candidates(&self, table: Range<usize>, key: &Key) -> Candidates<'_> {
-        let (more, rest) = match table.len() <= SHORT {
-            true => (table, 0..0),
-            false => (0..0, table),
-        };
-        let (run, more) = self.entries.first_of(more);
-        Candidates {
-            entries: &self.entries,
-            run,
-            more,
-            rest,
-            destination: key.destination,
-        }
-    }
 }
-
-/// The routes of a table to places that hold an address. A long table is searched by halves for each length of prefixes that it has.
-pub(super) struct Candidates<'a> {
-    entries: &'a Pieces<Entry>,
-    /// What is to be given: of a short table all, else what was found of a length.
-    run: &'a [Entry],
-    /// What is to be given after that.
-    more: Range<usize>,
-    /// Entries of one long table, of lengths not looked at yet.
-    rest: Range<usize>,
-    destination: IpAddr,
-}
-
-impl<'a> Iterator for Candidates<'a> {
-    type Item = &'a Entry;
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a Entry> {
-        match self.run.split_first() {
-            Some((entry, run)) => {
-                self.run = run;
-                Some(entry)
-            }
-            None if self.more.is_empty() && self.rest.is_empty() => None,
-            None => self.search(),
-        }
-    }
-}
-
-impl<'a> Candidates<'a> {
-    /// The first of the next length that holds the destination. Apart from `next`, which every packet asks, and mostly of a short table.
-    #[inline(never)]
-    fn search(&mut self) -> Option<&'a Entry> {
-        loop {
-            if !self.more.is_empty() {
-                let (run, more) = self.entries.first_of(self.more.clone());
-                let (entry, run) = run.split_first()?;
-                (self.run, self.more) = (run, more);
-                return Some(entry);
-            }
-            let (first, _) = self.entries.first_of(self.rest.clone());
-            let length = first.first()?.route.to.length();
-            let end = self
-                .entries
-                .partition_point(self.rest.clone(), |it| it.route.to.length() >= length);
-            let of_length = self.rest.start..end;
-            self.rest.start = end;
-            // A prefix longer than an address of this family has bits holds none.
-            let Some(place) = Prefix::containing(self.destination, length) else {
-                continue;
-            };
-            let place = place.address();
-            let start = self
-                .entries
-                .partition_point(of_length.clone(), |it| it.route.to.address() < place);
-            let end = self
-                .entries
-                .partition_point(start..of_length.end, |it| it.route.to.address() <= place);
-            self.more = start..end;
-        }
-    }
-}
-
-/// Routes that are looked at one by one sooner than they are searched.
-const SHORT: usize = 32;
 
 impl Route {
     /// Whether a look-up ends here: the packet takes this way, or is refused by it, or is sent on to the next table.
@@ -535,20 +261,6 @@ impl RoutingRule {
     fn suppresses(&self, route: &Route) -> bool {
         self.suppressed.is_some_and(|most| u32::from(route.to.length()) <= most)
             && matches!(judge(Some(route)), Found::Route(_))
-    }
-
-    fn matches(&self, key: &Key) -> bool {
-        // The kernel compares under the mask on both sides, so 0x105/0xff asks for 0x05.
-        let fits = (key.mark ^ self.mark.value) & self.mark.mask == 0
-            && self
-                .from
-                .is_none_or(|it| it.contains(key.source) && !key.lacks_source())
-            && self.to.is_none_or(|it| it.contains(key.destination))
-            && self.input.is_none_or(|it| it.id.is_some() && it.id == key.input)
-            && self.output.is_none_or(|it| it.id.is_some() && it.id == key.output)
-            && (self.tos == 0 || self.tos == key.asked_tos())
-            && (!self.asks_transport() || self.transport.fits(key.flow));
-        fits != self.inverted
     }
 }
 
@@ -656,63 +368,6 @@ mod tests {
             net.add_route(route).unwrap();
         }
         net
-    }
-
-    /// A long table's search finds what looking at every route finds, in the same order.
-    #[test]
-    fn a_long_table_is_searched_as_it_is_looked_through() {
-        let mut random = crate::base::Random::new(11);
-        let mut tables = Tables::of(Family::V4);
-        let mut drawn = |bits: u32| (random.next_u64() >> 7) as u32 & bits;
-        for number in 0..2_000 {
-            let length = [0, 8, 9, 16, 20, 24, 24, 31, 32][drawn(0xffff) as usize % 9];
-            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 | drawn(0x0003_ffff));
-            let table = [table::MAIN, table::LOCAL, 100][number % 3];
-            let route = Route {
-                metric: drawn(1),
-                table,
-                mtu: Some(number as u32),
-                ..Route::new(Prefix::containing(address.into(), length).unwrap())
-            };
-            tables.insert_at(tables.siblings(&route).end, route, None);
-        }
-        let mut found = 0;
-        for _ in 0..2_000 {
-            let destination = IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 | drawn(0x0003_ffff)));
-            let key = Key {
-                destination,
-                source: IpAddr::from([0; 4]),
-                mark: 0,
-                tos: 0,
-                input: Some(InterfaceId::LOOPBACK),
-                output: None,
-                scope: Scope::Universe,
-                flow: Flow::default(),
-            };
-            for table in [table::MAIN, table::LOCAL, 100] {
-                let holds = |it: &&Entry| it.route.to.contains(destination);
-                let looked: Vec<_> = tables
-                    .range(tables.table(table))
-                    .filter(holds)
-                    .map(|it| it.route.mtu)
-                    .collect();
-                let searched = tables.candidates(tables.table(table), &key).filter(holds);
-                assert_eq!(searched.map(|it| it.route.mtu).collect::<Vec<_>>(), looked);
-                found += looked.len();
-            }
-        }
-        assert!(found > 10_000, "{found}");
-        let six = Key {
-            destination: "2001:db8::1".parse().unwrap(),
-            source: IpAddr::from([0; 4]),
-            mark: 0,
-            tos: 0,
-            input: Some(InterfaceId::LOOPBACK),
-            output: None,
-            scope: Scope::Universe,
-            flow: Flow::default(),
-        };
-        assert!(tables.deciding(table::MAIN, &six).is_none());
     }
 
     fn asked(net: &Net, destination: &str, mark: u32) -> Result<Option<IpAddr>, RouteError> {

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::lookup::Entry;
 use super::metrics::LARGEST_MTU;
+use super::tables::Entry;
 use super::{AddressKind, ConfigError, Metrics, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, Way, table, v6};
 use crate::base::{Family, InterfaceId};
 

@@ -1,11 +1,25 @@
-//! Routing rules that come and go: `ip rule`.
+//! Routing rules: how they come and go (`ip rule`), and which packets each is for.
 
 use std::sync::Arc;
 
 use super::flow::Flow;
-use super::{ConfigError, Net, RouteProtocol, RoutingRule, RuleAction, RuleTransport};
+use super::lookup::Key;
+use super::{ConfigError, Net, RouteProtocol, RoutingRule, RuleAction, RuleTransport, table};
 use crate::base::{Family, MarkMask};
 use crate::packet::Packet;
+
+/// The rules of a fresh host. IPv6 has no table `default`.
+pub(super) fn default_rules(family: Family) -> impl Iterator<Item = RoutingRule> {
+    let rule = |(priority, number)| RoutingRule {
+        priority,
+        ..RoutingRule::new(RuleAction::Table(number))
+    };
+    let default = (family == Family::V4).then_some((32767, table::DEFAULT));
+    [(0, table::LOCAL), (32766, table::MAIN)]
+        .into_iter()
+        .chain(default)
+        .map(rule)
+}
 
 impl Net {
     /// For packets of this family. Rules of equal priority are asked in the order they came. One that another has all of is refused.
@@ -116,6 +130,21 @@ impl RoutingRule {
             ..self.clone()
         };
         compared == *there
+    }
+
+    #[inline]
+    pub(super) fn matches(&self, key: &Key) -> bool {
+        // The kernel compares under the mask on both sides, so 0x105/0xff asks for 0x05.
+        let fits = (key.mark ^ self.mark.value) & self.mark.mask == 0
+            && self
+                .from
+                .is_none_or(|it| it.contains(key.source) && !key.lacks_source())
+            && self.to.is_none_or(|it| it.contains(key.destination))
+            && self.input.is_none_or(|it| it.id.is_some() && it.id == key.input)
+            && self.output.is_none_or(|it| it.id.is_some() && it.id == key.output)
+            && (self.tos == 0 || self.tos == key.asked_tos())
+            && (!self.asks_transport() || self.transport.fits(key.flow));
+        fits != self.inverted
     }
 
     /// Whether it asks for more than the network's header has.

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::OnceLock;
 
-use super::lookup::{Entry, Key, Tables};
+use super::lookup::Key;
+use super::tables::{Entry, Tables};
 use super::{Route, RouteError};
 use crate::base::Family;
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::leads_nowhere;
 use crate::base::InterfaceId;
-use crate::net::lookup::{Key, Tables};
+use crate::net::lookup::Key;
+use crate::net::tables::Tables;
 use crate::net::{Preference, Prefix, Route};
 
 impl Tables {

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::LEAST_MTU;
 use crate::base::{Family, InterfaceId};
-use crate::net::lookup::{Entry, Key, Tables};
+use crate::net::lookup::Key;
+use crate::net::tables::{Entry, Tables};
 use crate::net::{
     Address, AddressFlags, ConfigError, Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Way,
     table,
@@ -115,7 +116,7 @@ impl Net {
                 && found.via.is_none()
                 && route.interface.is_none_or(|asked| found.interface == Some(asked))
         };
-        let own_table = self.ways(Family::V6).tables.ending(route.table, &key).filter(leads);
+        let own_table = self.ways(Family::V6).tables.deciding(route.table, &key).filter(leads);
         let found = own_table.or_else(|| self.lookup(&key).ok().filter(leads));
         found
             .and_then(|found| found.interface)
@@ -130,7 +131,7 @@ impl Net {
             input: Some(id),
             ..Key::to(gateway)
         };
-        let known = self.ways(Family::V6).tables.ending(table::MAIN, &key);
+        let known = self.ways(Family::V6).tables.deciding(table::MAIN, &key);
         let is_elsewhere = |found: &&Route| {
             !leads_nowhere(found)
                 && found.to != Prefix::default_of(Family::V6)
