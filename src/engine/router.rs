@@ -1,10 +1,15 @@
 //! The router: what is configured, what is in force, what is remembered, and the way of a packet through it all.
 
-use std::collections::BTreeSet;
+mod copying;
+mod in_force;
+
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use super::compile::Around;
-use super::live::{Live, LiveTable};
+pub use copying::Seen;
+pub use in_force::PolicyRefused;
+use in_force::Retired;
+
+use super::live::Live;
 use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
@@ -17,7 +22,6 @@ use crate::conntrack::{self, Settings};
 use crate::helper::Loaded;
 use crate::net::{HostState, Listeners, Net, Reassembly};
 use crate::packet::{Offload, Sender};
-use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules, TrackingNow};
 use crate::set::{AddressSets, NoSets};
 
 /// What a router is set up with. A value: a change publishes another.
@@ -43,22 +47,6 @@ impl Config {
             helpers: Loaded::default(),
         }
     }
-}
-
-/// Why a timeout policy does not go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyRefused {
-    /// There is none of this name.
-    NoSuch,
-    /// A rule names it.
-    InUse,
-}
-
-/// What was in force at a router when somebody last looked.
-#[derive(Debug)]
-pub struct Seen {
-    live: Arc<Live>,
-    config: Arc<Config>,
 }
 
 /// A whole router. Packets enter by `receive` and `send`, each on a worker of its own; everything else may happen meanwhile.
@@ -113,47 +101,6 @@ impl Router {
         }
     }
 
-    /// A router of its own with one worker, as this one stands now: configuration, rules with their counters and states, flows, expectations,
-    /// fragments that wait. Whatever is done to one of the two, the other does not notice.
-    /// `listeners` makes the copy's out of this one's.
-    pub fn copy(
-        &self,
-        now: Time,
-        listeners: impl FnOnce(Arc<dyn Listeners + Send + Sync>) -> Arc<dyn Listeners + Send + Sync>,
-    ) -> Self {
-        // No table comes between the two.
-        let (live, sets) = {
-            let sets = self.replacing.lock();
-            (self.live.load_full(), sets.copy())
-        };
-        let live = Arc::new(live.copy(&*sets, now));
-        self.copy_around(live, sets, now, listeners)
-    }
-
-    fn copy_around(
-        &self,
-        live: Arc<Live>,
-        sets: Arc<dyn AddressSets>,
-        now: Time,
-        listeners: impl FnOnce(Arc<dyn Listeners + Send + Sync>) -> Arc<dyn Listeners + Send + Sync>,
-    ) -> Self {
-        Self {
-            config: ArcSwap::new(self.config.load_full()),
-            live: ArcSwap::new(live),
-            versions: Versions::new(self.seed),
-            flows: self.flows.copy(now),
-            host: self.host.clone(),
-            fragments: self.fragments.clone(),
-            listeners: listeners(Arc::clone(&self.listeners)),
-            queues: self.queues.copy(),
-            replacing: Mutex::new(sets),
-            retired: Mutex::default(),
-            seats: Seats::new(1),
-            seed: self.seed,
-            pace: OnceLock::new(),
-        }
-    }
-
     /// What is done between two pieces of long work that is not packets: compiling rules, freeing them. The first who says it is heard, and has to
     /// [`Self::reclaim`] what was replaced between one change and the next.
     pub fn set_pace(&self, pace: Pace) {
@@ -163,50 +110,6 @@ impl Router {
     /// As it was said; without a pause where nobody did.
     pub fn pace(&self) -> Pace {
         self.pace.get().copied().unwrap_or_default()
-    }
-
-    /// The same as [`Self::copy`] for who has done with an earlier copy of this router, with the tables of that one, which cost more to copy than all else.
-    /// `None` where they are others by now (`made_with` is what was in force in the copy when it was made), and where a rule keeps more than counts.
-    pub(crate) fn copy_with_tables_of(
-        &self,
-        used: &Self,
-        made_with: &Seen,
-        now: Time,
-        listeners: impl FnOnce(Arc<dyn Listeners + Send + Sync>) -> Arc<dyn Listeners + Send + Sync>,
-    ) -> Option<Self> {
-        let sets = self.replacing.lock().copy();
-        let live = used.live.load_full();
-        if !Arc::ptr_eq(&live, &made_with.live) || self.live.load().has_counted() || !live.begin_again() {
-            return None;
-        }
-        Some(self.copy_around(live, sets, now, listeners))
-    }
-
-    /// Takes over the rules and the configuration of another router where they have changed since `seen`: what a copy of it needs to stay its copy.
-    pub fn keep_up_with(&self, other: &Self, seen: &mut Seen, now: Time) {
-        let (live, config, theirs) = {
-            let sets = other.replacing.lock();
-            (other.live.load_full(), other.config.load_full(), sets.copy())
-        };
-        let mut sets = self.replacing.lock();
-        if !Arc::ptr_eq(&live, &seen.live) {
-            *sets = theirs;
-            self.live.store(Arc::new(live.copy(&**sets, now)));
-            self.flows.keep_labels(live.needs_labels());
-        }
-        if !Arc::ptr_eq(&config, &seen.config) {
-            self.config.store(Arc::clone(&config));
-        }
-        self.is_changed();
-        *seen = Seen { live, config };
-    }
-
-    /// What is in force now, for [`Self::keep_up_with`].
-    pub fn seen(&self) -> Seen {
-        Seen {
-            live: self.live.load_full(),
-            config: self.config.load_full(),
-        }
     }
 
     /// The worker of one of the places that the router was made with, from 0; `None` where there is no such place, or while somebody has its
@@ -413,136 +316,6 @@ impl Router {
         result
     }
 
-    /// The table as it stands; as it would be when first touched, where it does not exist.
-    pub fn table(&self, family: Family, table: Table) -> TableRules {
-        match self.live.load().of(family).table(table) {
-            Some(live) => live.compiled.rules.clone(),
-            None => TableRules::new(family, table),
-        }
-    }
-
-    /// The tables that exist in a family, in the order they came to.
-    pub fn tables(&self, family: Family) -> Vec<Table> {
-        self.live.load().of(family).created().to_vec()
-    }
-
-    /// The table in force, with its counters.
-    pub fn live_table(&self, family: Family, table: Table) -> Option<Arc<LiveTable>> {
-        self.live.load().of(family).table(table).map(Arc::clone)
-    }
-
-    /// What rules share under a name, as long as one in force names it.
-    pub fn shared(&self, directory: &str, name: &str) -> Option<Arc<dyn Shared>> {
-        self.live.load().shared().find(directory, name)
-    }
-
-    /// All such names, by their directories under `/proc/net`.
-    pub fn shared_names(&self) -> BTreeSet<(&'static str, Arc<str>)> {
-        self.live.load().shared().names()
-    }
-
-    /// Packets and bytes of every rule and policy of a table.
-    pub fn counters(&self, family: Family, table: Table) -> std::collections::HashMap<CountId, Counters> {
-        self.live
-            .load()
-            .of(family)
-            .table(table)
-            .map(|live| live.counters())
-            .unwrap_or_default()
-    }
-
-    /// The table in force; one that does not exist comes to exist by that, empty. Who changes it gives it back to [`Self::replace_opened`].
-    pub fn open(&self, family: Family, table: Table, now: Time) -> Option<Arc<LiveTable>> {
-        let sets = self.replacing.lock();
-        if self.live_table(family, table).is_none() {
-            // An empty table can't be refused.
-            self.put_into_force(TableRules::new(family, table), &**sets, now).ok()?;
-        }
-        self.live_table(family, table)
-    }
-
-    /// Puts a table into force, whole or not at all, between two packets. It is compiled beside them, and whatever they count meanwhile, and after, is counted.
-    pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
-        let sets = self.replacing.lock();
-        self.put_into_force(rules, &**sets, now)
-    }
-
-    /// The same for rules that were made out of a table that was read before: where that is not in force any more nothing is done, so that what
-    /// came between is not lost. The kernel, too, refuses a table whose maker has not seen the one that it replaces.
-    pub fn replace_opened(&self, opened: &Arc<LiveTable>, rules: TableRules, now: Time) -> Result<(), Refusal> {
-        let sets = self.replacing.lock();
-        let in_force = self.live_table(rules.family, rules.table);
-        if !in_force.is_some_and(|it| Arc::ptr_eq(&it, opened)) {
-            return Err(Refusal::unlogged(
-                Errno::TryAgain,
-                format!("table {} was replaced since it was read: try again", rules.table.name()),
-            ));
-        }
-        self.put_into_force(rules, &**sets, now)
-    }
-
-    /// To be called by one at a time.
-    fn put_into_force(&self, rules: TableRules, sets: &dyn AddressSets, now: Time) -> Result<(), Refusal> {
-        self.reclaim();
-        let (family, table) = (rules.family, rules.table);
-        let config = self.config.load();
-        let around = Around {
-            sets,
-            pace: self.pace(),
-            tracking: TrackingNow {
-                settings: &config.conntrack,
-                policies: self.flows.policies(),
-                heard: self.flows.is_heard(),
-            },
-        };
-        let replacement = self.live.load().with_table(rules, around, self.seats.count(), now)?;
-        drop(config);
-        let tracked = self.tracks();
-        let before = replacement.publish(&self.live);
-        self.is_changed();
-        let replaced = before.of(family).table(table).map(Arc::clone);
-        // A set that a rule held must be free when the rule has gone; of all else whoever carries packets beside frees nothing while somebody waits.
-        let waits = self.pace.get().is_some() && replaced.as_ref().is_none_or(|it| it.compiled.sets.is_empty());
-        self.retired.lock().lives.push((before, replaced));
-        if !waits {
-            self.reclaim();
-        }
-        self.tracking_changed(tracked);
-        self.flows.keep_labels(self.live.load().needs_labels());
-        Ok(())
-    }
-
-    /// The timeout policy of this name goes, and flows that have it go by the knobs. One that a rule in force names stays.
-    pub fn remove_timeout_policy(&self, name: &str) -> Result<(), PolicyRefused> {
-        let _one_at_a_time = self.replacing.lock();
-        let policy = self.flows.policies().find(name).ok_or(PolicyRefused::NoSuch)?;
-        if self.live.load().holds(&policy) {
-            return Err(PolicyRefused::InUse);
-        }
-        self.flows.remove_policy(&policy);
-        Ok(())
-    }
-
-    /// Frees what is no longer in force and no packet holds any more. Whoever drops the last reference to a table of a hundred thousand rules is
-    /// busy for milliseconds: it must not be who carries packets, so the last is kept here.
-    pub fn reclaim(&self) {
-        let pace = self.pace();
-        let Retired { lives, tables, configs } = &mut *self.retired.lock();
-        lives.retain_mut(|(live, replaced)| {
-            let is_held = Arc::strong_count(live) > 1;
-            if !is_held {
-                tables.extend(replaced.take());
-            }
-            is_held
-        });
-        for table in tables.extract_if(.., |table| Arc::strong_count(table) == 1) {
-            if let Some(table) = Arc::into_inner(table) {
-                table.free(pace);
-            }
-        }
-        configs.retain(|config| Arc::strong_count(config) > 1);
-    }
-
     /// What packets remember of what was in force is void from now on.
     pub(super) fn is_changed(&self) {
         self.versions.is_changed();
@@ -569,16 +342,6 @@ impl Router {
     pub fn flows(&self) -> &conntrack::Table {
         &self.flows
     }
-}
-
-/// What was in force, until nobody holds it but this.
-#[derive(Default)]
-struct Retired {
-    /// Each with the table that was replaced then.
-    lives: Vec<(Arc<Live>, Option<Arc<LiveTable>>)>,
-    /// In no ruleset any more, but an observer's story may still tell of it.
-    tables: Vec<Arc<LiveTable>>,
-    configs: Vec<Arc<Config>>,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::base::sync::explore;
 use crate::engine::{Fate, Silent};
 use crate::net::Closed;
 use crate::net::example::{LAN, net, udp};
-use crate::rule::{Action, Count, Rule, Selector};
+use crate::rule::{Action, Count, CountId, Rule, Selector, Table, TableRules};
 
 /// Two workers, and one rule that every packet meets.
 fn router() -> (Arc<Router>, CountId) {

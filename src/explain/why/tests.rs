@@ -1,9 +1,11 @@
 //! Which rule a text names.
 
 use super::*;
+use crate::base::Family;
 use crate::cli::TOOLBOX;
 use crate::lab::memory::Lab;
 use crate::lab::script::{Runner, parse_in};
+use crate::rule::Table;
 use crate::syntax::problem::Source;
 
 #[test]
@@ -44,7 +46,8 @@ fn a_rule_is_named_by_its_text_its_comment_or_a_part() {
             ),
         ),
     ] {
-        let found = by_text(&tables, text).map(|it| format!("{} {}", it.chain, it.number.unwrap()));
+        let found = RuleName::parse(text).find(Family::V4, &tables);
+        let found = found.map(|it| format!("{} {}", it.chain, it.number.unwrap()));
         assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text}");
     }
 }

@@ -1,27 +1,31 @@
 //! From lines to statements. All problems of a text are found in one go.
 
+mod expected;
 mod garbled;
+mod queue;
+mod surroundings;
 mod tool;
-
-use std::net::IpAddr;
+mod unknown;
 
 use nom::combinator::opt;
 
 use super::lex::{LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
-use super::{Asked, CAN_FAIL, Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement};
+use super::{Asked, Kind, OWN_WORDS, Statement};
 use crate::base::{Family, InterfaceName, protocol};
-use crate::engine::{QueueSettings, VerdictKind};
 use crate::explain::story::Detail;
-use crate::lab::conversation::{self, Host, Hosts, ROUTER};
+use crate::lab::conversation::{self, Hosts};
 use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::LOCAL;
-use crate::lab::send::{PACKETS, packet};
-use crate::net::Prefix;
+use crate::lab::send::PACKETS;
 use crate::packet::{Credentials, Sender};
 use crate::syntax::atom;
-use crate::syntax::problem::{Problem, Source, SourceError, suggestion};
+use crate::syntax::problem::{Problem, Source, SourceError};
 use crate::syntax::words::{self, Word, Words, unexpected};
+use expected::{expect, has_to_fail};
+use queue::queue;
+use surroundings::{host, interface, route};
+use unknown::{OF_TEST_FILES, unknown};
 
 /// A whole script that knows no hosts but those it names itself.
 pub fn parse(source: &Source, toolbox: Toolbox) -> Result<Vec<Statement>, SourceError> {
@@ -181,143 +185,10 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
     }
 }
 
-/// The line behind `expect fail`, where it begins with a word of the lab's own that can fail.
-fn has_to_fail(line: &Line) -> Result<Option<Line>, Problem> {
-    let [expect, fail, word, ..] = &line.words[..] else {
-        return Ok(None);
-    };
-    let text = word.text.as_str();
-    if expect.text != "expect" || fail.text != "fail" || conversation::WORDS.contains(&text) {
-        return Ok(None);
-    }
-    if CAN_FAIL.contains(&text) {
-        let words = line.words[2..].to_vec();
-        let position = (word.position.start..line.position.end).into();
-        let input = line.input.clone();
-        return Ok(Some(Line { words, position, input }));
-    }
-    if !OWN_WORDS.iter().any(|own| own.name == text) {
-        return Ok(None);
-    }
-    let remedy = match text {
-        "expect" => "expect what is instead: `no` turns most expectations round",
-        _ => "write it by itself: what is wrong with it is said before anything runs",
-    };
-    Err(Problem::new(
-        word.position,
-        format!("`{text}` cannot be expected to fail"),
-        format!("expected a tool, a conversation, {}", CAN_FAIL.join(", ")),
-        remedy,
-    ))
-}
-
 fn done(rest: &mut Words<'_>, kind: Kind) -> Result<Kind, Problem> {
     rest.read(words::end("expected the end of the line"))?;
     Ok(kind)
 }
-
-fn unknown(line: &[Word], toolbox: Toolbox) -> Problem {
-    let word = &line[0];
-    let is_known = |text: &str| toolbox.find(text).is_some() || OWN_WORDS.iter().any(|own| own.name == text);
-    let known = OWN_WORDS
-        .iter()
-        .map(|own| own.name)
-        .chain(toolbox.names.iter().copied());
-    let behind = line.get(1).filter(|next| is_known(&next.text));
-    let is_prompt = word.text.ends_with(['#', '$', '>', '%']);
-    let of_shells = OF_SHELLS.iter().find(|(name, _)| *name == word.text);
-    let remedy = if behind.is_some() && (is_prompt || word.text == "sudo") {
-        let rest: Vec<&str> = line[1..].iter().map(|word| word.text.as_str()).collect();
-        format!("leave `{}` away: `{}`", word.text, rest.join(" "))
-    } else if let Some((_, remedy)) = of_shells {
-        (*remedy).to_owned()
-    } else if OF_TEST_FILES.contains(&word.text.as_str()) {
-        format!(
-            "`{}` belongs to a test file, outside of its tests: `nflab test FILE` runs one",
-            word.text
-        )
-    } else if let Some(near) = suggestion(&word.text, known) {
-        format!("did you mean `{near}`?")
-    } else {
-        "`help` lists the lab's own words; tools are called by their names, as in a shell".to_owned()
-    };
-    Problem::new(
-        word.position,
-        format!("`{}` is no command of a lab", word.text),
-        "expected a tool or a word of the lab",
-        remedy,
-    )
-}
-
-/// What people type at a machine's prompt, and what a lab has instead.
-const OF_SHELLS: &[(&str, &str)] = &[
-    ("?", "`help` lists the words of a lab"),
-    ("man", "`help WORD` tells of a lab's words, and `iptables -h` of a tool"),
-    (
-        "ls",
-        "`sysctl -a | grep ip_ct_` lists settings, `cat --help` the other files of a lab",
-    ),
-    ("cd", "a lab has no directories: files are named by their whole path"),
-    (
-        "telnet",
-        "`handshake client > server:23` opens a connection, `data client > server \"TEXT\"` sends something",
-    ),
-    (
-        "nc",
-        "`handshake client > server:80` opens a connection, `data client > server \"TEXT\"` sends something",
-    ),
-    ("ssh", "`handshake client > server:22` opens a connection"),
-    (
-        "curl",
-        "`handshake client > server:80` opens a connection, `data client > server \"TEXT\"` sends something",
-    ),
-    (
-        "service",
-        "a lab has no services: rules hold once they are typed, `iptables -F` and `ip6tables -F` flush them",
-    ),
-    (
-        "systemctl",
-        "a lab has no services: rules hold once they are typed, `iptables -F` and `ip6tables -F` flush them",
-    ),
-    ("sleep", "`advance 30s` moves the lab's clock"),
-    ("wait", "`advance 30s` moves the lab's clock"),
-    ("less", WHOLE_FILES),
-    ("more", WHOLE_FILES),
-    ("head", WHOLE_FILES),
-    ("tail", WHOLE_FILES),
-    (
-        "watch",
-        "the clock stands still between commands: `advance 5s`, then `cat /proc/net/nf_conntrack` again",
-    ),
-    ("insmod", "`modprobe MODULE` loads one"),
-    ("rmmod", "`modprobe -r MODULE` takes one out"),
-    ("ifconfig", "`ip address`, or `lab` for all of it"),
-    (
-        "traceroute",
-        "`send lan udp client:40000 > server:33434 ttl 1` is what it sends first",
-    ),
-    (
-        "tcpdump",
-        "`send` shows the packets that leave, `trace N` the way of one; a capture goes through `nflab replay`",
-    ),
-    (
-        "ping6",
-        "`ping -6 client > server` is an echo request and its answer, as `ping` is",
-    ),
-    (
-        "traceroute6",
-        "`send lan udp [2001:db8::2]:40000 > [2001:db8:1::9]:33434 hl 1` is what it sends first",
-    ),
-    ("tcp", A_PACKET),
-    ("icmp", A_PACKET),
-    ("icmpv6", A_PACKET),
-];
-
-const WHOLE_FILES: &str = "`cat FILE` and `| grep WORD` are here";
-const A_PACKET: &str = "did you mean `send lan tcp ...`? It says by which interface a packet comes";
-
-/// Words that `nflab test` knows and scripts don't.
-const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "rules6", "seed", "end"];
 
 fn send(rest: &mut Words<'_>) -> Result<Kind, Problem> {
     let mut detail = None;
@@ -343,121 +214,6 @@ pub(super) fn interface_or_local(rest: &mut Words<'_>) -> Result<Option<Interfac
         InterfaceName::new(text).filter(|name| !name.is_empty())
     }))?;
     Ok((name.as_str() != LOCAL).then_some(name))
-}
-
-fn interface(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
-    let name = rest.read(words::one("a name of 1 to 15 bytes", |text| {
-        InterfaceName::new(text).filter(|name| !name.is_empty() && name.as_str() != LOCAL)
-    }))?;
-    let position = rest.position();
-    let mut addresses = Vec::new();
-    while !rest.is_done() {
-        addresses.push(rest.read(words::one(
-            "an address with its prefix length, such as 10.0.0.1/24 or 2001:db8::1/64",
-            |text| {
-                let (address, length) = atom::network(text)?;
-                Some((address, length?.parse().ok()?))
-            },
-        ))?);
-    }
-    if hosts.get(name.as_str()).is_some() {
-        return Err(Problem::new(
-            position,
-            format!("`{name}` cannot name an interface: a host of this lab has that name"),
-            "expected another name",
-            "call one of the two otherwise",
-        ));
-    }
-    hosts.insert_interface(name);
-    Ok(Kind::Interface { name, addresses })
-}
-
-fn route(rest: &mut Words<'_>) -> Result<Kind, Problem> {
-    if rest.is_done() {
-        return Ok(Kind::Route(RouteWord::Show));
-    }
-    let remove = rest.read(words::has("del"))?;
-    if !remove {
-        rest.read(words::has("add"))?;
-    }
-    let (to, is_default): (Prefix, bool) = rest.read(words::one(
-        "a prefix such as 10.1.0.0/16 or 2001:db8:7::/48, or `default`",
-        |text| Some((text.parse().ok()?, text == "default")),
-    ))?;
-    if remove {
-        return done(rest, Kind::Route(RouteWord::Remove(to)));
-    }
-    let (mut via, mut interface) = (None::<IpAddr>, None);
-    while let Some(word) = rest.read(opt(words::anything))? {
-        match word.text.as_str() {
-            "via" => {
-                let at = rest.peek().map_or_else(|| rest.position(), |word| word.position);
-                let gateway: IpAddr = rest.read(words::one("the next router's address", |text| text.parse().ok()))?;
-                // The other way round there are such routes.
-                if !is_default && to.family() == Family::V6 && gateway.is_ipv4() {
-                    return Err(Problem::new(
-                        at,
-                        format!("{gateway} is of IPv4, and {to} of IPv6"),
-                        "expected the next router's address of IPv6",
-                        "write one such as 2001:db8::fe, or fe80::fe with `dev`",
-                    ));
-                }
-                via = Some(gateway);
-            }
-            "dev" => interface = Some(rest.read(words::one("an interface's name", InterfaceName::new))?),
-            _ => return Err(unexpected(word, "expected `via ADDRESS` or `dev INTERFACE`", "")),
-        }
-    }
-    let to = match via.map(Family::of) {
-        Some(family) if is_default => Prefix::default_of(family),
-        _ => to,
-    };
-    Ok(Kind::Route(RouteWord::Add { to, via, interface }))
-}
-
-fn queue(rest: &mut Words<'_>) -> Result<Kind, Problem> {
-    if rest.is_done() {
-        return Ok(Kind::Queue(QueueWord::Show(None)));
-    }
-    let number = rest.read(words::number("a queue", 0..=65_535))? as u16;
-    if rest.is_done() {
-        return Ok(Kind::Queue(QueueWord::Show(Some(number))));
-    }
-    let word = rest.read(words::word("what is done there: open, close, accept, drop or repeat"))?;
-    let kind = match word.text.as_str() {
-        "open" => {
-            let mut settings = QueueSettings::default();
-            if rest.read(words::has("maximum"))? {
-                settings.maximum = rest.read(words::number("so many packets", 1..=u64::from(u32::MAX)))? as u32;
-            }
-            settings.fail_open = rest.read(words::has("fail-open"))?;
-            return done(rest, Kind::Queue(QueueWord::Open { number, settings }));
-        }
-        "close" => return done(rest, Kind::Queue(QueueWord::Close(number))),
-        text => VerdictKind::ALL.into_iter().find(|kind| kind.name() == text),
-    };
-    let Some(kind) = kind else {
-        return Err(unexpected(
-            word,
-            "expected open, close, accept, drop or repeat",
-            "write it like `queue 0 open`, then `queue 0 accept`",
-        ));
-    };
-    let mark = match rest.read(words::has("mark"))? {
-        true => Some(rest.read(words::number("a mark", 0..=u64::from(u32::MAX)))? as u32),
-        false => None,
-    };
-    let packet = match rest.read(words::has("as"))? {
-        true => Some(packet(rest)?),
-        false => None,
-    };
-    let decide = QueueWord::Decide {
-        number,
-        kind,
-        mark,
-        packet,
-    };
-    done(rest, Kind::Queue(decide))
 }
 
 /// Addresses for the names of hosts in the lines that write packets.
@@ -492,95 +248,6 @@ fn resolve(words: &mut [Word], hosts: &mut Hosts) -> Result<(), Problem> {
 /// The last of `-4` and `-6`.
 pub(crate) fn asked_family<'a>(words: impl Iterator<Item = &'a Word>) -> Option<Family> {
     words.filter_map(|word| Family::of_option(&word.text)).last()
-}
-
-fn host(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
-    let word = rest.read(words::word("the host's name"))?;
-    if !conversation::is_name(&word.text) {
-        return Err(unexpected(
-            word,
-            "expected a name: a letter, then letters, digits, `-` and `_`",
-            "write it like `host client 10.0.0.2 lan`",
-        ));
-    }
-    let refused = |why: &str| {
-        let remedy = match word.text.as_str() {
-            ROUTER | LOCAL => {
-                "give an address of the router's a name of its own: `host gateway 192.0.2.1 local`".to_owned()
-            }
-            name => format!("choose another name, such as `{name}-host`"),
-        };
-        let message = format!("`{}` cannot name a host: {why}", word.text);
-        Err(Problem::new(word.position, message, "expected another name", remedy))
-    };
-    if let Some(why) = conversation::means_something_else(&word.text) {
-        return refused(why);
-    }
-    if hosts.has_interface(&word.text) {
-        return refused("an interface of this lab has that name");
-    }
-    let first = rest.read(words::one("its address", atom::ip_address))?;
-    let second = rest.read(opt(words::made(atom::ip_address)))?;
-    if second.is_some_and(|second| Family::of(second) == Family::of(first)) {
-        return Err(Problem::new(
-            rest.position(),
-            format!("`{}` has an address of this family already", word.text),
-            "expected one of the other family, or the interface it is on",
-            "leave one of them out",
-        ));
-    }
-    let addresses = [Some(first), second].into_iter().flatten().collect();
-    let interface = match rest.is_done() {
-        true => None,
-        false => Some(rest.read(words::one("the interface it is on, or `local`", |text| {
-            InterfaceName::new(text).filter(|name| !name.is_empty())
-        }))?),
-    };
-    if let Some(name) = interface.filter(|name| !hosts.may_have_interface(*name)) {
-        return Err(Problem::new(
-            rest.position(),
-            format!("the lab has no interface `{name}`"),
-            "expected an interface of the lab, or `local`",
-            format!(
-                "it has {}; `interface {name} ADDRESS/LENGTH` adds one",
-                hosts.interfaces().join(", ")
-            ),
-        ));
-    }
-    hosts.insert(&word.text, Host { addresses, interface });
-    done(rest, Kind::Host)
-}
-
-fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Problem> {
-    if rest.read(words::has("fail"))? {
-        let conversation = words::fitting(|word| conversation::WORDS.contains(&word.text.as_str()));
-        if let Some(word) = rest.read(opt(conversation))? {
-            let fails = conversation::parse(word, rest, hosts)?;
-            if word.text == "handshake" {
-                hosts.stay_unconnected();
-            }
-            return Ok(Kind::ExpectFailed(fails));
-        }
-        let call = rest.read_all();
-        return match (tool::call(call, &line.input, toolbox)?, call.first()) {
-            (Some(call), _) if !call.output.is_plain() => Err(Problem::new(
-                line.position,
-                format!("{} shall fail, and what it prints goes elsewhere", call.name),
-                "expected a tool and its arguments",
-                "leave `>` and `|` out: what fails prints nothing",
-            )),
-            (Some(call), _) => Ok(Kind::ExpectFail(call)),
-            (None, Some(word)) => Err(unknown(std::slice::from_ref(word), toolbox)),
-            (None, None) => Err(Problem::new(
-                line.position.end..line.position.end,
-                "`expect fail` needs the command that has to fail",
-                "expected a tool or a conversation",
-                "write it like `expect fail iptables -A NOWHERE -j ACCEPT`",
-            )),
-        };
-    }
-    let expectation = Expectation::parse(rest)?;
-    Ok(Kind::Expect(expectation))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod reassembly;
 mod redirect;
 mod reject;
 mod sanity;
+mod source_route;
 
 use crate::packet::Packet;
 use crate::wire::ipv4::Ipv4;
