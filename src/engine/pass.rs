@@ -315,7 +315,7 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// Fragment queues whose time is over.
-    pub(super) fn expire_fragments(&mut self) {
+    pub(super) fn run_timers(&mut self) {
         let expired = self.router.fragments.expire(self.now);
         for queue in expired {
             let built = self.config.net.reassembly_error(&self.router.host, self.now, &queue);

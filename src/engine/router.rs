@@ -269,14 +269,14 @@ impl Router {
     /// Lets time do its work: fragment queues run out (and may cause ICMP errors, in `worker.output()`), dead flows are collected.
     pub fn tick<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
         self.flows.sweep(now);
-        self.expire_fragments(worker, now, observer);
+        self.run_timers(worker, now, observer);
     }
 
     /// The part of [`Self::tick`] that is this worker's, and that packets may leave by. Dead flows stay in the table, where no look-up finds them.
-    pub fn expire_fragments<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
+    pub fn run_timers<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
         worker.short_ways.tidy();
         worker.begin();
-        Pass::new(self, worker, now, observer).expire_fragments();
+        Pass::new(self, worker, now, observer).run_timers();
     }
 
     /// What is configured now. A later change publishes another one, and leaves this as it is.

@@ -302,10 +302,10 @@ impl Lab {
     }
 
     /// Only the part of [`Self::tick`] that sends something: it doesn't look through the table of flows.
-    pub fn expire_fragments(&mut self) -> Vec<Emission> {
+    pub fn run_timers(&mut self) -> Vec<Emission> {
         let now = self.machine.now;
         let router = self.machine.router_for_packets();
-        router.expire_fragments(&mut self.worker, now, &mut Silent);
+        router.run_timers(&mut self.worker, now, &mut Silent);
         let log = self.worker.take_log();
         self.machine.log.keep(self.machine.now, log);
         self.worker.output().to_vec()

@@ -174,7 +174,7 @@ impl Driver for DrivenLab {
     fn tick(&mut self, now: Time, out: &mut Out<'_>) {
         self.lab.set_clock(now);
         // Dead flows are collected beside the packets.
-        let mut emissions = self.lab.expire_fragments();
+        let mut emissions = self.lab.run_timers();
         hand_over(&self.interfaces, &mut emissions, out);
     }
 }

@@ -392,7 +392,7 @@ impl Replayer {
         }
         self.meanwhile = if expires {
             self.await_turn_of(number);
-            self.lab.expire_fragments()
+            self.lab.run_timers()
         } else {
             Vec::new()
         };
