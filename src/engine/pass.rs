@@ -314,7 +314,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         report
     }
 
-    /// Fragment queues whose time is over.
+    /// Fragment queues whose time is over, and what the host was asked before.
     pub(super) fn run_timers(&mut self) {
         let expired = self.router.fragments.expire(self.now);
         for queue in expired {
@@ -322,6 +322,9 @@ impl<'a, O: Observer> Pass<'a, O> {
             if let Ok(outgoing) = built {
                 self.outward_icmp(outgoing, Tracking::default());
             }
+        }
+        for report in self.config.net.reports(&self.router.host, self.now) {
+            self.outward_icmp(report, Tracking::default());
         }
         self.come_round();
     }

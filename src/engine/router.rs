@@ -266,7 +266,8 @@ impl Router {
         Some(Pass::new(self, worker, now, observer).reinject(held, verdict))
     }
 
-    /// Lets time do its work: fragment queues run out (and may cause ICMP errors, in `worker.output()`), dead flows are collected.
+    /// Lets time do its work: fragment queues run out (and may cause ICMP errors, in `worker.output()`), who asked for members of groups is answered, dead
+    /// flows are collected.
     pub fn tick<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
         self.flows.sweep(now);
         self.run_timers(worker, now, observer);
@@ -277,6 +278,11 @@ impl Router {
         worker.short_ways.tidy();
         worker.begin();
         Pass::new(self, worker, now, observer).run_timers();
+    }
+
+    /// Whether somebody asked the host what it answers later on, when [`Self::run_timers`] finds that it is time.
+    pub(crate) fn has_questions(&self) -> bool {
+        !self.host.memberships.is_empty()
     }
 
     /// What is configured now. A later change publishes another one, and leaves this as it is.
@@ -297,6 +303,7 @@ impl Router {
         masquerade::forget_lost(&self.flows, &before.net, &after.net);
         self.queues
             .forget(|id| before.net.interface(id).is_up && !after.net.interface(id).is_up);
+        after.net.forget_questions(&self.host);
         self.forget_paths_without_route(&after.net);
         drop(after);
         self.retired.lock().configs.push(before);

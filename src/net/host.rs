@@ -16,6 +16,8 @@ pub(crate) struct HostState {
     pub limiter: Limiter,
     /// What packets were too big for.
     pub paths: PathMtus,
+    /// Who asked which groups links are in.
+    pub memberships: v6::Memberships,
     /// What flow labels are drawn by.
     pub(super) labels: u64,
     pub(super) identification: v4::Identification,
@@ -27,6 +29,7 @@ impl HostState {
         Self {
             limiter: Limiter::new(seed),
             paths: PathMtus::new(seed),
+            memberships: v6::Memberships::default(),
             labels: seed,
             identification: v4::Identification::new(seed),
         }
@@ -347,6 +350,16 @@ impl Net {
             return Err(Suppressed::NotForThisHost);
         }
         self.complain(host, now, first, Delivery::Local, Complaint::ReassemblyTimeExceeded)
+    }
+
+    /// What the host says by now that it was asked before: the groups that its links are in.
+    pub(crate) fn reports(&self, host: &HostState, now: Time) -> Vec<Outgoing> {
+        v6::reports(self, host, now)
+    }
+
+    /// Questions to a link that is gone, or has no IPv6 any more, are not answered when it has.
+    pub(crate) fn forget_questions(&self, host: &HostState) {
+        host.memberships.forget(|id| !self.has_ipv6(self.interface(id)));
     }
 
     /// The reset that closes the connection which `packet` wanted, for REJECT.

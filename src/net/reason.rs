@@ -90,7 +90,8 @@ reasons! {
     NotOurNeighbour = "IPV6_NDISC_NS_OTHERHOST", "a neighbour solicitation for another host";
     BadExtension = "IPV6_BAD_EXTHDR", "an extension header or an option in one that cannot be taken";
     UnknownExtension = "IP_NOPROTO", "an extension header that the host does not read there";
-    MembersNotTold = "NOT_SPECIFIED", "a question for members of groups, which the kernel answers after a while, and nflab does not";
+    NoGroups = "NOT_SPECIFIED", "a question for members of groups, and the interface is in none that is told of: all hosts never is, all routers is in IPv6 where it forwards";
+    BadGroupQuery = "NOT_SPECIFIED", "a question for members of groups that is malformed or not of the link: it comes from a link-local address, with a hop limit of 1 and a router alert";
     AdvertisementNotHeeded = "NOT_SPECIFIED", "an advertisement of a router: here addresses and routes are given by hand";
     RedirectNotHeeded = "NOT_SPECIFIED", "a redirect that is not heeded: accept_redirects is off, the host forwards, or it is not from the gateway that the way leads by now";
     NotAnswered = "NOT_SPECIFIED", "the host takes this message and answers nothing";

@@ -382,7 +382,7 @@ impl Replayer {
         let (flows, most) = (router.flows().count(), router.config().conntrack.max as usize);
         let is_crowded = most > 0 && flows >= most / 4 * 3 && self.since_sweep >= self.swept_to / 4;
         let sweeps = is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST;
-        let expires = self.fragments || !self.takes_turns;
+        let expires = self.fragments || !self.takes_turns || router.has_questions();
         if sweeps {
             // What is over to this packet may not be to one before it, which another worker carries.
             let over = self.witness.all_have_come_to(self.lab.now());

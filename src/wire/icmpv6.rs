@@ -20,6 +20,8 @@ pub(crate) mod kind {
     pub(crate) const ECHO_REQUEST: u8 = 128;
     pub(crate) const ECHO_REPLY: u8 = 129;
     pub(crate) const LISTENER_QUERY: u8 = 130;
+    /// Of the first version.
+    pub(crate) const OLD_LISTENER_REPORT: u8 = 131;
     pub(crate) const ROUTER_SOLICITATION: u8 = 133;
     pub(crate) const ROUTER_ADVERTISEMENT: u8 = 134;
     pub(crate) const NEIGHBOUR_SOLICITATION: u8 = 135;

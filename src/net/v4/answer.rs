@@ -50,7 +50,7 @@ pub(crate) fn answer(
         protocol::UDP => asked.told(transport::udp(packet, delivery, listeners)),
         protocol::UDPLITE => asked.told(transport::udplite(packet, delivery, listeners)),
         protocol::IGMP if packet.transport().first() == Some(&MEMBERSHIP_QUERY) => {
-            Answer::Dropped(DropReason::MembersNotTold)
+            Answer::Dropped(DropReason::NoGroups)
         }
         number if TAKEN_SILENTLY.contains(&number) => Answer::Dropped(DropReason::NotAnswered),
         _ if listeners.is_open(packet) => Answer::Consumed,

@@ -9,7 +9,7 @@ use super::Knob;
 use super::icmp::{self, Message, header, is_anycast, outgoing};
 use super::label::Labelled;
 use super::options::{self, Kind, Refused};
-use super::{neighbour, path_mtu};
+use super::{membership, neighbour, path_mtu};
 use crate::base::{Time, protocol};
 use crate::net::limit::is_about_own;
 use crate::net::transport::{self, Heard};
@@ -262,7 +262,7 @@ impl Asked<'_> {
                 Answer::Dropped(DropReason::NeighbourInFragments)
             }
             kind::ROUTER_SOLICITATION..=kind::REDIRECT => neighbour::answer(self.net, self.host, self.now, read),
-            kind::LISTENER_QUERY => Answer::Dropped(DropReason::MembersNotTold),
+            kind::LISTENER_QUERY => membership::asked(self.net, self.host, self.now, self.packet, read),
             other if kind::is_error(other) => Answer::Dropped(DropReason::UnknownIcmp),
             _ => Answer::Dropped(DropReason::NotAnswered),
         }

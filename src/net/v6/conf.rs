@@ -53,6 +53,7 @@ conf_knobs! {
     DropUnicastInMulticast "drop_unicast_in_l2_multicast" = 0 in LEAST, MOST, None;
     DropUnsolicited "drop_unsolicited_na" = 0 in LEAST, MOST, None;
     ForceForwarding "force_forwarding" = 0 in 0, 1, None;
+    ForceMldVersion "force_mld_version" = 0 in LEAST, MOST, None;
     Forwarding "forwarding" = 0 in LEAST, MOST, None;
     HopLimit "hop_limit" = 64 in 1, 255, None;
     KeepAddresses "keep_addr_on_down" = 0 in LEAST, MOST, None;

@@ -6,6 +6,13 @@ use super::ConfKnob;
 use crate::base::InterfaceId;
 use crate::net::Net;
 
+/// Those that an interface tells of when it is asked, in the order in which it does: those of a smaller scope than the link, and that of all nodes, it does
+/// not tell of.
+pub(super) const REPORTED: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2),
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2),
+];
+
 impl Net {
     /// Seen in `/proc/net/igmp6`: all nodes, and the routers' where it forwards. On a link where nobody asks for neighbours, as a TUN is, no address
     /// brings the group of its solicited node.

@@ -329,7 +329,10 @@ pub(super) const NEIGHBOURS_ONLY: u8 = 255;
 
 /// [`crate::net::is_sent_by_the_icmp_socket`].
 pub(crate) fn is_sent_by_the_icmp_socket(packet: &Packet) -> bool {
-    let is_discovery = |kind| (kind::ROUTER_SOLICITATION..=kind::REDIRECT).contains(&kind);
+    let is_discovery = |kind| {
+        let of_listeners = [kind::OLD_LISTENER_REPORT, kind::LISTENER_REPORT].contains(&kind);
+        of_listeners || (kind::ROUTER_SOLICITATION..=kind::REDIRECT).contains(&kind)
+    };
     packet.icmpv6().is_none_or(|message| !is_discovery(message.kind()))
 }
 

@@ -256,10 +256,7 @@ impl Net {
 
     /// What goes with a link that goes down: all of it, but for addresses that `keep_addr_on_down` keeps.
     pub(in crate::net) fn ipv6_goes_down(&mut self, id: InterfaceId) {
-        let keeps = match self.sysctls.v6.all.get(ConfKnob::KeepAddresses) {
-            0 => self.conf_ipv6(self.interface(id), ConfKnob::KeepAddresses),
-            of_all => of_all,
-        };
+        let keeps = self.conf_ipv6_of_all_or(self.interface(id), ConfKnob::KeepAddresses);
         self.end_ipv6_but(id, |it| keeps > 0 && matches!(it.scope, Scope::Universe | Scope::Site));
         self.ask_for_addresses(id, true);
     }
@@ -317,6 +314,14 @@ impl Net {
     /// What holds for an interface.
     pub(in crate::net) fn conf_ipv6(&self, interface: &Interface, knob: ConfKnob) -> i32 {
         interface.conf6.get(knob)
+    }
+
+    /// The same where what is said of all, unless it is zero, counts for more.
+    pub(in crate::net) fn conf_ipv6_of_all_or(&self, interface: &Interface, knob: ConfKnob) -> i32 {
+        match self.sysctls.v6.all.get(knob) {
+            0 => self.conf_ipv6(interface, knob),
+            of_all => of_all,
+        }
     }
 
     /// Every key, with its interfaces'.

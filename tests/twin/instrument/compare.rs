@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::freedom::{Drawn, Likeness, announced_apart, announced_by_text_apart, class, identify, named_apart};
+use super::groups::is_answered_later;
 use super::layout::{ICMP, is_ipv6, outer_piece, protocol, upper};
 use super::ours::{Ours, story, tick};
 use super::scenario::{Event, Scenario, write_event};
@@ -67,6 +68,7 @@ pub(crate) fn compare(
     // How long the two sides were apart at worst: a busy machine may halt between them.
     let mut apart_by = Duration::ZERO;
     for (at, event) in scenario.events.iter().enumerate() {
+        theirs.prepare(event)?;
         let began = Instant::now();
         // The kernel has a packet at once; before a command looks at anything a while passes.
         let moment = matches!(event, Event::Packet { .. }).then(tick);
@@ -80,7 +82,7 @@ pub(crate) fn compare(
             let left = left.iter().find(|part| part.title == FLOWS);
             theirs.wait_for_flows_to_go(left.map_or(0, |part| part.text.lines().count()))?;
         }
-        if !matches!(event, Event::Wait(_)) {
+        if !matches!(event, Event::Wait(_)) && !is_answered_later(event) {
             apart_by = apart_by.max(began.elapsed());
         }
         let slack = slack(apart_by);

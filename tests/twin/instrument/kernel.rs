@@ -17,6 +17,7 @@ use nflab::packet::Offload;
 use rustix::event::{Timespec, epoll};
 
 use super::compare::without_time;
+use super::groups::{ANSWERED_WITHIN, is_answered_later};
 use super::offload::{as_it_left, handed_over};
 use super::queue::Listener;
 use super::scenario::{Event, QueueWord};
@@ -43,6 +44,8 @@ pub(crate) struct Kernel {
     offload: bool,
     /// It has both families.
     ipv6: bool,
+    /// When something last was changed that it tells of unasked, where it may.
+    changed: Instant,
 }
 
 /// A device, by the number that it keeps whatever it is called.
@@ -125,6 +128,7 @@ impl Kernel {
             buffer: Vec::new(),
             offload,
             ipv6,
+            changed: Instant::now(),
         };
         let is_spoken = |address: &IpAddr| ipv6 || address.is_ipv4();
         for (name, addresses, gateways) in DEFAULT_INTERFACES {
@@ -328,6 +332,14 @@ fn watch(epoll: &OwnedFd, what: &impl AsFd, token: u64) -> Result<(), String> {
 }
 
 impl Side for Kernel {
+    fn prepare(&mut self, event: &Event) -> Result<(), String> {
+        if self.ipv6 && is_answered_later(event) {
+            std::thread::sleep(SAID_WITHIN.saturating_sub(self.changed.elapsed()));
+            let_speak()?;
+        }
+        Ok(())
+    }
+
     fn happen(&mut self, event: &Event) -> Result<Answer, String> {
         let mut tool = None;
         match event {
@@ -381,6 +393,14 @@ impl Side for Kernel {
                 let listener = self.queues.get_mut(number).ok_or("nobody listens there")?;
                 listener.decide(*kind, *mark, bytes.as_deref())?;
             }
+        }
+        match event {
+            Event::Interface { .. } | Event::Tool { .. } => self.changed = Instant::now(),
+            event if self.ipv6 && is_answered_later(event) => {
+                std::thread::sleep(ANSWERED_WITHIN);
+                keep_silent()?;
+            }
+            _ => {}
         }
         let mut sent = self.drain();
         for listener in self.queues.values_mut() {
@@ -563,9 +583,21 @@ const READINGS: usize = 8;
 /// What the kernel says of its own accord in IPv6, when links come up and when it likes: reports of the groups that it is in, and questions for routers.
 /// Policies of IPsec end these before any rule sees and counts them; what comes by a device, and what passes through, is of other directions.
 fn keep_silent() -> Result<(), String> {
+    of_own_accord("add", " action block")
+}
+
+/// The opposite, for as long as it answers who asks.
+fn let_speak() -> Result<(), String> {
+    of_own_accord("delete", "")
+}
+
+/// What it says unasked of a change is said by then.
+const SAID_WITHIN: Duration = Duration::from_millis(80);
+
+fn of_own_accord(verb: &str, action: &str) -> Result<(), String> {
     const SPOKEN: [&str; 4] = ["131", "132", "133", "143"];
     let lines =
-        SPOKEN.map(|kind| format!("xfrm policy add dst ff00::/8 proto ipv6-icmp type {kind} dir out action block\n"));
+        SPOKEN.map(|kind| format!("xfrm policy {verb} dst ff00::/8 proto ipv6-icmp type {kind} dir out{action}\n"));
     match run(&words("ip -batch -"), &lines.concat())? {
         ToolAnswer { code: 0, .. } => Ok(()),
         ToolAnswer { err, .. } => Err(format!("the kernel's own words in IPv6 cannot be ended: {err}")),

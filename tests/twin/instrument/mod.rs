@@ -6,6 +6,7 @@ pub(crate) mod build;
 pub(crate) mod compare;
 pub(crate) mod freedom;
 pub(crate) mod generate;
+pub(crate) mod groups;
 pub(crate) mod kernel;
 pub(crate) mod layout;
 pub(crate) mod offload;

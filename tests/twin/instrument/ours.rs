@@ -12,6 +12,7 @@ use nflab::lab::memory::Lab;
 use nflab::net::Route;
 use nflab::packet::{Credentials, Sender};
 
+use super::groups::{ANSWERED_WITHIN, is_answered_soon};
 use super::layout::{TCP, UDP, is_ipv6, upper};
 use super::offload::{as_it_left, handed_over};
 use super::place::Wiring;
@@ -319,7 +320,7 @@ impl Side for Ours {
                 };
                 let now = self.lab.now();
                 let asked = Asked::of(self.lab.machine.router(), now, bytes);
-                let (report, emissions) = match self.watched {
+                let (report, mut emissions) = match self.watched {
                     false => self.carry(id, bytes, &mut Silent),
                     true => {
                         let mut story = Story::default();
@@ -339,6 +340,15 @@ impl Side for Ours {
                 self.tally.ipv6(bytes, &report);
                 if let Some(asked) = asked {
                     asked.count(self.lab.machine.router(), now, &report, &mut self.tally);
+                }
+                if is_answered_soon(bytes) {
+                    let by = match self.clock {
+                        // The other side has waited.
+                        Clock::Real { .. } => Duration::ZERO,
+                        Clock::Virtual => ANSWERED_WITHIN,
+                    };
+                    self.catch_up();
+                    emissions.extend(self.lab.advance(by));
                 }
                 answer.sent = self.sent(&emissions);
             }
@@ -392,11 +402,16 @@ pub(crate) fn begin_ipv6(lab: &Lab, ipv6: bool) -> Result<(), String> {
         false => WITHOUT_IPV6,
     };
     // A new interface takes this from `default`; these two were there before.
-    let of_interfaces = [
-        ("net.ipv6.conf.lan.addr_gen_mode", "1"),
-        ("net.ipv6.conf.wan.addr_gen_mode", "1"),
-    ];
-    for (key, value) in knobs.iter().chain(&of_interfaces) {
+    let of_interfaces = ["lan", "wan"].map(|name| {
+        [
+            (format!("net.ipv6.conf.{name}.addr_gen_mode"), "1"),
+            (format!("net.ipv6.conf.{name}.mldv1_unsolicited_report_interval"), "0"),
+            (format!("net.ipv6.conf.{name}.mldv2_unsolicited_report_interval"), "0"),
+        ]
+    });
+    let of_interfaces = of_interfaces.as_flattened().iter();
+    let of_interfaces = of_interfaces.map(|(key, value)| (key.as_str(), *value));
+    for (key, value) in knobs.iter().copied().chain(of_interfaces) {
         let set = lab.machine.set_sysctl(key, value);
         set.map_err(|error| format!("{key}: {error}"))?;
     }

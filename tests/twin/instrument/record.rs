@@ -37,6 +37,10 @@ impl<'a> Recorder<'a> {
 }
 
 impl Side for Recorder<'_> {
+    fn prepare(&mut self, event: &Event) -> Result<(), String> {
+        self.side.prepare(event)
+    }
+
     fn happen(&mut self, event: &Event) -> Result<Answer, String> {
         let answer = self.side.happen(event)?;
         self.events += 1;

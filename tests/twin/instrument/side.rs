@@ -6,6 +6,10 @@ use super::scenario::Event;
 
 /// One that answers to events: the kernel, nflab, or a record of what the kernel said.
 pub(crate) trait Side {
+    /// An event is about to happen: what takes time before it is done now.
+    fn prepare(&mut self, _event: &Event) -> Result<(), String> {
+        Ok(())
+    }
     fn happen(&mut self, event: &Event) -> Result<Answer, String>;
     /// What stands in its tables now.
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String>;
@@ -140,6 +144,9 @@ pub(crate) const PRELUDE_OF_IPV6: &[(&str, &str)] = &[
     ("net.ipv6.conf.all.accept_dad", "0"),
     ("net.ipv6.conf.default.router_solicitations", "0"),
     ("net.ipv6.icmp.ratelimit", "0"),
+    // What is told unasked of groups is told at once, and not while somebody asks.
+    ("net.ipv6.conf.default.mldv1_unsolicited_report_interval", "0"),
+    ("net.ipv6.conf.default.mldv2_unsolicited_report_interval", "0"),
     // Of what the router itself sends they are drawn by a secret.
     ("net.ipv6.auto_flowlabels", "0"),
 ];

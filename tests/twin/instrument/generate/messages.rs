@@ -47,7 +47,8 @@ pub(super) fn message(world: &mut World, mut header: Ip) -> Vec<u8> {
         }
         4 => (137, world.draw.pick(own), [address.clone(), address].concat()),
         5 => {
-            rest[1] = world.draw.pick(&[0, 100]);
+            // In milliseconds: nobody waits for answers that come later.
+            rest[1] = world.draw.pick(&[0, 1]);
             let group = world.draw.pick(&[NOBODY, NOBODY, ALL_ROUTERS]);
             let version2 = world.draw.pick(&[&[][..], &[2, 125, 0, 0]]);
             (130, ALL_NODES, [octets(group), version2.to_vec()].concat())
@@ -101,5 +102,20 @@ pub(super) fn message(world: &mut World, mut header: Ip) -> Vec<u8> {
         _ => 255,
     };
     let code = u8::from(world.draw.one_in(12));
-    icmp(header, number, code, rest, &body)
+    let is_sound = header.ttl == 1 && header.destination == group && LINK_LOCAL.contains(&header.source);
+    let packet = icmp(header, number, code, rest, &body);
+    match kind {
+        5 | 6 if is_sound => with_alert(packet),
+        _ => packet,
+    }
+}
+
+/// What routers on the way have to look at.
+fn with_alert(mut packet: Vec<u8>) -> Vec<u8> {
+    const ALERT: [u8; 7] = [0, 5, 2, 0, 0, 1, 0];
+    let length = u16::from_be_bytes([packet[4], packet[5]]) + 8;
+    packet[4..6].copy_from_slice(&length.to_be_bytes());
+    let next = std::mem::replace(&mut packet[6], 0);
+    packet.splice(40..40, [next].into_iter().chain(ALERT));
+    packet
 }
