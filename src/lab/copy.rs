@@ -49,6 +49,12 @@ pub struct LabCopy {
     /// Routes that a lab file has no words for: of other tables, with a metric, a source, a gateway behind another route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteRecord>,
+    /// Tables that are there without a route, since there was one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub empty_tables: Vec<u32>,
+    /// Those of IPv6.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub empty_tables6: Vec<u32>,
     /// Routing rules of IPv4, where they are not the three of every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<RuleRecord>>,
@@ -106,6 +112,8 @@ impl LabCopy {
             down: down(&config.net),
             missing: missing(&config.net),
             routes,
+            empty_tables: config.net.empty_tables(Family::V4).collect(),
+            empty_tables6: config.net.empty_tables(Family::V6).collect(),
             rules: rules(&config.net, Family::V4),
             rules6: rules(&config.net, Family::V6),
             policies: policies(machine),
@@ -264,6 +272,10 @@ impl LabCopy {
             let route = record.route(net)?;
             net.put_route(route, Placing::Append)
                 .map_err(|error| part("routes", error))?;
+        }
+        let empty = [(Family::V4, &self.empty_tables), (Family::V6, &self.empty_tables6)];
+        for (family, tables) in empty {
+            tables.iter().for_each(|table| net.make_table(family, *table));
         }
         for (family, rules) in [(Family::V4, &self.rules), (Family::V6, &self.rules6)] {
             let Some(rules) = rules else { continue };
@@ -429,6 +441,12 @@ mod tests {
             "-6 route add 2001:db8:e::/64 nexthop via 2001:db8::9 nexthop via 2001:db8:1::9 weight 2",
             "-6 route append 2001:db8:e::/64 via 2001:db8::8 mtu 1400",
             "route add 10.12.0.0/24 via 10.0.0.9 tos 0x10 advmss 1000 rto_min 1s initcwnd lock 3",
+            "route add 10.13.0.0/24 nexthop via 10.0.0.9 weight 2 nexthop via 192.0.2.9",
+            "-6 route add 2001:db8:10::/64 nexthop via 2001:db8::9 nexthop via 2001:db8::8 weight 256",
+            "route add 10.14.0.0/24 dev lan table 7",
+            "route del 10.14.0.0/24 table 7",
+            "-6 route add 2001:db8:11::/64 dev lan table 8",
+            "-6 route del 2001:db8:11::/64 table 8",
             "-6 route add 2001:db8:f::/64 via 2001:db8::9 mtu lock 1400 quickack 1",
             "rule add pref 9 ipproto tcp sport 5-7 dport 80 protocol static table main",
             "rule add pref 10 table main suppress_prefixlength 0",
@@ -441,7 +459,14 @@ mod tests {
             ip(&mut lab, words);
         }
         let mut copied = LabCopy::of(&mut lab.machine).lab(1, TOOLBOX).unwrap();
-        for words in ["addr", "route show table all", "rule", "-6 rule"] {
+        for words in [
+            "addr",
+            "route show table all",
+            "route show table 7",
+            "-6 route show table 8",
+            "rule",
+            "-6 rule",
+        ] {
             assert_eq!(ip(&mut copied, words), ip(&mut lab, words), "{words}");
         }
         for lab in [&mut lab, &mut copied] {
@@ -450,6 +475,32 @@ mod tests {
         for words in ["route", "-6 route"] {
             assert_eq!(ip(&mut copied, words), ip(&mut lab, words), "{words}");
         }
+    }
+
+    /// Several gateways stand in the file, as far as it has words for them.
+    #[test]
+    fn several_gateways_are_written_as_a_lab_file_has_them() {
+        let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+        for words in [
+            "route add 10.13.0.0/24 nexthop via 10.0.0.9 weight 2 nexthop dev wan",
+            "-6 route add 2001:db8:10::/64 nexthop via 2001:db8::9 nexthop via 2001:db8:1::9 weight 256",
+            "route add 10.14.0.0/24 mtu 1400 nexthop via 10.0.0.9 nexthop via 192.0.2.9",
+            "route add 10.15.0.0/24 nexthop via 10.0.0.9 nexthop via 10.0.0.9",
+        ] {
+            let args: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            assert_eq!(lab.tool("ip", &args, "", ".".as_ref()).code, 0, "{words}");
+        }
+        let copy = LabCopy::of(&mut lab.machine);
+        for written in [
+            "to = \"10.13.0.0/24\"\nnexthop = [\n  { via = \"10.0.0.9\", dev = \"lan\", weight = 2 },\n  { dev = \"wan\" },\n]\n",
+            "to = \"2001:db8:10::/64\"\nnexthop = [\n  { via = \"2001:db8::9\", dev = \"lan\" },\n  { via = \"2001:db8:1::9\", dev = \"wan\", weight = 256 },\n]\n",
+        ] {
+            assert!(copy.file.contains(written), "{}", copy.file);
+        }
+        // With an MTU, or the same gateway twice, it is told of otherwise.
+        let told: Vec<&str> = copy.routes.iter().map(|it| it.to.as_str()).collect();
+        assert_eq!(told, ["10.14.0.0/24", "10.15.0.0/24"]);
+        assert!(copy.lab(1, TOOLBOX).is_ok());
     }
 
     /// What a lab is, its copy is too, also where knobs have names that only this lab has.

@@ -15,7 +15,7 @@
 //! [[route]]
 //! to = "default"          # or a prefix; "default" is IPv4 unless `via` is IPv6
 //! via = "192.0.2.254"     # `via`, `dev`, or both
-//! dev = "wan"
+//! dev = "wan"           # or several: nexthop = [{ via = "192.0.2.254", weight = 2 }, { via = "198.51.100.254" }]
 //! [host.laptop]
 //! interface = "lan"
 //! address = "10.0.0.2/24" # or a list
@@ -28,6 +28,7 @@
 
 mod check;
 mod parse;
+mod route;
 mod value;
 
 use std::io;
@@ -114,11 +115,22 @@ impl InterfaceAddress {
 pub struct Route {
     /// A prefix; `default` is that of all addresses.
     pub to: AddressMask,
+    /// Its gateways: at least one. Several share its packets.
+    pub hops: Vec<Hop>,
+    /// Of the first gateway, or of `to` where there is none.
+    pub position: Position,
+}
+
+/// One gateway of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
     /// The next router; `None` for hosts on the link.
     pub via: Option<IpAddr>,
     /// The interface it leaves by: the one written, or the one whose subnet holds `via`.
     pub interface: InterfaceName,
-    /// Of `via`, or of `to` where there is none.
+    /// Its share of the packets, beside those of the others: 1 to 256.
+    pub weight: u16,
+    /// Of `via`, where it has one.
     pub position: Position,
 }
 

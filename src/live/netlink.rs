@@ -10,7 +10,7 @@ use netlink_packet_core::{
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -121,7 +121,12 @@ impl Netlink {
         )
     }
 
-    pub fn add_route(&mut self, to: AddressMask, via: Option<IpAddr>, link: LinkIndex) -> Result<(), NetlinkError> {
+    /// By these gateways, each with its link and its weight; by one as by any.
+    pub fn add_route(
+        &mut self,
+        to: AddressMask,
+        hops: &[(Option<IpAddr>, LinkIndex, u16)],
+    ) -> Result<(), NetlinkError> {
         let length = to.prefix_length().unwrap_or_default();
         let mut message = RouteMessage::default();
         message.header = RouteHeader {
@@ -129,8 +134,8 @@ impl Netlink {
             destination_prefix_length: length,
             table: RouteHeader::RT_TABLE_MAIN,
             protocol: RouteProtocol::Boot,
-            scope: match (via, to.family()) {
-                (None, Family::V4) => RouteScope::Link,
+            scope: match (hops, to.family()) {
+                ([(None, ..)], Family::V4) => RouteScope::Link,
                 _ => RouteScope::Universe,
             },
             kind: RouteType::Unicast,
@@ -141,11 +146,29 @@ impl Netlink {
                 .attributes
                 .push(RouteAttribute::Destination(route_address(to.address())));
         }
-        if let Some(via) = via {
-            message.attributes.push(RouteAttribute::Gateway(route_address(via)));
+        let gateway = |via: &Option<IpAddr>| via.map(|via| RouteAttribute::Gateway(route_address(via)));
+        match hops {
+            [(via, link, _)] => {
+                message.attributes.extend(gateway(via));
+                message.attributes.push(RouteAttribute::Oif(link.0));
+            }
+            several => {
+                let hop = |(via, link, weight): &(Option<IpAddr>, LinkIndex, u16)| {
+                    let mut hop = RouteNextHop::default();
+                    hop.interface_index = link.0;
+                    // A number of eight bits, one less than it is.
+                    hop.hops = (weight - 1) as u8;
+                    hop.attributes.extend(gateway(via));
+                    hop
+                };
+                let hops = several.iter().map(hop).collect();
+                message.attributes.push(RouteAttribute::MultiPath(hops));
+            }
         }
-        message.attributes.push(RouteAttribute::Oif(link.0));
-        let via_text = via.map(|via| format!(" via {via}")).unwrap_or_default();
+        let via_text: String = hops
+            .iter()
+            .filter_map(|(via, ..)| via.map(|via| format!(" via {via}")))
+            .collect();
         self.change(
             format!("add route {}/{length}{via_text}", to.address()),
             RouteNetlinkMessage::NewRoute(message),

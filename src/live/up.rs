@@ -433,7 +433,7 @@ fn furnish(interface: &Interface, host: &Host, workers: usize) -> Result<Vec<Tun
     }
     netlink.set_up(index)?;
     for gateway in &host.gateways {
-        netlink.add_route(AddressMask::any(Family::of(*gateway)), Some(*gateway), index)?;
+        netlink.add_route(AddressMask::any(Family::of(*gateway)), &[(Some(*gateway), index, 1)])?;
     }
     Ok(queues)
 }
@@ -468,7 +468,7 @@ fn segment(file: &LabFile, hosts: &[&Host]) -> Segment {
     let routes: Vec<_> = file
         .routes
         .iter()
-        .filter_map(|route| Some((route.to, route.via?)))
+        .flat_map(|route| route.hops.iter().filter_map(|hop| Some((route.to, hop.via?))))
         .collect();
     Segment::new(described.collect(), &routes)
 }

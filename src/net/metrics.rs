@@ -33,7 +33,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Each at the place that is its number.
+    /// In their order.
     pub const ALL: [Self; 13] = [
         Self::Window,
         Self::RoundTrip,
@@ -49,6 +49,30 @@ impl Metric {
         Self::QuickAcknowledgement,
         Self::FastOpenNoCookie,
     ];
+
+    /// As `ip` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Window => "window",
+            Self::RoundTrip => "rtt",
+            Self::RoundTripVariance => "rttvar",
+            Self::SlowStartThreshold => "ssthresh",
+            Self::CongestionWindow => "cwnd",
+            Self::SegmentSize => "advmss",
+            Self::Reordering => "reordering",
+            Self::FirstCongestionWindow => "initcwnd",
+            Self::Features => "features",
+            Self::LeastTimeout => "rto_min",
+            Self::FirstReceiveWindow => "initrwnd",
+            Self::QuickAcknowledgement => "quickack",
+            Self::FastOpenNoCookie => "fastopen_no_cookie",
+        }
+    }
+
+    /// By that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
 }
 
 /// Each at most once, in their order.

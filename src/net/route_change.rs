@@ -149,7 +149,7 @@ impl Net {
             _ if route.to.family() == Family::V6 => Scope::Universe,
             RouteKind::Local => Scope::Host,
             RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast => Scope::Link,
-            RouteKind::Unicast if route.via.is_none() => Scope::Link,
+            RouteKind::Unicast if route.via.is_none() && route.ways.is_empty() => Scope::Link,
             _ => route.scope,
         };
         self.put_route(route, Placing::Add)
@@ -279,6 +279,16 @@ impl Net {
     /// Whether the table was ever put a route into; the local and the main one exist from the start.
     pub fn table_exists(&self, family: Family, table: u32) -> bool {
         self.ways(family).tables.table_exists(table)
+    }
+
+    /// The tables without a route that are there all the same, beside the local and the main one.
+    pub fn empty_tables(&self, family: Family) -> impl Iterator<Item = u32> {
+        self.ways(family).tables.empty()
+    }
+
+    /// The table is there from now on.
+    pub fn make_table(&mut self, family: Family, table: u32) {
+        self.ways_mut(family).tables.make(table);
     }
 
     fn check_ipv4_nexthop(&self, route: &mut Route) -> Result<(), ConfigError> {

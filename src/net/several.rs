@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::lookup::Key;
-use super::{Net, Route, Way};
+use super::{Hop, Net, Route, Way};
 use crate::base::{Family, InterfaceId};
 
 impl Route {
@@ -85,6 +85,25 @@ impl Route {
             ways,
             ..first
         })
+    }
+
+    /// Such a route by these gateways: by a single one like any other.
+    #[must_use]
+    pub fn by(self, hops: impl IntoIterator<Item = Hop>) -> Self {
+        let way = |hop: Hop| Way {
+            weight: hop.weight,
+            route: Self {
+                via: hop.via,
+                interface: hop.interface,
+                ..self.clone()
+            },
+            is_dead: false,
+        };
+        let mut ways: Vec<Way> = hops.into_iter().map(way).collect();
+        match ways.len() {
+            1 => ways.remove(0).route,
+            _ => Self { ways, ..self },
+        }
     }
 
     /// The other way round.

@@ -109,6 +109,12 @@ impl Tables {
         }
     }
 
+    /// Those that are there beside the local and the main one, and have no route.
+    pub(super) fn empty(&self) -> impl Iterator<Item = u32> {
+        let is_empty = |table: &u32| self.table(*table).is_empty();
+        self.made.iter().copied().filter(is_empty)
+    }
+
     /// Whether anybody ever put something into the table, or in IPv6 a rule asked it.
     pub(super) fn table_exists(&self, table: u32) -> bool {
         matches!(table, table::LOCAL | table::MAIN) || self.made.contains(&table)

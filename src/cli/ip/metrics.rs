@@ -19,31 +19,29 @@ enum Form {
     Features,
 }
 
-const WORDS: &[(&str, Metric, Form)] = &[
-    ("window", Metric::Window, Form::Number("window", true)),
-    ("rtt", Metric::RoundTrip, Form::Time(8, true)),
-    ("rttvar", Metric::RoundTripVariance, Form::Time(4, true)),
-    ("ssthresh", Metric::SlowStartThreshold, Form::Number("ssthresh", true)),
-    ("cwnd", Metric::CongestionWindow, Form::Number("cwnd", true)),
-    ("advmss", Metric::SegmentSize, Form::Number("mss", true)),
-    ("reordering", Metric::Reordering, Form::Number("reordering", true)),
-    (
-        "initcwnd",
-        Metric::FirstCongestionWindow,
-        Form::Number("initcwnd", true),
-    ),
-    ("features", Metric::Features, Form::Features),
-    ("rto_min", Metric::LeastTimeout, Form::Time(1, false)),
-    ("initrwnd", Metric::FirstReceiveWindow, Form::Number("initrwnd", true)),
-    ("quickack", Metric::QuickAcknowledgement, Form::Switch),
-    ("fastopen_no_cookie", Metric::FastOpenNoCookie, Form::Switch),
-];
+fn form(metric: Metric) -> Form {
+    match metric {
+        Metric::SegmentSize => Form::Number("mss", true),
+        Metric::RoundTrip => Form::Time(8, true),
+        Metric::RoundTripVariance => Form::Time(4, true),
+        Metric::LeastTimeout => Form::Time(1, false),
+        Metric::Features => Form::Features,
+        Metric::QuickAcknowledgement | Metric::FastOpenNoCookie => Form::Switch,
+        Metric::Window
+        | Metric::SlowStartThreshold
+        | Metric::CongestionWindow
+        | Metric::Reordering
+        | Metric::FirstCongestionWindow
+        | Metric::FirstReceiveWindow => Form::Number(metric.name(), true),
+    }
+}
 
 /// Reads what stands behind the word, if it is that of a metric.
 pub(super) fn read(call: &mut Call<'_>, word: &str, metrics: &mut Metrics) -> Result<bool, Refused> {
-    let Some((name, metric, form)) = WORDS.iter().find(|(name, ..)| *name == word) else {
+    let Some(metric) = Metric::from_name(word) else {
         return Ok(false);
     };
+    let (name, form) = (metric.name(), form(metric));
     let mut value = call.words.need()?;
     let may_be_locked = matches!(form, Form::Number(_, true) | Form::Time(_, true));
     let mut is_locked = value == "lock" && may_be_locked;
@@ -53,7 +51,7 @@ pub(super) fn read(call: &mut Call<'_>, word: &str, metrics: &mut Metrics) -> Re
     let wrong = |what: &str| Refused::wrong(value, &format!("\"{what}\" value is invalid\n"));
     let read = match form {
         Form::Number(what, _) => number(value).ok_or_else(|| wrong(what))?,
-        Form::Time(parts, _) => time(value, *parts).ok_or_else(|| wrong(name))?,
+        Form::Time(parts, _) => time(value, parts).ok_or_else(|| wrong(name))?,
         Form::Switch => match number(value) {
             Some(read @ (0 | 1)) => read,
             Some(_) => {
@@ -69,9 +67,9 @@ pub(super) fn read(call: &mut Call<'_>, word: &str, metrics: &mut Metrics) -> Re
         Form::Features => return Err(Refused::wrong(value, "\"features\" value not valid\n")),
     };
     // Seen: the tool always locks this one.
-    is_locked |= *metric == Metric::LeastTimeout;
+    is_locked |= metric == Metric::LeastTimeout;
     metrics.set(MetricValue {
-        metric: *metric,
+        metric,
         value: read,
         is_locked,
     });
@@ -105,9 +103,8 @@ pub(super) fn write(out: &mut String, route: &Route, mtu: Option<(u32, bool)>) {
     }
     let (before, behind): (Vec<_>, Vec<_>) = route.metrics.iter().partition(|it| it.metric <= Metric::Reordering);
     let one = |out: &mut String, it: &MetricValue| {
-        if let Some((name, _, form)) = WORDS.iter().find(|(_, metric, _)| *metric == it.metric) {
-            let _ = write!(out, "{name} {}{} ", lock(it.is_locked), shown(it.value, *form));
-        }
+        let (name, value) = (it.metric.name(), shown(it.value, form(it.metric)));
+        let _ = write!(out, "{name} {}{value} ", lock(it.is_locked));
     };
     before.into_iter().for_each(|it| one(out, it));
     if let Some(limit) = route.hop_limit {

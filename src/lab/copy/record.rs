@@ -62,9 +62,9 @@ pub struct RouteRecord {
     pub mtu_is_locked: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop_limit: Option<u8>,
-    /// What it says of connections: which (by its place in `Metric`), how much, whether locked.
+    /// What it says of connections: which, by its name; how much, whether locked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub metrics: Vec<(u8, u32, bool)>,
+    pub metrics: Vec<(String, u32, bool)>,
     #[serde(default)]
     pub tos: u8,
     /// `pref`, where it is not `medium`.
@@ -152,7 +152,7 @@ impl RouteRecord {
             metrics: route
                 .metrics
                 .iter()
-                .map(|it| (it.metric as u8, it.value, it.is_locked))
+                .map(|it| (it.metric.name().to_owned(), it.value, it.is_locked))
                 .collect(),
             tos: route.tos,
             pref: named(PREFERENCES, route.preference).map(str::to_owned),
@@ -195,12 +195,12 @@ impl RouteRecord {
     }
 }
 
-fn metrics(said: &[(u8, u32, bool)]) -> Result<Metrics, CopyError> {
+fn metrics(said: &[(String, u32, bool)]) -> Result<Metrics, CopyError> {
     let mut metrics = Metrics::default();
-    for (number, value, is_locked) in said {
-        let metric = Metric::ALL.get(usize::from(*number));
+    for (name, value, is_locked) in said {
+        let metric = Metric::from_name(name);
         metrics.set(MetricValue {
-            metric: *metric.ok_or_else(|| part("routes", format!("{number} is no metric")))?,
+            metric: metric.ok_or_else(|| part("routes", format!("{name:?} is no metric")))?,
             value: *value,
             is_locked: *is_locked,
         });

@@ -1,5 +1,6 @@
 //! What a lab file has words for, written as one.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -8,7 +9,7 @@ use crate::base::Family;
 use crate::lab::file::DEFAULT_MTU;
 use crate::lab::machine::{Machine, Profile};
 use crate::lab::memory::LINK_ADDRESS;
-use crate::net::{Address, Net, Preference, Route, RouteKind, RouteProtocol, Scope, table};
+use crate::net::{Address, Net, Preference, Route, RouteKind, RouteProtocol, Scope, Way, table};
 
 /// What a lab file says of the machine as such; it stands before any table.
 pub(super) fn whose(machine: &Machine) -> String {
@@ -50,11 +51,21 @@ pub(super) fn described(machine: &Machine, net: &Net, routes: &[Route]) -> Strin
     }
     for route in routes {
         let _ = writeln!(text, "[[route]]\nto = {}", quoted(&route.to.to_string()));
-        if let Some(via) = route.via {
-            let _ = writeln!(text, "via = {}", quoted(&via.to_string()));
-        }
-        if let Some(id) = route.interface {
-            let _ = writeln!(text, "dev = {}", quoted(net.interface(id).name.as_str()));
+        match &route.ways[..] {
+            [] => {
+                for line in hop(net, route) {
+                    let _ = writeln!(text, "{line}");
+                }
+            }
+            ways => {
+                let _ = writeln!(text, "nexthop = [");
+                for Way { route, weight, .. } in ways {
+                    let weight = (*weight > 1).then(|| format!("weight = {weight}"));
+                    let words: Vec<String> = hop(net, route).chain(weight).collect();
+                    let _ = writeln!(text, "  {{ {} }},", words.join(", "));
+                }
+                let _ = writeln!(text, "]");
+            }
         }
     }
     for host in &machine.described.hosts {
@@ -82,6 +93,15 @@ pub(super) fn described(machine: &Machine, net: &Net, routes: &[Route]) -> Strin
     text
 }
 
+/// `via` and `dev` of a gateway.
+fn hop(net: &Net, route: &Route) -> impl Iterator<Item = String> {
+    let via = route.via.map(|via| format!("via = {}", quoted(&via.to_string())));
+    let dev = route
+        .interface
+        .map(|id| format!("dev = {}", quoted(net.interface(id).name.as_str())));
+    via.into_iter().chain(dev)
+}
+
 /// Those that a lab file has words for, and the others, in an order in which they can be added.
 pub(super) fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
     let plain = |route: &&Route| {
@@ -92,14 +112,15 @@ pub(super) fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
                 .any(|own| own.network().contains(via) && own.address != via)
         };
         route.table == table::MAIN
-            && route.ways.is_empty()
+            && are_plain(route)
             && route.kind == RouteKind::Unicast
             && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
             && (route.hop_limit, route.preference, route.mtu_is_locked) == (None, Preference::Medium, false)
             && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
             && route.tos == 0
             && route.metrics.is_empty()
-            && (route.scope == Scope::Link) == (route.via.is_none() && route.to.family() == Family::V4)
+            && (route.scope == Scope::Link)
+                == (route.via.is_none() && route.ways.is_empty() && route.to.family() == Family::V4)
             && matches!(route.scope, Scope::Link | Scope::Universe)
             && net
                 .routes(route.to.family())
@@ -107,8 +128,9 @@ pub(super) fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
                 .count()
                 == 1
             && route
-                .via
-                .is_none_or(|via| Family::of(via) == route.to.family() && neighbour(via))
+                .hops()
+                .filter_map(|(way, _)| way.via)
+                .all(|via| Family::of(via) == route.to.family() && neighbour(via))
     };
     let written: Vec<Route> = net.added_routes().filter(plain).cloned().collect();
     let mut others: Vec<&Route> = net.added_routes().filter(|route| !plain(route)).collect();
@@ -116,6 +138,20 @@ pub(super) fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
     others.sort_by_key(|route| route.via.is_some() || !route.ways.is_empty());
     let records = others.into_iter().map(|route| RouteRecord::of(route, net)).collect();
     (written, records)
+}
+
+/// Of several gateways each is another, lives, and is of the route that all are of.
+fn are_plain(route: &Route) -> bool {
+    let plainly = |way: &Route| Route {
+        via: None,
+        interface: None,
+        ways: Vec::new(),
+        ..way.clone()
+    };
+    let mut once = HashSet::new();
+    route.ways.iter().all(|way| {
+        !way.is_dead && plainly(&way.route) == plainly(route) && once.insert((way.route.via, way.route.interface))
+    })
 }
 
 /// Of a route that says none.

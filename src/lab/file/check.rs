@@ -1,4 +1,4 @@
-//! Checking what one part of a lab file says about another: addresses, hosts and routes against interfaces.
+//! Checking what one part of a lab file says about another: addresses and hosts against interfaces; for routes see `route`.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -154,79 +154,6 @@ impl Reader {
         self.file.interfaces = interfaces;
         self.file.hosts = hosts;
     }
-
-    fn check_routes(&mut self, index: &Index) {
-        let interfaces = std::mem::take(&mut self.file.interfaces);
-        let mut routes = std::mem::take(&mut self.file.routes);
-        let mut seen = HashSet::new();
-        for route in &mut routes {
-            let named = (!route.interface.is_empty()).then_some(route.interface);
-            let only = match named.map(|name| index.by_name.get(&name)) {
-                Some(None) => continue,
-                Some(Some(&at)) => Some(at),
-                None => None,
-            };
-            if let Some(via) = route.via {
-                let is_of_link = matches!(via, IpAddr::V6(via) if via.is_unicast_link_local());
-                if is_of_link && only.is_none() {
-                    self.problem(
-                        route.position,
-                        format!("the gateway {via} may be on any link"),
-                        "expected the interface that it is behind",
-                        "add dev = \"INTERFACE\": an address of fe80::/10 means another host on each link",
-                    );
-                    continue;
-                }
-                let found = match only {
-                    // Each interface has an address of the link.
-                    Some(at) => Some(at).filter(|at| is_of_link || index.holds(*at, via)),
-                    None => index.first_with(via),
-                };
-                let Some(at) = found else {
-                    let (candidates, in_all) = match only {
-                        Some(at) => (&interfaces[at..=at], interfaces[at].addresses.len()),
-                        None => (&interfaces[..], index.own.len()),
-                    };
-                    let subnets = candidates.iter().flat_map(|it| &it.addresses).map(subnet_text);
-                    let subnets = some_of(subnets, in_all, " or ");
-                    self.problem(
-                        route.position,
-                        match named {
-                            Some(name) => format!("the gateway {via} is not reached through interface {name}"),
-                            None => format!("the gateway {via} is in the subnet of no interface"),
-                        },
-                        format!("expected an address in {subnets}"),
-                        "a gateway must be a neighbour: correct it, or give an interface an address of its subnet",
-                    );
-                    continue;
-                };
-                let interface = &interfaces[at];
-                if index.is_own(at, via) {
-                    self.problem(
-                        route.position,
-                        format!("the gateway {via} is the router itself"),
-                        "expected a neighbour's address",
-                        format!(
-                            "name another router on {}, or use dev = \"{}\"",
-                            interface.name, interface.name
-                        ),
-                    );
-                    continue;
-                }
-                route.interface = interface.name;
-            }
-            if !seen.insert((route.to, route.via, route.interface)) {
-                self.problem(
-                    route.position,
-                    "this route stands here twice",
-                    "the same as one before",
-                    "remove one of the two",
-                );
-            }
-        }
-        self.file.interfaces = interfaces;
-        self.file.routes = routes;
-    }
 }
 
 /// Who has an address.
@@ -256,10 +183,10 @@ impl fmt::Display for Owner<'_> {
 }
 
 /// Interfaces by what is asked of them, each as its place in the file.
-struct Index {
-    by_name: HashMap<InterfaceName, usize>,
+pub(super) struct Index {
+    pub(super) by_name: HashMap<InterfaceName, usize>,
     /// The addresses of each.
-    own: HashSet<(usize, IpAddr)>,
+    pub(super) own: HashSet<(usize, IpAddr)>,
     /// Those with an address of fe80::/10 in the file.
     with_link_address: HashSet<usize>,
     subnets: HashSet<(usize, AddressMask)>,
@@ -301,24 +228,24 @@ impl Index {
     }
 
     /// True where the address is in a subnet of the interface.
-    fn holds(&self, interface: usize, address: IpAddr) -> bool {
+    pub(super) fn holds(&self, interface: usize, address: IpAddr) -> bool {
         self.networks(address).any(|it| self.subnets.contains(&(interface, it)))
     }
 
     /// The router's own on this link: of an interface that has none of fe80::/10 in the file it is the one that the router gives it.
-    fn is_own(&self, interface: usize, address: IpAddr) -> bool {
+    pub(super) fn is_own(&self, interface: usize, address: IpAddr) -> bool {
         let is_drawn = address == IpAddr::V6(LINK_ADDRESS) && !self.with_link_address.contains(&interface);
         is_drawn || self.own.contains(&(interface, address))
     }
 
     /// The first interface of the file that has the address in a subnet.
-    fn first_with(&self, address: IpAddr) -> Option<usize> {
+    pub(super) fn first_with(&self, address: IpAddr) -> Option<usize> {
         self.networks(address)
             .filter_map(|it| self.first.get(&it).copied())
             .min()
     }
 }
 
-fn subnet_text(address: &InterfaceAddress) -> String {
+pub(super) fn subnet_text(address: &InterfaceAddress) -> String {
     format!("{}/{}", address.subnet().address(), address.prefix_length)
 }

@@ -7,10 +7,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::value::in_order;
 use super::{
-    DEFAULT_MTU, Host, Interface, LabFile, MOST_WORKERS, Position, Problem, Route, Source, SourceError, Sysctl,
-    is_plain_name,
+    DEFAULT_MTU, Host, Interface, LabFile, MOST_WORKERS, Position, Problem, Source, SourceError, Sysctl, is_plain_name,
 };
-use crate::base::{Family, InterfaceName};
+use crate::base::InterfaceName;
 use crate::conntrack::{Profile, memory};
 use crate::lab::conversation::means_something_else;
 use crate::syntax::problem::suggestion;
@@ -374,106 +373,7 @@ impl Reader {
         });
     }
 
-    fn routes(&mut self, key: Key<'_, '_>, value: Value<'_, '_>) {
-        let Some(array) = value.get_ref().as_array() else {
-            self.problem(
-                key.span(),
-                "`route` is not a list of tables",
-                "expected [[route]]",
-                "write two brackets: [[route]], once for each route",
-            );
-            return;
-        };
-        for value in array {
-            let Some(table) = value.get_ref().as_table() else {
-                self.problem(
-                    value.span(),
-                    "a route is a table",
-                    "expected a table",
-                    "write [[route]], then to = and via =",
-                );
-                continue;
-            };
-            self.route(value, table);
-        }
-    }
-
-    fn route(&mut self, whole: Value<'_, '_>, table: &DeTable<'_>) {
-        let (mut to, mut via, mut dev) = (None, None, None);
-        let known = self.problems.len();
-        for (key, value) in in_order(table) {
-            match key.get_ref().as_ref() {
-                "to" => to = Some(self.text(value, "\"default\" or a prefix")),
-                "via" => via = Some(self.text(value, "an address")),
-                "dev" => dev = Some((self.known_interface(value), Position::from(value.span()))),
-                _ => self.unknown_key(key, "in [[route]]", &["to", "via", "dev"]),
-            }
-        }
-        let misspelt = self.problems.len() != known;
-        let Some(to) = to else {
-            if misspelt {
-                return;
-            }
-            self.problem(
-                whole.span(),
-                "this route has no `to`",
-                "expected `to` in this table",
-                "add to = \"default\" or a prefix such as to = \"10.1.0.0/16\"",
-            );
-            return;
-        };
-        if via.is_none() && dev.is_none() {
-            if misspelt {
-                return;
-            }
-            self.problem(
-                whole.span(),
-                "this route has neither `via` nor `dev`",
-                "expected a gateway (`via`) or an interface (`dev`)",
-                "add via = \"ADDRESS\", the next router, or dev = \"INTERFACE\" for hosts on the link",
-            );
-            return;
-        }
-        let via = match via {
-            // What was wrong with it is told already.
-            Some(None) => return,
-            Some(Some((text, position))) => match self.address(&text, position) {
-                Some(address) => Some((address, position)),
-                None => return,
-            },
-            None => None,
-        };
-        let dev = match dev {
-            Some((None, _)) => return,
-            Some((Some(name), position)) => Some((name, position)),
-            None => None,
-        };
-        let Some((to_text, to_position)) = to else { return };
-        let family = via.map_or(Family::V4, |(address, _)| Family::of(address));
-        let Some(to) = self.destination(&to_text, to_position, family) else {
-            return;
-        };
-        if let Some((address, position)) = via
-            && Family::of(address) != to.family()
-        {
-            self.problem(
-                position,
-                format!("`via` {address} is of another family than `to` {to_text}"),
-                "expected an address of the same family",
-                "IPv4 goes via IPv4 and IPv6 via IPv6; write two routes for both",
-            );
-            return;
-        }
-        // Which interface it is may depend on tables that follow, so that is for `check`.
-        self.file.routes.push(Route {
-            to,
-            via: via.map(|(address, _)| address),
-            interface: dev.map_or(InterfaceName::default(), |(name, _)| name),
-            position: via.map_or(to_position, |(_, position)| position),
-        });
-    }
-
-    fn unknown_key(&mut self, key: Key<'_, '_>, place: &str, known: &[&str]) {
+    pub(super) fn unknown_key(&mut self, key: Key<'_, '_>, place: &str, known: &[&str]) {
         let listed = known
             .iter()
             .map(|key| format!("`{key}`"))

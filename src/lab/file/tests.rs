@@ -275,6 +275,76 @@ fn everything_that_is_wrong_is_found_at_its_place() {
             "3:7",
             "`via` 10.0.0.2 is of another family than `to` ::/0",
         ),
+        (
+            "[[route]]\nto = \"default\"\nvia = [\"10.0.0.2\", \"10.0.0.3\"]",
+            "3:7",
+            "several gateways do not go into `via`",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nvia = \"10.0.0.2\"\nweight = 2",
+            "4:1",
+            "`weight` is the share of one of several gateways",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nvia = \"10.0.0.2\"\nnexthop = [{ via = \"10.0.0.3\" }, { via = \"10.0.0.4\" }]",
+            "4:1",
+            "this route has `nexthop` beside `via` or `dev`",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\" }]",
+            "3:11",
+            "`nexthop` is not a list of several gateways",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = \"10.0.0.3\"",
+            "3:11",
+            "`nexthop` is not a list of several gateways",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\" }, \"10.0.0.4\"]",
+            "3:35",
+            "a gateway is a table",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\" }, { weight = 2 }]",
+            "3:35",
+            "this gateway has neither `via` nor `dev`",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\", weigth = 2 }, { via = \"10.0.0.4\" }]",
+            "3:32",
+            "unknown key `weigth` in `nexthop`",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\", weight = 257 }, { via = \"10.0.0.4\" }]",
+            "3:41",
+            "this is not a weight",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\", weight = 0 }, { via = \"10.0.0.4\" }]",
+            "3:41",
+            "this is not a weight",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\" }, { via = \"10.0.1.4\" }]",
+            "3:43",
+            "the gateway 10.0.1.4 is in the subnet of no interface",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\" }, { via = \"2001:db8::3\" }]",
+            "3:43",
+            "`via` 2001:db8::3 is of another family than `to` default",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nnexthop = [{ via = \"10.0.0.3\" }, { via = \"10.0.0.3\", dev = \"lan\" }]",
+            "3:43",
+            "this gateway stands in its route twice",
+        ),
+        (
+            "[[route]]\nto = \"2001:db8:7::/48\"\nnexthop = [{ dev = \"lan\" }, { via = \"fe80::3\", dev = \"lan\" }]",
+            "3:12",
+            "one of several ways of IPv6 has no gateway",
+        ),
         ("[host.h]\ninterface = \"lan\"", "1:7", "[host.h] has no address"),
         (
             "[host.h]\naddress = \"10.0.0.2/24\"",
@@ -379,6 +449,40 @@ fn a_gateway_may_be_of_the_link() {
             "[interface.lan]\naddress = \"{address}\"\n[[route]]\nto = \"::/0\"\nvia = \"{via}\"\ndev = \"lan\"\n"
         );
         assert_eq!(errors(&text), "accepted");
+    }
+}
+
+/// What `ip route` then tells, in both families; each in the two forms that TOML has for a list of tables.
+#[test]
+fn a_route_may_have_several_gateways() {
+    const LAB: &str = "[interface.lan]\naddress = [\"10.0.0.1/24\", \"2001:db8::1/64\"]\n[interface.wan]\naddress = [\"192.0.2.1/24\", \"2001:db8:1::1/64\"]\n[[route]]\nto = \"default\"\n";
+    for (hops, told) in [
+        (
+            ["via = \"10.0.0.9\"\nweight = 2", "via = \"192.0.2.254\"\ndev = \"wan\""],
+            "default nexthop via 10.0.0.9 dev lan weight 2 nexthop via 192.0.2.254 dev wan weight 1",
+        ),
+        (
+            ["dev = \"lan\"", "via = \"192.0.2.254\"\nweight = 256"],
+            "default nexthop dev lan weight 1 nexthop via 192.0.2.254 dev wan weight 256",
+        ),
+        (
+            ["via = \"2001:db8::9\"", "via = \"fe80::9\"\ndev = \"wan\"\nweight = 3"],
+            "default metric 1024 pref medium nexthop via 2001:db8::9 dev lan weight 1 nexthop via fe80::9 dev wan weight 3",
+        ),
+    ] {
+        let inline = hops.map(|hop| format!("{{ {} }}", hop.replace('\n', ", ")));
+        for form in [
+            format!("nexthop = [{}]\n", inline.join(", ")),
+            hops.map(|hop| format!("[[route.nexthop]]\n{hop}\n")).concat(),
+        ] {
+            let file = LabFile::parse("lab.toml", &format!("{LAB}{form}")).unwrap_or_else(|error| panic!("{error}"));
+            let mut lab = crate::lab::memory::Lab::new(&file, 1, crate::cli::TOOLBOX).unwrap();
+            let family = if told.contains("pref") { "-6" } else { "-4" };
+            let args = [family, "route", "show", "default"].map(str::to_owned);
+            let shown = lab.tool("ip", &args, "", Path::new("."));
+            let words: Vec<&str> = shown.stdout.split_whitespace().collect();
+            assert_eq!(words.join(" "), told, "{form}");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::lab::file::LabFile;
 use crate::lab::machine::{KnobError, Machine};
-use crate::net::{ConfigError, Net, NewAddress, Prefix, Route};
+use crate::net::{ConfigError, Hop, Net, NewAddress, Prefix, Route};
 use crate::syntax::problem::{Position, Problem, SourceError};
 
 /// The configuration that a lab file describes, before its sysctls. Where the kernel would draw an address of the link for an interface, it has
@@ -34,11 +34,12 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
         let length = route.to.prefix_length().unwrap_or(0);
         let to =
             Prefix::containing(route.to.address(), length).unwrap_or_else(|| Prefix::default_of(route.to.family()));
-        let made = Route {
-            via: route.via,
-            interface: net.by_name(route.interface.as_str()).map(|it| it.id),
-            ..Route::new(to)
-        };
+        let hops = route.hops.iter().map(|hop| Hop {
+            via: hop.via,
+            interface: net.by_name(hop.interface.as_str()).map(|it| it.id),
+            weight: hop.weight,
+        });
+        let made = Route::new(to).by(hops);
         net.add_route(made).map_err(at(route.position))?;
     }
     Ok(net)

@@ -47,10 +47,14 @@ pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
             .map_err(|error| failed("set it up")(error.source))?;
     }
     for route in &plan.routes {
-        let index = netlink.index(&route.link).map_err(tried("find an interface"))?;
-        let to = AddressMask::prefix(route.to.0, route.to.1);
-        if let (Some(index), Some(to)) = (index, to) {
-            match netlink.add_route(to, route.via, index) {
+        let mut hops = Vec::with_capacity(route.hops.len());
+        for (via, link, weight) in &route.hops {
+            let index = netlink.index(link).map_err(tried("find an interface"))?;
+            hops.extend(index.map(|index| (*via, index, *weight)));
+        }
+        let to = AddressMask::prefix(route.to.0, route.to.1).filter(|_| !hops.is_empty());
+        if let Some(to) = to {
+            match netlink.add_route(to, &hops) {
                 Ok(()) => {}
                 // The subnet's own route, which its address made.
                 Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => {}

@@ -67,8 +67,8 @@ pub(crate) struct Link {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Route {
     pub to: (IpAddr, u8),
-    pub via: Option<IpAddr>,
-    pub link: String,
+    /// Each with its link and its weight.
+    pub hops: Vec<(Option<IpAddr>, String, u16)>,
 }
 
 impl Plan {
@@ -85,8 +85,11 @@ impl Plan {
         });
         let routes = file.routes.iter().map(|route| Route {
             to: (route.to.address(), route.to.prefix_length().unwrap_or_default()),
-            via: route.via,
-            link: route.interface.to_string(),
+            hops: route
+                .hops
+                .iter()
+                .map(|hop| (hop.via, hop.interface.to_string(), hop.weight))
+                .collect(),
         });
         Self {
             links: links.collect(),
