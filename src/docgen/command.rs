@@ -179,6 +179,9 @@ address = [\"192.0.2.1/24\", \"2001:db8:1::1/64\"]
 [[route]]
 to = \"default\"          # of the family that `via` is of
 via = \"192.0.2.254\"
+[[route]]                # by several gateways, which share its packets, as ip route add ... nexthop ... has them
+to = \"default\"
+nexthop = [{ via = \"2001:db8:1::fe\", weight = 2 }, { via = \"fe80::2\", dev = \"wan\" }]
 [host.client]            # for nflab up: a network namespace LAB-client
 interface = \"lan\"
 address = [\"10.0.0.2/24\", \"2001:db8::2/64\"]

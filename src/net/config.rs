@@ -164,6 +164,9 @@ pub enum ConfigError {
     /// Of IPv6 only gateways share packets.
     #[error("of several ways to {0} each needs a gateway (via)")]
     SharedWithoutGateway(Prefix),
+    /// Of IPv4 what leads to the host itself leads there by one way.
+    #[error("a route to {0} in the host itself has one way")]
+    SharedInTheHost(Prefix),
     /// It has more bits than the family's addresses.
     #[error("prefix length {1} is too long for {0}")]
     BadPrefixLength(IpAddr, u8),

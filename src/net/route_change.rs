@@ -224,12 +224,23 @@ impl Net {
         }
         // One that is dead was good when it came.
         for way in route.ways.iter_mut().filter(|way| !way.is_dead) {
+            // What refuses packets forgets its gateways, and has to name them all the same.
+            let is_without_gateway = way.route.via.is_none();
+            let is_ipv6 = route.to.family() == Family::V6;
+            if is_ipv6 && way.route.onlink && way.route.interface.is_none() {
+                return Err(ConfigError::OnlinkNeedsInterface);
+            }
             check(&mut way.route)?;
-            if route.to.family() == Family::V6 && way.route.via.is_none() {
+            if is_ipv6 && is_without_gateway {
                 return Err(ConfigError::SharedWithoutGateway(route.to));
             }
         }
-        Ok(())
+        match route.to.family() {
+            Family::V4 if route.scope == Scope::Host && route.ways.len() > 1 => {
+                Err(ConfigError::SharedInTheHost(route.to))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes the first route to `to` in the table with that metric.

@@ -60,7 +60,7 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         ..Route::new(to)
     };
     if !told.hops.is_empty() {
-        told.check_hops(is_ipv6, kind)?;
+        told.check_hops(is_ipv6)?;
         (route.via, route.interface, route.onlink) = (None, None, false);
         let way = |it: &ToldHop| Way {
             route: Route {
@@ -132,11 +132,8 @@ impl Told {
     }
 
     /// What is said of the route beside its gateways has to be what is said of the first; of IPv6 it does not count.
-    fn check_hops(&self, is_ipv6: bool, kind: RouteKind) -> Result<(), Refused> {
+    fn check_hops(&self, is_ipv6: bool) -> Result<(), Refused> {
         let Some(first) = self.hops.first() else { return Ok(()) };
-        if is_ipv6 && kind != RouteKind::Unicast {
-            return Err(Refused::not_there("`nexthop` of a route of IPv6 that refuses packets"));
-        }
         if !is_ipv6 && self.interface.is_some() && self.interface != first.hop.interface {
             return Err(Refused::explained("Nexthop device index does not match RTA_OIF."));
         }

@@ -104,6 +104,7 @@ impl From<ConfigError> for Refused {
             ConfigError::SharedWithoutGateway(_) => {
                 Self::explained("Device only routes can not be added for IPv6 using the multipath API.")
             }
+            ConfigError::SharedInTheHost(_) => Self::explained("Route with host scope can not have multiple nexthops."),
             ConfigError::NoIpv6AtNexthop(_) => Self::explained("IPv6 is disabled on nexthop device."),
             ConfigError::NexthopDown(_) => Self::explained("Nexthop device is not up."),
             ConfigError::OnlinkNeedsInterface => Self::explained("Nexthop device required for onlink."),

@@ -50,7 +50,7 @@ pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) file: LabFile,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
     /// Of all interfaces that do not say it themselves.
     offload: Option<bool>,
     /// Where each sysctl stands in the file.

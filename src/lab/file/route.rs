@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::{Index, subnet_text};
 use super::parse::{Key, Reader, Value, some_of};
 use super::value::in_order;
-use super::{Hop, Interface, Position, Route};
+use super::{Hop, Interface, LabFile, Position, Problem, Route, SourceError};
 use crate::base::{Family, InterfaceName};
 
 /// A gateway as it was read.
@@ -334,6 +334,32 @@ impl Reader {
         }
         hop.interface = interface.name;
         true
+    }
+}
+
+impl LabFile {
+    /// A live lab's wires carry no link addresses: which of several gateways a packet is handed to is told by its interface alone. So where an interface has
+    /// hosts, one gateway of a route at most may be behind it.
+    pub fn tells_gateways_apart(&self) -> Result<(), SourceError> {
+        let mut problems = Vec::new();
+        for route in &self.routes {
+            let mut wires = HashSet::new();
+            for hop in route.hops.iter().filter(|hop| hop.via.is_some()) {
+                let is_second = !wires.insert(hop.interface);
+                if is_second && self.hosts_of(hop.interface).next().is_some() {
+                    problems.push(Problem::new(
+                        hop.position,
+                        format!("a live lab does not tell two gateways on {} apart", hop.interface),
+                        "expected one gateway of this route on an interface with hosts",
+                        "put each behind an interface of its own; in memory (`nflab run`, `test`, `repl`) it is all the same",
+                    ));
+                }
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(self.source.error(problems)),
+        }
     }
 }
 

@@ -69,7 +69,13 @@ fn a_whole_lab() {
     let routes: Vec<_> = lab
         .routes
         .iter()
-        .map(|it| (it.to.prefix_length(), it.via.is_some(), it.interface.to_string()))
+        .map(|it| {
+            (
+                it.to.prefix_length(),
+                it.hops[0].via.is_some(),
+                it.hops[0].interface.to_string(),
+            )
+        })
         .collect();
     assert_eq!(
         routes,
@@ -482,6 +488,27 @@ fn a_route_may_have_several_gateways() {
             let shown = lab.tool("ip", &args, "", Path::new("."));
             let words: Vec<&str> = shown.stdout.split_whitespace().collect();
             assert_eq!(words.join(" "), told, "{form}");
+        }
+    }
+}
+
+/// Of a live lab's wire: where nobody is on it, the one kernel at its end is handed all.
+#[test]
+fn two_gateways_on_a_wire_with_hosts_are_not_told_apart() {
+    const LAB: &str = "[interface.lan]\naddress = [\"10.0.0.1/24\", \"2001:db8::1/64\"]\n[interface.wan]\naddress = [\"192.0.2.1/24\", \"2001:db8:1::1/64\"]\n[host.h]\ninterface = \"lan\"\naddress = [\"10.0.0.9/24\", \"2001:db8::9/64\"]\n[[route]]\nto = \"default\"\n";
+    for (hops, refused) in [
+        (["10.0.0.9", "192.0.2.9"], None),
+        (["192.0.2.8", "192.0.2.9"], None),
+        (["10.0.0.9", "10.0.0.8"], Some("11:41")),
+        (["2001:db8::9", "2001:db8:1::9"], None),
+        (["2001:db8::9", "2001:db8::8"], Some("11:44")),
+    ] {
+        let hops = hops.map(|via| format!("{{ via = \"{via}\" }}")).join(", ");
+        let file = LabFile::parse("lab.toml", &format!("{LAB}nexthop = [{hops}]\n")).unwrap();
+        let told = file.tells_gateways_apart().map_err(|error| error.to_string());
+        match refused {
+            None => assert_eq!(told, Ok(()), "{hops}"),
+            Some(place) => assert!(told.is_err_and(|error| error.contains(place)), "{hops}"),
         }
     }
 }

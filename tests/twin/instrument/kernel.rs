@@ -254,7 +254,7 @@ impl Kernel {
         let link = self.links.iter().find(leads);
         let link = link.ok_or_else(|| format!("no interface for a route via {via:?} by {interface:?}"))?;
         self.netlink
-            .add_route(to, via, link.index)
+            .add_route(to, &[(via, link.index, 1)])
             .map_err(|error| error.to_string())
     }
 
