@@ -134,7 +134,6 @@ impl Setup {
                 via: Some(via.parse().unwrap()),
                 ..Route::new(to)
             },
-            weight: 1,
             is_dead: false,
         };
         let ways = gateways.map(way).into();

@@ -284,7 +284,7 @@ impl Net {
     pub(crate) fn has_route(&self, route: &Route) -> bool {
         let tables = &self.ways(route.to.family()).tables;
         let mut siblings = tables.range(tables.siblings(route));
-        siblings.any(|entry| entry.route.hops().any(|(way, _)| *way == *route))
+        siblings.any(|entry| entry.route.hops().any(|way| *way == *route))
     }
 
     /// Those of a table to this very prefix, in the order in which they are asked.

@@ -439,9 +439,9 @@ mod tests {
             let way = |(via, weight): (&str, u16)| Way {
                 route: Route {
                     via: Some(via.parse().unwrap()),
+                    weight,
                     ..route.clone()
                 },
-                weight,
                 is_dead: false,
             };
             let ways = ways.into_iter().zip([1, 2]).map(way).collect();

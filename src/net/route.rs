@@ -89,6 +89,8 @@ pub struct Route {
     pub onlink: bool,
     /// The gateway was an address of the host's own when the route was added, which `Net` finds out: packets are sent as if there were none.
     pub through_itself: bool,
+    /// Its share of the packets, beside those of others that it is one of several with: 1 to 256. Of one that stands alone it is kept, and not told.
+    pub weight: u16,
     /// Its gateways, where it has several: `via` and `interface` name none then.
     pub ways: Vec<Way>,
 }
@@ -98,8 +100,6 @@ pub struct Route {
 pub struct Way {
     /// The route as it is to packets that go this way; one without `ways`. Of IPv6 each may have been added with words of its own.
     pub route: Route,
-    /// Its share of the packets, beside those of the others: 1 to 256.
-    pub weight: u16,
     /// Its interface went down, or of IPv4 lost its last address: nothing goes this way until that is over.
     pub is_dead: bool,
 }
@@ -327,6 +327,7 @@ impl Route {
             preference: Preference::Medium,
             onlink: false,
             through_itself: false,
+            weight: 1,
             ways: Vec::new(),
         }
     }

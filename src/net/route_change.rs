@@ -69,15 +69,15 @@ impl Hop {
         Self {
             via: way.route.via,
             interface: way.route.interface,
-            weight: way.weight + 1,
+            weight: way.route.weight + 1,
         }
     }
 
-    fn means(&self, route: &Route, weight: u16) -> bool {
+    fn means(&self, route: &Route) -> bool {
         // Seen: the kernel takes what is named for one less than what it has.
         self.via.is_none_or(|via| route.via == Some(via))
             && self.interface.is_none_or(|id| route.interface == Some(id))
-            && (self.weight == 1 || self.weight == weight + 1)
+            && (self.weight == 1 || self.weight == route.weight + 1)
     }
 }
 
@@ -111,7 +111,7 @@ impl RouteSelector {
             route
                 .hops()
                 .enumerate()
-                .all(|(at, (way, weight))| self.ways.get(at).is_some_and(|hop| hop.means(way, weight)))
+                .all(|(at, way)| self.ways.get(at).is_some_and(|hop| hop.means(way)))
         };
         (self.ways.is_empty() || are_named())
             && is(self.to, Some(route.to))

@@ -141,7 +141,7 @@ impl Net {
             if let Some(id) = way.route.interface {
                 let _ = write!(text, " dev {}", self.interface(id).name);
             }
-            let _ = write!(text, " weight {}", way.weight);
+            let _ = write!(text, " weight {}", way.route.weight);
         }
         text
     }

@@ -64,11 +64,9 @@ impl Route {
     }
 
     /// Its gateways, of which none is another's twin; it alone where it has but one.
-    pub(crate) fn hops(&self) -> impl Iterator<Item = (&Route, u16)> {
-        let alone = self.ways.is_empty().then_some((self, 1));
-        alone
-            .into_iter()
-            .chain(self.ways.iter().map(|way| (&way.route, way.weight)))
+    pub(crate) fn hops(&self) -> impl Iterator<Item = &Route> {
+        let alone = self.ways.is_empty().then_some(self);
+        alone.into_iter().chain(self.ways.iter().map(|way| &way.route))
     }
 
     /// Of several ways of IPv6 one route: what is told of all is what the first says. A single way is a route like any other.
@@ -82,6 +80,7 @@ impl Route {
             interface: None,
             onlink: false,
             through_itself: false,
+            weight: 1,
             ways,
             ..first
         })
@@ -91,10 +90,10 @@ impl Route {
     #[must_use]
     pub fn by(self, hops: impl IntoIterator<Item = Hop>) -> Self {
         let way = |hop: Hop| Way {
-            weight: hop.weight,
             route: Self {
                 via: hop.via,
                 interface: hop.interface,
+                weight: hop.weight,
                 ..self.clone()
             },
             is_dead: false,
@@ -111,7 +110,6 @@ impl Route {
         match self.ways.is_empty() {
             true => vec![Way {
                 route: self,
-                weight: 1,
                 is_dead: false,
             }],
             false => self.ways,
@@ -129,10 +127,10 @@ impl Net {
             return route.first_over(key.output);
         }
         let hash = share();
-        let all: u64 = route.alive().map(|way| u64::from(way.weight)).sum();
+        let all: u64 = route.alive().map(|way| u64::from(way.route.weight)).sum();
         let mut before = 0;
         let mut shares = route.alive().map(|way| {
-            before += u64::from(way.weight);
+            before += u64::from(way.route.weight);
             let end = ((before << 31) + all / 2) / all;
             (way, u64::from(hash) < end)
         });

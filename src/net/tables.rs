@@ -1,13 +1,15 @@
 //! Every table's routes of one family in one list, and where in it those of a table or to a place are.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::pieces::Pieces;
 use super::route::Owner;
 use super::stretches::Stretches;
 use super::{Prefix, Route, table};
-use crate::base::Family;
+use crate::base::{Family, InterfaceId};
 
 /// A route, and the address that brought it (`None`: it was added by hand).
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub(super) struct Tables {
     /// Someone added a route to the local table by hand, once: the kernel remembers that too.
     custom_local: bool,
     stretches: Stretches,
+    /// By which gateways, and over which link, any route leads: for who redirects. Made when the first asks after a change of routes.
+    gateways: OnceLock<HashSet<(IpAddr, InterfaceId)>>,
 }
 
 impl Tables {
@@ -53,6 +57,7 @@ impl Tables {
             several: 0,
             custom_local: false,
             stretches: Stretches::default(),
+            gateways: OnceLock::new(),
         }
     }
 
@@ -84,7 +89,7 @@ impl Tables {
         self.several += usize::from(!route.ways.is_empty());
         let before = std::mem::replace(self.entries.get_mut(at), Entry { route, owner: None });
         self.several -= usize::from(!before.route.ways.is_empty());
-        self.stretches.forget();
+        self.forget();
     }
 
     pub(super) fn remove_at(&mut self, at: usize) -> Route {
@@ -183,7 +188,23 @@ impl Tables {
     /// To be called when entries have come or gone.
     fn find_asked(&mut self) {
         self.asked = [table::DEFAULT, table::MAIN, table::LOCAL, table::LOCAL + 1].map(|table| self.start_of(table));
+        self.forget();
+    }
+
+    /// What was found out of routes that have changed.
+    fn forget(&mut self) {
         self.stretches.forget();
+        self.gateways = OnceLock::new();
+    }
+
+    /// Whether any route leads by this gateway over this link.
+    pub(super) fn lead_by(&self, gateway: IpAddr, link: InterfaceId) -> bool {
+        let hop = |way: &Route| way.via.zip(way.interface);
+        let gateways = self.gateways.get_or_init(|| {
+            let hops = self.all().flat_map(|entry| entry.route.hops());
+            hops.filter_map(hop).collect()
+        });
+        gateways.contains(&(gateway, link))
     }
 
     #[inline]

@@ -67,9 +67,9 @@ pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
                 via: it.hop.via,
                 interface: it.hop.interface,
                 onlink: it.onlink,
+                weight: it.hop.weight,
                 ..route.clone()
             },
-            weight: it.hop.weight,
             is_dead: false,
         };
         route.ways = told.hops.iter().map(way).collect();

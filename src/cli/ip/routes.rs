@@ -294,7 +294,7 @@ fn write_way(out: &mut String, net: &Net, way: &Way) {
     if let Some(id) = interface {
         let _ = write!(out, "dev {} ", net.interface(*id).name);
     }
-    let _ = write!(out, "weight {} ", way.weight);
+    let _ = write!(out, "weight {} ", way.route.weight);
     if way.route.onlink {
         out.push_str("onlink ");
     }

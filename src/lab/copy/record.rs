@@ -74,6 +74,8 @@ pub struct RouteRecord {
     pub protocol: u8,
     #[serde(default)]
     pub onlink: bool,
+    #[serde(default = "usual_weight", skip_serializing_if = "is_usual_weight")]
+    pub weight: u16,
     /// Its gateways, where it has several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ways: Vec<WayRecord>,
@@ -83,7 +85,6 @@ pub struct RouteRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WayRecord {
     pub route: RouteRecord,
-    pub weight: u16,
     #[serde(default)]
     pub is_dead: bool,
 }
@@ -159,6 +160,7 @@ impl RouteRecord {
             scope: route.scope as u8,
             protocol: route.protocol.0,
             onlink: route.onlink,
+            weight: route.weight,
             ways: route.ways.iter().map(|way| WayRecord::of(way, net)).collect(),
         }
     }
@@ -190,9 +192,18 @@ impl RouteRecord {
             preference,
             protocol: RouteProtocol(self.protocol),
             onlink: self.onlink,
+            weight: self.weight,
             ..Route::new(to)
         })
     }
+}
+
+fn usual_weight() -> u16 {
+    1
+}
+
+fn is_usual_weight(weight: &u16) -> bool {
+    *weight == usual_weight()
 }
 
 fn metrics(said: &[(String, u32, bool)]) -> Result<Metrics, CopyError> {
@@ -212,7 +223,6 @@ impl WayRecord {
     fn of(way: &Way, net: &Net) -> Self {
         Self {
             route: RouteRecord::of(&way.route, net),
-            weight: way.weight,
             is_dead: way.is_dead,
         }
     }
@@ -220,7 +230,6 @@ impl WayRecord {
     fn way(&self, net: &Net) -> Result<Way, CopyError> {
         Ok(Way {
             route: self.route.route(net)?,
-            weight: self.weight,
             is_dead: self.is_dead,
         })
     }

@@ -59,8 +59,8 @@ pub(super) fn described(machine: &Machine, net: &Net, routes: &[Route]) -> Strin
             }
             ways => {
                 let _ = writeln!(text, "nexthop = [");
-                for Way { route, weight, .. } in ways {
-                    let weight = (*weight > 1).then(|| format!("weight = {weight}"));
+                for Way { route, .. } in ways {
+                    let weight = (route.weight > 1).then(|| format!("weight = {}", route.weight));
                     let words: Vec<String> = hop(net, route).chain(weight).collect();
                     let _ = writeln!(text, "  {{ {} }},", words.join(", "));
                 }
@@ -117,7 +117,7 @@ pub(super) fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
             && (route.source, route.mtu, route.metric) == (None, None, usual_metric(route.to.family()))
             && (route.hop_limit, route.preference, route.mtu_is_locked) == (None, Preference::Medium, false)
             && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
-            && route.tos == 0
+            && (route.tos, route.weight) == (0, 1)
             && route.metrics.is_empty()
             && (route.scope == Scope::Link)
                 == (route.via.is_none() && route.ways.is_empty() && route.to.family() == Family::V4)
@@ -129,7 +129,7 @@ pub(super) fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
                 == 1
             && route
                 .hops()
-                .filter_map(|(way, _)| way.via)
+                .filter_map(|way| way.via)
                 .all(|via| Family::of(via) == route.to.family() && neighbour(via))
     };
     let written: Vec<Route> = net.added_routes().filter(plain).cloned().collect();
@@ -145,6 +145,7 @@ fn are_plain(route: &Route) -> bool {
     let plainly = |way: &Route| Route {
         via: None,
         interface: None,
+        weight: 1,
         ways: Vec::new(),
         ..way.clone()
     };

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::path_mtu::way_of_quoted;
-use crate::base::{Family, InterfaceId, Time};
+use crate::base::{Family, Time};
 use crate::net::sysctl::ConfKnob;
-use crate::net::{AddressKind, HostState, Interface, Net, PathMtu, Route, RouteKind};
+use crate::net::{AddressKind, HostState, Interface, Net, PathMtu, RouteKind};
 use crate::packet::Packet;
 use crate::wire::be32;
 
@@ -59,14 +59,10 @@ fn is_heeded(net: &Net, input: &Interface, by_now: IpAddr, by: IpAddr) -> bool {
     // Both gateways in one network of the link, and in doubt one that some route leads by already.
     let is_near = |it: &crate::net::Address| it.network().contains(by) && it.network().contains(by_now);
     let is_near = input.addresses_of(Family::V4).any(is_near);
-    is_near && (!is_on(ConfKnob::SecureRedirects) || leads_by(net, by, input.id))
+    let is_led_by = || net.ways(Family::V4).tables.lead_by(by, input.id);
+    is_near && (!is_on(ConfKnob::SecureRedirects) || is_led_by())
 }
 
 fn is_this_network(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(it) if it.octets()[0] == 0)
-}
-
-fn leads_by(net: &Net, gateway: IpAddr, link: InterfaceId) -> bool {
-    let mut hops = net.routes(Family::V4).flat_map(Route::hops);
-    hops.any(|(way, _)| way.via == Some(gateway) && way.interface == Some(link))
 }

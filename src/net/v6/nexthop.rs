@@ -207,7 +207,7 @@ pub(in crate::net) fn put_route(
         _ => {
             let leads_as = |entry: &Entry| {
                 let mut there = entry.route.hops();
-                there.any(|(it, _)| ways.iter().any(|way| lead_alike(it, &way.route)))
+                there.any(|it| ways.iter().any(|way| lead_alike(it, &way.route)))
             };
             if tables.range(siblings.clone()).any(leads_as) {
                 return Err(exists);
@@ -247,7 +247,7 @@ fn has_node(tables: &Tables, (place, table): (Prefix, u32)) -> bool {
 
 /// A route with a gateway shares packets with others that have one.
 fn shares(route: &Route) -> bool {
-    route.hops().all(|(way, _)| way.via.is_some()) && !leads_nowhere(route)
+    route.hops().all(|way| way.via.is_some()) && !leads_nowhere(route)
 }
 
 /// Seen: who names a gateway removes that one, and who names none all that share with the one that is meant.

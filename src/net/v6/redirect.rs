@@ -81,7 +81,7 @@ fn led_by<'n>(
                     && way.via.is_some()
                     && (way.via == Some(gateway) || said() == Some(gateway))
             };
-            if let Some(way) = route.hops().map(|(way, _)| way).find(leads) {
+            if let Some(way) = route.hops().find(leads) {
                 return Some(way);
             }
         }
