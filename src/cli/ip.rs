@@ -274,6 +274,15 @@ mod tests {
         assert!(count > 140 && differ.is_empty(), "{count} calls\n{differ}");
     }
 
+    /// The same of gateways of routes that refuse packets or are for the host itself, and of a single one's weight.
+    const OF_KINDS: &str = include_str!("ip/kinds.txt");
+
+    #[test]
+    fn of_gateways_of_any_kind_it_says_what_iproute2_says() {
+        let (count, differ) = beside(&mut lab(), OF_KINDS);
+        assert!(count > 95 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
     /// The same of rules that ask for protocol and ports, and of gateways that are chosen by them.
     const OF_TRANSPORT: &str = include_str!("ip/transport.txt");
 

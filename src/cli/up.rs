@@ -238,6 +238,8 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab, workers: usize) 
         None => file.lab_name(),
     };
     let name = name.map_err(|error| Refusal::Text(error.to_string()))?;
+    file.tells_gateways_apart()
+        .map_err(|error| Refusal::Text(error.to_string()))?;
     let options = UpOptions::prepare(&name).map_err(|error| machine(&error))?;
     let (live, ports, listener) = LiveLab::up_for(file, &options, workers).map_err(|error| machine(&error))?;
     if live.cleared {

@@ -29,7 +29,6 @@ use crate::base::{AddressMask, Family, InterfaceName};
 use crate::device::{TunDevice, TunError};
 use crate::lab::counters::InterfaceCounters;
 use crate::lab::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
-use crate::syntax::problem::SourceError;
 
 /// Namespaces, devices and the control socket of a lab that is up. Dropping it takes it down; [`down`](Self::down) says how that went.
 #[derive(Debug)]
@@ -160,7 +159,6 @@ impl LiveLab {
             Some(name) => check_lab_name(name).map(|()| name.clone())?,
             None => file.lab_name()?,
         };
-        file.tells_gateways_apart()?;
         let place = &options.place;
         let directory = place.directory(&name);
         let state_error = |source| UpError::State {
@@ -482,8 +480,6 @@ const QUEUE_LENGTH: u32 = 2000;
 pub enum UpError {
     #[error(transparent)]
     Name(#[from] LabNameError),
-    #[error(transparent)]
-    File(#[from] SourceError),
     #[error("lab {name:?} runs already (process {pid}), and was left as it is: `nflab down {name}` ends it")]
     Running { name: String, pid: i32 },
     #[error("lab {name:?} was killed earlier, and what it left cannot be removed: {source}")]
