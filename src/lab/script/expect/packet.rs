@@ -10,13 +10,12 @@ use crate::engine::{Emission, Fate};
 use crate::explain::describe::{self, icmp};
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::proc_files::NOTHING_IS_TRACKED;
-use crate::lab::send::{Extension, extension, tcp_option};
+use crate::lab::send::{Extension, PACKET_OPTIONS, extension, tcp_option};
 use crate::packet::Packet;
 use crate::syntax::atom;
 use crate::syntax::problem::Problem;
 use crate::syntax::words::{self, Word, Words, unexpected};
 use crate::wire::be32;
-use crate::wire::icmpv4::Icmpv4;
 use crate::wire::tcp::{TcpOption, option};
 
 /// One thing that an emission has to be.
@@ -206,22 +205,8 @@ impl Field {
                 differs(name, value.to_owned(), is == Some(wanted))
             }
             Self::Number(name, wanted) => {
-                let is = match *name {
-                    "ttl" | "hl" => Some(u64::from(packet.ttl())),
-                    "tos" | "tclass" => Some(u64::from(packet.tos())),
-                    "ipid" => describe::identification(packet.bytes()).map(u64::from),
-                    "length" => Some(packet.len() as u64),
-                    "frag" => Some(packet.fragment_offset() as u64),
-                    "flow" => (packet.family() == Family::V6).then(|| u64::from(be32(packet.bytes(), 0) & 0xf_ffff)),
-                    "seq" => packet
-                        .tcp()
-                        .map(|tcp| u64::from(tcp.sequence()))
-                        .or_else(|| message.map(|icmp| u64::from(icmp.sequence()))),
-                    "mtu" | "pointer" => message.map(|it| of_error(packet.family(), name, it)),
-                    "ack" => packet.tcp().map(|tcp| u64::from(tcp.acknowledgement())),
-                    "win" => packet.tcp().map(|tcp| u64::from(tcp.window())),
-                    _ => message.map(|icmp| u64::from(icmp.identifier())),
-                };
+                let number = NUMBERS.iter().find(|number| number.name == *name);
+                let is = number.and_then(|number| (number.of)(packet));
                 let text = is.map_or("none".to_owned(), |is| is.to_string());
                 differs(name, text, is == Some(*wanted))
             }
@@ -229,14 +214,82 @@ impl Field {
     }
 }
 
+/// A number that packets have, by the word that `send` has for it.
+struct Number {
+    name: &'static str,
+    /// `None` where such a packet has none.
+    of: fn(&Packet) -> Option<u64>,
+}
+
+const fn number(name: &'static str, of: fn(&Packet) -> Option<u64>) -> Number {
+    Number { name, of }
+}
+
+const NUMBERS: &[Number] = &[
+    number("ttl", |packet| Some(packet.ttl().into())),
+    number("hl", |packet| Some(packet.ttl().into())),
+    number("tos", |packet| Some(packet.tos().into())),
+    number("tclass", |packet| Some(packet.tos().into())),
+    number("flow", |packet| {
+        (packet.family() == Family::V6).then(|| u64::from(be32(packet.bytes(), 0) & 0xf_ffff))
+    }),
+    number("ipid", |packet| describe::identification(packet.bytes()).map(u64::from)),
+    number("length", |packet| Some(packet.len() as u64)),
+    number("frag", |packet| Some(packet.fragment_offset() as u64)),
+    number("seq", |packet| {
+        let of_icmp = || icmp::message(packet).map(|icmp| u64::from(icmp.sequence()));
+        packet.tcp().map(|tcp| u64::from(tcp.sequence())).or_else(of_icmp)
+    }),
+    number("ack", |packet| packet.tcp().map(|tcp| tcp.acknowledgement().into())),
+    number("win", |packet| packet.tcp().map(|tcp| tcp.window().into())),
+    number("mtu", |packet| of_error(packet, "mtu")),
+    number("pointer", |packet| of_error(packet, "pointer")),
+    number("id", |packet| {
+        icmp::message(packet).map(|icmp| icmp.identifier().into())
+    }),
+];
+
+fn is_number(name: &str) -> bool {
+    NUMBERS.iter().any(|number| number.name == name)
+}
+
 /// What an error says of the packet that it quotes.
-fn of_error(family: Family, name: &str, message: Icmpv4<&[u8]>) -> u64 {
-    match (family, name) {
+fn of_error(packet: &Packet, name: &str) -> Option<u64> {
+    let message = icmp::message(packet)?;
+    Some(match (packet.family(), name) {
         (Family::V6, _) => u64::from(message.identifier()) << 16 | u64::from(message.sequence()),
         (Family::V4, "mtu") => message.sequence().into(),
         (Family::V4, _) => u64::from(message.identifier() >> 8),
-    }
+    })
 }
+
+/// All that may be expected: what only an expectation says, and of the words of a packet those that say what it is, not how it is made.
+fn known() -> String {
+    let mut words = vec!["A > B", "src", "dst", "sport", "dport", "proto", "flags", "length"];
+    for word in PACKET_OPTIONS.into_iter().flatten().copied() {
+        if !ONLY_WRITTEN.contains(&word) && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    format!("known are: {}", words.join(", "))
+}
+
+/// Words of a packet that nothing is expected by: its sums and lengths are told as faults, and of messages kind and data are compared.
+const ONLY_WRITTEN: &[&str] = &[
+    "badsum",
+    "badipsum",
+    "plen",
+    "zeros",
+    "urg",
+    "rest",
+    "quoting",
+    "gateway",
+    "target",
+    "group",
+    "for",
+    "source-link",
+    "target-link",
+];
 
 /// `[PROTOCOL] [A > B] [FLAGS|ICMP KIND] [src A] [dst A] ...`
 pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
@@ -287,9 +340,9 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
             "mf" => fields.push(Field::MoreFragments),
             "data" => fields.push(Field::Data(rest.read(words::one("a part of the data", atom::text))?)),
             text => {
-                if let Some(name) = NUMBERS.iter().copied().find(|name| *name == text) {
+                if let Some(number) = NUMBERS.iter().find(|number| number.name == text) {
                     fields.push(Field::Number(
-                        name,
+                        number.name,
                         rest.read(words::number("a number", 0..=u64::from(u32::MAX)))?,
                     ));
                 } else if let Some(header) = extension_header(word, rest)? {
@@ -311,17 +364,13 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                     }
                     let mut kind = text.to_owned();
                     let takes_code = matches!(text, "unreachable" | "redirect" | "time-exceeded" | "parameter-problem");
-                    let code = words::fitting(|code| takes_code && !NUMBERS.contains(&code.text.as_str()));
+                    let code = words::fitting(|code| takes_code && !is_number(&code.text));
                     if let Some(code) = rest.read(opt(code))? {
                         kind = format!("{kind} {}", code.text);
                     }
                     fields.push(Field::Icmp(kind));
                 } else {
-                    return Err(unexpected(
-                        word,
-                        "expected a field of the packet",
-                        "known are: A > B, src, dst, sport, dport, proto, flags, df, mf, data, ttl, hl, tos, tclass, flow, id, ipid, length, frag, seq, ack, win, mtu, pointer, mss, wscale, sackok, sack, ts, hbh, dstopt, rt, ah, ext",
-                    ));
+                    return Err(unexpected(word, "expected a field of the packet", &known()));
                 }
             }
         }
@@ -343,6 +392,34 @@ fn extension_header(word: &Word, rest: &mut Words<'_>) -> Result<Option<Field>, 
     }))
 }
 
-const NUMBERS: &[&str] = &[
-    "ttl", "hl", "tos", "tclass", "flow", "ipid", "length", "frag", "seq", "ack", "win", "mtu", "pointer", "id",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::script::lex::lex;
+
+    /// What the remedy offers is taken; so a word that packets get is expected, or said to be only written.
+    #[test]
+    fn every_field_that_is_named_is_one() {
+        for word in known().trim_start_matches("known are: ").split(", ") {
+            let tail = match word {
+                "A > B" => "10.0.0.2 > 10.0.0.3",
+                "src" | "dst" => "10.0.0.2",
+                "flags" => "SA",
+                "data" => "\"x\"",
+                "sack" => "1-2",
+                "ts" | "ah" => "1 2",
+                "hbh" | "dstopt" | "df" | "mf" | "sackok" => "",
+                "rt" => "0 0",
+                "ext" => "60 0x00",
+                _ => "1",
+            };
+            let line = match word {
+                "A > B" => tail.to_owned(),
+                word => format!("{word} {tail}"),
+            };
+            let line = lex(&line).unwrap().remove(0);
+            let read = fields(&mut Words::new(&line.words));
+            assert!(read.is_ok_and(|fields| !fields.is_empty()), "{word} {tail}");
+        }
+    }
+}
