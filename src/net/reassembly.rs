@@ -39,18 +39,6 @@ pub(crate) struct Limits {
     pub seconds: i64,
 }
 
-#[cfg(test)]
-impl<'a> From<&'a Net> for Knobs<'a> {
-    /// With the kernel's defaults for tracking.
-    fn from(net: &'a Net) -> Self {
-        let tracking = Limits {
-            memory: 4_194_304,
-            seconds: 60,
-        };
-        Self { net, tracking }
-    }
-}
-
 #[derive(Debug)]
 struct Shards {
     shards: [Mutex<Shard>; SHARDS],
@@ -96,22 +84,26 @@ impl Reassembly {
         }
     }
 
-    /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
+    /// With the kernel's defaults for tracking, and nothing to be kept alive.
     #[cfg(test)]
-    pub(crate) fn push<'a>(&self, now: Time, knobs: impl Into<Knobs<'a>>, user: DefragUser, packet: Packet) -> Pushed {
-        self.push_keeping(now, knobs, user, packet, None)
+    pub(super) fn push(&self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
+        let tracking = Limits {
+            memory: 4_194_304,
+            seconds: 60,
+        };
+        self.push_keeping(now, Knobs { net, tracking }, user, packet, None)
     }
 
-    /// The same of one that keeps something alive while it waits.
-    pub(crate) fn push_keeping<'a>(
+    /// A packet that is no fragment comes back at once; one that is may keep something alive while it waits. Expired queues are to be taken by `expire(now)`
+    /// before.
+    pub(crate) fn push_keeping(
         &self,
         now: Time,
-        knobs: impl Into<Knobs<'a>>,
+        knobs: Knobs<'_>,
         user: DefragUser,
         packet: Packet,
         kept: Kept,
     ) -> Pushed {
-        let knobs = knobs.into();
         match packet.source() {
             IpAddr::V4(_) if !packet.is_fragment() => Pushed::Whole(packet),
             IpAddr::V4(source) => {
