@@ -203,6 +203,29 @@ fn which_family_it_is() {
     assert_eq!(said.save(Family::V4), None);
 }
 
+/// Of rules that neither family's tool takes their addresses tell the family, and without one nobody is asked to name it.
+#[test]
+fn what_is_refused_in_both_families() {
+    let table = |rules: &str| format!("*filter\n{rules}COMMIT\n");
+    for (rules, expected) in [
+        ("-A INPUT -s 2001:db8::1 -m none -j DROP\n", Family::V6),
+        (
+            "-A INPUT -m none -j DROP\n-A INPUT -d 2001:db8::/32 -m none\n",
+            Family::V6,
+        ),
+        ("-A INPUT -s 10.0.0.1 -m none -j DROP\n", Family::V4),
+        // Written otherwise in each.
+        ("-A INPUT -m none\n-A INPUT -j REJECT\n", Family::V4),
+    ] {
+        let import = import(&table(rules));
+        let found: Vec<Family> = import.tables.iter().map(|it| it.family).collect();
+        assert_eq!(found, [expected], "{rules}");
+        assert!(!import.refused.is_empty(), "{rules}");
+        let asked = import.notes.iter().find(|it| it.text.starts_with("the family: "));
+        assert!(asked.is_none(), "{rules}: {asked:?}");
+    }
+}
+
 /// Each family has its head.
 #[test]
 fn both_families_at_once() {

@@ -424,6 +424,16 @@ mod tests {
         }
     }
 
+    /// Who reads all that comes hears of it, too.
+    #[test]
+    fn what_nobody_knows_is_no_header() {
+        let packet = Make::new(HOST, OWN, 253, vec![0; 8]).packet();
+        let host = HostState::new(1);
+        let answer = net().answer(&host, Time::from_secs(1), &Closed, &packet, Delivery::Local);
+        assert!(matches!(answer, Answer::Refused(DropReason::NoProtocol, _)));
+        assert!(answer.is_readable());
+    }
+
     /// What a datagram, or none of any protocol, behind these headers is answered by the host itself.
     #[test]
     fn extension_headers() {
