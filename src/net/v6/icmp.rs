@@ -10,7 +10,7 @@ use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
     AddressKind, BadPart, Complaint, Delivery, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
-    RouteKind, Scope, Suppressed, Unreachable,
+    RouteKind, Suppressed, Unreachable,
 };
 use crate::packet::{Origin, Packet};
 use crate::wire::icmpv6::{self, kind, parameter_problem, time_exceeded, unreachable};
@@ -93,7 +93,7 @@ pub(super) fn complain_quoting(
     let (what, info) = error_of(complaint);
     let source = (delivery == Delivery::Local && is_own(net, original.input, was_for))
         .then_some(was_for)
-        .or_else(|| speaks_from(net, original, to, interface, mark));
+        .or_else(|| speaks_from(net, original, to, interface));
     let key = OutputKey {
         destination: to.into(),
         source: source.map(IpAddr::V6),
@@ -169,29 +169,21 @@ fn means_any(net: &Net, to: Ipv6Addr, interface: Option<InterfaceId>, mark: u32)
     })
 }
 
-/// Unless the way back has a source of its own, the address that suits the interface which the packet came by. A copy came by that of its packet until
-/// it comes round.
-fn speaks_from(
-    net: &Net,
-    original: &Packet,
-    to: Ipv6Addr,
-    interface: Option<InterfaceId>,
-    mark: u32,
-) -> Option<Ipv6Addr> {
+/// The address that suits the interface which the packet came by; `None` where the way back names one, and so the error speaks as its way has it. A copy
+/// came by that of its packet until it comes round. Seen: whether it names one is asked without the mark that the error will have.
+fn speaks_from(net: &Net, original: &Packet, to: Ipv6Addr, interface: Option<InterfaceId>) -> Option<Ipv6Addr> {
     let input = match (original.origin, original.input) {
         (Origin::Copy { from, .. }, None) => from,
         (Origin::Copy { .. }, Some(_)) => net.arrived_by(original),
         (_, input) => input,
     }?;
     let route = net.lookup(&Key {
-        mark,
         output: interface,
-        scope: Scope::Universe,
         ..Key::to(to.into())
     });
     match route.ok().and_then(|route| route.source) {
-        Some(IpAddr::V6(preferred)) => Some(preferred),
-        _ => net.select_ipv6_source(Some(input), to),
+        Some(_) => None,
+        None => net.select_ipv6_source(Some(input), to),
     }
 }
 

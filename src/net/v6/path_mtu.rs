@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Knob, LEAST_MTU};
 use crate::base::{InterfaceId, Time, protocol};
 use crate::net::lookup::Key;
-use crate::net::{HostState, Net, PathMtu, Scope};
+use crate::net::{HostState, Net, PathMtu};
 use crate::packet::Packet;
 use crate::wire::icmpv6::HEADER;
 use crate::wire::ipv6::Ipv6;
@@ -29,7 +29,6 @@ pub(super) fn too_big(net: &Net, host: &HostState, now: Time, told: &Packet) -> 
         mark: net.reply_mark_ipv6(told),
         tos: quoted.traffic_class(),
         output: told.input,
-        scope: Scope::Universe,
         ..Key::to(to)
     });
     let route = route.ok()?;
