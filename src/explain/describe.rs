@@ -152,7 +152,7 @@ fn write_ipv6(line: &mut String, bytes: &[u8]) {
 fn write_message(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
     if icmp::is_error(family, message.kind()) {
         match family {
-            Family::V4 => write_gateway(line, message),
+            Family::V4 => write_rest_of_ipv4_error(line, message),
             Family::V6 => write_rest_of_error(line, message),
         }
         if Head::of(message.payload()).is_some_and(|head| head.family == family) {
@@ -168,13 +168,19 @@ fn write_message(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
     }
 }
 
-/// Of IPv4's redirect: where packets shall go instead.
+/// Of IPv4's: the MTU that a packet was too big for, the place of what was wrong, where packets shall go instead. Where it is zero, who sent it said
+/// nothing of that.
 #[cold]
-fn write_gateway(line: &mut String, message: Icmpv4<&[u8]>) {
-    let gateway = rest_of(message);
-    if message.kind() == icmpv4::kind::REDIRECT && gateway != 0 {
-        let _ = write!(line, " gateway {}", Ipv4Addr::from(gateway));
-    }
+fn write_rest_of_ipv4_error(line: &mut String, message: Icmpv4<&[u8]>) {
+    const FRAGMENTATION_NEEDED: u8 = icmpv4::unreachable::FRAGMENTATION_NEEDED;
+    let rest = rest_of(message);
+    let _ = match (message.kind(), message.code()) {
+        _ if rest == 0 => return,
+        (icmpv4::kind::DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED) if rest <= 0xffff => write!(line, " mtu {rest}"),
+        (icmpv4::kind::PARAMETER_PROBLEM, _) if rest & 0xff_ffff == 0 => write!(line, " pointer {}", rest >> 24),
+        (icmpv4::kind::REDIRECT, _) => write!(line, " gateway {}", Ipv4Addr::from(rest)),
+        _ => write!(line, " rest {rest:#x}"),
+    };
 }
 
 /// Of ICMPv6: the MTU that a packet was too big for, or the place of what was wrong.
