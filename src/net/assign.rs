@@ -89,7 +89,7 @@ impl Net {
             // Whatever the length.
             let interface = self.interface(id);
             v6::check_address(address, id)?;
-            if interface.mtu < v6::LEAST_MTU {
+            if !interface.is_wide_enough_for_ipv6() {
                 return Err(ConfigError::TooNarrowForIpv6(interface.name));
             }
             if !self.may_have_ipv6(interface) {
@@ -206,7 +206,7 @@ impl Net {
     /// What is wrong where this one was to go: a link that is too narrow for IPv6 has none at all.
     pub fn has_no_address(&self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> ConfigError {
         let interface = self.interface(id);
-        match address.is_ipv6() && interface.mtu < v6::LEAST_MTU {
+        match address.is_ipv6() && !interface.is_wide_enough_for_ipv6() {
             true => ConfigError::NoIpv6Here(interface.name),
             false => ConfigError::NoAddress(address, prefix_length),
         }

@@ -222,6 +222,9 @@ pub enum ConfigError {
     InvalidScope(IpAddr),
 }
 
+/// What `lo` begins with; no device takes as much.
+pub(super) const LOOPBACK_MTU: u32 = 65_536;
+
 impl Net {
     /// A new network namespace with `lo` up. Other than in the kernel's, interfaces have no address of the link by themselves, unless somebody sets
     /// `net.ipv6.conf.default.addr_gen_mode` to 0 before they are made: then each has fe80::1/64, which the kernel would draw.
@@ -233,7 +236,7 @@ impl Net {
             gone: Interface {
                 id: InterfaceId(u16::MAX),
                 name: InterfaceName::default(),
-                mtu: 65536,
+                mtu: LOOPBACK_MTU,
                 is_up: false,
                 queue_length: 0,
                 addresses: Vec::new(),
@@ -248,7 +251,7 @@ impl Net {
             sysctls,
         };
         let lo = InterfaceName::new("lo").expect("two bytes");
-        let lo = net.push_interface(lo, 65536);
+        let lo = net.push_interface(lo, LOOPBACK_MTU);
         net.interfaces[0].queue_length = 1000;
         net.interfaces[0].conf6.is_of_loopback();
         net.put_address(lo, NewAddress::new([127, 0, 0, 1].into(), 8));

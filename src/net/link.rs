@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::assign::Secondaries;
-use super::config::Interface;
+use super::config::{Interface, LOOPBACK_MTU};
 use super::networks::Networks;
 use super::{ConfigError, Net, NewAddress, Scope, v6};
 use crate::base::{Family, InterfaceId, InterfaceName};
@@ -116,12 +116,24 @@ impl Net {
         Ok(())
     }
 
-    /// Packets from now on are held to it. Routes with an `mtu` of their own keep that, as far as the link takes it. Below 1280 the interface has no IPv6.
+    /// Packets from now on are held to it. Routes with an `mtu` of their own keep that, as far as the link takes it. Below 1280 the interface has no IPv6, but for
+    /// `lo`, which only loses what it has of it.
     pub fn set_mtu(&mut self, id: InterfaceId, mtu: u32) -> Result<(), ConfigError> {
-        check_mtu(mtu)?;
+        if (id, mtu) != (InterfaceId::LOOPBACK, LOOPBACK_MTU) {
+            check_mtu(mtu)?;
+        }
         let interface = self.interface_mut(id)?;
-        interface.conf6.follow_link();
         let before = std::mem::replace(&mut interface.mtu, mtu);
+        if before == mtu {
+            return Ok(());
+        }
+        if mtu >= v6::LEAST_MTU || id != InterfaceId::LOOPBACK {
+            interface.conf6.follow_link();
+        }
+        if id == InterfaceId::LOOPBACK {
+            self.mtu_of_loopback_changed(before);
+            return Ok(());
+        }
         match (before < v6::LEAST_MTU, mtu < v6::LEAST_MTU) {
             (false, true) => {
                 self.ways_mut(Family::V6)

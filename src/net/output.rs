@@ -277,13 +277,17 @@ impl Net {
     }
 
     pub(super) fn local_route(&self, source: IpAddr, destination: IpAddr) -> OutputRoute {
+        let loopback = self.interface(InterfaceId::LOOPBACK);
         OutputRoute {
             interface: InterfaceId::LOOPBACK,
             source,
             destination,
             gateway: None,
             delivery: Delivery::Local,
-            mtu: self.interface(InterfaceId::LOOPBACK).mtu,
+            mtu: match destination {
+                IpAddr::V4(_) => loopback.mtu,
+                IpAddr::V6(_) => self.ipv6_mtu(loopback),
+            },
             hop_limit: None,
             loops_back: false,
         }

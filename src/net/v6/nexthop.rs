@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 
-use super::LEAST_MTU;
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
 use crate::net::tables::{Entry, Tables};
@@ -44,7 +43,7 @@ impl Net {
         };
         self.position(id).ok_or(ConfigError::NoInterface(id))?;
         match self.interface(id) {
-            link if link.mtu < LEAST_MTU => Err(ConfigError::TooNarrowForRoutes(link.name)),
+            link if !link.is_wide_enough_for_ipv6() => Err(ConfigError::TooNarrowForRoutes(link.name)),
             _ => Ok(()),
         }
     }

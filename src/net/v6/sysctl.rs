@@ -24,6 +24,13 @@ pub(crate) const OF_LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 #[derive(Clone, Debug)]
 pub(in crate::net) struct Conf([i32; conf::SPECS.len()]);
 
+impl Interface {
+    /// Whatever it takes, `lo` has IPv6.
+    pub(in crate::net) fn is_wide_enough_for_ipv6(&self) -> bool {
+        self.mtu >= LEAST_MTU || self.id == InterfaceId::LOOPBACK
+    }
+}
+
 impl Conf {
     fn get(&self, knob: ConfKnob) -> i32 {
         self.0[knob as usize]
@@ -116,7 +123,7 @@ impl Net {
 
     /// An interface that has numbers of IPv6 at all.
     fn wide_enough(&self, name: &str) -> Option<&Interface> {
-        self.by_name(name).filter(|it| it.mtu >= LEAST_MTU)
+        self.by_name(name).filter(|it| it.is_wide_enough_for_ipv6())
     }
 
     /// Whether the limits are for this type of ICMPv6.
@@ -224,12 +231,13 @@ impl Net {
 
     /// Whether it has once it is up.
     pub(in crate::net) fn may_have_ipv6(&self, interface: &Interface) -> bool {
-        interface.mtu >= LEAST_MTU && interface.conf6.get(ConfKnob::DisableIpv6) == 0
+        interface.is_wide_enough_for_ipv6() && interface.conf6.get(ConfKnob::DisableIpv6) == 0
     }
 
-    /// What an interface with IPv6 has by itself.
+    /// What an interface with IPv6 has by itself. A narrow `lo` has nothing.
     pub(in crate::net) fn begin_ipv6(&mut self, id: InterfaceId) {
-        if !self.has_ipv6(self.interface(id)) {
+        let interface = self.interface(id);
+        if interface.mtu < LEAST_MTU || !self.has_ipv6(interface) {
             return;
         }
         self.give_own_of_link(id);
@@ -252,6 +260,23 @@ impl Net {
         if self.may_have_ipv6(interface) && !interface.addresses.iter().any(|it| it.address == own) {
             self.put_address(id, NewAddress::new(own.into(), length));
         }
+    }
+
+    /// Seen: `lo` keeps IPv6 below 1280 bytes, with its numbers and the MTU that it had there, but nothing of what it has, each time anew; above, it has what
+    /// it is given, and its address once it comes up.
+    pub(in crate::net) fn mtu_of_loopback_changed(&mut self, before: u32) {
+        let (id, interface) = (InterfaceId::LOOPBACK, self.interface(InterfaceId::LOOPBACK));
+        if interface.mtu >= LEAST_MTU {
+            return;
+        }
+        let stays = match interface.conf6.get(ConfKnob::Mtu) {
+            0 => before as i32,
+            own => own,
+        };
+        if let Ok(interface) = self.interface_mut(id) {
+            interface.conf6.set(ConfKnob::Mtu, stays);
+        }
+        self.ipv6_goes_down(id);
     }
 
     /// What goes with a link that goes down: all of it, but for addresses that `keep_addr_on_down` keeps.
@@ -326,7 +351,7 @@ impl Net {
 
     /// Every key, with its interfaces'.
     pub(in crate::net) fn list_ipv6(&self) -> impl Iterator<Item = String> {
-        let wide = self.interfaces.iter().filter(|it| it.mtu >= LEAST_MTU);
+        let wide = self.interfaces.iter().filter(|it| it.is_wide_enough_for_ipv6());
         let names = wide.map(|it| it.name.as_str());
         let plain = SPECS
             .iter()
