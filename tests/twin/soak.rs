@@ -32,8 +32,8 @@ struct Arguments {
     /// How many scenarios at a time; the kernel makes and removes namespaces slowly, and others can run meanwhile
     #[arg(long, default_value_t = 3)]
     jobs: usize,
-    /// Only scenarios of this shape: plain, hostile or moving (routes, addresses and links change)
-    #[arg(long, value_parser = ["plain", "hostile", "moving"])]
+    /// Only scenarios of this shape: plain, hostile, moving (routes, addresses and links change) or sharing (and routes have several gateways)
+    #[arg(long, value_parser = ["plain", "hostile", "moving", "sharing"])]
     shape: Option<String>,
     /// Only scenarios of this family, or with both side by side
     #[arg(long, value_parser = ["v4", "v6", "both"], default_value = "v4")]
@@ -188,6 +188,7 @@ impl Soak {
         let shape = match (self.arguments.shape.as_deref(), number % 3) {
             (Some("plain"), _) | (None, 0) => Shape::PLAIN,
             (Some("moving"), _) | (None, 2) => Shape::MOVING,
+            (Some("sharing"), _) => Shape::SHARING,
             _ => Shape::HOSTILE,
         };
         let shape = shape.of(match self.arguments.family.as_str() {

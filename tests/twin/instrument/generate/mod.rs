@@ -11,6 +11,7 @@ mod draw;
 mod extension;
 mod extensions;
 mod ftp;
+mod gateways;
 mod h323;
 mod h323_messages;
 mod held;
@@ -51,6 +52,8 @@ pub(crate) struct Shape {
     pub hostile: bool,
     /// Routes, addresses, links and routing rules change while all that goes on.
     pub moving: bool,
+    /// Among these are routes of several gateways.
+    pub sharing: bool,
     pub families: Families,
 }
 
@@ -82,6 +85,7 @@ impl Shape {
         packets: 1500,
         hostile: false,
         moving: false,
+        sharing: false,
         families: Families::V4,
     };
     pub(crate) const HOSTILE: Self = Self {
@@ -93,6 +97,11 @@ impl Shape {
         packets: 600,
         moving: true,
         ..Self::PLAIN
+    };
+
+    pub(crate) const SHARING: Self = Self {
+        sharing: true,
+        ..Self::MOVING
     };
 
     pub(crate) const fn of(self, families: Families) -> Self {
@@ -157,10 +166,6 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
         "each goes round until its time to live is over, and the kernel does the later rounds when it gets round to it; a kept case has one of them",
     ),
     (
-        "`ip -6 route append` and `prepend`",
-        "they give a route a second gateway, which shares its packets; a lab refuses that",
-    ),
-    (
         "links made by `ip link add`, links renamed",
         "a lab's come by its file or the word `interface`; the twin's side knows devices by name",
     ),
@@ -187,6 +192,7 @@ fn generate(seed: u64, shape: Shape) -> World {
     let rulesets = families.map(|family| Ruleset::draw(&mut draw, *family)).collect();
     let mut name = match (shape.hostile, shape.moving) {
         (true, _) => format!("seed {seed}, hostile"),
+        (_, true) if shape.sharing => format!("seed {seed}, sharing"),
         (_, true) => format!("seed {seed}, moving"),
         _ => format!("seed {seed}"),
     };
@@ -199,6 +205,9 @@ fn generate(seed: u64, shape: Shape) -> World {
     world.begin();
     if shape.moving {
         ways::begin(&mut world);
+    }
+    if shape.sharing {
+        gateways::begin(&mut world);
     }
     // With links that are down for long nothing would be left to compare.
     let often = if shape.moving { 60 } else { 6 };

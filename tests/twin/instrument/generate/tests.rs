@@ -18,13 +18,19 @@ const SHORT: Shape = Shape {
     packets: 300,
     hostile: false,
     moving: false,
+    sharing: false,
     families: Families::V4,
 };
 const SHORT_HOSTILE: Shape = Shape { hostile: true, ..SHORT };
 
 #[test]
 fn a_seed_decides_everything() {
-    for shape in [SHORT, SHORT_HOSTILE, Shape { moving: true, ..SHORT }] {
+    let moving = Shape { moving: true, ..SHORT };
+    let sharing = Shape {
+        sharing: true,
+        ..moving
+    };
+    for shape in [SHORT, SHORT_HOSTILE, moving, sharing] {
         assert_eq!(scenario(7, shape), scenario(7, shape));
         assert_ne!(scenario(7, shape), scenario(8, shape));
     }

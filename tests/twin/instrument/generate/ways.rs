@@ -4,6 +4,7 @@ use nflab::base::{Family, InterfaceName};
 
 use super::super::scenario::Event;
 use super::draw::{DMZ, DMZ_ADDRESSES, SIDES};
+use super::gateways;
 use super::packet::{Address, v4, v6};
 use super::translated::said_in;
 use super::world::World;
@@ -29,10 +30,13 @@ pub(super) fn change(world: &mut World) {
     if world.draw.one_in(3) {
         told(world);
     }
+    if world.shape.sharing {
+        gateways::change(world, family);
+    }
 }
 
 /// A line about addresses of IPv4, or about the same hosts and networks in IPv6.
-fn say(world: &mut World, family: Family, line: &str) {
+pub(super) fn say(world: &mut World, family: Family, line: &str) {
     match family {
         Family::V4 => ip(world, line),
         Family::V6 => ip(world, &format!("-6 {}", said_in(family, line))),
@@ -49,7 +53,7 @@ fn route(world: &mut World, family: Family) {
     let verb = draw.pick(&[
         "add", "add", "replace", "replace", "change", "append", "prepend", "del", "del", "del",
     ]);
-    // What these add in IPv6 is a second gateway of one route, which a lab refuses by name.
+    // What these add in IPv6 is another gateway of one route, which `gateways` draws.
     let verb = match (family, verb) {
         (Family::V6, "append" | "prepend") => "add",
         (_, verb) => verb,
