@@ -222,18 +222,17 @@ impl Net {
         if route.ways.is_empty() {
             return check(route);
         }
+        let is_ipv6 = route.to.family() == Family::V6;
+        // Before anything is looked up, also where packets are refused, and gateways forgotten.
+        if is_ipv6 && route.ways.iter().any(|way| way.route.via.is_none()) {
+            return Err(ConfigError::SharedWithoutGateway(route.to));
+        }
         // One that is dead was good when it came.
         for way in route.ways.iter_mut().filter(|way| !way.is_dead) {
-            // What refuses packets forgets its gateways, and has to name them all the same.
-            let is_without_gateway = way.route.via.is_none();
-            let is_ipv6 = route.to.family() == Family::V6;
             if is_ipv6 && way.route.onlink && way.route.interface.is_none() {
                 return Err(ConfigError::OnlinkNeedsInterface);
             }
             check(&mut way.route)?;
-            if is_ipv6 && is_without_gateway {
-                return Err(ConfigError::SharedWithoutGateway(route.to));
-            }
         }
         match route.to.family() {
             Family::V4 if route.scope == Scope::Host && route.ways.len() > 1 => {

@@ -295,11 +295,14 @@ fn write_way(out: &mut String, net: &Net, way: &Way) {
         let _ = write!(out, "dev {} ", net.interface(*id).name);
     }
     let _ = write!(out, "weight {} ", way.route.weight);
-    if way.route.onlink {
-        out.push_str("onlink ");
-    }
-    if way.is_dead {
-        out.push_str("dead linkdown ");
+    for (flag, is_set) in [
+        ("dead ", way.is_dead),
+        ("onlink ", way.route.onlink),
+        ("linkdown ", way.is_dead),
+    ] {
+        if is_set {
+            out.push_str(flag);
+        }
     }
 }
 
