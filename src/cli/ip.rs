@@ -287,6 +287,23 @@ mod tests {
         assert!(count > 95 && differ.is_empty(), "{count} calls\n{differ}");
     }
 
+    /// The same of who asks for a way where gateways are chosen by fields: by ends, protocol and ports here.
+    const OF_FIELDS: &str = include_str!("ip/fields.txt");
+
+    #[test]
+    fn of_fields_it_says_what_iproute2_says() {
+        let mut lab = lab();
+        for (key, value) in [
+            ("net.ipv4.fib_multipath_hash_seed", "74565"),
+            ("net.ipv4.fib_multipath_hash_policy", "3"),
+            ("net.ipv4.fib_multipath_hash_fields", "55"),
+        ] {
+            lab.machine.set_sysctl(key, value).unwrap();
+        }
+        let (count, differ) = beside(&mut lab, OF_FIELDS);
+        assert!(count > 20 && differ.is_empty(), "{count} calls\n{differ}");
+    }
+
     /// The same of rules that ask for protocol and ports, and of gateways that are chosen by them.
     const OF_TRANSPORT: &str = include_str!("ip/transport.txt");
 

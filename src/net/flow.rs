@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher24;
 use super::dissect::{Depth, Seen};
 use super::lookup::Key;
 use super::sysctl::Knob;
-use super::{Net, v6};
+use super::{Net, OutputKey, v6};
 use crate::base::{Family, protocol};
 use crate::packet::Packet;
 use crate::wire::icmpv4;
@@ -293,6 +293,27 @@ impl Net {
             Policy::Fields(fields) => fields & LABEL_FIELD != 0,
         };
         family == Family::V6 && asks
+    }
+
+    /// What is known of a packet for who asks which way it would go (`ip route get`). Seen: where fields are asked for he is told of one that holds nothing,
+    /// as of what came in.
+    pub(crate) fn flow_of_question(&self, key: &OutputKey) -> Flow {
+        let Policy::Fields(fields) = self.share_policy(Family::V4) else {
+            return key.flow;
+        };
+        let outside = Hashed {
+            protocol: key.flow.protocol,
+            ports: key.flow.ports,
+            ..Hashed::of_ends(key.source.unwrap_or(Family::V4.unspecified()), key.destination)
+        };
+        let outer = match fields & OUTSIDE {
+            0 => 0,
+            fields => outside.only(fields).hash(self.knob(Knob::GatewaySeed) as u32),
+        };
+        Flow {
+            share: Some(mixed(outer, 0) >> 1),
+            ..key.flow
+        }
     }
 
     /// 31 bits: where a packet of the host's own falls among the shares.

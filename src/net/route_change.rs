@@ -227,12 +227,21 @@ impl Net {
         if is_ipv6 && route.ways.iter().any(|way| way.route.via.is_none()) {
             return Err(ConfigError::SharedWithoutGateway(route.to));
         }
-        // One that is dead was good when it came.
-        for way in route.ways.iter_mut().filter(|way| !way.is_dead) {
+        for at in 0..route.ways.len() {
+            let (before, rest) = route.ways.split_at_mut(at);
+            let Some(way) = rest.first_mut() else { break };
+            // One that is dead was good when it came.
+            if way.is_dead {
+                continue;
+            }
             if is_ipv6 && way.route.onlink && way.route.interface.is_none() {
                 return Err(ConfigError::OnlinkNeedsInterface);
             }
             check(&mut way.route)?;
+            // No gateway shares with itself, whatever is wrong with those that follow.
+            if is_ipv6 && before.iter().any(|it| v6::lead_alike(&it.route, &way.route)) {
+                return Err(ConfigError::RouteExists(route.to, route.table, route.metric));
+            }
         }
         match route.to.family() {
             Family::V4 if route.scope == Scope::Host && route.ways.len() > 1 => {

@@ -170,6 +170,10 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
         tos: asked.tos,
         flow: asked.flow(),
     };
+    let key = OutputKey {
+        flow: net.flow_of_question(&key),
+        ..key
+    };
     let way = net.route_output(key).map_err(|error| {
         Refused::by_kernel(match error {
             RouteError::NetworkUnreachable => "Network is unreachable",

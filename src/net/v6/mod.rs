@@ -40,7 +40,7 @@ pub(crate) use icmp::{belongs_to_what_it_quotes, complain, is_sent_by_the_icmp_s
 pub(crate) use input::{receive, receive_known, route};
 pub(super) use knobs::Knob;
 pub(crate) use membership::{Memberships, reports};
-pub(super) use nexthop::{leads_nowhere, means_nothing, put_route, remove_way};
+pub(super) use nexthop::{lead_alike, leads_nowhere, means_nothing, put_route, remove_way};
 pub(crate) use options::arrive;
 pub(super) use output::{leads_its_way, output};
 pub(super) use rate_mask::BadRateMask;

@@ -162,7 +162,7 @@ pub(in crate::net) fn means_nothing(selector: &RouteSelector) -> bool {
 }
 
 /// Of two routes to one place with one metric: whether they lead the same way, whatever else is said of them.
-fn lead_alike(a: &Route, b: &Route) -> bool {
+pub(in crate::net) fn lead_alike(a: &Route, b: &Route) -> bool {
     leads_nowhere(a) == leads_nowhere(b) && (a.via, a.interface) == (b.via, b.interface)
 }
 
@@ -180,13 +180,7 @@ pub(in crate::net) fn put_route(
         .then(|| tables.range(siblings.clone()).position(|it| shares(&it.route)))
         .flatten();
     let partner = partner.map(|at| siblings.start + at);
-    let mut ways: Vec<Way> = Vec::new();
-    for way in route.into_ways() {
-        if ways.iter().any(|it| lead_alike(&it.route, &way.route)) {
-            return Err(exists);
-        }
-        ways.push(way);
-    }
+    let ways = route.into_ways();
     let made = |ways| Route::of_ways(ways).ok_or(ConfigError::NoRoute(place.0, place.1));
     match placing {
         Placing::Add if !siblings.is_empty() => Err(exists),
