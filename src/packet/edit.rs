@@ -117,8 +117,8 @@ impl Packet {
     #[inline(never)]
     fn finish_partial_checksum(&mut self) {
         if let Some(at) = self.pseudo_header_checksum_at() {
-            put16(&mut self.bytes, at, 0);
-            let value = checksum::transport(self.source(), self.destination(), self.protocol, self.transport());
+            // What stands there is the pseudo-header's sum, which need not be of the addresses that leave: a reset to who wrote to `::` has one over that.
+            let value = !checksum::fold(checksum::sum(self.transport()));
             // Seen: here zero is never left, not even in TCP, where it would mean nothing else.
             put16(&mut self.bytes, at, if value == 0 { 0xffff } else { value });
         }
