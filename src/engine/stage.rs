@@ -150,9 +150,10 @@ impl<O: Observer> Pass<'_, O> {
             },
         };
         let fragments = &self.router.fragments;
-        // Tracked is what comes round by lo, and waits for the host itself: that counts as a use of its flow.
+        // Tracked is what comes round by lo, and waits for the host itself: that counts as a use of its flow. Seen: an error about one does not.
+        let is_about_one = transit.tracking.state == Some(CtState::Related);
         let flow = transit.tracking.flow.as_ref();
-        let flow = flow.filter(|_| user == DefragUser::LocalDeliver);
+        let flow = flow.filter(|_| user == DefragUser::LocalDeliver && !is_about_one);
         let kept = flow.map(|flow| flow.lock().used());
         let pushed = fragments.push_keeping(self.now, knobs, user, transit.packet.take(), kept);
         match pushed {

@@ -57,9 +57,9 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
     Ok(Translated::Changed)
 }
 
-/// Of an error, whether it is one; `None` of what is none.
+/// Of an error, whether it is one; `None` of what is none, and of a later piece: what comes round by `lo` in pieces is not joined again in IPv6.
 fn is_redirect(packet: &Packet) -> Option<bool> {
-    if !packet.is_icmp() || packet.transport().len() < ICMP_HEADER {
+    if !packet.is_icmp() || packet.fragment_offset() != 0 || packet.transport().len() < ICMP_HEADER {
         return None;
     }
     let kind = packet.transport()[0];
@@ -77,8 +77,11 @@ const ICMP_HEADER: usize = icmpv4::HEADER;
 #[inline]
 fn rewrite(packet: &mut Packet, manip: Manip, target: &Tuple) -> Result<(), DropReason> {
     let end = manip.end();
-    let key = &proto::spec(packet.protocol()).key;
-    key.rewrite(packet, end, target).map_err(DropReason::Unwritable)?;
+    // A later piece, which in IPv6 comes round by `lo` as it is, has an address and nothing else.
+    if packet.fragment_offset() == 0 {
+        let key = &proto::spec(packet.protocol()).key;
+        key.rewrite(packet, end, target).map_err(DropReason::Unwritable)?;
+    }
     packet.set_address(end, target.end(end).address);
     Ok(())
 }
