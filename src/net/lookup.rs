@@ -17,7 +17,7 @@ pub(super) struct Ways {
     pub rules: Vec<RoutingRule>,
     /// One of them asks for protocol or ports.
     pub asks_transport: bool,
-    /// A rule was added or removed, once: the kernel asks the local and the main table one by one from then on, for good.
+    /// A rule was added or (in IPv4) removed, once: the kernel asks what the rules say from then on, for good, and the local and the main table before.
     pub custom_rules: bool,
 }
 
@@ -143,9 +143,10 @@ impl Ways {
             let found = told(self.tables.deciding_in_local_and_main(key))
                 .or_else(|| told(self.tables.deciding(table::DEFAULT, key)));
             let rule = found.and_then(|route| {
-                default_rules(self.tables.family).find(|rule| rule.action == RuleAction::Table(route.table))
+                let mut rules = self.rules.iter();
+                rules.find(|rule| rule.action == RuleAction::Table(route.table))
             });
-            return (rule, found);
+            return (rule.cloned(), found);
         }
         let mut at = 0;
         while let Some(rule) = self.rules.get(at) {

@@ -36,6 +36,7 @@ impl Net {
         }
         let at = ways.rules.partition_point(|it| it.priority <= rule.priority);
         ways.rules.insert(at, rule);
+        ways.custom_rules = true;
         self.rules_changed(family);
         Ok(())
     }
@@ -59,14 +60,16 @@ impl Net {
         wanted: impl FnMut(&RoutingRule) -> bool,
     ) -> Result<(), ConfigError> {
         let at = self.rules(family).iter().position(wanted).ok_or(ConfigError::NoRule)?;
-        self.ways_mut(family).rules.remove(at);
+        let ways = self.ways_mut(family);
+        ways.rules.remove(at);
+        // Linux asks both tables of IPv6 until the first rule comes, whichever of its own are gone.
+        ways.custom_rules |= family == Family::V4;
         self.rules_changed(family);
         Ok(())
     }
 
     fn rules_changed(&mut self, family: Family) {
         let ways = self.ways_mut(family);
-        ways.custom_rules = true;
         ways.asks_transport = ways.rules.iter().any(RoutingRule::asks_transport);
         self.attach_rules();
     }
