@@ -302,12 +302,32 @@ impl Net {
     }
 
     /// What comes by `lo` has come by the link whose address it is for, or was copied to: one that reaches no further than its link has a meaning there.
+    /// The address of any router of a network is of that network's link.
     pub(crate) fn arrived_by(&self, packet: &Packet) -> Option<InterfaceId> {
         match (packet.input, packet.origin) {
             (Some(InterfaceId::LOOPBACK), Origin::Copy { to: Some(to), .. }) => Some(to),
-            (Some(InterfaceId::LOOPBACK), _) => self.owner_of(packet.destination()).or(packet.input),
+            (Some(InterfaceId::LOOPBACK), _) => {
+                let owner = self.owner_of(packet.destination());
+                owner.or_else(|| self.led_to_itself_by(packet)).or(packet.input)
+            }
             (input, _) => input,
         }
+    }
+
+    /// The interface of the route by which a packet of the host's own came back to it.
+    fn led_to_itself_by(&self, packet: &Packet) -> Option<InterfaceId> {
+        let key = Key {
+            destination: packet.destination(),
+            source: packet.source(),
+            mark: packet.mark,
+            tos: packet.tos(),
+            input: Some(InterfaceId::LOOPBACK),
+            output: None,
+            scope: Scope::Universe,
+            flow: Flow::default(),
+        };
+        let route = self.lookup(&key).ok()?;
+        route.interface.filter(|_| route.leads_to_itself())
     }
 
     /// The interface that has the address.
