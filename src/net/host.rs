@@ -285,7 +285,7 @@ impl Net {
     ) -> Result<Outgoing, Suppressed> {
         match original.family() {
             Family::V4 => v4::complain(self, host, now, original, delivery, complaint),
-            Family::V6 => v6::complain(self, host, now, original, delivery, complaint),
+            Family::V6 => v6::complain(self, host, now, original, complaint),
         }
     }
 

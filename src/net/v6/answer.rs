@@ -157,7 +157,7 @@ impl Asked<'_> {
 
     fn complain(&self, reason: DropReason, complaint: Complaint, quoted: usize) -> Answer {
         let about = (self.packet, quoted);
-        match icmp::complain_quoting(self.net, self.host, self.now, about, self.delivery, complaint) {
+        match icmp::complain_quoting(self.net, self.host, self.now, about, complaint) {
             Ok(sent) => Answer::Refused(reason, Box::new(sent)),
             Err(why) => Answer::Suppressed(reason, why),
         }

@@ -9,7 +9,7 @@ use crate::net::limit::is_about_own;
 use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
-    AddressKind, BadPart, Complaint, Delivery, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
+    AddressKind, BadPart, Complaint, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
     RouteKind, Suppressed, Unreachable,
 };
 use crate::packet::{Origin, Packet};
@@ -57,10 +57,9 @@ pub(crate) fn complain(
     host: &HostState,
     now: Time,
     original: &Packet,
-    delivery: Delivery,
     complaint: Complaint,
 ) -> Result<Outgoing, Suppressed> {
-    complain_quoting(net, host, now, (original, original.len()), delivery, complaint)
+    complain_quoting(net, host, now, (original, original.len()), complaint)
 }
 
 /// The same with no more than so many bytes of the packet.
@@ -69,7 +68,6 @@ pub(super) fn complain_quoting(
     host: &HostState,
     now: Time,
     (original, quoted): (&Packet, usize),
-    delivery: Delivery,
     complaint: Complaint,
 ) -> Result<Outgoing, Suppressed> {
     let (IpAddr::V6(to), IpAddr::V6(was_for)) = (original.source(), original.destination()) else {
@@ -91,7 +89,7 @@ pub(super) fn complain_quoting(
         return Err(Suppressed::ToAny);
     }
     let (what, info) = error_of(complaint);
-    let source = (delivery == Delivery::Local && is_own(net, original.input, was_for))
+    let source = is_own(net, original, was_for)
         .then_some(was_for)
         .or_else(|| speaks_from(net, original, to, interface));
     let key = OutputKey {
@@ -140,9 +138,15 @@ pub(super) fn is_about_an_error(original: &Packet) -> bool {
     }
 }
 
-/// An address of a link is the host's only on that link, and what only a route makes the host's is not.
-fn is_own(net: &Net, input: Option<InterfaceId>, address: Ipv6Addr) -> bool {
-    let link = input.filter(|_| address.is_unicast_link_local());
+/// An address of a link is the host's only on that link, and what only a route makes the host's is not. What a program sends is on `lo` as yet, and
+/// what discovery sends on its link.
+fn is_own(net: &Net, original: &Packet, address: Ipv6Addr) -> bool {
+    let link = original.input.or(match original.origin {
+        Origin::Usual => Some(InterfaceId::LOOPBACK),
+        Origin::Discovery => original.output,
+        Origin::Copy { .. } => None,
+    });
+    let link = link.filter(|_| address.is_unicast_link_local());
     let links = net
         .interfaces()
         .iter()
@@ -370,7 +374,7 @@ pub(super) fn header(packet: &Packet) -> Ipv6<&[u8]> {
 mod tests {
     use super::super::testing::{FAR, HOST, LAN, Make, OWN, WAN, icmp, net, told, udp};
     use super::*;
-    use crate::net::{Answer, Closed, DropReason};
+    use crate::net::{Answer, Closed, Delivery, DropReason};
 
     /// Thirty or a hundred packets at once, and how many were answered.
     #[test]
