@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::freedom::{Drawn, Likeness, announced_apart, announced_by_text_apart, class, identify, named_apart};
+use super::freedom::{
+    Drawn, Likeness, announced_apart, announced_by_text_apart, class, identify, named_apart, written_apart,
+};
 use super::groups::is_answered_later;
-use super::layout::{ICMP, is_ipv6, outer_piece, protocol, upper};
+use super::layout::{ICMP, ICMPV6, is_cut_behind_headers, is_ipv6, outer_piece, protocol, upper};
 use super::ours::{Ours, story, tick};
 use super::scenario::{Event, Scenario, write_event};
 use super::sentence;
@@ -75,8 +77,12 @@ pub(crate) fn compare(
         let mut their_answer = theirs.happen(event)?;
         own.moment = moment;
         let mut own_answer = own.happen(event)?;
-        heard_by_protocols(&mut their_answer.sent);
-        heard_by_protocols(&mut own_answer.sent);
+        for sent in [&mut their_answer.sent, &mut own_answer.sent] {
+            if matches!(event, Event::Packet { bytes, .. } if is_cut_behind_headers(bytes)) {
+                sent.retain(|(there, _)| there != "local");
+            }
+            heard_by_protocols(sent);
+        }
         if takes(event) {
             let left = own.state(Depth::Sums)?;
             let left = left.iter().find(|part| part.title == FLOWS);
@@ -263,15 +269,15 @@ fn same_answer(
     if let Some(cause) = cause
         && theirs.sent.len() == own.sent.len()
         && pairs().any(|((there, a), (here, b))| {
-            let is_free = [announced_apart, announced_by_text_apart, named_apart];
+            let is_free = [announced_apart, announced_by_text_apart, named_apart, written_apart];
             there == here && is_free.iter().any(|apart| apart(cause, a, b))
         })
     {
         return Likeness::Parted;
     }
-    if theirs.sent.len() != own.sent.len() && theirs.sent.iter().chain(&own.sent).any(is_route_error) {
+    if theirs.sent.len() != own.sent.len() && theirs.sent.iter().chain(&own.sent).any(is_rationed) {
         let others = |sent: &[(String, Vec<u8>)]| {
-            let others = sent.iter().filter(|it| !is_route_error(it));
+            let others = sent.iter().filter(|it| !is_rationed(it));
             others.map(|it| (it.0.clone(), it.1.len())).collect::<Vec<_>>()
         };
         if others(&theirs.sent) == others(&own.sent) {
@@ -304,12 +310,14 @@ fn same_but_for_counts(theirs: &str, own: &str) -> bool {
     without(theirs) == without(own)
 }
 
-/// "Net unreachable", "host unreachable" or "prohibited" of a route: how many leave in a second is limited, and no namespace can change that.
-fn is_route_error((_, bytes): &(String, Vec<u8>)) -> bool {
-    let Some(upper) = upper(bytes, 0).filter(|upper| upper.protocol == ICMP) else {
-        return false;
-    };
-    bytes.get(upper.at) == Some(&3) && matches!(bytes.get(upper.at + 1), Some(0 | 1 | 13))
+/// "Net unreachable", "host unreachable" or "prohibited" of a route, and redirects of IPv6: how many leave in a second is limited, and no namespace
+/// can change that.
+fn is_rationed((_, bytes): &(String, Vec<u8>)) -> bool {
+    upper(bytes, 0).is_some_and(|upper| match (upper.protocol, bytes.get(upper.at..)) {
+        (ICMP, Some(&[3, code, ..])) => matches!(code, 0 | 1 | 13),
+        (ICMPV6, Some(&[137, ..])) => true,
+        _ => false,
+    })
 }
 
 /// What must be the same of a packet whatever is free in it: where it left, its length, which piece of a packet it is.

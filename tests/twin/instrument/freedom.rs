@@ -30,6 +30,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "both sides announce another; the comparison ends there, because the length of the packet depends on it",
     },
     Freedom {
+        what: "the port that a helper of H.323 writes into a message where the one there is expected already",
+        why: "the kernel tries others at random",
+        held: "both sides write another, and the messages differ in nothing else; the comparison ends there",
+    },
+    Freedom {
         what: "the source port that NAT draws for a flow whose text names it (SIP)",
         why: "the kernel starts its search at a random number",
         held: "both sides draw another, and the text is the same but for that; the comparison ends there, because its length depends on it",
@@ -53,6 +58,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         what: "headers of authentication and of fragments before what reaches the router itself in IPv6, and what it says of their numbers and its length",
         why: "a raw socket of IPv6 hears what stands behind all headers, and is told of the others alone",
         held: "addresses, hop limit, class and label, options hop by hop and of the destination, routes, and everything behind the headers",
+    },
+    Freedom {
+        what: "what reaches the router itself of an IPv6 packet that came in pieces whose headers of fragments stand behind others",
+        why: "it reads on there by the number of the first header, and a raw socket hears what it takes for that protocol",
+        held: "what the router answers, counters and flows",
     },
     Freedom {
         what: "what the kernel says in IPv6 of its own accord: reports of its multicast groups and questions for routers",
@@ -108,7 +118,8 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "nothing; in listings it is the same",
     },
     Freedom {
-        what: "whether an ICMP error about a missing, unreachable or prohibited route leaves, where its sender had some within the last seconds",
+        what: "whether an ICMP error about a missing, unreachable or prohibited route leaves, or a redirect of IPv6, where its sender had some within the last \
+               seconds",
         why: "one leaves for each second, whose beginnings differ by what passes between the two sides; no namespace can change the limit",
         held: "everything else that the packet caused; the comparison ends there, and the kept cases hold which of the first ones leave. Where a rule \
                drops them, and only counters tell, the scenario runs again, and what shows three times is a difference",
@@ -172,6 +183,35 @@ pub(crate) fn announced_by_text_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -
     });
     let first = pairs.next().flatten();
     first.is_some() && theirs[0] == own[0] && pairs.all(|pair| pair == first)
+}
+
+/// Whether each side wrote a port of its own over the one that a message of H.323 carries behind an address, and nothing else differs in what left.
+pub(crate) fn written_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
+    let (Some(came), Some(theirs), Some(own)) = (message(cause), message(theirs), message(own)) else {
+        return false;
+    };
+    if came.len() != theirs.len() || theirs.len() != own.len() {
+        return false;
+    }
+    let Some(at) = (0..own.len()).find(|at| theirs[*at] != own[*at]) else {
+        return false;
+    };
+    // A port ends where its second byte does, which may be the one that differs.
+    let is_port = |at: usize| {
+        let port = |of: &[u8]| of.get(at..at + 2).map(|it| [it[0], it[1]]);
+        let rest = |of: &[u8]| of.get(at + 2..).map(<[u8]>::to_vec);
+        let (a, b, c) = (port(came), port(theirs), port(own));
+        b.is_some() && a != b && a != c && b != c && rest(theirs) == rest(own)
+    };
+    is_port(at) || at > 0 && is_port(at - 1)
+}
+
+/// What stands in a segment of TCP behind the mark and the length of a message.
+fn message(bytes: &[u8]) -> Option<&[u8]> {
+    const MARK: [u8; 2] = [3, 0];
+    let transport = upper(bytes, 0).filter(|upper| upper.protocol == 6)?.at;
+    let length = usize::from(*bytes.get(transport + 12)? >> 4) * 4;
+    bytes.get(transport + length..)?.strip_prefix(&MARK)
 }
 
 /// Numbers, and what stands between them.
@@ -839,6 +879,27 @@ mod tests {
             (theirs.clone(), false),
         ] {
             assert_eq!(named_apart(&came, &theirs, &own), expected);
+        }
+    }
+
+    #[test]
+    fn a_port_that_a_message_carries() {
+        let packet = |port: &[u8], rest: &[u8]| {
+            let mut bytes = vec![0; 40];
+            (bytes[0], bytes[9], bytes[32]) = (0x45, 6, 0x50);
+            bytes.extend([&[3, 0, 0, 16, 10, 0, 0, 2], port, rest].concat());
+            bytes
+        };
+        let (came, theirs) = (packet(&[16, 162], &[0x11]), packet(&[34, 217], &[0x11]));
+        for (own, expected) in [
+            (packet(&[120, 61], &[0x11]), true),
+            (packet(&[34, 61], &[0x11]), true),
+            (packet(&[120, 61], &[0x12]), false),
+            (packet(&[16, 162], &[0x11]), false),
+            (packet(&[120, 61], &[]), false),
+            (theirs.clone(), false),
+        ] {
+            assert_eq!(written_apart(&came, &theirs, &own), expected, "{own:?}");
         }
     }
 

@@ -115,6 +115,14 @@ pub(crate) fn outer_piece(bytes: &[u8]) -> Option<Piece> {
     fragment_header(bytes, first?)
 }
 
+/// Whether it is a piece of IPv6, by a header that stands behind others than options for every router.
+pub(crate) fn is_cut_behind_headers(bytes: &[u8]) -> bool {
+    let mut before = Vec::new();
+    let is_ipv6 = is_ipv6(bytes, 0) && walk(bytes, 0, |number, _| before.push(number)).is_some();
+    let piece = before.iter().position(|number| *number == FRAGMENT);
+    is_ipv6 && piece.is_some_and(|at| before[..at].iter().any(|number| *number != HOP_BY_HOP))
+}
+
 fn fragment_header(bytes: &[u8], at: usize) -> Option<Piece> {
     let header = bytes.get(at..at + 8)?;
     Some(Piece {
@@ -270,6 +278,12 @@ mod tests {
         assert_eq!(upper_of(&whole), Some((UDP, 64)));
         let found = piece(&whole).unwrap();
         assert_eq!((found.identification, found.offset, found.at), (9, 0, 64));
+        assert!(is_cut_behind_headers(&whole) && !is_cut_behind_headers(&ipv6(UDP, &udp)));
+        let behind_hops = [[FRAGMENT, 0, 1, 4, 0, 0, 0, 0], first, udp].concat();
+        assert!(
+            !is_cut_behind_headers(&ipv6(HOP_BY_HOP, &behind_hops)),
+            "that is read first"
+        );
         let rest = options_and(FRAGMENT, &[&later, &udp]);
         assert_eq!((upper_of(&rest), piece(&rest).unwrap().offset), (None, 2));
         assert_eq!(protocol(&rest, 0), Some(UDP));
