@@ -9,7 +9,7 @@ use crate::net::limit::is_about_own;
 use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
-    AddressKind, BadPart, Complaint, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
+    AddressFlags, AddressKind, BadPart, Complaint, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
     RouteKind, Suppressed, Unreachable,
 };
 use crate::packet::{Origin, Packet};
@@ -138,7 +138,8 @@ pub(super) fn is_about_an_error(original: &Packet) -> bool {
     }
 }
 
-/// An address of a link is the host's only on that link, and what only a route makes the host's is not. What a program sends is on `lo` as yet, and
+/// An address of a link, or `::1`, is the host's only on that link, one that waits for its link is nobody's, and what only a route makes the host's is
+/// not. What a program sends is on `lo` as yet, and
 /// what discovery sends on its link.
 fn is_own(net: &Net, original: &Packet, address: Ipv6Addr) -> bool {
     let link = original.input.or(match original.origin {
@@ -146,12 +147,13 @@ fn is_own(net: &Net, original: &Packet, address: Ipv6Addr) -> bool {
         Origin::Discovery => original.output,
         Origin::Copy { .. } => None,
     });
-    let link = link.filter(|_| address.is_unicast_link_local());
+    let link = link.filter(|_| address.is_unicast_link_local() || address.is_loopback());
     let links = net
         .interfaces()
         .iter()
         .filter(|it| link.is_none_or(|link| link == it.id));
-    let mut all = links.flat_map(|it| it.addresses_of(Family::V6));
+    let all = links.flat_map(|it| it.addresses_of(Family::V6));
+    let mut all = all.filter(|it| !it.flags.has(AddressFlags::TENTATIVE));
     all.any(|it| it.address == address || it.network().address() == address && is_anycast(net, address))
 }
 
@@ -185,6 +187,7 @@ fn speaks_from(net: &Net, original: &Packet, to: Ipv6Addr, interface: Option<Int
         output: interface,
         ..Key::to(to.into())
     });
+    // What has one chooses it when it is found again: rules have not seen it then.
     match route.ok().and_then(|route| route.source) {
         Some(_) => None,
         None => net.select_ipv6_source(Some(input), to),
