@@ -91,6 +91,9 @@ pub struct Route {
     pub through_itself: bool,
     /// Its share of the packets, beside those of others that it is one of several with: 1 to 256. Of one that stands alone it is kept, and not told.
     pub weight: u16,
+    /// It named a source that is no address of the host's any more, which `Net` finds out. Seen in IPv6: an error that goes back by it is not from the
+    /// interface that its cause came by.
+    pub lost_source: bool,
     /// Its gateways, where it has several: `via` and `interface` name none then.
     pub ways: Vec<Way>,
 }
@@ -328,6 +331,7 @@ impl Route {
             onlink: false,
             through_itself: false,
             weight: 1,
+            lost_source: false,
             ways: Vec::new(),
         }
     }

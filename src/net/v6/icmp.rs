@@ -188,9 +188,9 @@ fn speaks_from(net: &Net, original: &Packet, to: Ipv6Addr, interface: Option<Int
         ..Key::to(to.into())
     });
     // What has one chooses it when it is found again: rules have not seen it then.
-    match route.ok().and_then(|route| route.source) {
-        Some(_) => None,
-        None => net.select_ipv6_source(Some(input), to),
+    match route.is_ok_and(|route| route.source.is_some() || route.lost_source) {
+        true => None,
+        false => net.select_ipv6_source(Some(input), to),
     }
 }
 

@@ -71,7 +71,10 @@ impl Net {
             return;
         }
         self.ways_mut(Family::V6).tables.retain(|entry| {
-            entry.route.source = entry.route.source.filter(|source| *source != gone);
+            let route = &mut entry.route;
+            if route.source == Some(gone) {
+                (route.source, route.lost_source) = (None, true);
+            }
             true
         });
     }
