@@ -10,7 +10,7 @@ use super::{
     Tracked, Tracking, Tuple, Zone,
 };
 use crate::base::sync::MutexGuard;
-use crate::packet::Packet;
+use crate::packet::{ChecksumState, Packet};
 
 mod begin;
 mod confirm;
@@ -257,6 +257,9 @@ fn keep_checksum(packet: &mut Packet, checksum: ChecksumCheck) {
     }
     if checksum.found_right() {
         packet.was_summed();
+    }
+    if checksum.found_wrong() {
+        packet.checksum = ChecksumState::Wrong(0);
     }
 }
 

@@ -170,10 +170,11 @@ fn checksum_is_right(packet: &Packet, length: usize) -> bool {
         ChecksumState::Partial => return true,
         // Tracking has summed up the whole; of a datagram that ends before the packet does the rest is taken off again.
         ChecksumState::Verified if length == segment.len() => return true,
-        ChecksumState::Verified | ChecksumState::Unknown => {}
+        _ => {}
     }
     let (source, destination) = (packet.source(), packet.destination());
-    checksum::transport(source, destination, packet.protocol(), &segment[..length]) == 0
+    let value = checksum::transport(source, destination, packet.protocol(), &segment[..length]);
+    packet.is_right_with(value)
 }
 
 /// REJECT answers nothing whose transport checksum is wrong: who would trust the ports in it? Linux 6.18 knows these to have none of the Internet's
@@ -193,7 +194,7 @@ pub(super) fn is_believed(packet: &Packet, trusts_tracking: bool, sum_is_right: 
     match packet.checksum {
         ChecksumState::Partial => true,
         ChecksumState::Verified if trusts_tracking => true,
-        ChecksumState::Verified | ChecksumState::Unknown => sum_is_right(),
+        ChecksumState::Verified | ChecksumState::Unknown | ChecksumState::Wrong(_) => sum_is_right(),
     }
 }
 

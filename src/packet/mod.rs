@@ -43,6 +43,9 @@ pub enum ChecksumState {
     Verified,
     /// The field holds the pseudo-header's sum only; the device will finish it.
     Partial,
+    /// Tracking found it wrong. Seen: it summed up the header of IPv6 with the rest, and what a rule has made of that since (HL) counts for who asks
+    /// again: by so much, in ones' complement, the sum they see is greater than that of the bytes.
+    Wrong(u16),
 }
 
 /// A packet whose network header has been found sane. Made by `Packet::parse`.

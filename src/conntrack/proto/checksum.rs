@@ -9,6 +9,7 @@ use crate::packet::{ChecksumState, Packet};
 pub struct ChecksumCheck {
     wanted: bool,
     right: bool,
+    wrong: bool,
     gathered: usize,
 }
 
@@ -26,6 +27,7 @@ impl ChecksumCheck {
         Self {
             wanted: arrives && cx.settings.checksum && checksum == ChecksumState::Unknown,
             right: false,
+            wrong: false,
             gathered: 0,
         }
     }
@@ -35,6 +37,7 @@ impl ChecksumCheck {
     pub fn verify<V>(&mut self, is_right: impl FnOnce() -> bool) -> Result<(), Fault<V>> {
         if self.wanted {
             if !is_right() {
+                self.wrong = true;
                 return Err(Fault::Checksum);
             }
             self.right = true;
@@ -53,6 +56,12 @@ impl ChecksumCheck {
     /// How much of the transport header was read in one piece, which shows where the packet came in pieces.
     pub fn gathered(self) -> usize {
         self.gathered
+    }
+
+    /// Whether it was wanted, and is wrong.
+    #[inline]
+    pub fn found_wrong(self) -> bool {
+        self.wrong
     }
 
     /// Whether it was wanted, and is right.

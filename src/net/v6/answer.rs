@@ -239,7 +239,8 @@ impl Asked<'_> {
     fn icmp(&self, read: &Packet) -> Answer {
         let message = read.transport();
         let ends = (self.packet.source(), self.packet.destination());
-        if checksum::transport(ends.0, ends.1, protocol::ICMPV6, message) != 0 {
+        let value = checksum::transport(ends.0, ends.1, protocol::ICMPV6, message);
+        if !self.packet.is_right_with(value) {
             return Answer::Dropped(DropReason::IcmpChecksum);
         }
         let Some(view) = read.icmpv6() else {

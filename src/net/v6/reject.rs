@@ -29,7 +29,12 @@ pub(crate) fn may_be_rejected(packet: &Packet) -> Result<(), Suppressed> {
 
 fn sum_is_right(packet: &Packet) -> bool {
     let ends = (packet.source(), packet.destination());
-    checksum::transport(ends.0, ends.1, packet.protocol(), packet.transport()) == 0
+    packet.is_right_with(checksum::transport(
+        ends.0,
+        ends.1,
+        packet.protocol(),
+        packet.transport(),
+    ))
 }
 
 /// The reset that closes the connection which `packet` wanted. Seen: with an address of a link it takes the first link there is.
