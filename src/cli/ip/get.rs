@@ -200,7 +200,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
     }
     let _ = write!(out, "dev {} ", net.interface(way.interface).name);
     write_table(out, net, found);
-    if asked.from.is_none() {
+    if asked.from.is_none() && !way.source.is_unspecified() {
         let _ = write!(out, "src {} ", way.source);
     }
     write_flags(out, way.delivery);
