@@ -284,6 +284,15 @@ fn same_answer(
             return Likeness::Parted;
         }
     }
+    if theirs.sent.len() != own.sent.len() && theirs.sent.iter().chain(&own.sent).any(is_report_of_groups) {
+        let others = |sent: &[(String, Vec<u8>)]| {
+            let others = sent.iter().filter(|it| !is_report_of_groups(it));
+            others.cloned().collect::<Vec<_>>()
+        };
+        if others(&theirs.sent) == others(&own.sent) {
+            return Likeness::Doubtful;
+        }
+    }
     if !theirs.sent.iter().map(shape).eq(own.sent.iter().map(shape)) {
         return Likeness::Different;
     }
@@ -318,6 +327,12 @@ fn is_rationed((_, bytes): &(String, Vec<u8>)) -> bool {
         (ICMPV6, Some(&[137, ..])) => true,
         _ => false,
     })
+}
+
+/// What the kernel says of its multicast groups comes by the hand of a thread, which a busy machine may hold up.
+fn is_report_of_groups((_, bytes): &(String, Vec<u8>)) -> bool {
+    upper(bytes, 0)
+        .is_some_and(|upper| upper.protocol == ICMPV6 && matches!(bytes.get(upper.at), Some(131 | 132 | 143)))
 }
 
 /// What must be the same of a packet whatever is free in it: where it left, its length, which piece of a packet it is.

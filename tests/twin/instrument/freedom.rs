@@ -35,7 +35,7 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "both sides write another, and the messages differ in nothing else; the comparison ends there",
     },
     Freedom {
-        what: "the source port that NAT draws for a flow whose text names it (SIP)",
+        what: "the source port that NAT draws for a flow whose messages name it (SIP, H.323)",
         why: "the kernel starts its search at a random number",
         held: "both sides draw another, and the text is the same but for that; the comparison ends there, because its length depends on it",
     },
@@ -155,14 +155,22 @@ pub(crate) fn announced_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
     }
 }
 
-/// Whether each side drew a source port of its own for a datagram, and the texts that left differ in nothing but that they name it.
+/// Whether each side drew a source port of its own for a datagram, and what left differs in nothing but that it names it: as a text does (SIP), or behind
+/// an address (H.323).
 pub(crate) fn named_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
     let (Some((came, _)), Some((a, theirs)), Some((b, own))) = (datagram(cause), datagram(theirs), datagram(own))
     else {
         return false;
     };
-    let without = |text: &str, port: u16| text.replace(&format!(":{port}"), ":");
-    came != a && came != b && a != b && theirs != own && without(&theirs, a) == without(&own, b)
+    let in_text = |bytes: &[u8], port: u16| String::from_utf8_lossy(bytes).replace(&format!(":{port}"), ":");
+    let in_bytes = |bytes: &[u8], port: u16| {
+        let mut bytes = bytes.to_vec();
+        let at = bytes.windows(2).position(|there| there == port.to_be_bytes());
+        at.map(|at| bytes.drain(at..at + 2));
+        bytes
+    };
+    let is_same = in_text(theirs, a) == in_text(own, b) || in_bytes(theirs, a) == in_bytes(own, b);
+    came != a && came != b && a != b && theirs != own && is_same
 }
 
 /// Whether each side announced a port of its own in the place of one that a text names behind a colon, and the texts that left differ in nothing
@@ -242,10 +250,10 @@ fn said(bytes: &[u8]) -> Option<String> {
 }
 
 /// Its source port and what it says.
-fn datagram(bytes: &[u8]) -> Option<(u16, String)> {
+fn datagram(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let udp = upper(bytes, 0).filter(|upper| upper.protocol == 17)?.at;
-    let text = String::from_utf8_lossy(bytes.get(udp + 8..)?).into_owned();
-    Some((u16::from_be_bytes([bytes[udp], bytes[udp + 1]]), text))
+    let said = bytes.get(udp + 8..)?;
+    Some((u16::from_be_bytes([bytes[udp], bytes[udp + 1]]), said))
 }
 
 /// The port in the payload of a packet: FTP's `...,16,65` or `|4161|`, or what stands behind the number of an address in an offer of IRC.
@@ -877,6 +885,18 @@ mod tests {
             (packet(17119, "Via: 192.0.2.1:1588\r\n"), false),
             (packet(5060, "Via: 192.0.2.1:5060\r\n"), false),
             (theirs.clone(), false),
+        ] {
+            assert_eq!(named_apart(&came, &theirs, &own), expected);
+        }
+        let packet = |port: u16, said: u16| {
+            let said = [&[88, 0, 10, 0, 0, 2][..], &said.to_be_bytes(), &[1]].concat();
+            udp(("10.0.0.2", port), (SERVER, 1719), &said)
+        };
+        let (came, theirs) = (packet(20262, 20262), packet(62451, 62451));
+        for (own, expected) in [
+            (packet(21818, 21818), true),
+            (packet(21818, 62451), false),
+            (packet(20262, 20262), false),
         ] {
             assert_eq!(named_apart(&came, &theirs, &own), expected);
         }
