@@ -243,9 +243,10 @@ impl Reader {
         let mut seen = HashSet::new();
         for route in &mut routes {
             let known = self.problems.len();
-            let is_whole = route.hops.iter_mut().fold(true, |is_whole, hop| {
-                self.check_hop(hop, &interfaces, index) && is_whole
-            });
+            let mut is_whole = true;
+            for hop in &mut route.hops {
+                is_whole &= self.check_hop(hop, &interfaces, index);
+            }
             if !is_whole {
                 continue;
             }
