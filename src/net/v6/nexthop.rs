@@ -7,8 +7,7 @@ use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
 use crate::net::tables::{Entry, Tables};
 use crate::net::{
-    Address, AddressFlags, ConfigError, Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Way,
-    table,
+    Address, AddressFlags, ConfigError, Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, table,
 };
 
 impl Net {
