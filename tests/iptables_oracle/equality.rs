@@ -2,7 +2,7 @@
 
 use nflab::base::Random;
 
-use super::values::{any_match, any_target, pick};
+use super::values::{any_match, any_target, pick, taken};
 use super::{Step, step};
 
 pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
@@ -57,8 +57,8 @@ fn of_an_extension(random: &mut Random) -> (&'static str, Vec<String>) {
         .map(|it| in_chain(&it.replace('"', "'")))
         .collect();
     // Commands and restore files quote in ways of their own.
-    let plain = samples.taken.iter().filter(|it| !it.typed.contains(['"', '\\', '\'']));
-    let plain: Vec<_> = plain.collect();
+    let plain = taken(samples).into_iter();
+    let plain: Vec<_> = plain.filter(|it| !it.typed.contains(['"', '\\', '\''])).collect();
     let few = family.len() < 4;
     for _ in 0..if few { 3 } else { 1 } {
         let sample = pick(&mut random, &plain);

@@ -3,7 +3,7 @@
 use nflab::base::Random;
 use nflab::ext::samples::{Refused, Taken};
 
-use super::values::{address, any_match, any_target, pick};
+use super::values::{address, any_match, any_target, pick, refused, taken};
 use super::{Step, step};
 
 pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
@@ -140,10 +140,10 @@ pub(crate) fn extension(random: &mut Random) -> String {
     };
     // Commands and restore files quote in ways of their own.
     let is_plain = |typed: &str| !typed.contains(['"', '\\', '\'']);
-    let taken: Vec<&Taken> = samples.taken.iter().filter(|it| is_plain(it.typed)).collect();
+    let taken: Vec<&Taken> = taken(samples).into_iter().filter(|it| is_plain(it.typed)).collect();
     let taken = pick(&mut random, &taken);
     let known = |it: &&Refused| !it.said.contains("is not there yet") && is_plain(it.typed);
-    let refused: Vec<&Refused> = samples.refused.iter().filter(known).collect();
+    let refused: Vec<&Refused> = refused(samples).into_iter().filter(known).collect();
     let (before, typed) = match random.below(24) {
         0 if !refused.is_empty() => {
             let refused = pick(&mut random, &refused);

@@ -218,7 +218,7 @@ impl Extension {
             0 => pick(random, PLACES),
             _ => self.samples.place,
         };
-        let protocol = match (random.below(4), self.samples.taken.first()) {
+        let protocol = match (random.below(4), values::taken(self.samples).first()) {
             (0, _) => pick(random, PROTOCOLS),
             (_, Some(sample)) if !sample.before.is_empty() => sample.before,
             _ => NOTHING,

@@ -2,7 +2,11 @@
 //!
 //! Where a rule is looked for, nothing is compared: see the deliberate difference of `-C` and `-D`.
 
+use std::sync::LazyLock;
+
 use nflab::base::Family;
+use nflab::ext::option::OwnWords;
+use nflab::ext::{MATCHES, TARGETS};
 
 use super::values::of_family;
 use super::{Step, Tool};
@@ -57,21 +61,61 @@ pub(crate) fn text(text: &str) -> String {
     while let Some(at) = rest.find(|letter: char| letter.is_ascii_digit()) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        let length = from.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
-        let (number, after) = from.split_at(length.unwrap_or(from.len()));
-        out.push_str(&of_number(number));
+        let (said, after) = with_port(from).unwrap_or_else(|| {
+            let (number, after) = number(from);
+            (of_number(number), after)
+        });
+        out.push_str(&said);
         rest = after;
     }
     out.push_str(rest);
-    let words = [
-        ("icmp-", "icmp6-"),
-        (" icmp", " ipv6-icmp"),
-        ("--icmp-type", "--icmpv6-type"),
-    ];
-    if text == "icmp" {
-        return "ipv6-icmp".to_owned();
-    }
-    words.iter().fold(out, |out, (four, six)| out.replace(four, six))
+    in_own_words(&out)
+}
+
+fn number(text: &str) -> (&str, &str) {
+    let length = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    text.split_at(length.unwrap_or(text.len()))
+}
+
+/// What NAT writes, an address or a range of them with a port: in brackets before the port.
+fn with_port(text: &str) -> Option<(String, &str)> {
+    let (first, after) = number(text);
+    let range = after.strip_prefix('-').map(number).filter(|(last, _)| is_address(last));
+    let (said, after) = match range {
+        Some((last, after)) => (format!("{}-{}", of_number(first), of_number(last)), after),
+        None => (of_number(first), after),
+    };
+    (is_address(first) && after.starts_with(':')).then(|| (format!("[{said}]"), after))
+}
+
+fn is_address(number: &str) -> bool {
+    number.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+/// What the tools call otherwise, and words that the specs say each family has for itself; what is none, but looks like one, goes on looking so.
+fn in_own_words(text: &str) -> String {
+    static PAIRS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+        let of_matches = MATCHES.iter().flat_map(|spec| spec.options);
+        let options = of_matches.chain(TARGETS.iter().flat_map(|spec| spec.options));
+        let pairs = options.filter_map(|option| match option.own_words? {
+            OwnWords::Pairs(pairs) => Some(pairs),
+            OwnWords::Kinds { .. } => None,
+        });
+        let of_specs = pairs.flatten().filter_map(|pair| Some((pair.0?, pair.1?)));
+        let of_tools = [("icmp", "ipv6-icmp"), ("--icmp-type", "--icmpv6-type")];
+        of_tools.into_iter().chain(of_specs).collect()
+    });
+    let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    let words = text.split_inclusive(|letter: char| !is_of_word(letter));
+    let in_six = words.map(|word| {
+        let bare = word.trim_end_matches(|letter: char| !is_of_word(letter));
+        match PAIRS.iter().find(|(four, _)| *four == bare) {
+            Some((_, six)) => word.replacen(bare, six, 1),
+            None if word.starts_with("icmp-") => word.replacen("icmp-", "icmp6-", 1),
+            None => word.to_owned(),
+        }
+    });
+    in_six.collect()
 }
 
 fn of_number(number: &str) -> String {
@@ -124,6 +168,19 @@ fn addresses_change_their_family() {
             "*filter\n-A INPUT -p icmp -s 0.0.0.0/0\n",
             "*filter\n-A INPUT -p ipv6-icmp -s ::/0\n",
         ),
+        ("10.0.0.2:80-90/85", "[2001:db8:0::2]:80-90/85"),
+        ("10.0.0.2-10.0.0.9:http", "[2001:db8:0::2-2001:db8:0::9]:http"),
+        ("10.0.0.2-10.0.0.9", "2001:db8:0::2-2001:db8:0::9"),
+        ("10.0.0.2-5:80", "2001:db8:0::2-5:80"),
+        ("1.2.3.4:", "[2001:db8:1:2::3:4]:"),
+        (
+            "-j REJECT --reject-with icmp-net-prohibited\n",
+            "-j REJECT --reject-with icmp6-adm-prohibited\n",
+        ),
+        ("icmp-net-unreach", "icmp6-net-unreach"),
+        ("icmp", "ipv6-icmp"),
+        ("-p icmp --icmp-type 8\n", "-p ipv6-icmp --icmpv6-type 8\n"),
+        ("--icmp-type=8", "--icmpv6-type=8"),
     ] {
         assert_eq!(text(four), six);
     }

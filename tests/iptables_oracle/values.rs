@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use nflab::base::{Family, Random};
 use nflab::ext::option::{OptionSpec, ValueKind};
-use nflab::ext::samples::{ReadsBack, Samples};
+use nflab::ext::samples::{ReadsBack, Refused, Samples, Taken};
 use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
 pub(crate) fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
@@ -29,6 +29,24 @@ pub(crate) fn address(random: &mut Random) -> &'static str {
     match FAMILY.get() {
         Family::V4 => pick(random, ADDRESSES),
         Family::V6 => pick(random, ADDRESSES_OF_SIX),
+    }
+}
+
+/// Samples for the family that is drawn for; all where it has none of its own, whose addresses `six` changes.
+pub(crate) fn taken(samples: &Samples) -> Vec<&'static Taken> {
+    of_its_family(samples.taken, Taken::is_of)
+}
+
+/// As `taken`.
+pub(crate) fn refused(samples: &Samples) -> Vec<&'static Refused> {
+    of_its_family(samples.refused, Refused::is_of)
+}
+
+fn of_its_family<T>(samples: &'static [T], is_of: fn(&T, Family) -> bool) -> Vec<&'static T> {
+    let own: Vec<&T> = samples.iter().filter(|it| is_of(it, FAMILY.get())).collect();
+    match own.is_empty() {
+        true => samples.iter().collect(),
+        false => own,
     }
 }
 
@@ -93,8 +111,8 @@ pub(crate) fn all(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
             .collect(),
         _ => pool(spec, samples),
     };
-    let taken = samples.taken.iter().map(|it| it.typed);
-    let typed = taken.chain(samples.refused.iter().map(|it| it.typed));
+    let taken = taken(samples).into_iter().map(|it| it.typed);
+    let typed = taken.chain(refused(samples).into_iter().map(|it| it.typed));
     all.extend(typed.flat_map(|it| given(spec, it)));
     all.extend(ODD.iter().map(|it| (*it).to_owned()));
     all
@@ -103,7 +121,12 @@ pub(crate) fn all(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
 /// A value that should do.
 pub(crate) fn right(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> String {
     if let ValueKind::Words { words, .. } = spec.value {
-        let mut list: Vec<&str> = (0..1 + random.below(3)).map(|_| pick(random, words)).collect();
+        let words = match FAMILY.get() {
+            // The kernel refuses a list for a single word that only addresses of IPv4 answer to.
+            Family::V6 if random.below(2) == 0 => shown(words, samples),
+            _ => words.to_vec(),
+        };
+        let mut list: Vec<&str> = (0..1 + random.below(3)).map(|_| pick(random, &words)).collect();
         if random.below(4) == 0
             && let Some(last) = list.last_mut()
         {
@@ -113,6 +136,15 @@ pub(crate) fn right(random: &mut Random, spec: &OptionSpec, samples: &Samples) -
     }
     let mut pool = pool(spec, samples);
     pool.swap_remove(random.below(pool.len() as u32) as usize)
+}
+
+/// Those of the words that the family's samples have; all where they have none.
+fn shown(words: &[&'static str], samples: &Samples) -> Vec<&'static str> {
+    let taken = taken(samples);
+    let has = |saved: &str, word: &str| saved.split([' ', ',']).any(|it| it == word);
+    let is_shown = |word: &&&str| taken.iter().any(|it| has(it.saved, word));
+    let shown: Vec<&str> = words.iter().filter(is_shown).copied().collect();
+    if shown.is_empty() { words.to_vec() } else { shown }
 }
 
 /// One letter more, less or other; or a number said otherwise.
@@ -171,13 +203,15 @@ fn pool(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
         _ => PORTS,
     };
     // What is printed of others is another rule.
-    let taken = samples
-        .taken
-        .iter()
-        .filter(|it| it.reads_back != ReadsBack::Other)
-        .map(|it| it.typed);
-    let spelled = taken.chain(samples.spellings.iter().copied());
-    let mut pool: Vec<String> = spelled.flat_map(|it| given(spec, it)).collect();
+    let of = |taken: Vec<&'static Taken>| {
+        let taken = taken.into_iter().filter(|it| it.reads_back != ReadsBack::Other);
+        let spelled = taken.map(|it| it.typed).chain(samples.spellings.iter().copied());
+        spelled.flat_map(|it| given(spec, it)).collect::<Vec<_>>()
+    };
+    let mut pool = of(taken(samples));
+    if pool.is_empty() {
+        pool = of(samples.taken.iter().collect());
+    }
     pool.extend(of_kind.iter().map(|it| (*it).to_owned()));
     assert!(!pool.is_empty(), "no sample of --{} shows a value", spec.name);
     pool

@@ -332,19 +332,36 @@ const SAMPLES: Samples = Samples {
             "--src-type X,LOCAL",
             "--src-type LOCAL,XRESOLVE",
             "ADDRTYPE match src-type LOCAL,XRESOLVE",
-        ),
+        )
+        .only(Family::V4),
         taken(
             "",
             "--limit-iface-in --dst-type BROADCAST --src-type LOCAL",
             "--src-type LOCAL --dst-type BROADCAST --limit-iface-in",
             "ADDRTYPE match src-type LOCAL dst-type BROADCAST limit-in",
-        ),
+        )
+        .only(Family::V4),
         taken(
             "",
             "--limit-iface-out --src-type NAT",
             "--src-type NAT --limit-iface-out",
             "ADDRTYPE match src-type NAT limit-out",
-        ),
+        )
+        .only(Family::V4),
+        taken(
+            "",
+            "--limit-iface-in --dst-type MULTICAST --src-type LOCAL,ANYCAST",
+            "--src-type LOCAL,ANYCAST --dst-type MULTICAST --limit-iface-in",
+            "ADDRTYPE match src-type LOCAL,ANYCAST dst-type MULTICAST limit-in",
+        )
+        .only(Family::V6),
+        taken(
+            "",
+            "--limit-iface-out --src-type UNREACH",
+            "--src-type UNREACHABLE --limit-iface-out",
+            "ADDRTYPE match src-type UNREACHABLE limit-out",
+        )
+        .only(Family::V6),
     ],
     refused: &[
         refused("", "", "addrtype: you must specify --src-type or --dst-type"),
