@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// The table of listings and commands that do not name theirs
     #[arg(long, value_name = "TABLE", value_parser = ["filter", "nat", "mangle", "raw", "security"])]
     table: Option<String>,
+    /// What does not name its family is IPv4's, as iptables has it
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
     /// What does not name its family is IPv6's, as ip6tables has it
     #[arg(short = '6', long)]
     ipv6: bool,
@@ -73,7 +76,11 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         .fold(known_hosts(), |hosts, (name, address)| hosts.with(name, *address));
     let options = Options {
         table: arguments.table.as_deref().and_then(Table::from_name),
-        family: arguments.ipv6.then_some(Family::V6),
+        family: match (arguments.ipv4, arguments.ipv6) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            _ => None,
+        },
         hosts,
     };
     if let Err(why) = keep_what_is_read(arguments) {

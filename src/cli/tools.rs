@@ -11,7 +11,7 @@ use crate::lab::machine::{Call, Knobs, Machine, TEXTS_OF_FILES, ToolOutput, Tool
 use crate::lab::machine_tables::MachineTables;
 use crate::lab::meant;
 use crate::lab::words;
-use crate::text::StaticHosts;
+use crate::text::{Program, StaticHosts};
 
 /// All tools, for labs of every kind.
 pub const TOOLBOX: Toolbox = Toolbox {
@@ -228,10 +228,7 @@ fn copied(machine: &mut Machine) -> ToolOutput {
 
 /// The applets that work on rules, of the family that their name says.
 fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(Family, &[String], &mut World<'_>) -> Outcome) -> ToolOutput {
-    let family = match call.name.starts_with("ip6") {
-        true => Family::V6,
-        false => Family::V4,
-    };
+    let family = Program::called(call.name).map_or(Family::V4, Program::family);
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     arguments.push(call.name.to_owned());
     arguments.extend_from_slice(call.args);
@@ -289,6 +286,15 @@ mod tests {
     fn every_shim_is_a_tool() {
         for name in SHIMS {
             assert_eq!(TOOLBOX.find(&format!("/usr/sbin/{name}")), Some(*name));
+        }
+    }
+
+    /// Whoever reads a script knows each tool of rules by its name, and takes no other tool for one.
+    #[test]
+    fn tools_of_rules_are_known_by_their_names() {
+        for tool in TOOLS {
+            let is_of_rules = tool.name.contains("tables");
+            assert_eq!(Program::called(tool.name).is_some(), is_of_rules, "{}", tool.name);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Which family a table is of: a text names it where it shows the tool that printed it. Else whichever family's tool takes more of the table is
-//! meant; where both take as much, the text's other tables tell.
+//! meant; where both take as much, the text's other tables tell, and last what the chains or the file are called.
 
 use super::build::Built;
 use super::draft::{Command, Draft};
@@ -47,26 +47,34 @@ pub(super) fn read_each<T>(
     let telling: Vec<Tells> = parts.iter().map(tell).collect();
     let mut others = telling.iter().filter_map(|it| match it {
         Tells::Of(family) => Some(*family),
-        Tells::Either { .. } => None,
+        Tells::Either(_) => None,
     });
     let first = others.next();
     let all = first.filter(|first| others.all(|other| other == *first));
     let mut drafts = Vec::new();
     for (part, tells) in parts.iter().zip(telling) {
-        let (family, guessed) = match (tells, all) {
-            (Tells::Of(family), _) => (family, false),
-            (Tells::Either { .. }, Some(family)) => (family, false),
-            (Tells::Either { alike }, None) => (Family::V4, !alike),
+        let (family, said) = match (tells, all) {
+            (Tells::Of(family), _) | (Tells::Either(_), Some(family)) => (family, None),
+            (Tells::Either(Sign::Six(why)), None) => (
+                Family::V6,
+                Some(format!(
+                    "the family: nothing in the rules tells it; taken for IPv6, {why}. --ipv4 says otherwise"
+                )),
+            ),
+            (Tells::Either(Sign::WrittenOtherwise), None) => (
+                Family::V4,
+                Some(
+                    "the family: iptables and ip6tables would both take these rules, and write them otherwise; taken for IPv4. --ipv6 says it"
+                        .to_owned(),
+                ),
+            ),
+            (Tells::Either(Sign::None), None) => (Family::V4, None),
         };
         let Some(draft) = read(part, family, told, trial) else {
             continue;
         };
-        if guessed {
-            told.unknown(
-                &draft.source,
-                draft.line,
-                "the family: iptables and ip6tables would both take these rules, and write them otherwise; taken for IPv4. --ipv6 says it",
-            );
+        if let Some(said) = said {
+            told.unknown(&draft.source, draft.line, said);
         }
         drafts.push(draft);
     }
@@ -74,33 +82,73 @@ pub(super) fn read_each<T>(
 }
 
 /// What a part tells of its family.
-#[derive(Clone, Copy)]
 enum Tells {
     Of(Family),
-    /// Nothing; `alike` where its rules are written alike in both.
-    Either {
-        alike: bool,
-    },
+    /// Both families' tools take as much of it.
+    Either(Sign),
+}
+
+/// What is known of the family of rules that are either's.
+enum Sign {
+    /// Something is called as only IPv6's is: what that is.
+    Six(String),
+    WrittenOtherwise,
+    None,
 }
 
 fn tried(options: &Options, trial: &mut Built, read: impl Fn(Family, &mut Told, &mut Built) -> Option<Draft>) -> Tells {
     let [four, six] = Family::ALL.map(|family| {
         let mut told = Told::default();
-        let save = read(family, &mut told, trial).map(|draft| {
+        let read = read(family, &mut told, trial).map(|draft| {
             trial.add(&draft, options, &mut told);
-            trial.save([&draft], false)
+            (trial.save([&draft], false), draft)
         });
-        (told.refused.len(), save)
+        (told.refused.len(), read)
     });
     match four.0.cmp(&six.0) {
         std::cmp::Ordering::Less => Tells::Of(Family::V4),
         std::cmp::Ordering::Greater => Tells::Of(Family::V6),
-        // What cannot be read tells nothing of how it would be written.
-        std::cmp::Ordering::Equal => Tells::Either {
-            alike: four.0 > 0 || four.1 == six.1,
-        },
+        std::cmp::Ordering::Equal => {
+            let called = six.1.as_ref().and_then(|(_, draft)| called_as_of_six(draft));
+            let save = |(_, read): &(usize, Option<(String, Draft)>)| read.as_ref().map(|it| it.0.clone());
+            Tells::Either(match called {
+                Some(why) => Sign::Six(why),
+                // What cannot be read tells nothing of how it would be written.
+                None if four.0 == 0 && save(&four) != save(&six) => Sign::WrittenOtherwise,
+                None => Sign::None,
+            })
+        }
     }
 }
+
+/// By which name a table is IPv6's: that of a chain (`ufw6-user-input`), else that of the file (`user6.rules`, `rules.v6`, `ip6tables.save`).
+fn called_as_of_six(draft: &Draft) -> Option<String> {
+    let appended = draft.commands.iter().flat_map(|command| {
+        let pairs = command.words.windows(2);
+        pairs
+            .filter(|pair| pair[0].text == "-A")
+            .map(|pair| pair[1].text.to_string())
+    });
+    let mut chains = draft.chains.iter().map(|chain| chain.name.clone()).chain(appended);
+    if let Some(chain) = chains.find(|chain| is_of_six(chain, CHAINS_OF_SIX)) {
+        return Some(format!("as its chain `{chain}` is called"));
+    }
+    let file = draft.source.rsplit('/').next().unwrap_or_default();
+    is_of_six(file, FILES_OF_SIX).then(|| format!("as the file `{file}` is called"))
+}
+
+/// Whether a part of a name, between what is no letter or digit, is one of these or names a tool of IPv6.
+fn is_of_six(name: &str, words: &[&str]) -> bool {
+    name.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .map(str::to_ascii_lowercase)
+        .any(|part| words.contains(&part.as_str()) || part.contains("ip6") || part.contains("ipv6"))
+}
+
+/// Those of ufw, and as one calls one's own.
+const CHAINS_OF_SIX: &[&str] = &["ufw6", "v6"];
+
+/// A 6 behind any other word may be a version.
+const FILES_OF_SIX: &[&str] = &["user6", "before6", "after6", "rules6", "v6"];
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use super::family::Named;
 use crate::base::Family;
 use crate::rule::Table;
+use crate::text::Program;
 
 /// The words of a command behind a prompt (`# iptables -t nat -L`, `root@fw:~$ sudo iptables -nvL`), from the tool's name on.
 pub(crate) fn prompted(line: &str) -> Option<Vec<String>> {
@@ -16,7 +17,7 @@ pub(crate) fn prompted(line: &str) -> Option<Vec<String>> {
         .split_once(['$', '#', '%', '>'])
         .filter(|(before, _)| !before.contains(' ') || before.starts_with('['))?;
     let words: Vec<String> = behind.split_ascii_whitespace().map(str::to_owned).collect();
-    let at = words.iter().position(|word| is_iptables(word))?;
+    let at = words.iter().position(|word| Program::called(word).is_some())?;
     let before = words[..at].iter().all(|word| word == "sudo" || word.starts_with('-'));
     let lists = |word: &String| {
         word.starts_with('-')
@@ -27,9 +28,8 @@ pub(crate) fn prompted(line: &str) -> Option<Vec<String>> {
 
 /// What a command says of what it lists.
 pub(super) fn named(words: &[String]) -> Result<Named, String> {
-    let is_of_six = words
-        .first()
-        .is_some_and(|tool| base_name(tool).starts_with("ip6tables"));
+    let called = words.first().and_then(|tool| Program::called(tool));
+    let is_of_six = called.is_some_and(|program| program.family() == Family::V6);
     let six = is_of_six || words.iter().any(|word| word == "-6" || word == "--ipv6");
     Ok(Named {
         table: Some(table_of(words)?),
@@ -60,7 +60,7 @@ pub(crate) fn calls_iptables(line: &str) -> bool {
             && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
         {
             let value = value.trim_matches(['"', '\'']);
-            if is_iptables(value) {
+            if Program::called(value).is_some() {
                 return true;
             }
             words.next();
@@ -70,7 +70,7 @@ pub(crate) fn calls_iptables(line: &str) -> bool {
         while words.next_if(|word| before(word)).is_some() {}
         words.next().is_some_and(|word| {
             let word = word.split_once('=').map_or(word, |(_, value)| value);
-            is_iptables(word.trim_matches(['"', '\'']))
+            Program::called(word.trim_matches(['"', '\''])).is_some()
         })
     })
 }
@@ -224,23 +224,6 @@ const BEFORE_COMMANDS: [&str; 17] = [
     "if", "then", "elif", "else", "while", "until", "do", "!", "sudo", "exec", "command", "time", "nohup", "nice",
     "env", "eval", "run",
 ];
-
-/// Whether a word is a tool of rules, by any of its names and paths (`/usr/sbin/ip6tables-legacy-restore`).
-pub(crate) fn is_iptables(word: &str) -> bool {
-    let name = base_name(word);
-    let Some(rest) = name.strip_prefix("ip6tables").or_else(|| name.strip_prefix("iptables")) else {
-        return false;
-    };
-    let behind = rest
-        .strip_prefix("-legacy")
-        .or_else(|| rest.strip_prefix("-nft"))
-        .unwrap_or(rest);
-    ["", "-restore", "-save", "-restore-legacy", "-save-legacy"].contains(&behind)
-}
-
-fn base_name(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
-}
 
 /// Stretches of letters that a path or a name may have, with where they begin.
 fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {

@@ -19,6 +19,7 @@ use crate::lab::script::{CAN_FAIL, FATES, OWN_WORDS, SUBJECTS, lex};
 use crate::lab::send::PACKETS;
 use crate::learn::LIBRARY;
 use crate::rule::{Hook, Table};
+use crate::text::Program;
 
 /// What the editor knows of the lab, refreshed before each line.
 #[derive(Debug)]
@@ -93,8 +94,7 @@ impl Assistant {
         };
         let previous = words.last().copied().unwrap_or("");
         match self.toolbox.find(command).unwrap_or(command) {
-            name if name.starts_with("iptables") => self.of_rules(Family::V4, words, previous, last),
-            name if name.starts_with("ip6tables") => self.of_rules(Family::V6, words, previous, last),
+            name if let Some(program) = Program::called(name) => self.of_rules(program.family(), words, previous, last),
             "ip" => self.of_ip(words, previous),
             "sysctl" => self.keys.clone(),
             "cat" => self.files(),

@@ -275,7 +275,7 @@ impl Ruleset {
 
 /// A tool of either family.
 pub(super) fn sets_rules(tool: &str) -> bool {
-    tool.starts_with("iptables") || tool.starts_with("ip6tables")
+    Program::called(tool).is_some()
 }
 
 /// All tables of both families.

@@ -31,6 +31,33 @@ impl Program {
         }
     }
 
+    /// What a name calls, by any way to it: `/usr/sbin/ip6tables-legacy-restore`, `iptables-nft`. The names that a lab answers to are those of its tools.
+    pub(crate) fn called(name: &str) -> Option<Self> {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let mut parts = name.split('-');
+        let family = match parts.next()? {
+            "iptables" => Family::V4,
+            "ip6tables" => Family::V6,
+            _ => return None,
+        };
+        let (mut program, mut kind) = (None, None);
+        for part in parts {
+            let place = match part {
+                "save" | "restore" => &mut program,
+                "legacy" | "nft" => &mut kind,
+                _ => return None,
+            };
+            if place.replace(part).is_some() {
+                return None;
+            }
+        }
+        Some(match program {
+            Some("save") => Self::Save(family),
+            Some(_) => Self::Restore(family),
+            None => Self::Iptables(family),
+        })
+    }
+
     /// Whose rules it reads and writes.
     pub fn family(self) -> Family {
         match self {
@@ -321,4 +348,28 @@ fn help_hint(out: &mut String, name: &str, line: Option<u32>) {
         let _ = writeln!(out, "Error occurred at line: {line}");
     }
     let _ = writeln!(out, "Try `{name} -h' or '{name} --help' for more information.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_called_by_several_names() {
+        for (name, program) in [
+            ("iptables", Some(Program::Iptables(Family::V4))),
+            ("/sbin/ip6tables", Some(Program::Iptables(Family::V6))),
+            ("iptables-legacy-save", Some(Program::Save(Family::V4))),
+            ("ip6tables-nft-restore", Some(Program::Restore(Family::V6))),
+            ("iptables-restore-legacy", Some(Program::Restore(Family::V4))),
+            ("iptables-legacy-nft", None),
+            ("iptables-save-restore", None),
+            ("iptables-apply", None),
+            ("iptables6", None),
+            ("ip", None),
+            ("", None),
+        ] {
+            assert_eq!(Program::called(name), program, "{name}");
+        }
+    }
 }

@@ -184,6 +184,61 @@ fn calls_that_cannot_be_answered_say_why() {
     }
 }
 
+/// What is there and cannot be run is no program that is missing, and a shell that is missing no script that called nothing.
+#[test]
+fn what_cannot_be_run_is_said() {
+    let bench = Bench::new();
+    for (script, said) in [
+        (
+            "#!/bin/sh\niptables -A INPUT -j DROP\necho : > helper; ./helper\n",
+            "fw.sh: not known: what the script would have done, had it not ended with 126: what it called last is there and is no program that may be run",
+        ),
+        (
+            "#!/bin/nosuchshell\niptables -A INPUT -j DROP\n",
+            "fw.sh: cannot be read: nothing of the script was done: its first line names",
+        ),
+    ] {
+        bench.write("fw.sh", script);
+        let ran = bench.nflab(&["import", "fw.sh"]);
+        assert!(ran.err.contains(said), "{said:?} is not in\n{}", ran.err);
+    }
+}
+
+/// Ufw's rules of IPv6 hold nothing that IPv4's could not.
+#[test]
+fn rules_that_are_called_as_ipv6_are() {
+    let bench = Bench::new();
+    let rules = "*filter\n:ufw6-user-input - [0:0]\n-A ufw6-user-input -p tcp --dport 22 -j ACCEPT\nCOMMIT\n";
+    bench.write("user6.rules", rules);
+    let guessed = "user6.rules:1: not known: the family: nothing in the rules tells it; taken for IPv6, as its chain `ufw6-user-input` is called. --ipv4 says otherwise\n";
+    for (option, code, of_ipv6, notes) in [
+        (None, 0, true, guessed),
+        (Some("--strict"), 1, true, guessed),
+        (Some("--ipv6"), 0, true, ""),
+        (Some("-6"), 0, true, ""),
+        (Some("--ipv4"), 0, false, ""),
+        (Some("-4"), 0, false, ""),
+    ] {
+        let args = ["import", "user6.rules"].into_iter().chain(option);
+        let ran = bench.nflab(&args.collect::<Vec<_>>());
+        assert_eq!(
+            (ran.code, ran.err.contains("rules of IPv6")),
+            (code, of_ipv6),
+            "{option:?}: {}",
+            ran.err
+        );
+        assert!(ran.err.contains(notes), "{option:?}: {}", ran.err);
+        assert_eq!(
+            ran.err.contains("the family"),
+            !notes.is_empty(),
+            "{option:?}: {}",
+            ran.err
+        );
+    }
+    let ran = bench.nflab(&["import", "-4", "-6", "user6.rules"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+}
+
 /// A firewall of both families is one script, and two save files.
 #[test]
 fn a_script_of_both_families() {

@@ -19,7 +19,7 @@ use crate::cli::temporary::TemporaryDirectory as ScriptDirectory;
 use crate::cli::tools::{BY_WORD, SHIMS};
 use crate::cli::{open, sh};
 use crate::device::standard::tell;
-use crate::import::script::{is_iptables, prepare};
+use crate::import::script::prepare;
 use crate::import::{Note, Weight};
 use crate::lab::request::{Request, Response};
 use crate::live::clock::Clock;
@@ -138,6 +138,8 @@ pub(super) fn run(
         );
         say(Vec::new(), Weight::Unknown, text);
     }
+    // It says so where it finds none.
+    let shell_runs = !err.contains("nflab: cannot run ");
     match status.code {
         _ if status.met.is_some() => {}
         None => say(
@@ -152,16 +154,29 @@ pub(super) fn run(
         Some(code) if code != 0 => say(
             Vec::new(),
             Weight::Unknown,
-            format!("what the script would have done, had it not ended with {code}"),
+            format!(
+                "what the script would have done, had it not ended with {code}{}",
+                match code {
+                    CANNOT_BE_RUN if shell_runs => {
+                        ": what it called last is there and is no program that may be run. Where that is a script, let a shell read it (`sh FILE`)"
+                    }
+                    _ => "",
+                }
+            ),
         ),
         Some(_) => {}
     }
     if !calls.iter().any(Call::is_of_rules) {
-        say(
-            Vec::new(),
-            Weight::Refused,
-            "the script called no iptables; it may want a word (--argument start) or programs (--allow)".to_owned(),
-        );
+        let text = match shell_runs {
+            true => {
+                "the script called no iptables; it may want a word (--argument start) or programs (--allow)".to_owned()
+            }
+            false => format!(
+                "nothing of the script was done: its first line names {}, which cannot be run here; let it name a shell that can (#!/bin/sh)",
+                text_of_path(&shell.program)
+            ),
+        };
+        say(Vec::new(), Weight::Refused, text);
     }
     let saved = Family::ALL.map(|family| {
         let tool = Program::Save(family).name();
@@ -178,9 +193,13 @@ pub(super) fn run(
     Ok((left, notes))
 }
 
+/// What shells end with where a program is there and cannot be run.
+const CANNOT_BE_RUN: u8 = 126;
+
 /// One call of a tool, and what it came to.
 struct Call {
-    tool: String,
+    /// None of a tool that has nothing to do with rules.
+    program: Option<Program>,
     request: String,
     code: i32,
     said: String,
@@ -189,22 +208,23 @@ struct Call {
 
 impl Call {
     fn of(request: &Request, response: &Response) -> Self {
-        let restores = request.tool.ends_with("-restore");
+        let program = Program::called(&request.tool);
+        let restores = matches!(program, Some(Program::Restore(_)));
         let adds = |arg: &String| {
             ["-A", "-I", "-R", "-P", "--append", "--insert", "--replace", "--policy"].contains(&arg.as_str())
         };
         Self {
-            tool: request.tool.clone(),
             request: format!("{} {}", request.tool, request.args.join(" ")),
             code: response.code,
             said: of_other_family(request)
                 .unwrap_or_else(|| response.stderr.lines().next().unwrap_or_default().to_owned()),
-            makes_rules: is_iptables(&request.tool) && (restores || request.args.iter().any(adds)),
+            makes_rules: restores || program.is_some() && request.args.iter().any(adds),
+            program,
         }
     }
 
     fn is_of_rules(&self) -> bool {
-        is_iptables(&self.tool)
+        self.program.is_some()
     }
 
     /// Where a rule was to be made there is none now, which must not pass for a ruleset. Scripts delete and look for what isn't there.
@@ -223,12 +243,10 @@ impl Call {
 
 /// Of a call for the other family's rules the real tool says no more than where its help is.
 fn of_other_family(request: &Request) -> Option<String> {
-    if !is_iptables(&request.tool) || request.tool.contains("-restore") {
-        return None;
-    }
-    let (words, other) = match request.tool.starts_with("ip6tables") {
-        true => (["-4", "--ipv4"], Family::V4),
-        false => (["-6", "--ipv6"], Family::V6),
+    let program = Program::called(&request.tool).filter(|program| !matches!(program, Program::Restore(_)))?;
+    let (words, other) = match program.family() {
+        Family::V6 => (["-4", "--ipv4"], Family::V4),
+        Family::V4 => (["-6", "--ipv6"], Family::V6),
     };
     let word = request.args.iter().find(|arg| words.contains(&arg.as_str()))?;
     Some(format!("{word} refused; that is {}", Program::Iptables(other).name()))

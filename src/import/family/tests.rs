@@ -226,6 +226,82 @@ fn what_is_refused_in_both_families() {
     }
 }
 
+/// What both tools take alike and no table of the text tells: names do, and that is said, unless an option says it.
+#[test]
+fn what_is_called_as_ipv6_is() {
+    let plain = "*filter\n:web - [0:0]\n-A web -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n";
+    let ufw = plain.replace("web", "ufw6-user-input");
+    let ufw_of_four = plain.replace("web", "ufw-user-input");
+    let own = "-P INPUT ACCEPT\n-A in_v6 -p tcp\n".to_owned();
+    let told = "-A INPUT -s 10.0.0.1 -j DROP\n";
+    let chain = "the family: nothing in the rules tells it; taken for IPv6, as its chain `ufw6-user-input` is called. --ipv4 says otherwise";
+    let (six, four) = (Some(Family::V6), Some(Family::V4));
+    for (name, text, asked, expected, said) in [
+        ("t", &ufw, None, Family::V6, chain),
+        ("t", &ufw, four, Family::V4, ""),
+        ("t", &ufw, six, Family::V6, ""),
+        ("user.rules", &ufw_of_four, None, Family::V4, ""),
+        (
+            "/etc/ufw/user6.rules",
+            &plain.to_owned(),
+            None,
+            Family::V6,
+            "the family: nothing in the rules tells it; taken for IPv6, as the file `user6.rules` is called. --ipv4 says otherwise",
+        ),
+        (
+            "rules.v6",
+            &plain.to_owned(),
+            None,
+            Family::V6,
+            "the family: nothing in the rules tells it; taken for IPv6, as the file `rules.v6` is called. --ipv4 says otherwise",
+        ),
+        (
+            "t",
+            &own,
+            None,
+            Family::V6,
+            "the family: nothing in the rules tells it; taken for IPv6, as its chain `in_v6` is called. --ipv4 says otherwise",
+        ),
+        // A version, a directory, and rules that tell it themselves.
+        ("centos6.txt", &plain.to_owned(), None, Family::V4, ""),
+        ("/ipv6/iptables.txt", &plain.to_owned(), None, Family::V4, ""),
+        ("rules.v6", &plain.replace("-p", "-s 10.0.0.1 -p"), None, Family::V4, ""),
+        (
+            "t",
+            &ufw.replace("COMMIT", &format!("{told}COMMIT")),
+            None,
+            Family::V4,
+            "",
+        ),
+        (
+            "t",
+            &format!("*raw\n-A OUTPUT -s 10.0.0.1\nCOMMIT\n{ufw}"),
+            None,
+            Family::V4,
+            "",
+        ),
+    ] {
+        let source = Source {
+            name: name.to_owned(),
+            text: text.clone(),
+        };
+        let options = Options {
+            table: Some(crate::rule::Table::Filter),
+            family: asked,
+            hosts: StaticHosts::none(),
+        };
+        let import = read(&[Input { source, kind: None }], &options);
+        assert_eq!(
+            import.tables.last().map(|it| it.family),
+            Some(expected),
+            "{name}: {text}"
+        );
+        let notes = import.notes.iter().filter(|it| it.text.starts_with("the family"));
+        let notes: Vec<&str> = notes.map(|it| it.text.as_str()).collect();
+        assert_eq!(notes.concat(), said, "{name}: {text}");
+    }
+}
+
 /// Each family has its head.
 #[test]
 fn both_families_at_once() {
