@@ -423,7 +423,8 @@ fn read(text: &str, hosts: &mut Hosts, interfaces: &[&str]) -> Result<(Option<In
                 ));
             }
         }
-        hosts.resolve(&mut words, asked, false)?;
+        let on = words.first().and_then(|word| InterfaceName::new(&word.text));
+        hosts.resolve(&mut words, on, asked, false)?;
         interface_and_packet(&mut Words::new(&words))
     };
     packet().map_err(|problem| source.error(vec![problem]))

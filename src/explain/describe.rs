@@ -11,7 +11,7 @@ use crate::base::{Family, protocol, write_address, write_number};
 use crate::net::RuleNames;
 use crate::packet::Packet;
 use crate::wire::be32;
-use crate::wire::icmpv4::{self, Icmpv4};
+use crate::wire::icmpv4::Icmpv4;
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::{Tcp, TcpOption, flags, option};
@@ -151,10 +151,7 @@ fn write_ipv6(line: &mut String, bytes: &[u8]) {
 /// What stands in a message of ICMP behind its kind. The first eight bytes of either family's are alike.
 fn write_message(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
     if icmp::is_error(family, message.kind()) {
-        match family {
-            Family::V4 => write_rest_of_ipv4_error(line, message),
-            Family::V6 => write_rest_of_error(line, message),
-        }
+        write_rest_of_error(line, family, message);
         if Head::of(message.payload()).is_some_and(|head| head.family == family) {
             line.push_str(" quoting (");
             write_brief(line, message.payload());
@@ -168,30 +165,20 @@ fn write_message(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
     }
 }
 
-/// Of IPv4's: the MTU that a packet was too big for, the place of what was wrong, where packets shall go instead. Where it is zero, who sent it said
-/// nothing of that.
+/// Of an error: where packets shall go instead, the MTU that one was too big for, or the place of what was wrong.
 #[cold]
-fn write_rest_of_ipv4_error(line: &mut String, message: Icmpv4<&[u8]>) {
-    const FRAGMENTATION_NEEDED: u8 = icmpv4::unreachable::FRAGMENTATION_NEEDED;
+fn write_rest_of_error(line: &mut String, family: Family, message: Icmpv4<&[u8]>) {
     let rest = rest_of(message);
-    let _ = match (message.kind(), message.code()) {
-        _ if rest == 0 => return,
-        (icmpv4::kind::DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED) if rest <= 0xffff => write!(line, " mtu {rest}"),
-        (icmpv4::kind::PARAMETER_PROBLEM, _) if rest & 0xff_ffff == 0 => write!(line, " pointer {}", rest >> 24),
-        (icmpv4::kind::REDIRECT, _) => write!(line, " gateway {}", Ipv4Addr::from(rest)),
-        _ => write!(line, " rest {rest:#x}"),
-    };
-}
-
-/// Of ICMPv6: the MTU that a packet was too big for, or the place of what was wrong.
-#[cold]
-fn write_rest_of_error(line: &mut String, message: Icmpv4<&[u8]>) {
-    let rest = rest_of(message);
-    match message.kind() {
-        2 => drop(write!(line, " mtu {rest}")),
-        4 => drop(write!(line, " pointer {rest}")),
-        _ if rest != 0 => drop(write!(line, " rest {rest:#x}")),
-        _ => {}
+    let has = |word| icmp::has(family, (message.kind(), message.code()), word);
+    match family {
+        Family::V6 if has("mtu") => drop(write!(line, " mtu {rest}")),
+        Family::V6 if has("pointer") => drop(write!(line, " pointer {rest}")),
+        _ if rest == 0 => {}
+        // IPv4's have fewer bits.
+        Family::V4 if has("mtu") && rest >> 16 == 0 => drop(write!(line, " mtu {rest}")),
+        Family::V4 if has("pointer") && rest << 8 == 0 => drop(write!(line, " pointer {}", rest >> 24)),
+        Family::V4 if has("gateway") => drop(write!(line, " gateway {}", Ipv4Addr::from(rest))),
+        _ => drop(write!(line, " rest {rest:#x}")),
     }
 }
 

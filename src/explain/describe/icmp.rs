@@ -75,6 +75,79 @@ pub(crate) fn addresses(family: Family, number: u8) -> &'static [&'static str] {
     }
 }
 
+/// What the four bytes behind the checksum say, in a word that only some messages have.
+struct Field {
+    word: &'static str,
+    family: Family,
+    /// Whether a message of this type and code has it.
+    has: fn(u8, u8) -> bool,
+    /// Who has it, for who wrote it elsewhere.
+    whose: &'static str,
+}
+
+const FIELDS: &[Field] = &[
+    Field {
+        word: "mtu",
+        family: Family::V4,
+        has: |number, code| (number, code) == (icmpv4::kind::DESTINATION_UNREACHABLE, codes::FRAGMENTATION_NEEDED),
+        whose: "`unreachable fragmentation-needed`",
+    },
+    Field {
+        word: "mtu",
+        family: Family::V6,
+        has: |number, _| number == icmpv6::kind::PACKET_TOO_BIG,
+        whose: "`packet-too-big`",
+    },
+    Field {
+        word: "pointer",
+        family: Family::V4,
+        has: |number, _| number == icmpv4::kind::PARAMETER_PROBLEM,
+        whose: "`parameter-problem`",
+    },
+    Field {
+        word: "pointer",
+        family: Family::V6,
+        has: |number, _| number == icmpv6::kind::PARAMETER_PROBLEM,
+        whose: "`parameter-problem`",
+    },
+    Field {
+        word: "gateway",
+        family: Family::V4,
+        has: |number, _| number == icmpv4::kind::REDIRECT,
+        whose: "`redirect`",
+    },
+    Field {
+        word: "seq",
+        family: Family::V4,
+        has: |number, _| !is_error(Family::V4, number),
+        whose: "`echo-request`, `echo-reply` and others that ask and answer",
+    },
+    Field {
+        word: "seq",
+        family: Family::V6,
+        has: |number, _| matches!(number, 128 | 129) || !KINDS_OF_IPV6.iter().any(|kind| kind.number == number),
+        whose: "`echo-request` and `echo-reply`",
+    },
+];
+
+/// Who has this word, where it is one that only some messages of a family have, and this one has not.
+pub(crate) fn lacks(family: Family, (number, code): (u8, u8), word: &str) -> Option<&'static str> {
+    let mut fields = FIELDS.iter().filter(|it| it.family == family && it.word == word);
+    let field = fields.next()?;
+    (!(field.has)(number, code)).then_some(field.whose)
+}
+
+/// Whether a message's four bytes behind the checksum are what this word says.
+pub(crate) fn has(family: Family, (number, code): (u8, u8), word: &str) -> bool {
+    let mut fields = FIELDS.iter().filter(|it| it.family == family && it.word == word);
+    fields.any(|field| (field.has)(number, code))
+}
+
+/// True for what neighbours of IPv6 say to one another (RFC 4861). A receiver believes it where no router has passed it on, as its hop limit shows.
+pub(crate) fn is_of_neighbours(family: Family, number: u8) -> bool {
+    family == Family::V6 && matches!(number, 133..=icmpv6::kind::REDIRECT)
+}
+
 /// By its name.
 pub(crate) fn kind_named(family: Family, name: &str) -> Option<u8> {
     let spelled = name.replace("neighbor", "neighbour");
@@ -271,6 +344,28 @@ mod tests {
             (Family::V6, (200, 1), "elephant", false),
         ] {
             assert_eq!(fits(family, message, words), expected, "{message:?} {words}");
+        }
+    }
+
+    #[test]
+    fn some_words_have_few_messages() {
+        for (family, message, word, whose) in [
+            (Family::V4, (3, 4), "mtu", None),
+            (Family::V4, (3, 3), "mtu", Some("`unreachable fragmentation-needed`")),
+            (Family::V6, (2, 0), "mtu", None),
+            (Family::V6, (4, 0), "mtu", Some("`packet-too-big`")),
+            (Family::V4, (12, 0), "pointer", None),
+            (Family::V6, (12, 0), "pointer", Some("`parameter-problem`")),
+            (Family::V4, (5, 1), "gateway", None),
+            (Family::V4, (8, 0), "gateway", Some("`redirect`")),
+            (Family::V4, (13, 0), "seq", None),
+            (Family::V6, (200, 0), "seq", None),
+            (Family::V6, (135, 0), "seq", Some("`echo-request` and `echo-reply`")),
+            (Family::V4, (8, 0), "elephant", None),
+        ] {
+            assert_eq!(lacks(family, message, word), whose, "{message:?} {word}");
+            let has_it = has(family, message, word);
+            assert_eq!(has_it, whose.is_none() && word != "elephant", "{message:?} {word}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use super::Party;
-use crate::base::{Family, InterfaceName, protocol};
+use crate::base::{AddressMask, Family, InterfaceName, protocol};
 use crate::ext::names;
 use crate::lab::file::LabFile;
 use crate::lab::memory::LOCAL;
@@ -108,12 +108,23 @@ pub struct Hosts {
     named: BTreeMap<String, Host>,
     /// Those of the lab, whose names no host may have: where a packet comes in, either may stand.
     interfaces: BTreeSet<InterfaceName>,
+    /// The router's own, as far as the lab file and the script tell.
+    own: Vec<Own>,
     /// No line can name another: a packet by itself has none before it.
     are_all: bool,
     /// In which the last packet was sent: what is expected of it is of that one.
     spoken: Option<Family>,
     /// Who opened a connection to whom, as they were called, and in which family; the youngest is the last.
     connected: Vec<(String, String, Family)>,
+}
+
+/// An address of the router's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Own {
+    interface: InterfaceName,
+    address: IpAddr,
+    /// That it lies in.
+    subnet: AddressMask,
 }
 
 /// What the router itself is called.
@@ -134,6 +145,17 @@ impl Hosts {
                 .filter(|(_, host)| host.addresses.all().next().is_some())
                 .collect(),
             interfaces: file.interfaces.iter().map(|it| it.name).collect(),
+            own: file
+                .interfaces
+                .iter()
+                .flat_map(|it| {
+                    it.addresses.iter().map(|address| Own {
+                        interface: it.name,
+                        address: address.address,
+                        subnet: address.subnet(),
+                    })
+                })
+                .collect(),
             are_all: false,
             spoken: None,
             connected: Vec::new(),
@@ -179,9 +201,17 @@ impl Hosts {
         self.interfaces.is_empty() || name.as_str() == LOCAL || self.has_interface(name.as_str())
     }
 
-    /// An interface that a script adds.
-    pub(crate) fn insert_interface(&mut self, name: InterfaceName) {
+    /// An interface that a script adds, with the router's addresses on it and the lengths of their prefixes.
+    pub(crate) fn insert_interface(&mut self, name: InterfaceName, addresses: &[(IpAddr, u8)]) {
         self.interfaces.insert(name);
+        let own = addresses.iter().filter_map(|&(address, length)| {
+            Some(Own {
+                interface: name,
+                address,
+                subnet: AddressMask::prefix(address, length)?,
+            })
+        });
+        self.own.extend(own);
     }
 
     /// Those of another one, where the names are not there already.
@@ -190,6 +220,9 @@ impl Hosts {
             self.named.entry(name).or_insert(host);
         }
         self.interfaces.extend(others.interfaces);
+        let new = others.own.into_iter().filter(|own| !self.own.contains(own));
+        let new: Vec<Own> = new.collect();
+        self.own.extend(new);
     }
 
     /// `client`, `client:40000`, `10.0.0.2:80`, `[2001:db8::2]:80`, `fe80::2%lan`, `router:http`. Services are those of the protocol.
@@ -312,14 +345,18 @@ impl Hosts {
 
     /// Puts addresses in the place of names where a line has hosts: beside a `>`, after `src` and `dst`, in `src=` and `dst=`. A host that has one of
     /// each family is called by that which is asked for, or which the line's other addresses are of, or else by that of the last packet where the
-    /// line `looks_back` at it; and where nothing says it, by the first that all of the line have.
+    /// line `looks_back` at it; and where nothing says it, by the first that all of the line have. `router` is its address on the interface that the
+    /// line is about, else on that where the line's others are.
     pub(crate) fn resolve(
         &mut self,
         words: &mut [Word],
+        interface: Option<InterfaceName>,
         asked: Option<Family>,
         looks_back: bool,
     ) -> Result<(), Problem> {
         let mut named = Vec::new();
+        let mut routers = Vec::new();
+        let mut others = Vec::new();
         let mut written = None;
         let mut of_other = None;
         for at in 0..words.len() {
@@ -330,18 +367,42 @@ impl Hosts {
             let text = word.text.get(place.clone()).unwrap_or_default();
             if let Some((address, _)) = atom::endpoint(word.text[place.start..].trim_end_matches(')')) {
                 written = written.or(Some(Family::of(address)));
+                others.push(address);
                 of_other = of_other.or(asked
                     .filter(|asked| *asked != Family::of(address))
                     .map(|asked| (asked, word.position)));
                 continue;
             }
+            if let Some((address, link)) = word.text[place.start..].split_once('%')
+                && atom::is_ipv6(address.trim_start_matches('['))
+            {
+                let link = link.trim_end_matches(')').split([']', ':']).next().unwrap_or_default();
+                return Err(Problem::new(
+                    word.position,
+                    "a packet's addresses do not say on which link they are",
+                    "expected an address without `%`",
+                    format!("leave `%{link}` out: the interface stands before the packet"),
+                ));
+            }
             if word.quoted || !is_name(text) {
                 continue;
             }
             match self.get(text) {
-                Some(host) => named.push((at, place, host)),
-                None => return Err(self.nobody(word, place)),
+                Some(host) => {
+                    others.extend(host.addresses.all());
+                    named.push((at, place, host));
+                }
+                None if text == ROUTER => routers.push((at, place)),
+                None => return Err(self.unknown_in(word, place)),
             }
+        }
+        for (at, place) in routers {
+            let addresses = self.router(interface, &others);
+            if addresses == Addresses::default() {
+                return Err(self.which_router(&words[at]));
+            }
+            let interface = None;
+            named.push((at, place, Host { addresses, interface }));
         }
         if let Some((asked, at)) = of_other.filter(|_| !named.is_empty()) {
             let option = asked.option();
@@ -386,15 +447,34 @@ impl Hosts {
         Ok(())
     }
 
-    fn nobody(&self, word: &Word, place: Range<usize>) -> Problem {
+    /// By what the router is called on an interface; where none is said, or itself, on those where one of the others is.
+    fn router(&self, interface: Option<InterfaceName>, others: &[IpAddr]) -> Addresses {
+        let on_link = |own: &&Own| match interface.filter(|name| name.as_str() != LOCAL) {
+            Some(interface) => own.interface == interface,
+            None => others.iter().any(|other| own.subnet.contains(*other)),
+        };
+        self.own.iter().filter(on_link).map(|own| own.address).collect()
+    }
+
+    fn which_router(&self, word: &Word) -> Problem {
+        let own: Vec<String> = self.own.iter().map(|own| own.address.to_string()).collect();
+        let remedy = match own[..] {
+            [] => "write its address, or name it: `host NAME ADDRESS local`".to_owned(),
+            _ => format!(
+                "write which of {}, or name it: `host NAME ADDRESS local`",
+                own.join(", ")
+            ),
+        };
+        Problem::new(
+            word.position,
+            "the router has no address that this line tells of",
+            "expected one of its addresses: it has none on that interface, or the other end is on none of its links",
+            remedy,
+        )
+    }
+
+    fn unknown_in(&self, word: &Word, place: Range<usize>) -> Problem {
         let name = word.text.get(place.clone()).unwrap_or_default();
-        if name == ROUTER {
-            return unexpected(
-                word,
-                "expected an address, or a host's name",
-                "the router has several addresses: write which, or name one: `host NAME ADDRESS local`",
-            );
-        }
         let start = word.position.start + place.start;
         let named = Word {
             position: (start..word.position.end).into(),
@@ -405,6 +485,13 @@ impl Hosts {
 
     /// The interface that a host is on, in the place of its name.
     pub(crate) fn resolve_interface(&self, word: &mut Word) -> Result<(), Problem> {
+        if word.text == ROUTER && !word.quoted && !self.has_interface(ROUTER) {
+            return Err(unexpected(
+                word,
+                "expected an interface",
+                "what the router itself sends stands behind `local`, what it gets behind the interface that it comes by",
+            ));
+        }
         let Some(host) = self.get(&word.text).filter(|_| !word.quoted) else {
             return Ok(());
         };

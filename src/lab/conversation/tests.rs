@@ -10,7 +10,9 @@ use crate::syntax::problem::Source;
 /// Does lines in the default lab; what the last of them says.
 fn run(lines: &str) -> Result<String, String> {
     let lab = Lab::default_lab(1, TOOLBOX).unwrap();
+    let hosts = lab.machine.hosts();
     let mut runner = Runner::new(lab, PathBuf::from("."));
+    runner.hosts = hosts;
     let source = Source {
         name: "t".to_owned(),
         text: format!("host client 10.0.0.2 lan\nhost server 192.0.2.9 wan\n{lines}"),
@@ -149,6 +151,48 @@ fn a_host_with_both_families_is_called_by_the_one_that_is_meant() {
     }
 }
 
+/// The router's address is the one on the line's interface, else on the link of the other end, and of the family that is meant.
+#[test]
+fn the_router_is_called_by_its_address_there() {
+    for (line, ends) in [
+        ("send client tcp client:1 > router:80 S", "10.0.0.2:1 > 10.0.0.1:80"),
+        ("send both udp both:1 > router:53", "10.0.0.2:1 > 10.0.0.1:53"),
+        (
+            "send -6 both udp both:1 > router:53",
+            "[2001:db8::2]:1 > [2001:db8::1]:53",
+        ),
+        (
+            "send lan icmpv6 both > router echo-request",
+            "2001:db8::2 > 2001:db8::1",
+        ),
+        (
+            "send lan icmp 2001:db8::2 > router echo-request",
+            "2001:db8::2 > 2001:db8::1",
+        ),
+        ("send www udp www:1 > router:53", "192.0.2.9:1 > 192.0.2.1:53"),
+        ("send local udp router:7 > www:53", "192.0.2.1:7 > 192.0.2.9:53"),
+        (
+            "send -6 local udp router:7 > www:53",
+            "[2001:db8:1::1]:7 > [2001:db8:1::9]:53",
+        ),
+        (
+            "interface dmz 10.9.0.1/24\nsend dmz udp 10.9.0.2:1 > router:53",
+            "10.9.0.2:1 > 10.9.0.1:53",
+        ),
+    ] {
+        let told = run(&format!("{BOTH}{line}\ntrace")).unwrap_or_else(|why| panic!("{line}: {why}"));
+        assert!(told.contains(ends), "{line}: {told}");
+    }
+    for lines in [
+        "ping both > router\nexpect out lan icmp router > both echo-reply",
+        "ping -6 both > router\nexpect out lan icmp router > both echo-reply\nexpect out lan src router",
+    ] {
+        run(&format!("{BOTH}{lines}")).unwrap_or_else(|why| panic!("{lines}: {why}"));
+    }
+    let flow = "udp both:4000 > router:53\nexpect flow src=both dst=router";
+    run(&format!("{BOTH}{TRACKED}{flow}")).unwrap_or_else(|why| panic!("{flow}: {why}"));
+}
+
 /// A copy goes to its gateway's link address: the host that it is addressed to never sees it.
 #[test]
 fn nobody_answers_a_copy() {
@@ -258,9 +302,14 @@ fn what_cannot_be_read() {
         ("data client > server many", "expected a text in quotes"),
         ("send client tcp client:1 > sever:80 S", "there is no host `sever`"),
         (
-            "send client tcp client:1 > router:80 S",
-            "the router has several addresses",
+            "send local udp router:1 > 198.51.100.9:80",
+            "write which of 10.0.0.1, 2001:db8::1, 192.0.2.1, 2001:db8:1::1, or name it",
         ),
+        (
+            "interface dmz\nsend dmz udp 10.9.0.2:1 > router:80",
+            "the router has no address that this line tells of",
+        ),
+        ("send router udp router:1 > 10.0.0.2:80", "`local`"),
         (
             "host router 10.0.0.9 lan",
             "`router` cannot name a host: it is the lab's router itself",

@@ -239,10 +239,12 @@ fn resolve(words: &mut [Word], hosts: &mut Hosts) -> Result<(), Problem> {
         _ => None,
     };
     let looks_back = texts.first() == Some(&"expect");
+    let mut on = None;
     if let Some(word) = interface.and_then(|at| words.get_mut(at + 1)) {
         hosts.resolve_interface(word)?;
+        on = InterfaceName::new(&word.text);
     }
-    hosts.resolve(words, asked, looks_back)
+    hosts.resolve(words, on, asked, looks_back)
 }
 
 /// The last of `-4` and `-6`.

@@ -568,17 +568,19 @@ const SEND_HELP: &str = "\
       seq N, ack N (else the conversation goes on), win N, urg N, mss N, wscale N, sackok, sack L-R..., ts N N
   udp A:PORT > B:PORT
   icmp A > B KIND               that of the addresses' family: echo-request, unreachable port, time-exceeded, ... or type N code N
-      id N, seq N, mtu N, pointer N, rest N, quoting last, quoting (PACKET); of IPv4 also gateway A
-      of IPv6 also packet-too-big, neighbour-solicitation, router-advertisement, multicast-report and their like, with target A,
-      group A, for A, source-link MAC, target-link MAC; icmpv6 says that it is IPv6's
+      id N and seq N of what asks and answers, rest N (those four bytes of any message); of errors quoting last, quoting (PACKET),
+      pointer N of parameter-problem, mtu N of unreachable fragmentation-needed; of IPv4's redirect gateway A
+      of IPv6 also packet-too-big with mtu N, neighbour-solicitation, router-advertisement, multicast-report and their like, with
+      target A, group A, for A, source-link MAC, target-link MAC; icmpv6 says that it is IPv6's
   ip A > B proto N              any other protocol
   hex BYTES                     bytes as they are
   all but hex: id N (ipid N for ICMP), mf, frag OFFSET [LENGTH], badsum, data \"TEXT\" or data 0xHEX, zeros N
       IPv4: ttl N, tos N, df, badipsum
-      IPv6: hl N (its hop limit), tclass N (its traffic class), flow N, plen N (a length that is wrong), and extension headers in
-      their order: hbh and dstopt with ra N, jumbo N, pad N, opt TYPE [0xHEX] or 0xHEX; rt TYPE LEFT [A...]; frag OFFSET [LENGTH];
-      ah SPI SEQ; ext NUMBER 0xHEX
+      IPv6: hl N (its hop limit: 64, and 255 of what neighbours say to one another), tclass N (its traffic class), flow N, plen N (a length
+      that is wrong), and extension headers in their order: hbh and dstopt with ra N, jumbo N, pad N, opt TYPE [0xHEX] or 0xHEX;
+      rt TYPE LEFT [A...]; frag OFFSET [LENGTH]; ah SPI SEQ; ext NUMBER 0xHEX
   Addresses of IPv6 stand in brackets where a port follows: udp [2001:db8::2]:5000 > [2001:db8:1::9]:53.
+  A host's name stands for its address, `router` for the router's own on that interface: udp client:5000 > router:53; send -6 by IPv6's.
 ";
 
 const EXPECT_HELP: &str = "\

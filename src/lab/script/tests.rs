@@ -329,6 +329,55 @@ fn families_are_told_apart() {
             "known here: ttl, tos, id, ipid, mf, frag, badsum, data, zeros, df, badipsum, seq, rest, mtu, pointer, quoting, gateway",
         ),
         ("why -6".to_owned(), "of which rule, behind `-6`?"),
+        (
+            "send lan udp fe80::2%lan:1 > [fe80::1%lan]:53".to_owned(),
+            "leave `%lan` out: the interface stands before the packet",
+        ),
+        (
+            "send lan udp [fe80::2%lan]:1 > [fe80::1]:53".to_owned(),
+            "leave `%lan` out",
+        ),
+        (
+            "send router icmp 2001:db8::1 > 2001:db8::2 echo-request".to_owned(),
+            "what the router itself sends stands behind `local`",
+        ),
+        (
+            "send lan udp 2001:db8::2.1 > [2001:db8:1::9]:53".to_owned(),
+            "write it as `[2001:db8::2]:1`",
+        ),
+        (
+            "send lan icmp ::2 > ::3 ns target ::3".to_owned(),
+            "did you mean `neighbour-solicitation`?",
+        ),
+        (
+            "send lan udp [::2]:1 > [::3]:2 hoplimit 3".to_owned(),
+            "did you mean `hl`?",
+        ),
+        (
+            "send lan udp 10.0.0.2:1 > 10.0.0.3:2 hlim 3".to_owned(),
+            "did you mean `ttl`?",
+        ),
+        (
+            "send lan udp [::2]:1 > [::3]:2 flowlabel 3".to_owned(),
+            "did you mean `flow`?",
+        ),
+        (
+            "expect out lan icmp elephant".to_owned(),
+            "expected a kind of ICMP message",
+        ),
+        (
+            "expect out lan icmpv6 na".to_owned(),
+            "did you mean `neighbour-advertisement`?",
+        ),
+        (
+            "expect out lan icmpv6 address-mask-request".to_owned(),
+            "expected a kind of ICMP message",
+        ),
+        (
+            "expect out lan icmp unreachable elephant".to_owned(),
+            "expected a kind of ICMP message",
+        ),
+        ("expect out lan icmp6".to_owned(), "did you mean `icmpv6`?"),
     ] {
         let said = run(&lines).unwrap_err();
         assert!(said.contains(why), "{lines}: {said}");

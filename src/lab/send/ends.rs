@@ -56,7 +56,11 @@ fn end_with_port<'a>(
                 let remedy = with_a_port(word.typed.as_deref().unwrap_or(&word.text), example);
                 Err(unexpected(word, &format!("expected {expected}"), &remedy))
             }
-            None => Err(unexpected(word, &format!("expected {expected}"), "")),
+            None => Err(unexpected(
+                word,
+                &format!("expected {expected}"),
+                &with_a_dot(&word.text).unwrap_or_default(),
+            )),
         };
         words::meant(&expected, read).parse(words)
     }
@@ -77,6 +81,17 @@ fn with_a_port(text: &str, example: u16) -> String {
         }
         None => format!("add a port: `[{bare}]:{example}`"),
     }
+}
+
+/// As tcpdump prints a port: behind a dot.
+fn with_a_dot(text: &str) -> Option<String> {
+    let (address, port) = text.rsplit_once('.')?;
+    let address: IpAddr = address.parse().ok()?;
+    atom::number(port)?;
+    Some(match address {
+        IpAddr::V4(address) => format!("write it as `{address}:{port}`"),
+        IpAddr::V6(address) => format!("write it as `[{address}]:{port}`"),
+    })
 }
 
 fn of_one_family(rest: &Words<'_>, source: IpAddr, destination: IpAddr) -> Result<(), Problem> {

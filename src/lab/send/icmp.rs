@@ -27,6 +27,9 @@ pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result
     }
     let mut message = kind(family, rest)?;
     let mut draft = IpDraft::new(source, destination, Transport::Other(icmp::protocol(family)));
+    if icmp::is_of_neighbours(family, message.kind) {
+        draft.ttl = HOP_LIMIT_OF_NEIGHBOURS;
+    }
     let mut addresses = Addresses::of(family, &message);
     // Of what another packet quotes, the end may be missing.
     let mut may_end_early = depth > 0;
@@ -35,6 +38,14 @@ pub(super) fn message(word: &Word, depth: usize, rest: &mut Words<'_>) -> Result
             ("id", _) if !icmp::is_error(family, message.kind) => {
                 let id = rest.read(words::number("an identifier", 0..=65_535))? as u32;
                 message.rest = message.rest & 0xffff | id << 16;
+            }
+            (text, _) if let Some(whose) = icmp::lacks(family, (message.kind, message.code), text) => {
+                return Err(Problem::new(
+                    word.position,
+                    format!("{} has no {text}", with_article(family, &message)),
+                    format!("expected `{text}` in {whose}"),
+                    "leave it out; `rest` writes the four bytes behind the checksum as they are",
+                ));
             }
             ("seq", _) => {
                 let sequence = rest.read(words::number("a sequence number", 0..=65_535))? as u32;
@@ -158,6 +169,9 @@ impl Addresses {
     }
 }
 
+/// What tells that no router has passed it on; whoever wants it refused writes another.
+const HOP_LIMIT_OF_NEIGHBOURS: u8 = 255;
+
 fn with_article(family: Family, message: &IcmpDraft) -> String {
     let text = icmp::text(family, message.kind, message.code);
     let article = match text.starts_with(['a', 'e', 'i', 'o', 'u']) {
@@ -183,17 +197,7 @@ fn kind(family: Family, rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {
         return Ok(message);
     }
     let Some(number) = icmp::kind_named(family, &word.text) else {
-        let names = icmp::names(family);
-        let near = match word.text.as_str() {
-            "ping" | "echo" | "request" => Some("echo-request"),
-            "pong" | "reply" => Some("echo-reply"),
-            other => suggestion(other, names.clone()),
-        };
-        let remedy = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}, or `type N code N`", names.collect::<Vec<_>>().join(", ")),
-        };
-        return Err(unexpected(word, "expected a kind of ICMP message", &remedy));
+        return Err(no_kind(word, &[family]));
     };
     message.kind = number;
     let code = words::made(|text| icmp::code_named(family, number, text));
@@ -201,6 +205,35 @@ fn kind(family: Family, rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {
         message.code = code;
     }
     Ok(message)
+}
+
+/// What is said of a word that is no kind of message in any of these families.
+pub(crate) fn no_kind(word: &Word, families: &[Family]) -> Problem {
+    let names = || families.iter().flat_map(|family| icmp::names(*family));
+    let meant = match word.text.as_str() {
+        "ping" | "echo" | "request" => "echo-request",
+        "pong" | "reply" => "echo-reply",
+        "too-big" | "ptb" | "pkt-too-big" => "packet-too-big",
+        "ns" | "solicitation" => "neighbour-solicitation",
+        "na" | "advertisement" => "neighbour-advertisement",
+        "rs" => "router-solicitation",
+        "ra" => "router-advertisement",
+        "mld" | "query" => "multicast-query",
+        other => other,
+    };
+    let remedy = match suggestion(meant, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let mut known: Vec<&str> = Vec::new();
+            for name in names() {
+                if !known.contains(&name) {
+                    known.push(name);
+                }
+            }
+            format!("one of {}, or `type N code N`", known.join(", "))
+        }
+    };
+    unexpected(word, "expected a kind of ICMP message", &remedy)
 }
 
 fn quote(depth: usize, rest: &mut Words<'_>) -> Result<Quote, Problem> {

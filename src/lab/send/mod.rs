@@ -7,7 +7,7 @@
 //!         | ip   A > B proto N OPTION...
 //!         | hex  BYTES
 //! ```
-//! What isn't written has a plain value (TTL or hop limit 64, window 64240, no DF); a TCP packet without `seq`, `ack` or `win` goes on where its
+//! What isn't written has a plain value (TTL or hop limit 64, 255 of what neighbours of IPv6 say to one another, window 64240, no DF); a TCP packet without `seq`, `ack` or `win` goes on where its
 //! conversation stands: as far as it passed this lab, else as the tracked flow tells of it. Extension headers of IPv6 stand in the packet in the order
 //! in which the line has them.
 
@@ -22,7 +22,8 @@ pub(crate) use build::first_sequence;
 pub use build::{BuildError, Surroundings, build};
 pub use extension::Extension;
 pub(crate) use extension::extension;
-pub(crate) use parse::{A_PACKET, PACKETS};
+pub(crate) use icmp::no_kind;
+pub(crate) use parse::{A_PACKET, PACKETS, of_either_family};
 pub use parse::{PACKET_OPTIONS, packet, split_parentheses};
 pub(crate) use tcp_option::tcp_option;
 
@@ -50,7 +51,7 @@ pub struct IpDraft {
     pub transport: Transport,
     /// The payload: behind the transport header, or behind what an ICMP error quotes. That of IPv6's redirect stands before the option that quotes.
     pub data: Vec<u8>,
-    /// Time to live, IPv6's hop limit; 64 unless written.
+    /// Time to live, IPv6's hop limit; unless written 64, and 255 of what neighbours of IPv6 say to one another.
     pub ttl: u8,
     /// The whole byte of type of service, IPv6's traffic class; 0 unless written.
     pub tos: u8,

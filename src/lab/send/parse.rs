@@ -53,7 +53,7 @@ pub(super) fn packet_within(depth: usize, rest: &mut Words<'_>) -> Result<Draft,
 }
 
 /// What stands for packets of IPv6 elsewhere: here the addresses say it.
-fn of_either_family(text: &str) -> Option<&'static str> {
+pub(crate) fn of_either_family(text: &str) -> Option<&'static str> {
     match text {
         "tcp6" => Some("tcp"),
         "udp6" => Some("udp"),
@@ -294,7 +294,8 @@ impl IpDraft {
                 let known: Vec<&str> = IP.of(family).chain(others.of(family)).collect();
                 let capitals = flags_in_full(other).unwrap_or_else(|| other.to_uppercase());
                 let is_flags = others.both == TCP.both && atom::tcp_flags(&capitals).is_some();
-                let remedy = match suggestion(other, known.iter().copied()) {
+                let meant = called_elsewhere(family, other).unwrap_or(other);
+                let remedy = match suggestion(meant, known.iter().copied()) {
                     _ if is_flags => {
                         format!("flags are capitals, and stand right behind the ends: `> 192.0.2.9:80 {capitals}`")
                     }
@@ -318,6 +319,20 @@ impl IpDraft {
             ));
         }
         Ok(Draft::Ip(Box::new(self)))
+    }
+}
+
+/// What other tools call an option.
+fn called_elsewhere(family: Family, text: &str) -> Option<&'static str> {
+    match (text, family) {
+        ("hlim" | "hoplimit" | "hop-limit", Family::V4) => Some("ttl"),
+        ("hlim" | "hoplimit" | "hop-limit", Family::V6) => Some("hl"),
+        ("tc" | "dsfield" | "traffic-class", Family::V6) => Some("tclass"),
+        ("dsfield" | "dscp", _) => Some("tos"),
+        ("flowlabel" | "flow-label" | "label", Family::V6) => Some("flow"),
+        ("fragment" | "offset", _) => Some("frag"),
+        ("window", _) => Some("win"),
+        _ => None,
     }
 }
 

@@ -187,6 +187,33 @@ fn icmp_is_that_of_the_addresses() {
     }
 }
 
+/// What neighbours say to one another is heard from a hop limit of 255 alone, so that is what is meant, unless another is written.
+#[test]
+fn neighbours_speak_with_the_largest_hop_limit() {
+    let plain = Before::default();
+    for (line, limit) in [
+        (
+            "icmp fe80::2 > ff02::1:ff00:1 neighbour-solicitation target fe80::1",
+            255,
+        ),
+        (
+            "icmp fe80::2 > fe80::1 neighbour-advertisement target fe80::2 hl 64",
+            64,
+        ),
+        ("icmp fe80::2 > fe80::1 neighbour-advertisement ttl 7 target fe80::2", 7),
+        ("icmp fe80::2 > ff02::2 router-solicitation", 255),
+        ("icmp fe80::2 > ff02::1 router-advertisement", 255),
+        ("icmp fe80::2 > fe80::1 redirect target fe80::3 for ::1", 255),
+        ("icmp fe80::2 > ff02::2 type 133", 255),
+        ("icmp fe80::2 > ff02::1 multicast-query group ::", 64),
+        ("icmp fe80::2 > fe80::1 echo-request", 64),
+    ] {
+        assert_eq!(made(line, &plain).unwrap()[7], limit, "{line}");
+    }
+    let of_ipv4 = made("icmp 10.0.0.2 > 10.0.0.3 type 133", &plain).unwrap();
+    assert_eq!(of_ipv4[8], 64);
+}
+
 /// As the router's own has it (RFC 4861, 4.5): the addresses, the options, and of the quoted packet words of eight bytes.
 #[test]
 fn a_redirect_of_ipv6_quotes_in_an_option() {
@@ -379,6 +406,41 @@ fn what_is_wrong_with_a_packet_of_ipv6_is_said() {
             "icmp 10.0.0.2 > 10.0.0.3 echo-request quoting last",
             "an echo-request quotes nothing",
             "leave it out; `data` writes bytes as they are",
+        ),
+        (
+            "icmp 10.0.0.2 > 10.0.0.3 echo-request mtu 1400",
+            "an echo-request has no mtu",
+            "leave it out; `rest` writes the four bytes behind the checksum as they are",
+        ),
+        (
+            "icmp 10.0.0.2 > 10.0.0.3 unreachable port quoting last mtu 1400",
+            "an unreachable port has no mtu",
+            "leave it out; `rest` writes the four bytes behind the checksum as they are",
+        ),
+        (
+            "icmp 10.0.0.2 > 10.0.0.3 time-exceeded pointer 1 quoting last",
+            "a time-exceeded has no pointer",
+            "leave it out; `rest` writes the four bytes behind the checksum as they are",
+        ),
+        (
+            "icmp 10.0.0.2 > 10.0.0.3 echo-request gateway 10.0.0.4",
+            "an echo-request has no gateway",
+            "leave it out; `rest` writes the four bytes behind the checksum as they are",
+        ),
+        (
+            "icmp ::1 > ::2 unreachable port mtu 1280 quoting last",
+            "an unreachable port has no mtu",
+            "leave it out; `rest` writes the four bytes behind the checksum as they are",
+        ),
+        (
+            "icmp ::1 > ::2 packet-too-big pointer 40 quoting last",
+            "a packet-too-big has no pointer",
+            "leave it out; `rest` writes the four bytes behind the checksum as they are",
+        ),
+        (
+            "icmp ::1 > ::2 neighbour-solicitation target ::3 seq 1",
+            "a neighbour-solicitation has no seq",
+            "leave it out; `rest` writes the four bytes behind the checksum as they are",
         ),
         (
             "udp [::1]:1 > [::1]:2 rt 0 1 ::5 0x00",

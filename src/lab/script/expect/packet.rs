@@ -10,7 +10,7 @@ use crate::engine::{Emission, Fate};
 use crate::explain::describe::{self, icmp};
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::proc_files::NOTHING_IS_TRACKED;
-use crate::lab::send::{Extension, PACKET_OPTIONS, extension, tcp_option};
+use crate::lab::send::{Extension, PACKET_OPTIONS, extension, no_kind, of_either_family, tcp_option};
 use crate::packet::Packet;
 use crate::syntax::atom;
 use crate::syntax::problem::Problem;
@@ -362,15 +362,34 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                         fields.push(Field::Icmp(format!("type {number}{code}")));
                         continue;
                     }
+                    let families: &[Family] = match of {
+                        Some(Field::OwnIcmp) => &Family::ALL,
+                        _ => &[Family::V6],
+                    };
+                    let of_kind: Vec<(Family, u8)> = families
+                        .iter()
+                        .filter_map(|family| Some((*family, icmp::kind_named(*family, text)?)))
+                        .collect();
+                    // What no message is called none would ever be.
+                    if of_kind.is_empty() {
+                        return Err(no_kind(word, families));
+                    }
                     let mut kind = text.to_owned();
                     let takes_code = matches!(text, "unreachable" | "redirect" | "time-exceeded" | "parameter-problem");
-                    let code = words::fitting(|code| takes_code && !is_number(&code.text));
+                    let is_known = |text: &str| {
+                        of_kind
+                            .iter()
+                            .any(|(family, number)| icmp::code_named(*family, *number, text).is_some())
+                    };
+                    let code = words::fitting(|code| takes_code && !is_number(&code.text) && is_known(&code.text));
                     if let Some(code) = rest.read(opt(code))? {
                         kind = format!("{kind} {}", code.text);
                     }
                     fields.push(Field::Icmp(kind));
                 } else {
-                    return Err(unexpected(word, "expected a field of the packet", &known()));
+                    let meant = of_either_family(text).map(|packet| format!("did you mean `{packet}`?"));
+                    let remedy = meant.unwrap_or_else(known);
+                    return Err(unexpected(word, "expected a field of the packet", &remedy));
                 }
             }
         }

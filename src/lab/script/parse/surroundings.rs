@@ -37,7 +37,7 @@ pub(super) fn interface(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind,
             "call one of the two otherwise",
         ));
     }
-    hosts.insert_interface(name);
+    hosts.insert_interface(name, &addresses);
     Ok(Kind::Interface { name, addresses })
 }
 
