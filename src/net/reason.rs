@@ -30,7 +30,11 @@ macro_rules! reasons {
 
             /// Whether it was dropped for what stands before its transport, so that no socket heard it either.
             pub(crate) fn is_before_any_reader(self) -> bool {
-                matches!(self, Self::BadExtension | Self::UnknownExtension)
+                let of_jumbograms = matches!(
+                    self,
+                    Self::JumboOption | Self::JumboTooShort | Self::JumboAndLength | Self::JumboBeyondPacket
+                );
+                of_jumbograms || matches!(self, Self::BadExtension | Self::UnknownExtension)
             }
         }
 
@@ -89,6 +93,10 @@ reasons! {
     BadNeighbourMessage = "IPV6_NDISC_BAD_OPTIONS", "a message of neighbour discovery that is malformed";
     NotOurNeighbour = "IPV6_NDISC_NS_OTHERHOST", "a neighbour solicitation for another host";
     BadExtension = "IPV6_BAD_EXTHDR", "an extension header or an option in one that cannot be taken";
+    JumboOption = "IPV6_BAD_EXTHDR", "a jumbo payload option that is malformed: it has four bytes, and stands two bytes behind a multiple of four";
+    JumboTooShort = "IPV6_BAD_EXTHDR", "a jumbogram that says it is no longer than 65,535 bytes, which the header itself could say";
+    JumboAndLength = "IPV6_BAD_EXTHDR", "a jumbogram whose header says a length too: there it has to be 0";
+    JumboBeyondPacket = "IPV6_BAD_EXTHDR", "a jumbogram that says it is longer than the packet";
     UnknownExtension = "IP_NOPROTO", "an extension header that the host does not read there";
     NoGroups = "NOT_SPECIFIED", "a question for members of groups, and the interface is in none that is told of: all hosts never is, all routers is in IPv6 where it forwards";
     BadGroupQuery = "NOT_SPECIFIED", "a question for members of groups that is malformed or not of the link: it comes from a link-local address, with a hop limit of 1 and a router alert";

@@ -136,15 +136,10 @@ impl Asked<'_> {
     }
 
     fn refused(&self, refused: &Refused) -> Answer {
-        let Refused::Telling { what, at } = *refused else {
-            return Answer::Dropped(DropReason::BadExtension);
-        };
-        let reason = match what {
-            BadPart::NextHeader => DropReason::UnknownExtension,
-            _ => DropReason::BadExtension,
-        };
-        let complaint = Complaint::BadHeader { what, at: at as u32 };
-        self.complain(reason, complaint, self.packet.len())
+        match refused.told() {
+            (reason, None) => Answer::Dropped(reason),
+            (reason, Some(complaint)) => self.complain(reason, complaint, self.packet.len()),
+        }
     }
 
     fn nobody_knows(&self, reason: DropReason, named_at: usize) -> Answer {

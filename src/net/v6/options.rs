@@ -20,8 +20,11 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Silently,
+    /// For something that has a reason of its own.
+    For(DropReason),
     /// Its sender hears which byte was the wrong one.
     Telling {
+        why: DropReason,
         what: BadPart,
         at: usize,
     },
@@ -29,7 +32,20 @@ pub(super) enum Refused {
 
 impl Refused {
     pub(super) fn telling(what: BadPart, at: usize) -> Self {
-        Self::Telling { what, at }
+        let why = match what {
+            BadPart::NextHeader => DropReason::UnknownExtension,
+            _ => DropReason::BadExtension,
+        };
+        Self::Telling { why, what, at }
+    }
+
+    /// Why the packet goes no further, and what its sender hears.
+    pub(super) fn told(self) -> (DropReason, Option<Complaint>) {
+        match self {
+            Self::Silently => (DropReason::BadExtension, None),
+            Self::For(why) => (why, None),
+            Self::Telling { why, what, at } => (why, Some(Complaint::BadHeader { what, at: at as u32 })),
+        }
     }
 }
 
@@ -48,13 +64,7 @@ pub(crate) fn arrive(net: &Net, packet: &Packet) -> Result<(), (DropReason, Opti
         // Cut short.
         None => Err(Refused::Silently),
     };
-    read.map_err(|refused| {
-        let complaint = match refused {
-            Refused::Silently => None,
-            Refused::Telling { what, at } => Some(Complaint::BadHeader { what, at: at as u32 }),
-        };
-        (DropReason::BadExtension, complaint)
-    })
+    read.map_err(Refused::told)
 }
 
 /// What knobs allow of a header of options.
@@ -160,18 +170,23 @@ fn not_known(number: u8, packet: &[u8], at: usize) -> Result<(), Refused> {
 /// RFC 2675: the length of a packet that the header has no room for.
 fn jumbo(packet: &[u8], option: &Range<usize>) -> Result<(), Refused> {
     let at = option.start;
+    let telling = |why, at| Refused::Telling {
+        why,
+        what: BadPart::Field,
+        at,
+    };
     if option.len() != 6 || at % 4 != 2 {
-        return Err(Refused::Silently);
+        return Err(Refused::For(DropReason::JumboOption));
     }
     let length = be32(packet, at + 2);
     if length <= u32::from(u16::MAX) {
-        return Err(Refused::telling(BadPart::Field, at + 2));
+        return Err(telling(DropReason::JumboTooShort, at + 2));
     }
     if packet[4..6] != [0, 0] {
-        return Err(Refused::telling(BadPart::Field, at));
+        return Err(telling(DropReason::JumboAndLength, at));
     }
     match length as usize > packet.len() - HEADER {
-        true => Err(Refused::Silently),
+        true => Err(Refused::For(DropReason::JumboBeyondPacket)),
         false => Ok(()),
     }
 }
@@ -180,6 +195,7 @@ fn jumbo(packet: &[u8], option: &Range<usize>) -> Result<(), Refused> {
 mod tests {
     use super::super::testing::{FAR, HOST, OWN, net, said, udp};
     use super::HEADER;
+    use crate::net::DropReason;
     use crate::wire::ipv6::extension::{DESTINATION, HOP_BY_HOP};
 
     /// None, one, two, eight and nine options that are skipped, a router's alert, one whose sender wants to hear that it is not known, and headers of 8, 16
@@ -248,9 +264,19 @@ mod tests {
     fn jumbograms_are_all_there() {
         let mut packet = vec![0; HEADER + 65_544];
         packet[42..44].copy_from_slice(&[0xc2, 4]);
-        for (length, is_taken) in [(65_536u32, true), (65_544, true), (65_545, false), (65_535, false)] {
+        for (length, in_header, option, expected) in [
+            (65_536u32, 0, 42..48, None),
+            (65_544, 0, 42..48, None),
+            (65_545, 0, 42..48, Some(DropReason::JumboBeyondPacket)),
+            (65_535, 0, 42..48, Some(DropReason::JumboTooShort)),
+            (65_536, 1, 42..48, Some(DropReason::JumboAndLength)),
+            (65_536, 0, 42..47, Some(DropReason::JumboOption)),
+            (65_536, 0, 44..50, Some(DropReason::JumboOption)),
+        ] {
+            packet[5] = in_header;
             packet[44..48].copy_from_slice(&length.to_be_bytes());
-            assert_eq!(super::jumbo(&packet, &(42..48)).is_ok(), is_taken, "{length}");
+            let refused = super::jumbo(&packet, &option).err();
+            assert_eq!(refused.map(|it| it.told().0), expected, "{length} {option:?}");
         }
     }
 }
