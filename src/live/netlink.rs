@@ -177,19 +177,20 @@ impl Netlink {
     }
 
     /// A device that packets end in: a dummy, or of a kind that ends them too, since not every kernel has those.
-    pub fn add_dummy(&mut self, name: &str, mtu: u32) -> Result<(), NetlinkError> {
+    pub fn add_dummy(&mut self, name: &str, mtu: u32, address: [u8; 6]) -> Result<(), NetlinkError> {
         let unknown_kind = |added: &Result<(), NetlinkError>| matches!(added, Err(error) if error.source.raw_os_error() == Some(libc::EOPNOTSUPP));
-        let added = self.add_link(name, mtu, InfoKind::Dummy);
+        let added = self.add_link(name, mtu, address, InfoKind::Dummy);
         match unknown_kind(&added) {
-            true => self.add_link(name, mtu, InfoKind::Ifb),
+            true => self.add_link(name, mtu, address, InfoKind::Ifb),
             false => added,
         }
     }
 
-    fn add_link(&mut self, name: &str, mtu: u32, kind: InfoKind) -> Result<(), NetlinkError> {
+    fn add_link(&mut self, name: &str, mtu: u32, address: [u8; 6], kind: InfoKind) -> Result<(), NetlinkError> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.into()));
         message.attributes.push(LinkAttribute::Mtu(mtu));
+        message.attributes.push(LinkAttribute::Address(address.to_vec()));
         message
             .attributes
             .push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)]));

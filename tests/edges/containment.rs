@@ -568,6 +568,7 @@ fn addresses_and_routes_of_ipv6_reach_the_lab() {
     let machine = Machine::new();
     let script = r#""$nflab" sh --save lab.v4 -- bash -c '
         same() { diff <(ip -6 route | grep -v ^fe80) <(nflab ip -6 route | grep -v ^fe80) && echo same; }
+        ip -6 -br addr show lan | tr -s " "; ip -6 -br addr show wan | tr -s " "
         same; ip addr add 2001:db8:9::1/64 dev lan; ip -6 route add 2001:db8:5::/48 via 2001:db8:9::7 metric 5
         ip -6 route add blackhole 2001:db8:6::/48; ip -6 route del default; same; nflab ip -6 route | grep -c "metric 5 \|blackhole"
         ip link set wan down; ip addr del 2001:db8:9::1/64 dev lan; same
@@ -575,8 +576,19 @@ fn addresses_and_routes_of_ipv6_reach_the_lab() {
         cat said"#;
     machine.both(
         script,
-        "same\nsame\n2\nsame\nlan UNKNOWN 2001:db8::1/64 fe80::1/64 \n-P INPUT ACCEPT\n",
+        "lan UNKNOWN 2001:db8::1/64 fe80::ff:fe00:1/64 \nwan UNKNOWN 2001:db8:1::1/64 fe80::ff:fe00:2/64 \nsame\nsame\n2\nsame\nlan UNKNOWN 2001:db8::1/64 fe80::1/64 \n-P INPUT ACCEPT\n",
     );
+}
+
+/// Routes that a lost address leaves are given once more, and what such a call says of a gateway that died is nobody's business: the route stands.
+#[test]
+fn nothing_is_said_of_routes_that_stand() {
+    let machine = Machine::new();
+    let script = r#""$nflab" sh -- bash -c '
+        ip route add 203.0.113.0/24 nexthop via 10.0.0.7 nexthop via 192.0.2.9
+        ip -6 route add 2001:db8:5::/48 nexthop via 2001:db8::7 nexthop via 2001:db8:1::9; iptables -S INPUT
+        ip addr flush dev wan; nflab ip route | grep -c "nexthop"; nflab ip -6 route | grep -c "nexthop"' 2>&1"#;
+    machine.both(script, "-P INPUT ACCEPT\n2\n2\n");
 }
 
 /// Where something is mounted inside a directory of the system (a `/var/log` of its own, a container's `/etc/hosts`), a user namespace may not part it

@@ -131,11 +131,11 @@ fn arno_iptables_firewall() {
         package: "arno-iptables-firewall",
         script: r#"
             {
-                echo 'EXT_IF="wan"'; echo 'EXT_IF_DHCP_IP=0'; echo 'OPEN_TCP="22"'; echo 'LOCAL_CONFIG_DIR=""'
-                [ $kind = host ] || printf 'INT_IF="lan"\nINTERNAL_NET="10.0.0.0/24"\nNAT=1\nNAT_INTERNAL_NET="10.0.0.0/24"\n'
+                echo 'EXT_IF="wan"'; echo 'EXT_IF_DHCP_IP=0'; echo 'OPEN_TCP="22"'; echo 'LOCAL_CONFIG_DIR=""'; echo IPV6_SUPPORT=1
+                [ $kind = host ] || printf 'INT_IF="lan"\nINTERNAL_NET="10.0.0.0/24 2001:db8::/64"\nNAT=1\nNAT_INTERNAL_NET="10.0.0.0/24"\n'
             } > /etc/arno-iptables-firewall/conf.d/99test.conf
             rm -f /etc/arno-iptables-firewall/conf.d/00debconf.conf
-            arno-iptables-firewall start; true"#,
+            arno-iptables-firewall start; ip6tables -S"#,
         host: &[
             ":INPUT DROP",
             "-A INPUT -i wan ! -p icmp -m conntrack --ctstate NEW -j EXT_INPUT_CHAIN",
@@ -145,7 +145,13 @@ fn arno_iptables_firewall() {
             "-A INPUT -i lan -j INT_INPUT_CHAIN",
             "-A POSTROUTING -s 10.0.0.0/24 ! -d 10.0.0.0/24 -o wan -j MASQUERADE",
         ],
-        said: &["All firewall rules applied."],
+        said: &[
+            "dmesg: -n is not there in nflab",
+            "IPv4/IPv6 mixed mode selected",
+            "All firewall rules applied.",
+            "-A INPUT -i wan ! -p ipv6-icmp -m conntrack --ctstate NEW -j EXT_INPUT_CHAIN\n",
+            "-A EXT_INPUT_CHAIN -p tcp -m tcp --dport 22 -j ACCEPT\n",
+        ],
     });
 }
 

@@ -11,7 +11,7 @@ use crate::live::netlink::Netlink;
 const MOST_DEVICES: usize = 1000;
 
 pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
-    // No device shall speak, or have addresses that nobody gave it. A kernel without IPv6 has no such files.
+    // No device shall speak. A kernel without IPv6 has no such files.
     for (key, value) in [("accept_ra", "0"), ("autoconf", "0"), ("addr_gen_mode", "1")] {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/default/{key}"), value);
     }
@@ -20,11 +20,11 @@ pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
     if let Some(said) = beyond_the_most(plan.links.len()) {
         tell!("{said}");
     }
-    for link in plan.links.iter().take(MOST_DEVICES) {
+    for (at, link) in plan.links.iter().take(MOST_DEVICES).enumerate() {
         let failed = |step: &str| tried(format!("make the interface {}: {step}", link.name));
         if link.name != "lo" {
             netlink
-                .add_dummy(&link.name, link.mtu)
+                .add_dummy(&link.name, link.mtu, link_address(at))
                 .map_err(|error| failed("add it")(error.source))?;
         }
         let Some(index) = netlink
@@ -64,6 +64,12 @@ pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// By its place among them, and not drawn: the address of fe80::/10 that the kernel makes of it is the same each time.
+fn link_address(at: usize) -> [u8; 6] {
+    let [high, low] = u16::try_from(at + 1).unwrap_or(u16::MAX).to_be_bytes();
+    [2, 0, 0, 0, high, low]
 }
 
 /// A kernel without IPv6 shows none of it, as such machines do.

@@ -92,13 +92,32 @@ impl Watch {
                 "address not found",
                 "ddress already assigned",
             ];
-            if answer.code != 0 && !already.iter().any(|it| answer.stderr.contains(it)) {
+            if answer.code != 0
+                && !already.iter().any(|it| answer.stderr.contains(it))
+                && !self.stands(&now, &call, lab)?
+            {
                 let why = answer.stderr.lines().next().unwrap_or_default();
                 tell!("nflab: what `ip {call}` does to the devices here is in no lab: {why}");
             }
         }
         self.seen = now;
         Ok(())
+    }
+
+    /// Whether a call gives a route once more that stood all the time, here and in the lab: its gateway may have died meanwhile, and such a route no call
+    /// would make.
+    fn stands(&self, now: &Network, call: &str, lab: &mut Upstream) -> io::Result<bool> {
+        let mut both = self.seen.routes.intersection(&now.routes);
+        let Some((family, route)) = both.find(|it| call_of_route("add", it) == call) else {
+            return Ok(false);
+        };
+        let words: Vec<&str> = route.split(' ').collect();
+        let is_kind = |word: &&&str| ["blackhole", "unreachable", "prohibit"].contains(*word);
+        let to = words.iter().find(|word| !is_kind(word)).copied().unwrap_or_default();
+        let mut asked = vec![family.option(), "route", "show", to];
+        let table = words.windows(2).find(|pair| pair[0] == "table");
+        asked.extend(table.into_iter().flatten());
+        Ok(!lab.call("ip", &asked)?.stdout.is_empty())
     }
 
     fn tell_of_rules(&mut self) {
@@ -251,20 +270,18 @@ impl Network {
             false => {
                 let touched = |it: &&(String, String)| lost_of_ipv4.contains(&it.0.as_str());
                 let of_touched: BTreeSet<_> = now.addresses.iter().filter(touched).cloned().collect();
-                (&(&now.addresses - &self.addresses) | &of_touched, now.routes.clone())
+                let of_ipv4 = now.routes.iter().filter(|it| it.0 == Family::V4).cloned().collect();
+                let come = &(&now.routes - &self.routes) | &of_ipv4;
+                (&(&now.addresses - &self.addresses) | &of_touched, come)
             }
         };
         calls.extend(
             lost.iter()
                 .map(|(link, address)| format!("addr del {address} dev {link}")),
         );
-        let route = |verb: &str, (family, route): &(Family, String)| match family {
-            Family::V4 => format!("route {verb} {route}"),
-            Family::V6 => format!("-6 route {verb} {route}"),
-        };
         // Without its gateways it is meant whole.
         let place = |it: &(Family, String)| (it.0, it.1.split(NEXTHOP).next().unwrap_or_default().to_owned());
-        calls.extend(gone.iter().map(|it| route("del", &place(it))));
+        calls.extend(gone.iter().map(|it| call_of_route("del", &place(it))));
         for (number, link) in &now.links {
             let before = self.links.get(number);
             if before.is_none() {
@@ -279,9 +296,16 @@ impl Network {
             let broadcast = if address.contains(':') { "" } else { " brd +" };
             format!("addr add {address}{broadcast} dev {link}")
         }));
-        calls.extend(come.iter().map(|it| route("add", it)));
+        calls.extend(come.iter().map(|it| call_of_route("add", it)));
         calls.extend(down);
         calls
+    }
+}
+
+fn call_of_route(verb: &str, (family, route): &(Family, String)) -> String {
+    match family {
+        Family::V4 => format!("route {verb} {route}"),
+        Family::V6 => format!("-6 route {verb} {route}"),
     }
 }
 
