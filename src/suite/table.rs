@@ -21,6 +21,8 @@ pub(super) struct Row {
     pub(super) from: Party,
     pub(super) to: Party,
     pub(super) service: Service,
+    /// The same case runs in the other family, too.
+    pub(super) has_both: bool,
     /// The verdict first; each with the word that the cell holds.
     pub(super) expected: Vec<(String, Expectation)>,
 }
@@ -126,6 +128,7 @@ impl Written {
                     from: self.from.party(family),
                     to: self.to.party(family),
                     service,
+                    has_both: has_both && asked.is_none(),
                     expected: self.expected.clone(),
                 };
                 (row, has_both)

@@ -280,3 +280,33 @@ fn hosts_of_a_trace_are_called_by_the_family_that_is_asked_for() {
     let said = "this is an address of IPv4, and `-6` asks for IPv6";
     assert!(ran.code == 2 && ran.err.contains(said), "{ran:?}");
 }
+
+/// Where a rule of one family's alone is meant, the case of the other one says how that is written.
+#[test]
+fn a_case_that_runs_in_both_families_says_so_where_its_rule_is_in_one() {
+    let bench = Bench::new();
+    let file = |family: &str, cell: &str| {
+        format!(
+            "rules <<E\n*filter\n-A FORWARD -p tcp -j ACCEPT\nCOMMIT\nE\n\
+             rules6 <<E\n*filter\n-A FORWARD -p udp -j DROP\n-A FORWARD -p tcp -j ACCEPT\nCOMMIT\nE\n\
+             host client 10.0.0.2 2001:db8::2 lan\nhost server 192.0.2.9 2001:db8:1::9 wan\n\
+             table \"web\"\n  from to service verdict family by\n  client server tcp/80 accept {family} {cell}\nend\n"
+        )
+    };
+    let hint = "this case runs in both families: `4` or `6` in a column `family` says in which alone";
+    for (family, cell, code, hinted) in [
+        ("-", "FORWARD:2", 1, true),
+        ("-", "\"-6 FORWARD 2\"", 1, true),
+        ("6", "FORWARD:2", 0, false),
+        ("4", "FORWARD:2", 1, false),
+        ("6", "\"-6 FORWARD 2\"", 0, false),
+    ] {
+        bench.write("web.test.nflab", &file(family, cell));
+        let ran = bench.nflab(&["test", "web.test.nflab"]);
+        assert_eq!(
+            (ran.code, ran.out.contains(hint)),
+            (code, hinted),
+            "{family} {cell}: {ran:?}"
+        );
+    }
+}
