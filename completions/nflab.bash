@@ -85,7 +85,7 @@ _nflab_options() {
 	learn) echo --list --test --help ;;
 	demo) echo --memory --help ;;
 	trace) echo --lab --rules --rules6 --seed --profile --short --json --svg --why --follow --count --ipv4 --ipv6 --help ;;
-	import) echo --from --table --ipv6 --out --out6 --host --strict --verbose --lab --profile --argument --allow --help ;;
+	import) echo --from --table --ipv4 --ipv6 --out --out6 --host --strict --verbose --lab --profile --argument --allow --help ;;
 	helper) echo --parameter --behind --network --verbose --help ;;
 	replay) echo --lab --rules --rules6 --seed --profile --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --save6 --conntrack --explain --brief --filter --against --against6 --allow-invalid --differences --limit --workers --summary --quiet --help ;;
 	sh) echo --lab --into --save --save6 --seed --profile --reach-this-machine --help ;;

@@ -197,15 +197,19 @@ ip 10.0.0.2 > 192.0.2.9 proto gre zeros 40
 tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S hl 3
 icmp 2001:db8::2 > 2001:db8:1::9 echo-request id 7 seq 1
 udp [2001:db8::2]:5353 > [2001:db8:1::53]:53 frag 0 mf
+icmp 2001:db8:1::9 > 2001:db8::2 packet-too-big mtu 1280 quoting last
+icmp fe80::2 > ff02::1:ff00:1 neighbour-solicitation target 2001:db8::1
 ";
 
 const TEST_FILE: &str = "\
 rules rules.v4
-host client 10.0.0.2 lan
-host server 192.0.2.9 wan
+rules6 rules.v6
+host client 10.0.0.2 2001:db8::2 lan
+host server 192.0.2.9 2001:db8:1::9 wan
 test \"the web is open\"
   handshake client:40000 > server:80
   expect by comment \"the web\"
+  handshake -6 client:40000 > server:80
 end
 table \"what else there is\"
   from    to      service  verdict
@@ -246,13 +250,13 @@ mod tests {
         }
         let mut reader = |path: &Path| match path.to_str() {
             Some("manual") => Ok(TEST_FILE.to_owned()),
-            Some("rules.v4") => {
+            Some("rules.v4" | "rules.v6") => {
                 Ok("*filter\n-A FORWARD -m comment --comment \"the web\" -j ACCEPT\nCOMMIT\n".to_owned())
             }
             _ => Err(std::io::ErrorKind::NotFound.into()),
         };
         let suite = suite::read(Path::new("manual"), &mut reader, cli::TOOLBOX, &Choice::default());
-        assert_eq!(suite.unwrap_or_else(|error| panic!("{error}")).tests.len(), 3);
+        assert_eq!(suite.unwrap_or_else(|error| panic!("{error}")).tests.len(), 5);
         for line in EXAMPLES.lines() {
             let words = line.split(' ');
             cli::command()

@@ -4,6 +4,8 @@ mod command;
 mod completion;
 mod grammar;
 mod manual;
+#[cfg(test)]
+mod pages;
 mod roff;
 
 use crate::ext::option::OptionSpec;
