@@ -189,7 +189,7 @@ fn the_router_is_called_by_its_address_there() {
     ] {
         run(&format!("{BOTH}{lines}")).unwrap_or_else(|why| panic!("{lines}: {why}"));
     }
-    let flow = "udp both:4000 > router:53\nexpect flow src=both dst=router";
+    let flow = "listen udp 53\nudp both:4000 > router:53\nexpect flow src=both dst=router";
     run(&format!("{BOTH}{TRACKED}{flow}")).unwrap_or_else(|why| panic!("{flow}: {why}"));
 }
 
