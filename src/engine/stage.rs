@@ -140,7 +140,7 @@ impl<O: Observer> Pass<'_, O> {
         transit: &mut Transit,
     ) -> Result<(), (Reason, Option<Complaint>)> {
         let (input, output) = (transit.packet.input, transit.packet.output);
-        let sender = transit.packet.sender.clone();
+        let (sender, origin) = (transit.packet.sender.clone(), transit.packet.origin);
         let frag6 = &self.config.conntrack.frag6;
         let knobs = ReassemblyKnobs {
             net: &self.config.net,
@@ -162,6 +162,7 @@ impl<O: Observer> Pass<'_, O> {
                 transit.packet.input = input;
                 transit.packet.output = output;
                 transit.packet.sender = sender;
+                transit.packet.origin = origin;
                 transit.packet.ignores_df = user != DefragUser::LocalDeliver;
                 if O::WATCHING {
                     self.observer.see(Event::Reassembled {

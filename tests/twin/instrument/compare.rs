@@ -163,8 +163,14 @@ pub(crate) fn compare(
                     return Ok(agreement);
                 }
                 Likeness::Doubtful => return Err(Disagreement::Doubtful { at, what }),
+                _ if same_but_for_counts(&a, &b) && drew_digits_apart(&their_state, &own_state) => {
+                    agreement.parted_at = Some(at);
+                    return Ok(agreement);
+                }
                 // What OUTPUT drops no packet shows.
-                _ if own.tally.route_errors() && same_but_for_counts(&a, &b) => {
+                _ if (own.tally.route_errors() || scenario.events.iter().any(is_answered_later))
+                    && same_but_for_counts(&a, &b) =>
+                {
                     return Err(Disagreement::Doubtful { at, what });
                 }
                 Likeness::Same | Likeness::Different => return Err(Disagreement::Differ { at: None, what }),
@@ -185,6 +191,24 @@ pub(crate) fn compare(
 /// Whether a flow whose number no packet showed (a rule dropped it behind NAT) has one by a draw that the scenario treats differently: what wanted
 /// the number found it free on one side only, or a rule saw it. `Different` if there is no such excuse.
 fn drew_unseen(drawn: &Drawn, theirs: &[Part], own: &[Part]) -> Likeness {
+    let pairs = drawn_apart(theirs, own).into_iter();
+    let mut excuses = pairs.filter_map(|(protocol, a, b)| drawn.parting(protocol, b, a));
+    match excuses.next() {
+        None => Likeness::Different,
+        Some(Likeness::Doubtful) if excuses.all(|it| it == Likeness::Doubtful) => Likeness::Doubtful,
+        Some(_) => Likeness::Parted,
+    }
+}
+
+/// Whether each side drew a port for a flow, one of which has more digits: a text that no packet showed, and that names it, is longer by that.
+fn drew_digits_apart(theirs: &[Part], own: &[Part]) -> bool {
+    let digits = |port: u16| port.to_string().len();
+    let mut pairs = drawn_apart(theirs, own).into_iter();
+    pairs.any(|(_, a, b)| digits(a) != digits(b))
+}
+
+/// Of flows of which each side drew a number: the protocol, the kernel's number and ours.
+fn drawn_apart(theirs: &[Part], own: &[Part]) -> Vec<(u8, u16, u16)> {
     let flows = |parts: &[Part]| -> Vec<Mapped> {
         parts
             .iter()
@@ -194,18 +218,14 @@ fn drew_unseen(drawn: &Drawn, theirs: &[Part], own: &[Part]) -> Likeness {
             .collect()
     };
     let (theirs, own) = (flows(theirs), flows(own));
-    let mut excuses = theirs.iter().flat_map(|there| {
+    let pairs = theirs.iter().flat_map(|there| {
         let here = own.iter().find(|here| here.original == there.original);
         let both = here.into_iter().flat_map(|here| there.reply.iter().zip(&here.reply));
         // Where one of them kept its number, that is the question, not the excuse.
         both.filter(|(a, b)| a != b && !there.own.contains(a) && !there.own.contains(b))
-            .filter_map(|(a, b)| drawn.parting(there.protocol, *b, *a))
+            .map(|(a, b)| (there.protocol, *a, *b))
     });
-    match excuses.next() {
-        None => Likeness::Different,
-        Some(Likeness::Doubtful) if excuses.all(|it| it == Likeness::Doubtful) => Likeness::Doubtful,
-        Some(_) => Likeness::Parted,
-    }
+    pairs.collect()
 }
 
 /// A line of `/proc/net/nf_conntrack`, or of `conntrack`: the flow, and the ports or the identifier by which its answers come.

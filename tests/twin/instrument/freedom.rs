@@ -37,7 +37,8 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "the source port that NAT draws for a flow whose messages name it (SIP, H.323)",
         why: "the kernel starts its search at a random number",
-        held: "both sides draw another, and the text is the same but for that; the comparison ends there, because its length depends on it",
+        held: "both sides draw another, and the text is the same but for that; the comparison ends there, because its length depends on it. Where a rule \
+               drops it, and only counters tell, its digits must be more or fewer",
     },
     Freedom {
         what: "the port that the SIP helper announces under NAT where the announced one is expected already",
