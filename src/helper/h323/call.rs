@@ -30,11 +30,15 @@ fn run(
     if reading.tracking.state != Some(CtState::Established) {
         return Ok(HeardWhat::TooEarly);
     }
-    if reading.payload().is_empty() {
-        return Ok(HeardWhat::NoData);
-    }
     let direction = reading.direction().index();
     let announced = reading.remembered::<Memory>().announced[direction];
+    if reading.payload().is_empty() {
+        // Seen: between a header and its message nothing may come, not even an acknowledgement.
+        if announced != 0 {
+            reading.remember(|memory: &mut Memory| memory.announced[direction] = 0);
+        }
+        return Ok(HeardWhat::NoData);
+    }
     let mut frames = framing::Frames::new(announced);
     let mut call = Call::new(reading);
     let (mut notes, mut done) = (per::Notes::of(call.reading.packet.family()), Ok(()));
