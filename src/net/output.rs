@@ -314,6 +314,13 @@ impl Net {
         }
     }
 
+    /// The link that a packet of the host's own is on its way to, also where that way comes round by `lo`.
+    pub(super) fn leaves_for(&self, packet: &Packet) -> Option<InterfaceId> {
+        let output = packet.output?;
+        let itself = (output == InterfaceId::LOOPBACK).then(|| self.led_to_itself_by(packet));
+        itself.flatten().or(Some(output))
+    }
+
     /// The interface of the route by which a packet of the host's own came back to it.
     fn led_to_itself_by(&self, packet: &Packet) -> Option<InterfaceId> {
         let key = Key {
