@@ -77,6 +77,16 @@ pub(crate) fn compare(
         let mut their_answer = theirs.happen(event)?;
         own.moment = moment;
         let mut own_answer = own.happen(event)?;
+        if is_answered_later(event) && their_answer.sent.len() < own_answer.sent.len() {
+            let more = theirs.wait_for_more(own_answer.sent.len() - their_answer.sent.len())?;
+            let (mut local, mut left): (Vec<_>, Vec<_>) = their_answer
+                .sent
+                .drain(..)
+                .chain(more)
+                .partition(|(there, _)| there == "local");
+            left.append(&mut local);
+            their_answer.sent = left;
+        }
         for sent in [&mut their_answer.sent, &mut own_answer.sent] {
             if matches!(event, Event::Packet { bytes, .. } if is_cut_behind_headers(bytes)) {
                 sent.retain(|(there, _)| there != "local");

@@ -12,6 +12,9 @@ pub(crate) fn is_answered_later(event: &Event) -> bool {
 /// Within this the kernel has answered a question that [`is_answered_soon`]: it does so by the hand of a thread, two ticks later at least.
 pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_millis(80);
 
+/// Nobody is held up for longer.
+pub(crate) const ANSWERED_AT_LAST: Duration = Duration::from_secs(2);
+
 /// A question that the kernel may answer, or a piece of one, and that leaves it no more than a tick for that. To one without an alert it gives no answer,
 /// and none is drawn that leaves it more; what else there is to a sound question, rules may make of it.
 pub(crate) fn is_answered_soon(bytes: &[u8]) -> bool {

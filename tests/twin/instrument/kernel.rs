@@ -17,7 +17,7 @@ use nflab::packet::Offload;
 use rustix::event::{Timespec, epoll};
 
 use super::compare::without_time;
-use super::groups::{ANSWERED_WITHIN, is_answered_later};
+use super::groups::{ANSWERED_AT_LAST, ANSWERED_WITHIN, is_answered_later};
 use super::offload::{as_it_left, handed_over};
 use super::queue::Listener;
 use super::scenario::{Event, QueueWord};
@@ -46,6 +46,8 @@ pub(crate) struct Kernel {
     ipv6: bool,
     /// When something last was changed that it tells of unasked, where it may.
     changed: Instant,
+    /// It may speak of its own accord, because it was asked.
+    may_speak: bool,
 }
 
 /// A device, by the number that it keeps whatever it is called.
@@ -129,6 +131,7 @@ impl Kernel {
             offload,
             ipv6,
             changed: Instant::now(),
+            may_speak: false,
         };
         let is_spoken = |address: &IpAddr| ipv6 || address.is_ipv4();
         for (name, addresses, gateways) in DEFAULT_INTERFACES {
@@ -274,6 +277,13 @@ impl Kernel {
         Ok(())
     }
 
+    fn be_silent(&mut self) -> Result<(), String> {
+        if std::mem::take(&mut self.may_speak) {
+            keep_silent()?;
+        }
+        Ok(())
+    }
+
     fn drain(&mut self) -> Vec<(String, Vec<u8>)> {
         let (mut sent, mut local) = (Vec::new(), Vec::new());
         let mut ready = [epoll::Event {
@@ -333,9 +343,11 @@ fn watch(epoll: &OwnedFd, what: &impl AsFd, token: u64) -> Result<(), String> {
 
 impl Side for Kernel {
     fn prepare(&mut self, event: &Event) -> Result<(), String> {
+        self.be_silent()?;
         if self.ipv6 && is_answered_later(event) {
             std::thread::sleep(SAID_WITHIN.saturating_sub(self.changed.elapsed()));
             let_speak()?;
+            self.may_speak = true;
         }
         Ok(())
     }
@@ -398,7 +410,6 @@ impl Side for Kernel {
             Event::Interface { .. } | Event::Tool { .. } => self.changed = Instant::now(),
             event if self.ipv6 && is_answered_later(event) => {
                 std::thread::sleep(ANSWERED_WITHIN);
-                keep_silent()?;
             }
             _ => {}
         }
@@ -409,7 +420,18 @@ impl Side for Kernel {
         Ok(Answer { sent, tool })
     }
 
+    fn wait_for_more(&mut self, packets: usize) -> Result<Vec<(String, Vec<u8>)>, String> {
+        let began = Instant::now();
+        let mut more = Vec::new();
+        while more.len() < packets && began.elapsed() < ANSWERED_AT_LAST {
+            std::thread::sleep(ANSWERED_WITHIN / 8);
+            more.extend(self.drain());
+        }
+        Ok(more)
+    }
+
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String> {
+        self.be_silent()?;
         let mut parts = vec![
             (FLOWS.to_owned(), read("/proc/thread-self/net/nf_conntrack")?),
             (EXPECTATIONS.to_owned(), expectations()?),

@@ -17,6 +17,11 @@ pub(crate) trait Side {
     fn wait_for_flows_to_go(&mut self, _left: usize) -> Result<(), String> {
         Ok(())
     }
+    /// What else left of an answer that comes by the hand of a thread, which a busy machine may hold up: waits for so many packets, or for as long as that
+    /// can take at most.
+    fn wait_for_more(&mut self, _packets: usize) -> Result<Vec<(String, Vec<u8>)>, String> {
+        Ok(Vec::new())
+    }
 }
 
 /// What came of one event.
