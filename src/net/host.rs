@@ -225,7 +225,7 @@ impl Net {
     ) -> InputRoute {
         match packet.family() {
             Family::V4 => v4::receive_known(self, now, packet, delivery, forwarding),
-            Family::V6 => v6::receive_known(delivery, forwarding),
+            Family::V6 => v6::receive_known(packet, delivery, forwarding),
         }
     }
 

@@ -301,6 +301,12 @@ impl Net {
         }
     }
 
+    /// Whether what leaves for a group of IPv6 by this interface comes round to the host as well.
+    pub(crate) fn hears_itself(&self, interface: InterfaceId, to: IpAddr) -> bool {
+        let is_group = to.is_ipv6() && to.is_multicast();
+        is_group && interface != InterfaceId::LOOPBACK && self.has_joined(interface, to)
+    }
+
     /// What comes by `lo` has come by the link whose address it is for, or was copied to: one that reaches no further than its link has a meaning there.
     /// The address of any router of a network is of that network's link.
     pub(crate) fn arrived_by(&self, packet: &Packet) -> Option<InterfaceId> {

@@ -77,9 +77,11 @@ fn unreachable(reason: DropReason, why: Unreachable) -> InputRoute {
 
 /// [`Net::receive_known`].
 #[inline(never)]
-pub(crate) fn receive_known(delivery: Delivery, forwarding: Option<Forwarding>) -> InputRoute {
+pub(crate) fn receive_known(packet: &Packet, delivery: Delivery, forwarding: Option<Forwarding>) -> InputRoute {
     match delivery {
         Delivery::Unicast if let Some(forwarding) = forwarding => InputRoute::Forward(forwarding),
+        // Seen: no rule of FORWARD gets it.
+        Delivery::Unicast if packet.destination().is_multicast() => InputRoute::Drop(DropReason::CopyOnItsWay),
         Delivery::Multicast { has_joined: true } | Delivery::Broadcast => InputRoute::Multicast,
         Delivery::Multicast { has_joined: false } => InputRoute::Drop(DropReason::MulticastNotJoined),
         Delivery::Unicast | Delivery::Local => InputRoute::Local,

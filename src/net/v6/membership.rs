@@ -370,8 +370,21 @@ impl Net {
             hop_limit: None,
             loops_back: has_joined,
         };
-        outgoing(repr, &body, route, 0)
+        let mark = match kind {
+            kind::LISTENER_REPORT => room_behind_report(interface.mtu),
+            _ => 0,
+        };
+        outgoing(repr, &body, route, mark)
     }
+}
+
+/// Seen: where other packets have a mark, a report of version 2 has how much room Linux keeps free behind it, for both are one field there. It asks for
+/// room for the MTU, of which it wants no more than half a page, and gets two kilobytes, or four, of which it needs some itself.
+fn room_behind_report(mtu: u32) -> u32 {
+    const ROOMS: [u32; 2] = [1712, 3760];
+    let [small, large] = ROOMS;
+    let room = if mtu <= small { small } else { large };
+    room.saturating_sub(mtu)
 }
 
 #[cfg(test)]
