@@ -68,7 +68,7 @@ impl Kernel {
                 let (wan, index) = device("wan", [192, 0, 2, 1], 24);
                 let via = IpAddr::from([192, 0, 2, 254]);
                 netlink
-                    .add_route(AddressMask::any(Family::V4), Some(via), index)
+                    .add_route(AddressMask::any(Family::V4), &[(Some(via), index, 1)])
                     .expect("a route");
                 (lan, wan)
             })
