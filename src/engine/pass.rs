@@ -269,7 +269,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
         };
         let key = OutputKey::of_program(&packet);
-        let mut route = match self.config.net.route_output(key) {
+        let mut route = match self.config.net.route_program(key) {
             Ok(route) => route,
             Err(reason) => {
                 self.see_arrival(None, bytes);

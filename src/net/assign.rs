@@ -235,6 +235,9 @@ impl Net {
         let gone = list.remove(at);
         if address.is_ipv6() {
             let left = list.clone();
+            if !left.iter().any(|it| it.network() == gone.network()) {
+                self.give_up_network(id, &gone);
+            }
             self.hand_over(id, std::iter::once(&gone), &left);
             // Seen: routes go on naming what went with its link.
             if secondaries != Secondaries::GoWithLink {
@@ -284,6 +287,27 @@ impl Net {
             tables.retain(|entry| entry.route.survives(id));
         }
         Ok(())
+    }
+
+    /// Seen: with the last address of a network of IPv6 the first of the routes to that goes which lead over the link without a gateway, whoever
+    /// added it; the one that the address brought stays then.
+    fn give_up_network(&mut self, id: InterfaceId, gone: &Address) {
+        if gone.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
+            return;
+        }
+        let (network, owner) = (gone.network(), (id, gone.address, gone.network()));
+        let mut is_found = false;
+        self.ways_mut(Family::V6).tables.retain(|entry| {
+            let route = &entry.route;
+            let leads_there = route.table == table::MAIN && route.to == network;
+            if leads_there && route.interface == Some(id) && route.via.is_none() {
+                match std::mem::replace(&mut is_found, true) {
+                    false => entry.owner = Some(owner),
+                    true => entry.owner = entry.owner.filter(|it| *it != owner),
+                }
+            }
+            true
+        });
     }
 
     /// The routes of addresses that go, or change their primary, go; but what another address brought too stays, for that one's sake.

@@ -108,12 +108,24 @@ pub enum RouteError {
     /// A group's or broadcast address as source, or 127.0.0.0/8 on a link.
     #[error("Invalid argument (no packet may have this source address)")]
     BadSource,
+    /// In IPv6 a program's packet needs an address of the host's to be routed, whatever source it has.
+    #[error("Cannot assign requested address (the host has none that suits)")]
+    NoSource,
 }
 
 impl Net {
     /// The decision for a packet that a program sends: a source that it gives has to be the host's own.
     pub fn route_output(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
         self.output(key, false)
+    }
+
+    /// The same for a packet that a program writes whole, and that is asked for without a source.
+    pub(crate) fn route_program(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
+        let route = self.route_output(key)?;
+        match route.source {
+            IpAddr::V6(source) if source.is_unspecified() => Err(RouteError::NoSource),
+            _ => Ok(route),
+        }
     }
 
     /// For packets that already have a source, which need not be the host's own: what ROUTE_ME_HARDER does after mangle or nat changed a packet

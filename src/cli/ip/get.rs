@@ -180,6 +180,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
             RouteError::HostUnreachable => "No route to host",
             RouteError::Prohibited => "Permission denied",
             RouteError::Blackhole | RouteError::BadSource => "Invalid argument",
+            RouteError::NoSource => "Cannot assign requested address",
         })
     })?;
     // What goes nowhere goes to the router itself, whatever route is there.

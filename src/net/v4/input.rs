@@ -183,7 +183,9 @@ impl<'a> Asked<'a> {
             Ok(route) => route,
             // Where nothing is forwarded, no one is told that there is no way.
             Err(_) if !forwarding => return Err(DropReason::NotForwarding),
-            Err(RouteError::Blackhole | RouteError::BadSource) => return Err(DropReason::Blackhole),
+            Err(RouteError::Blackhole | RouteError::BadSource | RouteError::NoSource) => {
+                return Err(DropReason::Blackhole);
+            }
             Err(RouteError::NetworkUnreachable) => {
                 return Ok(Decided::Unreachable(DropReason::NoRoute, Unreachable::Network));
             }

@@ -34,7 +34,9 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
     };
     match net.lookup_for(&key, packet) {
         Ok(route) => decided(net, route, input, key.destination),
-        Err(RouteError::Blackhole | RouteError::BadSource) => InputRoute::Drop(DropReason::Blackhole),
+        Err(RouteError::Blackhole | RouteError::BadSource | RouteError::NoSource) => {
+            InputRoute::Drop(DropReason::Blackhole)
+        }
         Err(RouteError::NetworkUnreachable) => unreachable(DropReason::NoRoute, Unreachable::Network),
         Err(RouteError::HostUnreachable) => unreachable(DropReason::Unreachable, Unreachable::Network),
         Err(RouteError::Prohibited) => unreachable(DropReason::Prohibited, Unreachable::AdminProhibited),
