@@ -279,12 +279,18 @@ impl Net {
             Family::V6 => selector.means(route) || route.ways.iter().any(|way| selector.means(&way.route)),
         };
         let found = tables.range(among).position(|entry| means(&entry.route));
+        let default = Prefix::default_of(family);
+        let has_default = !tables
+            .to_place(default, selector.table.unwrap_or(table::MAIN))
+            .is_empty();
         match found.map(|at| start + at) {
             Some(at) if family == Family::V6 => Ok(v6::remove_way(tables, at, selector)),
             Some(at) => Ok(tables.remove_at(at)),
-            None if family == Family::V6 && v6::means_nothing(selector) => Err(ConfigError::NoDefaultRoute),
+            None if family == Family::V6 && !has_default && v6::means_nothing(selector) => {
+                Err(ConfigError::NoDefaultRoute)
+            }
             None => Err(ConfigError::NoRoute(
-                selector.to.unwrap_or(Prefix::default_of(family)),
+                selector.to.unwrap_or(default),
                 selector.table.unwrap_or(table::MAIN),
             )),
         }
