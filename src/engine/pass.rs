@@ -268,8 +268,8 @@ impl<'a, O: Observer> Pass<'a, O> {
                 return report;
             }
         };
-        let key = OutputKey::of_program(&packet);
-        let mut route = match self.config.net.route_program(key) {
+        let mut key = OutputKey::of_program(&packet);
+        let mut route = match self.config.net.route_with_source(&mut key) {
             Ok(route) => route,
             Err(reason) => {
                 self.see_arrival(None, bytes);

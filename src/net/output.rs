@@ -119,12 +119,21 @@ impl Net {
         self.output(key, false)
     }
 
-    /// The same for a packet that a program writes whole, and that is asked for without a source.
-    pub(crate) fn route_program(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
-        let route = self.route_output(key)?;
-        match route.source {
-            IpAddr::V6(source) if source.is_unspecified() => Err(RouteError::NoSource),
-            _ => Ok(route),
+    /// The same for whom the way also gives a source, if `key` has none: programs, and the host's ICMP. Seen: in IPv6 a way that is not found without one is
+    /// asked for again with the source that suits best whatever the way, which rules may ask for, and which `key` has then; without any there is no way.
+    pub(crate) fn route_with_source(&self, key: &mut OutputKey) -> Result<OutputRoute, RouteError> {
+        let route = self.route_output(*key);
+        let (IpAddr::V6(to), None) = (key.destination, key.source) else {
+            return route;
+        };
+        match route {
+            Ok(route) if route.source.is_unspecified() => Err(RouteError::NoSource),
+            Err(_) => {
+                let source = self.select_ipv6_source(None, to).ok_or(RouteError::NoSource)?;
+                key.source = Some(source.into());
+                self.route_output(*key)
+            }
+            found => found,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
     AddressFlags, AddressKind, BadPart, Complaint, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
-    RouteKind, Suppressed, Unreachable,
+    RouteError, RouteKind, Suppressed, Unreachable,
 };
 use crate::packet::{Origin, Packet};
 use crate::wire::icmpv6::{self, kind, parameter_problem, time_exceeded, unreachable};
@@ -222,7 +222,7 @@ pub(super) fn send(
     net: &Net,
     host: &HostState,
     now: Time,
-    key: OutputKey,
+    mut key: OutputKey,
     message: &Message<'_>,
 ) -> Result<Outgoing, Suppressed> {
     let is_limited = net.limits_icmpv6(message.what.0) && !message.is_about_own;
@@ -230,10 +230,11 @@ pub(super) fn send(
     if is_limited && !host.limiter.common_allows(now, per_second as u64, burst as u64) {
         return Err(Suppressed::CommonLimit);
     }
-    let mut route = net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
-    if key.source.is_none() && route.source.is_unspecified() {
-        return Err(Suppressed::NoAddressToSpeakFrom);
-    }
+    let route = net.route_with_source(&mut key);
+    let mut route = route.map_err(|why| match why {
+        RouteError::NoSource => Suppressed::NoAddressToSpeakFrom,
+        _ => Suppressed::NoRouteBack,
+    })?;
     net.heed_path(host, now, &key, &mut route);
     if is_limited {
         let milliseconds = net.knob_ipv6(Knob::IcmpRateLimit) as u64;
