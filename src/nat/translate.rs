@@ -59,10 +59,13 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
 
 /// Of an error, whether it is one; `None` of what is none, and of a later piece: what comes round by `lo` in pieces is not joined again in IPv6.
 fn is_redirect(packet: &Packet) -> Option<bool> {
-    if !packet.is_icmp() || packet.fragment_offset() != 0 || packet.transport().len() < ICMP_HEADER {
+    if !packet.is_icmp() || packet.fragment_offset() != 0 {
         return None;
     }
-    let kind = packet.transport()[0];
+    // What came round by `lo` may have lost its end since it was tracked.
+    let Some(kind) = packet.transport().get(..ICMP_HEADER).map(|header| header[0]) else {
+        return Some(false);
+    };
     match packet.family() {
         Family::V4 => kind::is_error(kind).then_some(kind == kind::REDIRECT),
         // Whatever is RELATED is about a packet.
@@ -188,6 +191,9 @@ fn translate_error(
     applies: bool,
     redirect: bool,
 ) -> Result<bool, DropReason> {
+    if packet.transport().len() < ICMP_HEADER {
+        return Err(DropReason::IcmpErrorUnreadable);
+    }
     packet.pull(ICMP_HEADER + least_header(packet.family()));
     if packet.checksum == ChecksumState::Unknown && sum_of_message(packet) != 0 {
         return Err(DropReason::IcmpErrorUnreadable);

@@ -53,6 +53,11 @@ impl<O: Observer> Pass<'_, O> {
             && let Some(interface) = transit.packet.output
         {
             self.hear_itself(interface, transit, is_by_program);
+            let to = transit.packet.destination();
+            if to.is_ipv4() && to.is_multicast() && transit.packet.ttl() == 0 {
+                // Seen: it may go no further than to the host itself; in IPv6 rules of POSTROUTING get it first.
+                return self.stopped(Reason::Host(DropReason::TimeToLiveOver), transit.tracking.state);
+            }
         }
         if transit.packet.origin != Origin::Usual {
             // Seen: POSTROUTING has these come in by the interface that they were first to leave by.
@@ -102,6 +107,10 @@ impl<O: Observer> Pass<'_, O> {
         if !self.config.net.interface(output).is_up {
             // Every hook has seen it, and its flow is in the table; nobody is told.
             return self.gone(Reason::Host(DropReason::LinkDown), transit);
+        }
+        if transit.packet.ttl() == 0 && self.config.net.hears_itself(output, transit.packet.destination()) {
+            // Seen: it may go no further than to the host itself, which has heard it.
+            return self.gone(Reason::Host(DropReason::HopLimitOver), transit);
         }
         if transit.packet.offload().segment_size != 0 && transit.packet.largest_segment() > mtu as usize {
             return self.depart_in_segments(output, transit, mtu, forwarding);
