@@ -7,7 +7,7 @@ use super::{Holds, HostMask, IntegerRange, NameOf, OptionSpec, OwnWords, Read, R
 use crate::base::{MarkMask, PortRange};
 
 /// An option and the type of its value. An extension has a constant for each, which is the only place that spells its name: the spec lists it,
-/// [`Given::get`] is asked with it, and [`Opt::spelled`] prints it.
+/// [`crate::ext::Given::get`] is asked with it, and [`Opt::spelled`] prints it.
 #[derive(Debug)]
 pub struct Opt<T: 'static> {
     /// All of it but the type of its value.
