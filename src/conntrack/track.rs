@@ -256,10 +256,10 @@ fn keep_checksum(packet: &mut Packet, checksum: ChecksumCheck) {
         packet.pull(checksum.gathered());
     }
     if checksum.found_right() {
-        packet.was_summed();
+        packet.was_summed(ChecksumState::Verified);
     }
     if checksum.found_wrong() {
-        packet.checksum = ChecksumState::Wrong(0);
+        packet.was_summed(ChecksumState::Wrong);
     }
 }
 

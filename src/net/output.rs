@@ -131,7 +131,10 @@ impl Net {
             Err(_) => {
                 let source = self.select_ipv6_source(None, to).ok_or(RouteError::NoSource)?;
                 key.source = Some(source.into());
-                self.route_output(*key)
+                let route = self.route_output(*key)?;
+                // With a source an interface is a wish, but not here.
+                let leads_there = key.interface.is_none_or(|it| it == route.interface);
+                leads_there.then_some(route).ok_or(RouteError::NetworkUnreachable)
             }
             found => found,
         }

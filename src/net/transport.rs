@@ -112,7 +112,8 @@ pub(super) fn udp(packet: &Packet, delivery: Delivery, listeners: &dyn Listeners
     let is_summed = delivery == Delivery::Local || length <= SUMMED_AT_ONCE;
     let is_none = be16(segment, 6) == 0;
     // What is short is summed up once more.
-    let is_misled = length > SUMMED_AT_ONCE && packet.is_header_changed();
+    let was_right = packet.checksum == ChecksumState::Verified;
+    let is_misled = length > SUMMED_AT_ONCE && was_right && packet.is_header_changed();
     let is_right = || match length > usize::from(u16::MAX) {
         true => is_right_over(packet, length, length),
         false => checksum_is_right(packet, length),
@@ -194,7 +195,7 @@ pub(super) fn is_believed(packet: &Packet, trusts_tracking: bool, sum_is_right: 
     match packet.checksum {
         ChecksumState::Partial => true,
         ChecksumState::Verified if trusts_tracking => true,
-        ChecksumState::Verified | ChecksumState::Unknown | ChecksumState::Wrong(_) => sum_is_right(),
+        ChecksumState::Verified | ChecksumState::Unknown | ChecksumState::Wrong => sum_is_right(),
     }
 }
 

@@ -157,7 +157,7 @@ impl Packet {
     /// Sets the time to live (IPv6: the hop limit); the header checksum, where there is one, follows.
     #[inline]
     pub fn set_ttl(&mut self, ttl: u8) {
-        let (protocol, before) = (self.protocol, self.ttl());
+        let protocol = self.protocol;
         match self.header_mut() {
             Header::V4(mut header) => {
                 let old = u16::from_be_bytes([header.ttl(), protocol]);
@@ -165,22 +165,7 @@ impl Packet {
                 let updated = checksum::update16(header.checksum(), old, u16::from_be_bytes([ttl, protocol]));
                 header.set_checksum(updated);
             }
-            Header::V6(mut header) => {
-                header.set_hop_limit(ttl);
-                if let ChecksumState::Wrong(more) = &mut self.checksum {
-                    *more = checksum::fold(u32::from(*more) + u32::from(before) + u32::from(!u16::from(ttl)));
-                }
-            }
-        }
-    }
-
-    /// Whether a checksum that comes to this, where zero is right, is taken for right. Who forwards forgets what was seen.
-    pub(crate) fn is_right_with(&self, value: u16) -> bool {
-        match self.checksum {
-            ChecksumState::Wrong(more) if self.output.is_none() => {
-                value == 0 || checksum::fold(u32::from(!value) + u32::from(more)) == 0xffff
-            }
-            _ => value == 0,
+            Header::V6(mut header) => header.set_hop_limit(ttl),
         }
     }
 

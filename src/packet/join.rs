@@ -223,7 +223,7 @@ fn is_summed(bytes: &[u8], offload: Offload) -> bool {
     Ipv4::new(bytes).map_or(true, |it| it.checksum_is_right())
         && match offload.checksum {
             ChecksumState::Partial => checksum_place(bytes).is_some(),
-            ChecksumState::Verified | ChecksumState::Unknown | ChecksumState::Wrong(_) => {
+            ChecksumState::Verified | ChecksumState::Unknown | ChecksumState::Wrong => {
                 checksum::transport(source, destination, protocol::TCP, &bytes[form.network..]) == 0
             }
         }

@@ -43,9 +43,8 @@ pub enum ChecksumState {
     Verified,
     /// The field holds the pseudo-header's sum only; the device will finish it.
     Partial,
-    /// Tracking found it wrong. Seen: it summed up the header of IPv6 with the rest, and what a rule has made of that since (HL) counts for who asks
-    /// again: by so much, in ones' complement, the sum they see is greater than that of the bytes.
-    Wrong(u16),
+    /// Tracking found it wrong.
+    Wrong,
 }
 
 /// A packet whose network header has been found sane. Made by `Packet::parse`.
@@ -260,10 +259,10 @@ impl Packet {
         IpAddr::V6(octets.map_or(Ipv6Addr::UNSPECIFIED, |it| Ipv6Addr::from(*it)))
     }
 
-    /// Tracking has summed up the packet, and found the checksum right.
+    /// Tracking has summed up the packet, and found this of the checksum.
     #[inline]
-    pub(crate) fn was_summed(&mut self) {
-        self.checksum = ChecksumState::Verified;
+    pub(crate) fn was_summed(&mut self, found: ChecksumState) {
+        self.checksum = found;
         if self.family == Family::V6 {
             self.summed_header = self.ipv6_header_sum();
         }
@@ -280,6 +279,18 @@ impl Packet {
     #[cold]
     pub(crate) fn is_header_changed(&self) -> bool {
         self.summed_header.is_some() && self.summed_header != self.ipv6_header_sum()
+    }
+
+    /// Whether a checksum that comes to this, where zero is right, is taken for right: by who goes by the sum of tracking also one that was wrong by so
+    /// much as the header of IPv6 has changed since (HL). Who forwards forgets that sum.
+    pub(crate) fn is_right_with(&self, value: u16) -> bool {
+        if value == 0 || self.checksum != ChecksumState::Wrong || self.output.is_some() {
+            return value == 0;
+        }
+        let (Some(then), Some(now)) = (self.summed_header, self.ipv6_header_sum()) else {
+            return false;
+        };
+        checksum::fold(u32::from(!value) + u32::from(then.get()) + u32::from(!now.get())) == 0xffff
     }
 
     #[cold]
