@@ -150,10 +150,10 @@ impl<O: Observer> Pass<'_, O> {
             },
         };
         let fragments = &self.router.fragments;
-        // Tracked is what comes round by lo, and waits for the host itself: that counts as a use of its flow. Seen: an error about one does not.
-        let is_about_one = transit.tracking.state == Some(CtState::Related);
+        // Tracked is what comes round by lo, and waits for the host itself: that counts as a use of its flow. Seen: the first piece's alone.
+        let is_first = transit.packet.fragment_offset() == 0;
         let flow = transit.tracking.flow.as_ref();
-        let flow = flow.filter(|_| user == DefragUser::LocalDeliver && !is_about_one);
+        let flow = flow.filter(|_| user == DefragUser::LocalDeliver && is_first);
         let kept = flow.map(|flow| flow.lock().used());
         let pushed = fragments.push_keeping(self.now, knobs, user, transit.packet.take(), kept);
         match pushed {
