@@ -86,7 +86,8 @@ pub struct OutputRoute {
     pub mtu: u32,
     /// Of the route, where that says one.
     pub hop_limit: Option<u8>,
-    /// A broadcast, or a multicast to a group of ours: after POSTROUTING a copy comes back in by the same interface.
+    /// Of IPv4: a broadcast, or a multicast to a group of ours. A copy passes POSTROUTING by itself and comes back in by the same interface. Of IPv6 what
+    /// leaves behind POSTROUTING is asked.
     pub loops_back: bool,
 }
 

@@ -80,14 +80,6 @@ impl<O: Observer> Pass<'_, O> {
             Err(why) => return self.see_no_copy(&why),
         };
         self.config.net.heed_path(&self.router.host, self.now, &key, &mut route);
-        // The way is the gateway's, but in IPv6 a group hears what is for it all the same, unless it is too long to leave.
-        let fits = transit.packet.len() <= route.mtu as usize;
-        let is_heard = fits
-            && self
-                .config
-                .net
-                .hears_itself(route.interface, transit.packet.destination());
-        route.loops_back |= is_heard;
         let buffer = self.worker.buffer(transit.packet.bytes());
         let mut packet = transit.packet.copied_into(buffer);
         (packet.input, packet.output) = (None, None);

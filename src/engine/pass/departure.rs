@@ -108,9 +108,13 @@ impl<O: Observer> Pass<'_, O> {
             // Every hook has seen it, and its flow is in the table; nobody is told.
             return self.gone(Reason::Host(DropReason::LinkDown), transit);
         }
-        if transit.packet.ttl() == 0 && self.config.net.hears_itself(output, transit.packet.destination()) {
-            // Seen: it may go no further than to the host itself, which has heard it.
-            return self.gone(Reason::Host(DropReason::HopLimitOver), transit);
+        let is_heard = forwarding.is_none() && self.config.net.hears_itself(output, transit.packet.destination());
+        if is_heard && transit.packet.len() <= mtu as usize {
+            self.hear_itself(output, transit, false);
+            if transit.packet.ttl() == 0 {
+                // Seen: it may go no further than to the host itself.
+                return self.gone(Reason::Host(DropReason::HopLimitOver), transit);
+            }
         }
         if transit.packet.offload().segment_size != 0 && transit.packet.largest_segment() > mtu as usize {
             return self.depart_in_segments(output, transit, mtu, forwarding);

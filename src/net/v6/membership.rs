@@ -368,7 +368,7 @@ impl Net {
             delivery: Delivery::Multicast { has_joined },
             mtu: interface.mtu,
             hop_limit: None,
-            loops_back: has_joined,
+            loops_back: false,
         };
         let mark = match kind {
             kind::LISTENER_REPORT => room_behind_report(interface.mtu),

@@ -100,7 +100,7 @@ fn solicited(net: &Net, packet: &Packet, payload: &[u8]) -> Answer {
         },
         mtu: net.interface(input).mtu,
         hop_limit: None,
-        loops_back: to.is_multicast(),
+        loops_back: false,
     };
     match outgoing(repr, &segment, route, 0) {
         Some(reply) => Answer::Reply(Box::new(reply)),

@@ -44,7 +44,7 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
         delivery,
         hop_limit: route.hop_limit,
         mtu: route.mtu.unwrap_or(net.ipv6_mtu(net.interface(output))),
-        loops_back: net.hears_itself(output, destination.into()),
+        loops_back: false,
     })
 }
 
