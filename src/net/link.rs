@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::assign::Secondaries;
 use super::config::{Interface, LOOPBACK_MTU};
 use super::networks::Networks;
-use super::{ConfigError, Net, NewAddress, Scope, v6};
+use super::{ConfigError, Net, NewAddress, Route, Scope, v6};
 use crate::base::{Family, InterfaceId, InterfaceName};
 
 impl Net {
@@ -116,12 +116,14 @@ impl Net {
         Ok(())
     }
 
-    /// Packets from now on are held to it. Routes with an `mtu` of their own keep that, as far as the link takes it. Below 1280 the interface has no IPv6, but for
+    /// Packets from now on are held to it. Routes with an `mtu` of their own keep that, as far as the link takes it; those of IPv6 have the link's from now on
+    /// where theirs is no less, or was the link's before, unless it is locked. Below 1280 the interface has no IPv6, but for
     /// `lo`, which only loses what it has of it.
     pub fn set_mtu(&mut self, id: InterfaceId, mtu: u32) -> Result<(), ConfigError> {
         if (id, mtu) != (InterfaceId::LOOPBACK, LOOPBACK_MTU) {
             check_mtu(mtu)?;
         }
+        let before_in_ipv6 = self.ipv6_mtu(self.interface(id));
         let interface = self.interface_mut(id)?;
         let before = std::mem::replace(&mut interface.mtu, mtu);
         if before == mtu {
@@ -147,9 +149,29 @@ impl Net {
                 self.interface_mut(id)?.conf6 = conf;
                 self.begin_ipv6(id);
             }
-            _ => {}
+            (false, false) => self.mtus_of_routes_follow(id, before_in_ipv6, mtu),
+            (true, true) => {}
         }
         Ok(())
+    }
+
+    fn mtus_of_routes_follow(&mut self, id: InterfaceId, before: u32, now: u32) {
+        let follow = |route: &mut Route| {
+            if route.interface == Some(id)
+                && !route.mtu_is_locked
+                && route.mtu.is_some_and(|it| it >= now || it == before)
+            {
+                route.mtu = Some(now);
+            }
+        };
+        self.ways_mut(Family::V6).tables.retain(|entry| {
+            let route = &mut entry.route;
+            follow(route);
+            route.ways.iter_mut().for_each(|way| follow(&mut way.route));
+            // What is told of all is what the first says.
+            route.mtu = route.ways.first().map_or(route.mtu, |way| way.route.mtu);
+            true
+        });
     }
 
     /// `txqueuelen`, which is only told.

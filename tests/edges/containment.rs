@@ -300,7 +300,7 @@ fn signals_and_streams_are_the_commands() {
     let machine = Machine::new();
     let script = r#"
         wait_for() { for i in $(seq 200); do [ -e "$1" ] && return; sleep 0.02; done; echo "$1 never came"; }
-        "$nflab" sh -- bash -c 'trap "echo told; exit 9" TERM; touch ready; for i in $(seq 1000); do sleep 0.02; done' & pid=$!
+        "$nflab" sh -- bash -c 'trap "echo told; exit 9" TERM; touch ready; i=0; while [ $i -lt 1000 ]; do i=$((i + 1)); sleep 0.02; done' & pid=$!
         wait_for ready; kill -TERM $pid; wait $pid; echo "exit $?"; rm -f ready
         "$nflab" sh -- bash -c 'touch ready; exec sleep 4714' & pid=$!
         wait_for ready; kill -HUP $pid; wait $pid; echo "exit $?"; rm -f ready
