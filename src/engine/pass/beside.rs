@@ -25,8 +25,9 @@ impl<O: Observer> Pass<'_, O> {
             delivery: transit.delivery,
             way: transit.way,
         };
-        // Seen: no rule of POSTROUTING finds the socket behind the copy, and no helper takes it for the router's own.
+        // Seen: no rule of POSTROUTING finds the socket behind the copy, or where it came in, and no helper takes it for the router's own.
         copy.packet.sender = Sender::NoSocket;
+        copy.packet.input = None;
         match self.postrouting_of_copy(0, copy, interface) {
             Err(report) => give_pieces_away(&report, transit),
             Ok(copy) if at_once => {
