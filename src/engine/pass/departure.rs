@@ -108,14 +108,6 @@ impl<O: Observer> Pass<'_, O> {
             // Every hook has seen it, and its flow is in the table; nobody is told.
             return self.gone(Reason::Host(DropReason::LinkDown), transit);
         }
-        let is_heard = forwarding.is_none() && self.config.net.hears_itself(output, transit.packet.destination());
-        if is_heard && transit.packet.len() <= mtu as usize {
-            self.hear_itself(output, transit, false);
-            if transit.packet.ttl() == 0 {
-                // Seen: it may go no further than to the host itself.
-                return self.gone(Reason::Host(DropReason::HopLimitOver), transit);
-            }
-        }
         if transit.packet.offload().segment_size != 0 && transit.packet.largest_segment() > mtu as usize {
             return self.depart_in_segments(output, transit, mtu, forwarding);
         }
@@ -129,24 +121,21 @@ impl<O: Observer> Pass<'_, O> {
         mtu: u32,
         forwarding: Option<&Forwarding>,
     ) -> Report {
-        let fate = match forwarding {
-            Some(_) => Fate::Forwarded,
-            None => Fate::Sent,
-        };
-        let state = transit.tracking.state;
         if transit.packet.largest_segment() <= mtu as usize && transit.packet.largest_fragment == 0 {
-            self.leave(output, transit, forwarding);
-            return Report { fate, state };
+            return self.leave(output, transit, forwarding);
         }
+        let state = transit.tracking.state;
         let mut pieces = Vec::new();
         match fragment(&self.router.host, transit.packet.take(), mtu, &mut |piece| {
             pieces.push(piece);
         }) {
             Ok(()) => {
+                let fate = fate_of(forwarding);
+                let mut report = Report { fate, state };
                 for packet in pieces {
-                    self.leave(output, &mut transit.with(packet), forwarding);
+                    report = self.leave(output, &mut transit.with(packet), forwarding);
                 }
-                Report { fate, state }
+                report
             }
             Err(NotCut::TooBig(needed)) => self.too_big(needed, transit),
             Err(NotCut::Dropped(reason)) => self.stopped(Reason::Host(reason), state),
@@ -194,10 +183,22 @@ impl<O: Observer> Pass<'_, O> {
         })
     }
 
-    /// Out by an interface. By `lo` it comes in again, with what is known of it.
-    fn leave(&mut self, output: InterfaceId, transit: &mut Transit, forwarding: Option<&Forwarding>) {
+    /// Out by an interface. By `lo` it comes in again, with what is known of it; and of IPv6 the host itself hears what it sends to a group that it is in.
+    fn leave(&mut self, output: InterfaceId, transit: &mut Transit, forwarding: Option<&Forwarding>) -> Report {
+        let report = Report {
+            fate: fate_of(forwarding),
+            state: transit.tracking.state,
+        };
         if output != InterfaceId::LOOPBACK {
-            return self.transmit(output, &mut transit.packet);
+            if forwarding.is_none() && self.config.net.hears_itself(output, transit.packet.destination()) {
+                self.hear_itself(output, transit, false);
+                if transit.packet.ttl() == 0 {
+                    // Seen: it may go no further than to the host itself.
+                    return self.gone(Reason::Host(DropReason::HopLimitOver), transit);
+                }
+            }
+            self.transmit(output, &mut transit.packet);
+            return report;
         }
         self.worker.looped.push_back(Looped {
             interface: output,
@@ -207,6 +208,7 @@ impl<O: Observer> Pass<'_, O> {
             forwarding: forwarding.copied(),
             is_beside: self.leaves_beside,
         });
+        report
     }
 
     pub(in crate::engine) fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
@@ -231,6 +233,14 @@ impl<O: Observer> Pass<'_, O> {
             bytes: packet.take_bytes(),
             is_beside: self.leaves_beside,
         });
+    }
+}
+
+#[inline]
+fn fate_of(forwarding: Option<&Forwarding>) -> Fate {
+    match forwarding {
+        Some(_) => Fate::Forwarded,
+        None => Fate::Sent,
     }
 }
 
