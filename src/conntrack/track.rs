@@ -10,7 +10,7 @@ use super::{
     Tracked, Tracking, Tuple, Zone,
 };
 use crate::base::sync::MutexGuard;
-use crate::packet::{ChecksumState, Packet};
+use crate::packet::Packet;
 
 mod begin;
 mod confirm;
@@ -255,11 +255,8 @@ fn keep_checksum(packet: &mut Packet, checksum: ChecksumCheck) {
     if checksum.gathered() > 0 {
         packet.pull(checksum.gathered());
     }
-    if checksum.found_right() {
-        packet.was_summed(ChecksumState::Verified);
-    }
-    if checksum.found_wrong() {
-        packet.was_summed(ChecksumState::Wrong);
+    if let Some(found) = checksum.found() {
+        packet.was_summed(found);
     }
 }
 

@@ -268,10 +268,13 @@ impl Packet {
         }
     }
 
-    /// It comes in anew: nobody has summed it up.
+    /// It comes in anew: nobody has summed it up, and what was wrong may be found so again.
     #[inline]
     pub(crate) fn is_to_be_summed(&mut self) {
         self.summed_header = None;
+        if self.checksum == ChecksumState::Wrong {
+            self.checksum = ChecksumState::Unknown;
+        }
     }
 
     /// Whether its header is another since tracking summed it up. IPv6's has no checksum that would make up for that, and who goes by that sum takes the

@@ -8,8 +8,7 @@ use crate::packet::{ChecksumState, Packet};
 #[derive(Clone, Copy, Debug)]
 pub struct ChecksumCheck {
     wanted: bool,
-    right: bool,
-    wrong: bool,
+    found: Option<ChecksumState>,
     gathered: usize,
 }
 
@@ -26,8 +25,7 @@ impl ChecksumCheck {
         let arrives = cx.stage == TrackStage::Prerouting;
         Self {
             wanted: arrives && cx.settings.checksum && checksum == ChecksumState::Unknown,
-            right: false,
-            wrong: false,
+            found: None,
             gathered: 0,
         }
     }
@@ -37,10 +35,10 @@ impl ChecksumCheck {
     pub fn verify<V>(&mut self, is_right: impl FnOnce() -> bool) -> Result<(), Fault<V>> {
         if self.wanted {
             if !is_right() {
-                self.wrong = true;
+                self.found = Some(ChecksumState::Wrong);
                 return Err(Fault::Checksum);
             }
-            self.right = true;
+            self.found = Some(ChecksumState::Verified);
         }
         Ok(())
     }
@@ -58,15 +56,9 @@ impl ChecksumCheck {
         self.gathered
     }
 
-    /// Whether it was wanted, and is wrong.
+    /// What the checksum is, where that was wanted: right or wrong.
     #[inline]
-    pub fn found_wrong(self) -> bool {
-        self.wrong
-    }
-
-    /// Whether it was wanted, and is right.
-    #[inline]
-    pub fn found_right(self) -> bool {
-        self.right
+    pub fn found(self) -> Option<ChecksumState> {
+        self.found
     }
 }

@@ -49,10 +49,7 @@ impl Visit<'_> {
         if !state.goes_on(cx, known.direction, (packet, &mut checksum)) {
             return None;
         }
-        Some(match checksum.found_right() {
-            true => ChecksumState::Verified,
-            false => packet.checksum,
-        })
+        Some(checksum.found().unwrap_or(packet.checksum))
     }
 }
 
