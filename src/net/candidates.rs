@@ -95,9 +95,8 @@ pub(super) const SHORT: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Family, InterfaceId};
-    use crate::net::flow::Flow;
-    use crate::net::{Route, Scope, table};
+    use crate::base::Family;
+    use crate::net::{Route, table};
 
     /// A long table's search finds what looking at every route finds, in the same order.
     #[test]
@@ -120,16 +119,7 @@ mod tests {
         let mut found = 0;
         for _ in 0..2_000 {
             let destination = IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 | drawn(0x0003_ffff)));
-            let key = Key {
-                destination,
-                source: IpAddr::from([0; 4]),
-                mark: 0,
-                tos: 0,
-                input: Some(InterfaceId::LOOPBACK),
-                output: None,
-                scope: Scope::Universe,
-                flow: Flow::default(),
-            };
+            let key = Key::to(destination);
             for table in [table::MAIN, table::LOCAL, 100] {
                 let holds = |it: &&Entry| it.route.to.contains(destination);
                 let looked: Vec<_> = tables
@@ -143,16 +133,7 @@ mod tests {
             }
         }
         assert!(found > 10_000, "{found}");
-        let six = Key {
-            destination: "2001:db8::1".parse().unwrap(),
-            source: IpAddr::from([0; 4]),
-            mark: 0,
-            tos: 0,
-            input: Some(InterfaceId::LOOPBACK),
-            output: None,
-            scope: Scope::Universe,
-            flow: Flow::default(),
-        };
+        let six = Key::to("2001:db8::1".parse().unwrap());
         assert!(tables.deciding(table::MAIN, &six).is_none());
     }
 }

@@ -347,22 +347,20 @@ impl Net {
 
     /// The link that a packet of the host's own is on its way to, also where that way comes round by `lo`.
     pub(super) fn leaves_for(&self, packet: &Packet) -> Option<InterfaceId> {
-        let output = packet.output?;
-        let itself = (output == InterfaceId::LOOPBACK).then(|| self.led_to_itself_by(packet));
-        itself.flatten().or(Some(output))
+        match (packet.output?, packet.origin) {
+            (InterfaceId::LOOPBACK, Origin::Copy { to: Some(to), .. }) => Some(to),
+            (InterfaceId::LOOPBACK, _) => self.led_to_itself_by(packet).or(packet.output),
+            (output, _) => Some(output),
+        }
     }
 
     /// The interface of the route by which a packet of the host's own came back to it.
     fn led_to_itself_by(&self, packet: &Packet) -> Option<InterfaceId> {
         let key = Key {
-            destination: packet.destination(),
             source: packet.source(),
             mark: packet.mark,
             tos: packet.tos(),
-            input: Some(InterfaceId::LOOPBACK),
-            output: None,
-            scope: Scope::Universe,
-            flow: Flow::default(),
+            ..Key::to(packet.destination())
         };
         let route = self.lookup(&key).ok()?;
         route.interface.filter(|_| route.leads_to_itself())

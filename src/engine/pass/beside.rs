@@ -85,11 +85,7 @@ impl<O: Observer> Pass<'_, O> {
         let mut packet = transit.packet.copied_into(buffer);
         (packet.input, packet.output) = (None, None);
         packet.origin = Origin::Copy {
-            from: match transit.packet.origin {
-                // Its link is known from the start.
-                Origin::Discovery => transit.packet.output,
-                _ => self.config.net.arrived_by(&transit.packet),
-            },
+            from: self.config.net.arrived_by(&transit.packet),
             to: self.config.net.owner_of(to.gateway),
         };
         packet.forbid_fragments();

@@ -84,11 +84,9 @@ pub(super) fn complain_quoting(
     }
     let mark = net.reply_mark_ipv6(original);
     // A link's address means nothing without its link.
-    let link = match (original.input, original.origin) {
-        (Some(_), _) => net.arrived_by(original),
-        (None, Origin::Copy { from: Some(from), .. }) => Some(from),
-        (None, Origin::Copy { to: Some(to), .. }) if original.output == Some(InterfaceId::LOOPBACK) => Some(to),
-        (None, _) => net.leaves_for(original),
+    let link = match original.input {
+        Some(_) => net.arrived_by(original),
+        None => net.leaves_for(original),
     };
     let interface = link.filter(|_| to.is_unicast_link_local());
     if net.knob_ipv6(Knob::AnycastIsUnicast) == 0 && means_any(net, to, interface, mark) {
@@ -145,13 +143,11 @@ pub(super) fn is_about_an_error(original: &Packet) -> bool {
 }
 
 /// An address of a link, or `::1`, is the host's only on that link, one that waits for its link is nobody's, and what only a route makes the host's is
-/// not. What a program sends is on `lo` as yet, and
-/// what discovery sends on its link.
+/// not. What a program sends is on `lo` as yet, and what discovery sends, or TEE copies, on the link that it leaves by.
 fn is_own(net: &Net, original: &Packet, address: Ipv6Addr) -> bool {
     let link = original.input.or(match original.origin {
         Origin::Usual => Some(InterfaceId::LOOPBACK),
-        Origin::Discovery => original.output,
-        Origin::Copy { .. } => None,
+        Origin::Discovery | Origin::Copy { .. } => original.output,
     });
     let link = link.filter(|_| address.is_unicast_link_local() || address.is_loopback());
     let links = net
