@@ -220,131 +220,114 @@ mod tests {
     use crate::lab::memory::Lab;
 
     /// Calls of `ip`, and what iproute2 6.1 and Linux 6.18 said to each, one after another in a namespace set up as the default lab is.
-    const RECORDED: &str = include_str!("ip/ipv6.txt");
+    struct Recorded {
+        /// What they are about.
+        about: &'static str,
+        calls: &'static str,
+        /// Keys that were set before.
+        keys: &'static [(&'static str, &'static str)],
+        /// There are more than so many.
+        least: usize,
+    }
+
+    const SEED: (&str, &str) = ("net.ipv4.fib_multipath_hash_seed", "74565");
+
+    const RECORDED: &[Recorded] = &[
+        Recorded {
+            about: "IPv6",
+            calls: include_str!("ip/ipv6.txt"),
+            keys: &[],
+            least: 200,
+        },
+        Recorded {
+            about: "what else an address can have",
+            calls: include_str!("ip/address.txt"),
+            keys: &[],
+            least: 100,
+        },
+        Recorded {
+            about: "tables that refused routes leave, what an address cannot be told, ::1 that is added by hand",
+            calls: include_str!("ip/refused.txt"),
+            keys: &[],
+            least: 70,
+        },
+        Recorded {
+            about: "gateways of IPv6 for IPv4, and what a route says of packets",
+            calls: include_str!("ip/ways.txt"),
+            keys: &[],
+            least: 30,
+        },
+        Recorded {
+            about: "rules that suppress routes and lead on",
+            calls: include_str!("ip/rules.txt"),
+            keys: &[],
+            least: 80,
+        },
+        Recorded {
+            about: "routes with several gateways, under one seed of their choice",
+            calls: include_str!("ip/gateways.txt"),
+            keys: &[SEED],
+            least: 140,
+        },
+        Recorded {
+            about: "gateways of routes that refuse packets or are for the host itself, and a single one's weight",
+            calls: include_str!("ip/kinds.txt"),
+            keys: &[SEED],
+            least: 95,
+        },
+        Recorded {
+            about: "who asks for a way where gateways are chosen by fields: by ends, protocol and ports here",
+            calls: include_str!("ip/fields.txt"),
+            keys: &[
+                SEED,
+                ("net.ipv4.fib_multipath_hash_policy", "3"),
+                ("net.ipv4.fib_multipath_hash_fields", "55"),
+            ],
+            least: 20,
+        },
+        Recorded {
+            about: "rules that ask for protocol and ports, and gateways that are chosen by them",
+            calls: include_str!("ip/transport.txt"),
+            keys: &[
+                SEED,
+                ("net.ipv4.fib_multipath_hash_policy", "1"),
+                ("net.ipv6.fib_multipath_hash_policy", "1"),
+            ],
+            least: 200,
+        },
+        Recorded {
+            about: "what routes say of connections, and ways for a type of service",
+            calls: include_str!("ip/metrics.txt"),
+            keys: &[SEED],
+            least: 150,
+        },
+    ];
+
+    #[test]
+    fn it_says_what_iproute2_says() {
+        let mut wrong = String::new();
+        for recorded in RECORDED {
+            let mut lab = lab();
+            for (key, value) in recorded.keys {
+                lab.machine.set_sysctl(key, value).unwrap();
+            }
+            let (count, differ) = beside(&mut lab, recorded.calls);
+            assert!(count > recorded.least, "{}: {count} calls", recorded.about);
+            if !differ.is_empty() {
+                wrong += &format!("of {}:\n{differ}\n", recorded.about);
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong}");
+    }
 
     /// The same of what paths take, behind the packets that said so to lan.
     const OF_PATHS: &str = include_str!("ip/cache.txt");
-
-    /// The same of what else an address can have.
-    const OF_ADDRESSES: &str = include_str!("ip/address.txt");
-
-    #[test]
-    fn of_addresses_it_says_what_iproute2_says() {
-        let (count, differ) = beside(&mut lab(), OF_ADDRESSES);
-        assert!(count > 100 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of tables that refused routes leave, of what an address cannot be told, and of ::1 that is added by hand.
-    const OF_REFUSED: &str = include_str!("ip/refused.txt");
-
-    #[test]
-    fn of_what_is_refused_it_says_what_iproute2_says() {
-        let (count, differ) = beside(&mut lab(), OF_REFUSED);
-        assert!(count > 70 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of gateways of IPv6 for IPv4, and of what a route says of packets.
-    const OF_WAYS: &str = include_str!("ip/ways.txt");
-
-    #[test]
-    fn of_ways_it_says_what_iproute2_says() {
-        let (count, differ) = beside(&mut lab(), OF_WAYS);
-        assert!(count > 30 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of rules that suppress routes and lead on.
-    const OF_RULES: &str = include_str!("ip/rules.txt");
-
-    #[test]
-    fn of_rules_it_says_what_iproute2_says() {
-        let (count, differ) = beside(&mut lab(), OF_RULES);
-        assert!(count > 80 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of routes with several gateways, under one seed of their choice.
-    const OF_GATEWAYS: &str = include_str!("ip/gateways.txt");
-
-    #[test]
-    fn of_several_gateways_it_says_what_iproute2_says() {
-        let mut lab = lab();
-        lab.machine
-            .set_sysctl("net.ipv4.fib_multipath_hash_seed", "74565")
-            .unwrap();
-        let (count, differ) = beside(&mut lab, OF_GATEWAYS);
-        assert!(count > 140 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of gateways of routes that refuse packets or are for the host itself, and of a single one's weight.
-    const OF_KINDS: &str = include_str!("ip/kinds.txt");
-
-    #[test]
-    fn of_gateways_of_any_kind_it_says_what_iproute2_says() {
-        let mut lab = lab();
-        lab.machine
-            .set_sysctl("net.ipv4.fib_multipath_hash_seed", "74565")
-            .unwrap();
-        let (count, differ) = beside(&mut lab, OF_KINDS);
-        assert!(count > 95 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of who asks for a way where gateways are chosen by fields: by ends, protocol and ports here.
-    const OF_FIELDS: &str = include_str!("ip/fields.txt");
-
-    #[test]
-    fn of_fields_it_says_what_iproute2_says() {
-        let mut lab = lab();
-        for (key, value) in [
-            ("net.ipv4.fib_multipath_hash_seed", "74565"),
-            ("net.ipv4.fib_multipath_hash_policy", "3"),
-            ("net.ipv4.fib_multipath_hash_fields", "55"),
-        ] {
-            lab.machine.set_sysctl(key, value).unwrap();
-        }
-        let (count, differ) = beside(&mut lab, OF_FIELDS);
-        assert!(count > 20 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of rules that ask for protocol and ports, and of gateways that are chosen by them.
-    const OF_TRANSPORT: &str = include_str!("ip/transport.txt");
-
-    #[test]
-    fn of_protocols_and_ports_it_says_what_iproute2_says() {
-        let mut lab = lab();
-        for (key, value) in [
-            ("net.ipv4.fib_multipath_hash_seed", "74565"),
-            ("net.ipv4.fib_multipath_hash_policy", "1"),
-            ("net.ipv6.fib_multipath_hash_policy", "1"),
-        ] {
-            lab.machine.set_sysctl(key, value).unwrap();
-        }
-        let (count, differ) = beside(&mut lab, OF_TRANSPORT);
-        assert!(count > 200 && differ.is_empty(), "{count} calls\n{differ}");
-    }
-
-    /// The same of what routes say of connections, and of ways for a type of service.
-    const OF_METRICS: &str = include_str!("ip/metrics.txt");
-
-    #[test]
-    fn of_metrics_it_says_what_iproute2_says() {
-        let mut lab = lab();
-        lab.machine
-            .set_sysctl("net.ipv4.fib_multipath_hash_seed", "74565")
-            .unwrap();
-        let (count, differ) = beside(&mut lab, OF_METRICS);
-        assert!(count > 150 && differ.is_empty(), "{count} calls\n{differ}");
-    }
 
     fn lab() -> Lab {
         let lab = Lab::default_lab(1, TOOLBOX).unwrap();
         // No address of the link is drawn there.
         lab.machine.set_sysctl("net.ipv6.conf.all.addr_gen_mode", "1").unwrap();
         lab
-    }
-
-    #[test]
-    fn of_ipv6_it_says_what_iproute2_says() {
-        let (count, differ) = beside(&mut lab(), RECORDED);
-        assert!(count > 200 && differ.is_empty(), "{count} calls\n{differ}");
     }
 
     #[test]
