@@ -112,8 +112,9 @@ impl Watch {
             return Ok(false);
         };
         let words: Vec<&str> = route.split(' ').collect();
-        let is_kind = |word: &&&str| ["blackhole", "unreachable", "prohibit"].contains(*word);
-        let to = words.iter().find(|word| !is_kind(word)).copied().unwrap_or_default();
+        // What becomes of its packets may stand before its place.
+        let is_place = |word: &&&str| **word == "default" || word.contains(['.', ':']);
+        let to = words.iter().find(is_place).copied().unwrap_or_default();
         let mut asked = vec![family.option(), "route", "show", to];
         let table = words.windows(2).find(|pair| pair[0] == "table");
         asked.extend(table.into_iter().flatten());
