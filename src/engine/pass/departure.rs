@@ -121,19 +121,35 @@ impl<O: Observer> Pass<'_, O> {
         mtu: u32,
         forwarding: Option<&Forwarding>,
     ) -> Report {
+        let fate = match forwarding {
+            Some(_) => Fate::Forwarded,
+            None => Fate::Sent,
+        };
+        let mut report = Report {
+            fate,
+            state: transit.tracking.state,
+        };
         if transit.packet.largest_segment() <= mtu as usize && transit.packet.largest_fragment == 0 {
-            return self.leave(output, transit, forwarding);
+            if forwarding.is_none()
+                && let Some(ended) = self.be_heard(output, transit)
+            {
+                return ended;
+            }
+            self.leave(output, transit, forwarding);
+            return report;
         }
-        let state = transit.tracking.state;
+        let state = report.state;
         let mut pieces = Vec::new();
         match fragment(&self.router.host, transit.packet.take(), mtu, &mut |piece| {
             pieces.push(piece);
         }) {
             Ok(()) => {
-                let fate = fate_of(forwarding);
-                let mut report = Report { fate, state };
                 for packet in pieces {
-                    report = self.leave(output, &mut transit.with(packet), forwarding);
+                    let mut piece = transit.with(packet);
+                    match forwarding {
+                        None if let Some(ended) = self.be_heard(output, &mut piece) => report = ended,
+                        _ => self.leave(output, &mut piece, forwarding),
+                    }
                 }
                 report
             }
@@ -183,22 +199,20 @@ impl<O: Observer> Pass<'_, O> {
         })
     }
 
-    /// Out by an interface. By `lo` it comes in again, with what is known of it; and of IPv6 the host itself hears what it sends to a group that it is in.
-    fn leave(&mut self, output: InterfaceId, transit: &mut Transit, forwarding: Option<&Forwarding>) -> Report {
-        let report = Report {
-            fate: fate_of(forwarding),
-            state: transit.tracking.state,
-        };
+    /// Of IPv6 the host itself hears what it sends to a group that it is in. `Some` where nobody else does.
+    fn be_heard(&mut self, output: InterfaceId, transit: &mut Transit) -> Option<Report> {
+        if !self.config.net.hears_itself(output, transit.packet.destination()) {
+            return None;
+        }
+        self.hear_itself(output, transit, false);
+        // Seen: it may go no further.
+        (transit.packet.ttl() == 0).then(|| self.gone(Reason::Host(DropReason::HopLimitOver), transit))
+    }
+
+    /// Out by an interface. By `lo` it comes in again, with what is known of it.
+    fn leave(&mut self, output: InterfaceId, transit: &mut Transit, forwarding: Option<&Forwarding>) {
         if output != InterfaceId::LOOPBACK {
-            if forwarding.is_none() && self.config.net.hears_itself(output, transit.packet.destination()) {
-                self.hear_itself(output, transit, false);
-                if transit.packet.ttl() == 0 {
-                    // Seen: it may go no further than to the host itself.
-                    return self.gone(Reason::Host(DropReason::HopLimitOver), transit);
-                }
-            }
-            self.transmit(output, &mut transit.packet);
-            return report;
+            return self.transmit(output, &mut transit.packet);
         }
         self.worker.looped.push_back(Looped {
             interface: output,
@@ -208,7 +222,6 @@ impl<O: Observer> Pass<'_, O> {
             forwarding: forwarding.copied(),
             is_beside: self.leaves_beside,
         });
-        report
     }
 
     pub(in crate::engine) fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
@@ -233,14 +246,6 @@ impl<O: Observer> Pass<'_, O> {
             bytes: packet.take_bytes(),
             is_beside: self.leaves_beside,
         });
-    }
-}
-
-#[inline]
-fn fate_of(forwarding: Option<&Forwarding>) -> Fate {
-    match forwarding {
-        Some(_) => Fate::Forwarded,
-        None => Fate::Sent,
     }
 }
 
