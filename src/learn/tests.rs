@@ -285,22 +285,25 @@ fn what_a_learner_types_may_write_to_files() {
 
 #[test]
 fn who_begins_further_on_finds_no_file_written_before() {
-    let file = std::env::temp_dir().join(format!("nflab-lesson-{}", std::process::id()));
+    // A directory of its own: a file of that name that an earlier run left would be found.
+    let directory = std::env::temp_dir().join(format!("nflab-lesson-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).unwrap();
+    let file = directory.join("rules");
     let line = format!("  iptables-save > {}", file.display());
     let text = SHORT.replace("  advance 5s", &line).replace("115", "120");
-    let written = |step: usize, line: &str| {
+    // The step that is begun, what is typed there, whether the file was written then.
+    for (step, typed, written) in [
+        (1, &["again"][..], false),
+        (0, &["next"], false),
+        (0, &["next", "next"], true),
+    ] {
         let mut session = Session::at(lesson(&text).unwrap(), step, Screen::default()).unwrap();
         session.opening();
-        session.line(line);
-        std::fs::remove_file(&file).is_ok()
-    };
-    assert!(!written(1, "again"));
-    assert!(!written(0, "next"));
-    let mut session = Session::at(lesson(&text).unwrap(), 0, Screen::default()).unwrap();
-    session.opening();
-    session.line("next");
-    session.line("next");
-    assert!(std::fs::remove_file(&file).is_ok(), "who asks for it gets it");
+        let told: Vec<Told> = typed.iter().map(|line| session.line(line)).collect();
+        assert_eq!(file.exists(), written, "{step} {typed:?}: {told:?}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]
