@@ -158,7 +158,9 @@ fn pull_quote(packet: &mut Packet) {
     };
     let at = ICMP_HEADER + offset;
     let there = packet.transport().len().saturating_sub(at);
-    packet.pull(at + proto::spec(protocol).key.read_of_quote(there));
+    if let Some(read) = proto::spec(protocol).key.read_of_quote(there) {
+        packet.pull(at + read);
+    }
 }
 
 /// Which transport a quoted packet has, and where. Seen: a header of IPv4 that says it is shorter than a header can be is believed, and what follows it

@@ -187,13 +187,9 @@ impl<T: AsRef<[u8]>> Ipv6<T> {
         address(self.data(), 24)
     }
 
-    /// Those that this header's number begins with.
+    /// Those that this header's number begins with, in all that is there: what a program sends may be longer than it says, and is read as far.
     pub(crate) fn extensions(&self) -> Extensions<'_> {
-        self.extensions_within(self.total_length())
-    }
-
-    fn extensions_within(&self, length: usize) -> Extensions<'_> {
-        Extensions::from(&self.data()[..self.data().len().min(length)], NEXT_HEADER, HEADER)
+        Extensions::from(self.data(), NEXT_HEADER, HEADER)
     }
 
     /// Past the extension headers, as far as they can be read.

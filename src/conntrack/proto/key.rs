@@ -162,10 +162,12 @@ impl Key {
         }
     }
 
-    pub(crate) fn read_of_quote(&self, there: usize) -> usize {
+    /// `None` where nothing of it is rewritten, and so nothing read.
+    pub(crate) fn read_of_quote(&self, there: usize) -> Option<usize> {
         match self {
-            Self::Ports(ports) if ports.read > 0 && there >= ports.read => ports.read,
-            _ => QUOTED_AT_LEAST,
+            Self::Nothing => None,
+            Self::Ports(ports) if ports.read > 0 && there >= ports.read => Some(ports.read),
+            _ => Some(QUOTED_AT_LEAST),
         }
     }
 

@@ -45,6 +45,7 @@ fn what_is_rewritten_of_a_quote_is_read_in_one_piece() {
         (quote(protocol::UDP, 5, 30), icmp + 20 + 8),
         (quote(protocol::TCP, 7, 20), icmp + 28 + 20),
         (quote(protocol::UDP, 15, 8), icmp + 60 + 8),
+        (quote(protocol::ESP, 7, 30), 1),
         (quote(protocol::UDP, 5, 8)[..9].to_vec(), 1),
     ] {
         let mut packet = error(3, &quoted);

@@ -33,8 +33,10 @@ pub(in crate::net) struct Key {
 pub(in crate::net) struct Piece {
     /// In bytes.
     pub offset: usize,
-    /// Where its data end, as far as they are taken.
+    /// Where its data end, as its header says, as far as they are taken.
     pub end: usize,
+    /// How many of them it brings: less where a program sent less than it said.
+    pub length: usize,
     pub more: bool,
     /// With its header.
     pub size: usize,
@@ -326,15 +328,15 @@ impl Queue {
             return Err(DropReason::FragmentEmpty);
         }
         let input = packet.input;
-        self.insert(offset, end, packet)?;
+        self.insert(&piece, packet)?;
         self.ecn_seen |= 1 << piece.ecn;
-        self.received += end - offset;
+        self.received += piece.length;
         self.memory += piece.size + FRAGMENT_OVERHEAD;
         self.largest = self.largest.max(piece.size);
         if piece.has_df {
             self.largest_with_df = self.largest_with_df.max(piece.size);
         }
-        let complete = self.end_is_known && self.received == self.end;
+        let complete = self.end_is_known && self.received == self.end && self.runs.contains_key(&0);
         Ok(if complete {
             Taken::Complete(input)
         } else {
@@ -342,7 +344,8 @@ impl Queue {
         })
     }
 
-    fn insert(&mut self, offset: usize, end: usize, packet: Packet) -> Result<(), DropReason> {
+    fn insert(&mut self, piece: &Piece, packet: Packet) -> Result<(), DropReason> {
+        let Piece { offset, end, .. } = *piece;
         if let Some((_, run)) = self.runs.range(..=offset).next_back()
             && offset < run.end
         {
@@ -351,9 +354,10 @@ impl Queue {
                 false => DropReason::FragmentOverlap,
             });
         }
-        if self.runs.range(offset..end).next().is_some() {
+        if end > offset && self.runs.range(offset..end).next().is_some() {
             return Err(DropReason::FragmentOverlap);
         }
+        let end = offset + piece.length;
         // Only the last run grows; elsewhere a neighbour stays a run of its own, which shows when a duplicate spans two.
         match self.runs.last_entry() {
             Some(mut last) if last.get().end == offset => {

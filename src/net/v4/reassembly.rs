@@ -26,6 +26,7 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> (Key, Piece) {
     let piece = Piece {
         offset,
         end: offset + length,
+        length,
         more,
         size: packet.network_header_length() + length,
         has_df: header.dont_fragment(),

@@ -72,10 +72,12 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
         protocol: None,
         link: packet.input.filter(|_| is_of_link),
     };
-    let end = offset + packet.len() - found.at - LENGTH;
-    if end > usize::from(u16::MAX) {
-        return problem(BadPart::Field, found.at + 2);
-    }
+    let data_at = found.at + LENGTH;
+    // What a program sends need not be as long as it says.
+    let end = match (offset + HEADER + usize::from(view.payload_length())).checked_sub(data_at) {
+        Some(end) if end <= usize::from(u16::MAX) => end,
+        _ => return problem(BadPart::Field, found.at + 2),
+    };
     if more && !end.is_multiple_of(8) {
         // The pointer is that of the payload's length.
         return match is_hosts {
@@ -83,11 +85,15 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
             false => Fragment::Spoils(key),
         };
     }
+    let brought = packet.len() - data_at;
+    // Seen: one that says it ends before it begins is not cut.
+    let length = end.checked_sub(offset).map_or(brought, |said| said.min(brought));
     let piece = Piece {
         offset,
         end,
+        length,
         more,
-        size: packet.len(),
+        size: data_at + length,
         has_df: false,
         ecn: packet.tos() & 3,
     };
@@ -156,7 +162,8 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let (mut sizes, mut room) = (Vec::with_capacity(pieces.len()), usize::MAX);
     for piece in &pieces {
         let (_, at, _) = place(piece).ok_or(DropReason::FragmentInconsistent)?;
-        let data = &piece.bytes()[at + LENGTH..];
+        let said = HEADER + usize::from(header(piece).payload_length());
+        let data = &piece.bytes()[at + LENGTH..said.min(piece.len())];
         bytes.extend_from_slice(data);
         sizes.push(data.len());
         room = room.min(room_for_headers(piece, at));

@@ -407,12 +407,20 @@ impl Drawn {
         if is_ipv6(own, 0) {
             number(&mut mine, theirs, cause);
         }
+        // What came with the packet, but what both sides left where it was: that is no other port's by chance.
+        let brought: Vec<u16> = cause.map_or_else(Vec::new, |cause| {
+            let is_left = |at: usize, port: u16| [own, theirs].iter().all(|sent| word(sent, at) == port);
+            let mut left = places(own).into_iter().map(|place| place.at);
+            let came = places(cause).into_iter().map(|place| word(cause, place.at));
+            came.filter(|&port| !left.next().is_some_and(|at| is_left(at, port)))
+                .collect()
+        });
         for place in places(own) {
             let (ours, wanted) = (word(&mine, place.at), word(theirs, place.at));
             if ours == wanted {
                 continue;
             }
-            match self.learn(place.flow, ours, wanted, cause) {
+            match self.learn(place.flow, ours, wanted, &brought) {
                 Likeness::Same => {
                     set(&mut mine, place.at, wanted, place.checksum, place.outer);
                     sum_up(&mut mine, &place, theirs);
@@ -465,7 +473,8 @@ impl Drawn {
         }
     }
 
-    fn learn(&mut self, flow: Flow, ours: u16, theirs: u16, cause: Option<&[u8]>) -> Likeness {
+    /// `brought` are the ports that one side may have kept.
+    fn learn(&mut self, flow: Flow, ours: u16, theirs: u16, brought: &[u16]) -> Likeness {
         if let Some(known) = self.known.get(&(flow, ours)) {
             // What was drawn before may be drawn again when its flow is over, by one side only.
             return match *known == theirs {
@@ -473,9 +482,7 @@ impl Drawn {
                 false => self.by_chance(flow.0, ours, theirs),
             };
         }
-        let kept =
-            |port: u16| cause.is_some_and(|cause| places(cause).iter().any(|place| word(cause, place.at) == port));
-        if kept(ours) || kept(theirs) {
+        if brought.contains(&ours) || brought.contains(&theirs) {
             // One side drew and the other did not; which only a rule that says --random can excuse.
             return match self.any {
                 true => self.by_chance(flow.0, ours, theirs),
@@ -827,6 +834,9 @@ mod tests {
             drawn.compare(Some(&cause), false, &at(40000), &at(6002)),
             Likeness::Different
         );
+        // By chance the number of the port at the other end.
+        let cause = udp(("10.0.0.2", 54), (SERVER, 53), b"question");
+        assert_eq!(drawn.compare(Some(&cause), false, &at(100), &at(53)), Likeness::Parted);
         // In a quoted packet too, and with its checksums.
         let error = |port| icmp_error(SERVER, HOST, 3, 3, &at(port));
         assert_eq!(drawn.compare(None, false, &error(5000), &error(6000)), Likeness::Same);

@@ -21,14 +21,14 @@ fn target(id: u16) -> Tuple {
 #[test]
 fn so_much_of_a_quote_is_read() {
     for (protocol, there, expected) in [
-        (protocol::TCP, 8, 8),
-        (protocol::TCP, 19, 8),
-        (protocol::TCP, 20, 20),
-        (protocol::TCP, 40, 20),
-        (protocol::UDP, 8, 8),
-        (protocol::UDP, 40, 8),
-        (protocol::ICMP, 40, 8),
-        (50, 40, 8),
+        (protocol::TCP, 8, Some(8)),
+        (protocol::TCP, 19, Some(8)),
+        (protocol::TCP, 20, Some(20)),
+        (protocol::TCP, 40, Some(20)),
+        (protocol::UDP, 8, Some(8)),
+        (protocol::UDP, 40, Some(8)),
+        (protocol::ICMP, 40, Some(8)),
+        (protocol::ESP, 40, None),
     ] {
         assert_eq!(spec(protocol).key.read_of_quote(there), expected, "{protocol} {there}");
     }
