@@ -323,6 +323,11 @@ impl Router {
         result
     }
 
+    /// An address of IPv6 is about to be given to a link.
+    pub(crate) fn forget_askers(&self, id: InterfaceId) {
+        self.config.load().net.forget_askers(&self.host, id);
+    }
+
     /// What packets remember of what was in force is void from now on.
     pub(super) fn is_changed(&self) {
         self.versions.is_changed();

@@ -6,7 +6,7 @@ use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
     OutputKey, OutputRoute, PathMtus, Redirect, RoutesSeen, Suppressed, Unreachable, v4, v6,
 };
-use crate::base::{Family, Random, Time};
+use crate::base::{Family, InterfaceId, Random, Time};
 use crate::packet::{Layout, Packet, Plain};
 use crate::wire::ipv6::extension;
 
@@ -360,6 +360,13 @@ impl Net {
     /// Questions to a link that is gone, or has no IPv6 any more, are not answered when it has.
     pub(crate) fn forget_questions(&self, host: &HostState) {
         host.memberships.forget(|id| !self.has_ipv6(self.interface(id)));
+    }
+
+    /// Seen: who gives a link an address of IPv6, or only tries to, has it forget who asked there for listeners, and in which version.
+    pub(crate) fn forget_askers(&self, host: &HostState, id: InterfaceId) {
+        if self.interface(id).is_up {
+            host.memberships.forget_askers(id);
+        }
     }
 
     /// The reset that closes the connection which `packet` wanted, for REJECT.

@@ -106,6 +106,7 @@ impl Net {
                 self.put_routes_of(id, &address);
             }
             self.begin_ipv6(id);
+            self.mtu_of_ipv6_begins_anew(id)?;
             self.revive_ways(id, Family::V4);
         } else {
             self.ways_mut(Family::V4)
@@ -151,6 +152,17 @@ impl Net {
             }
             (false, false) => self.mtus_of_routes_follow(id, before_in_ipv6, mtu),
             (true, true) => {}
+        }
+        Ok(())
+    }
+
+    /// What `net.ipv6.conf.*.mtu` was set to, holds until the link comes up again.
+    fn mtu_of_ipv6_begins_anew(&mut self, id: InterfaceId) -> Result<(), ConfigError> {
+        let interface = self.interface(id);
+        let (before, now) = (self.ipv6_mtu(interface), interface.mtu);
+        if before != now && now >= v6::LEAST_MTU {
+            self.interface_mut(id)?.conf6.follow_link();
+            self.mtus_of_routes_follow(id, before, now);
         }
         Ok(())
     }

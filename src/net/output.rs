@@ -332,6 +332,11 @@ impl Net {
         is_group && interface != InterfaceId::LOOPBACK && self.has_joined(interface, to)
     }
 
+    /// Whether it is for a group of IPv6 that reaches no further than the host itself, and would leave it.
+    pub(crate) fn ends_here(interface: InterfaceId, to: IpAddr) -> bool {
+        matches!(to, IpAddr::V6(to) if v6::is_of_the_host(to)) && interface != InterfaceId::LOOPBACK
+    }
+
     /// What comes by `lo` has come by the link whose address it is for, or was copied to: one that reaches no further than its link has a meaning there.
     /// The address of any router of a network is of that network's link.
     pub(crate) fn arrived_by(&self, packet: &Packet) -> Option<InterfaceId> {

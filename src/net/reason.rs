@@ -72,6 +72,7 @@ reasons! {
     Unreachable = "NOT_SPECIFIED", "an unreachable route";
     Prohibited = "NOT_SPECIFIED", "a prohibit route";
     MulticastNotJoined = "NOT_SPECIFIED", "a multicast group the host has not joined";
+    GroupOfTheHost = "NOT_SPECIFIED", "for a group that reaches no further than the host itself";
     CopyOnItsWay = "NOT_SPECIFIED", "a copy for a group that came round to its sender: its own way leads on, to the gateway that it was copied to";
     TimeToLiveOver = "IP_INHDR", "the time to live would reach zero here";
     HopLimitOver = "IP_INHDR", "the hop limit would reach zero here";

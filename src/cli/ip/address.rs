@@ -235,6 +235,7 @@ fn add_ipv6(
         flags: told.flags,
         ..NewAddress::new(own, length)
     };
+    call.machine.router().forget_askers(id);
     put(call, id, new, may_exist)
 }
 

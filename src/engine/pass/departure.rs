@@ -7,7 +7,7 @@ use crate::engine::observer::{Event, Observer};
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Emission, Fate, Looped, Port, Report};
 use crate::net::{
-    Complaint, DropReason, Forwarding, FragmentationNeeded, NotCut, Outgoing, OutputKey, OutputRoute, fragment,
+    Complaint, DropReason, Forwarding, FragmentationNeeded, Net, NotCut, Outgoing, OutputKey, OutputRoute, fragment,
     is_sent_by_the_icmp_socket, must_not_be_cut,
 };
 use crate::packet::{Origin, Packet, Sender};
@@ -201,12 +201,18 @@ impl<O: Observer> Pass<'_, O> {
 
     /// Of IPv6 the host itself hears what it sends to a group that it is in. `Some` where nobody else does.
     fn be_heard(&mut self, output: InterfaceId, transit: &mut Transit) -> Option<Report> {
-        if !self.config.net.hears_itself(output, transit.packet.destination()) {
-            return None;
+        let to = transit.packet.destination();
+        let is_heard = self.config.net.hears_itself(output, to);
+        if is_heard {
+            self.hear_itself(output, transit, false);
         }
-        self.hear_itself(output, transit, false);
         // Seen: it may go no further.
-        (transit.packet.ttl() == 0).then(|| self.gone(Reason::Host(DropReason::HopLimitOver), transit))
+        let reason = match is_heard && transit.packet.ttl() == 0 {
+            true => DropReason::HopLimitOver,
+            false if Net::ends_here(output, to) => DropReason::GroupOfTheHost,
+            false => return None,
+        };
+        Some(self.gone(Reason::Host(reason), transit))
     }
 
     /// Out by an interface. By `lo` it comes in again, with what is known of it.

@@ -196,10 +196,11 @@ impl Asked<'_> {
             destination: back_to.into(),
             source: Some(own.into()),
             mark,
+            // Of what came round to another address than `::1`, that is the link of the address, and no way leads from there to `::1`.
             interface: self
                 .net
                 .arrived_by(self.packet)
-                .filter(|_| back_to.is_unicast_link_local()),
+                .filter(|_| back_to.is_unicast_link_local() || back_to.is_loopback()),
             // Seen: what is answered is routed without its class, other than in IPv4.
             tos: 0,
             flow: Flow::back_of(protocol::TCP, self.packet.transport()),
@@ -282,7 +283,11 @@ impl Asked<'_> {
             destination: self.packet.source(),
             source: is_to_one.then_some(self.packet.destination()),
             mark: self.net.reply_mark_ipv6(self.packet),
-            interface: self.net.arrived_by(self.packet),
+            // Seen: `::1` is answered by `lo`, other than by a reset.
+            interface: self
+                .net
+                .arrived_by(self.packet)
+                .filter(|_| !self.packet.source().is_loopback()),
             tos: 0,
             flow: Flow::of_icmp(protocol::ICMPV6, kind::ECHO_REPLY, 0),
         };

@@ -93,6 +93,20 @@ impl Memberships {
         self.change(|links| links.retain(|id, _| !is_lost(*id)));
     }
 
+    /// What its askers said of themselves is forgotten; what they asked is answered all the same.
+    pub(crate) fn forget_askers(&self, id: InterfaceId) {
+        self.change(|links| {
+            if let Some(link) = links.get_mut(&id) {
+                let Link { all, each, .. } = *link;
+                *link = Link {
+                    all,
+                    each,
+                    ..Link::default()
+                };
+            }
+        });
+    }
+
     fn change<R>(&self, change: impl FnOnce(&mut BTreeMap<InterfaceId, Link>) -> R) -> R {
         let mut links = self.links.lock();
         let result = change(&mut links);
@@ -204,10 +218,10 @@ pub(super) fn asked(net: &Net, host: &HostState, now: Time, packet: &Packet, rea
     }
 }
 
-/// Only who is on the link asks, and every router on the way has to look.
+/// Only who is on the link asks, and every router on the way has to look. Seen: how long a question is, its own header has to say.
 fn is_of_the_link(packet: &Packet) -> bool {
     let of_link = matches!(packet.source(), IpAddr::V6(from) if from.is_unicast_link_local());
-    of_link && packet.ttl() == 1 && alerts_routers(packet)
+    of_link && packet.ttl() == 1 && icmp::header(packet).payload_length() != 0 && alerts_routers(packet)
 }
 
 fn alerts_routers(packet: &Packet) -> bool {

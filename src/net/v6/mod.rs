@@ -46,6 +46,6 @@ pub(super) use output::{leads_its_way, output};
 pub(super) use rate_mask::BadRateMask;
 pub(crate) use reassembly::{Fragment, read_fragment, reassembly_rules};
 pub(crate) use reject::{may_be_rejected, reset};
-pub(crate) use sanity::{come_round, ends_are_sane, from_program, sanity};
+pub(crate) use sanity::{come_round, ends_are_sane, from_program, is_of_the_host, sanity};
 pub(crate) use sysctl::OF_LINK;
 pub(super) use sysctl::{Conf, Sysctls};

@@ -1,5 +1,8 @@
 //! What is looked at before any hook sees a packet.
 
+use std::net::Ipv6Addr;
+
+use crate::base::InterfaceId;
 use crate::net::DropReason;
 use crate::packet::{Layout, Packet};
 use crate::wire::ipv6::{HEADER, Ipv6};
@@ -17,7 +20,11 @@ pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
 pub(crate) fn come_round(packet: &mut Packet) -> Result<(), DropReason> {
     let bytes = packet.bytes();
     within(bytes)?;
-    ends_anywhere(&Ipv6::new(bytes).map_err(|_| DropReason::BadVersion)?)?;
+    let header = Ipv6::new(bytes).map_err(|_| DropReason::BadVersion)?;
+    ends_anywhere(&header)?;
+    if packet.input != Some(InterfaceId::LOOPBACK) {
+        ends_outside(&header)?;
+    }
     let layout = Layout::of(bytes).map_err(|_| DropReason::BadHeaderLength)?;
     packet.lay_out_again(layout);
     Ok(())
@@ -43,13 +50,19 @@ fn within(bytes: &[u8]) -> Result<(), DropReason> {
 /// Of what came in by a link.
 fn ends(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
     ends_anywhere(header)?;
-    if header.source().is_loopback() || header.destination().is_loopback() {
-        return Err(DropReason::LoopbackOutsideIpv6);
-    }
+    ends_outside(header)?;
     // Groups that reach no further than the host itself.
-    match reach(header) {
+    match reach(header.destination()) {
         Some(1) => Err(DropReason::MartianDestination),
         _ => Ok(()),
+    }
+}
+
+/// Nowhere but on `lo` is anybody `::1`, be it who hears itself.
+fn ends_outside(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
+    match header.source().is_loopback() || header.destination().is_loopback() {
+        true => Err(DropReason::LoopbackOutsideIpv6),
+        false => Ok(()),
     }
 }
 
@@ -58,15 +71,20 @@ fn ends_anywhere(header: &Ipv6<&[u8]>) -> Result<(), DropReason> {
         return Err(DropReason::MartianSource);
     }
     // Groups that reach nowhere.
-    match reach(header) {
+    match reach(header.destination()) {
         Some(0) => Err(DropReason::MartianDestination),
         _ => Ok(()),
     }
 }
 
+/// Whether this is a group that reaches no further than the host itself.
+pub(crate) fn is_of_the_host(to: Ipv6Addr) -> bool {
+    reach(to).is_some_and(|scope| scope <= 1)
+}
+
 /// How far a group is known; nothing where the destination is none.
-fn reach(header: &Ipv6<&[u8]>) -> Option<u8> {
-    match header.destination().octets() {
+fn reach(destination: Ipv6Addr) -> Option<u8> {
+    match destination.octets() {
         [0xff, scope, ..] => Some(scope & 0xf),
         _ => None,
     }

@@ -48,6 +48,8 @@ pub(crate) struct Kernel {
     changed: Instant,
     /// It may speak of its own accord, because it was asked.
     may_speak: bool,
+    /// The routes and addresses that were waited for and did not change any more.
+    given_up: Option<(String, String)>,
 }
 
 /// A device, by the number that it keeps whatever it is called.
@@ -132,6 +134,7 @@ impl Kernel {
             ipv6,
             changed: Instant::now(),
             may_speak: false,
+            given_up: None,
         };
         let is_spoken = |address: &IpAddr| ipv6 || address.is_ipv4();
         for (name, addresses, gateways) in DEFAULT_INTERFACES {
@@ -186,9 +189,10 @@ impl Kernel {
     }
 
     /// An address of IPv6 is the router's own when a kernel thread has said so, also where nobody asks whether another has it: until then what is for it
-    /// passes through.
-    fn wait_for_own_addresses(&self) -> Result<(), String> {
+    /// passes through. Some never are: those of a link that is down.
+    fn wait_for_own_addresses(&mut self) -> Result<(), String> {
         let begun = Instant::now();
+        let (mut last, mut changed) = (None, begun);
         while self.ipv6 && begun.elapsed() < LONGEST_WAY_OUT {
             let routes = read("/proc/thread-self/net/ipv6_route")?;
             // Destination, length, ..., flags, device.
@@ -209,6 +213,16 @@ impl Kernel {
                 flags.is_some_and(|flags| flags & TENTATIVE == 0) && is_own(words[0])
             };
             if addresses.lines().all(is_settled) {
+                return Ok(());
+            }
+            let now = Some((routes, addresses));
+            if now == self.given_up {
+                return Ok(());
+            }
+            if now != last {
+                (last, changed) = (now, Instant::now());
+            } else if changed.elapsed() > LONGEST_STILLNESS {
+                self.given_up = last;
                 return Ok(());
             }
             std::thread::sleep(Duration::from_micros(200));
@@ -465,6 +479,8 @@ impl Side for Kernel {
 
 const USUAL_WAY_OUT: Duration = Duration::from_millis(40);
 const LONGEST_WAY_OUT: Duration = Duration::from_secs(5);
+/// Kernel threads that are about to do something do it within this.
+const LONGEST_STILLNESS: Duration = Duration::from_millis(250);
 
 /// The real tool and its arguments. What belongs to the whole machine is none of a scenario's business.
 fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
