@@ -264,7 +264,10 @@ impl Table {
         if is_changed || !super::proto::spec(tuple.protocol).joins || reply != *tuple {
             return true;
         }
-        let holder = self.find(hash, tuple, by_other_than.zone());
+        // Seen: who stands beside another is met by its answers, before whom it stands beside.
+        let original = by_other_than.original();
+        let holder = self.find(self.hash(&original), &original, by_other_than.zone());
+        let holder = holder.or_else(|| self.find(hash, tuple, by_other_than.zone()));
         holder.is_some_and(|(holder, _)| {
             let state = holder.lock();
             let from_the_other_end = holder.original() == reply && holder.reply() == by_other_than.original();

@@ -47,7 +47,7 @@ pub(super) struct Pass<'a, O> {
     icmp_is_sending: bool,
     /// The packet that goes out next is a program's: what comes back of it is looked at before it leaves.
     is_by_program: bool,
-    /// A program's call is sending, and what it sends has not come round.
+    /// A program's call is sending, or says what becomes of a held packet, and what that sends has not come round.
     is_within_a_call: bool,
     /// The packet at hand is a copy, or caused by one: no rule copies it again.
     is_beside: bool,

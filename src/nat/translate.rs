@@ -242,18 +242,20 @@ fn rewrite_quote(family: Family, quoted: &mut [u8], target: &Tuple, outer: Manip
         Manip::Source => End::Destination,
         Manip::Destination => End::Source,
     };
-    let (protocol, offset) = quoted_transport(family, quoted)?;
     let new = target.end(end).address;
     let old = quoted_address(family, quoted, end);
     if Family::of(new) != family {
         return None;
     }
-    proto::spec(protocol).key.rewrite_quoted(&mut QuotedEnd {
-        transport: quoted.get_mut(offset..)?,
-        end,
-        target,
-        address: (old, new),
-    })?;
+    // Seen: of a later piece of IPv6, about which only the router itself has anything to say here, the addresses are rewritten.
+    if let Some((protocol, offset)) = quoted_transport(family, quoted) {
+        proto::spec(protocol).key.rewrite_quoted(&mut QuotedEnd {
+            transport: quoted.get_mut(offset..)?,
+            end,
+            target,
+            address: (old, new),
+        })?;
+    }
     match new {
         IpAddr::V4(address) => {
             let field = checksum::update_address(be16(quoted, 10), old, new);

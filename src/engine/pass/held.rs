@@ -96,6 +96,8 @@ impl<O: Observer> Pass<'_, O> {
     /// What was decided of a held packet is done.
     pub(in crate::engine) fn reinject(&mut self, held: Held, verdict: QueueVerdict) -> Report {
         let counted = std::mem::replace(&mut self.worker.number, held.number);
+        // A listener's, who says what was decided.
+        self.is_within_a_call = true;
         let report = self.resume(held, verdict);
         self.come_round();
         self.worker.number = counted;

@@ -16,8 +16,8 @@ impl<O: Observer> Pass<'_, O> {
         }
     }
 
-    /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, the kernel lets in what comes round as soon as
-    /// that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
+    /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, or lets it go on, the kernel lets in what comes
+    /// round as soon as that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
     ///
     /// A copy that comes round whole shares the pieces that the packet was joined from, as long as anybody has it: who reads, or a queue, or the
     /// line of what waits. Until then the kernel cuts the packet anew.

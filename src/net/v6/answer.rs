@@ -74,7 +74,7 @@ pub(crate) fn answer(
 /// The extension headers as the host reads them: of what tracking joined from there on, but by the number that stands where reading began, behind the
 /// options for every router.
 fn chain(packet: &Packet) -> Extensions<'_> {
-    let bytes = &packet.bytes()[..packet.len().min(header(packet).total_length())];
+    let bytes = packet.bytes();
     let mut whole = Extensions::from(bytes, ipv6::NEXT_HEADER, HEADER);
     let Some(joined_at) = packet.joined_at else {
         return whole;

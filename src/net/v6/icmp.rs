@@ -10,7 +10,7 @@ use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
     AddressFlags, AddressKind, BadPart, Complaint, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
-    RouteError, RouteKind, Suppressed, Unreachable,
+    Route, RouteError, RouteKind, Suppressed, Unreachable,
 };
 use crate::packet::{Origin, Packet};
 use crate::wire::icmpv6::{self, kind, parameter_problem, time_exceeded, unreachable};
@@ -163,18 +163,25 @@ pub(super) fn is_anycast(net: &Net, address: Ipv6Addr) -> bool {
     net.address_kind(address.into(), None) == AddressKind::Anycast
 }
 
-/// Whether the way back leads to an address that any of several hosts has, as far as routes tell: the first of a network on a link is that of its routers.
+/// Whether the way back leads to an address that any of several hosts has, as far as routes tell.
 fn means_any(net: &Net, to: Ipv6Addr, interface: Option<InterfaceId>, mark: u32) -> bool {
     let route = net.lookup(&Key {
         mark,
         output: interface,
         ..Key::to(to.into())
     });
-    route.is_ok_and(|route| match route.kind {
+    route.is_ok_and(|route| leads_to_any(route, to))
+}
+
+/// Whether a route says of its destination that any of several hosts has it: the first of a network on a link is that of its routers.
+pub(super) fn leads_to_any(route: &Route, to: Ipv6Addr) -> bool {
+    match route.kind {
         RouteKind::Anycast => true,
+        // Nobody has the first of all addresses.
+        RouteKind::Unicast if to.is_unspecified() => false,
         RouteKind::Unicast => route.to.length() < 127 && route.via.is_none() && route.to.address() == IpAddr::V6(to),
         _ => false,
-    })
+    }
 }
 
 /// The address that suits the interface which the packet came by; `None` where the way back names one, and so the error speaks as its way has it. A copy

@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::icmp::leads_to_any;
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
 use crate::net::{AddressKind, Flow, Net, RouteKind, Scope};
@@ -24,11 +25,10 @@ impl Net {
             scope: Scope::Universe,
             flow: Flow::default(),
         });
-        let led = match route.map(|it| it.kind) {
+        let led = match route {
             Err(_) => Some(AddressKind::Unreachable),
-            Ok(RouteKind::Local) if interface.is_none() => Some(AddressKind::Local),
-            Ok(RouteKind::Anycast) => Some(AddressKind::Anycast),
-            Ok(_) => None,
+            Ok(route) if route.kind == RouteKind::Local && interface.is_none() => Some(AddressKind::Local),
+            Ok(route) => leads_to_any(route, address).then_some(AddressKind::Anycast),
         };
         let of_interface = of_interface.map(|_| AddressKind::Local);
         [own_kind(address), of_interface, led].into_iter().flatten()
