@@ -136,9 +136,15 @@ impl Ways {
     /// The same look-up, slower, with the routing rule that led there, and the route also where it refuses.
     fn lookup_with_rule(&self, key: &Key) -> (Option<RoutingRule>, Option<&Route>) {
         // A route "throw" is none to tell of: the next table is asked.
-        fn told(deciding: Option<&Route>) -> Option<&Route> {
-            deciding.filter(|route| route.kind != RouteKind::Throw)
-        }
+        self.lookup_by(key, |deciding| deciding.filter(|route| route.kind != RouteKind::Throw))
+    }
+
+    /// The same with what ends a table's look-up as it is told.
+    fn lookup_by<'a>(
+        &'a self,
+        key: &Key,
+        told: fn(Option<&'a Route>) -> Option<&'a Route>,
+    ) -> (Option<RoutingRule>, Option<&'a Route>) {
         if !self.custom_rules {
             let found = told(self.tables.deciding_in_local_and_main(key))
                 .or_else(|| told(self.tables.deciding(table::DEFAULT, key)));
@@ -322,6 +328,12 @@ impl Net {
             return Some(route.first_over(key.output));
         }
         Some(self.lookup_whole(&key).ok()?.first_over(key.output))
+    }
+
+    /// The same of IPv6 by the rules alone. Seen: a route "throw" ends it, other than for packets.
+    pub(super) fn lookup_ipv6_gateway(&self, key: &Key) -> Option<&Route> {
+        let (_, found) = self.ways(Family::V6).lookup_by(key, |deciding| deciding);
+        Some(self.way_of(found?, key, || self.share_of_key(key)))
     }
 
     /// What the local table alone says of an address.

@@ -69,7 +69,6 @@ impl<O: Observer> Pass<'_, O> {
     /// A message of the host's ICMP code. While one is under way there is no other; neighbour discovery has a way of its own.
     pub(in crate::engine) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
-        outgoing.packet.ignores_df = true;
         if !is_sent_by_the_icmp_socket(&outgoing.packet) {
             outgoing.packet.origin = Origin::Discovery;
             self.outward(outgoing, tracking);
@@ -78,6 +77,8 @@ impl<O: Observer> Pass<'_, O> {
         if self.icmp_is_sending {
             return;
         }
+        // Only what the socket sends may be cut.
+        outgoing.packet.ignores_df = true;
         self.icmp_is_sending = true;
         self.outward(outgoing, tracking);
         self.icmp_is_sending = false;

@@ -60,6 +60,7 @@ pub(crate) fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet
             piece.input = packet.input;
             piece.output = packet.output;
             piece.mark = packet.mark;
+            piece.origin = packet.origin;
             emit(piece);
         }
         // Only a packet that starts with its first byte has options to leave out of what follows.

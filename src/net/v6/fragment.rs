@@ -67,6 +67,7 @@ pub(crate) fn fragment(
             piece.checksum = ChecksumState::Unknown;
             (piece.input, piece.output) = (packet.input, packet.output);
             piece.mark = packet.mark;
+            piece.origin = packet.origin;
             emit(piece);
         }
         at += size;

@@ -118,7 +118,7 @@ impl Net {
                 && route.interface.is_none_or(|asked| found.interface == Some(asked))
         };
         let own_table = self.ways(Family::V6).tables.deciding(route.table, &key).filter(leads);
-        let found = own_table.or_else(|| self.lookup(&key).ok().filter(leads));
+        let found = own_table.or_else(|| self.lookup_ipv6_gateway(&key).filter(leads));
         found
             .and_then(|found| found.interface)
             .ok_or(ConfigError::GatewayUnreachable(gateway))
