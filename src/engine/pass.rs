@@ -47,8 +47,8 @@ pub(super) struct Pass<'a, O> {
     icmp_is_sending: bool,
     /// The packet that goes out next is a program's: what comes back of it is looked at before it leaves.
     is_by_program: bool,
-    /// A program's call is sending, or says what becomes of a held packet, and what that sends has not come round.
-    is_within_a_call: bool,
+    /// While what it sends has not come round.
+    call: Call,
     /// The packet at hand is a copy, or caused by one: no rule copies it again.
     is_beside: bool,
     /// The same, and it still is when it comes round through `lo`, where rules copy it anew.
@@ -57,6 +57,17 @@ pub(super) struct Pass<'a, O> {
     pub(super) holds_pieces: bool,
     /// The place that a queue keeps for the packet which a hook has just stopped.
     pub(super) queued: Option<QueuedAt>,
+}
+
+/// What a program asked for that the packet at hand is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Call {
+    #[default]
+    None,
+    /// It sends the packet.
+    Sends,
+    /// It says what becomes of the packet, which was held in this hook.
+    Decides(Hook),
 }
 
 /// The route that a packet brought along when it came round.
@@ -82,7 +93,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             observer,
             loops: 0,
             icmp_is_sending: false,
-            is_within_a_call: false,
+            call: Call::None,
             is_by_program: false,
             is_beside: false,
             leaves_beside: false,
@@ -206,7 +217,7 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// As before the first packet.
     pub(super) fn begin_again(&mut self) {
         self.loops = 0;
-        (self.icmp_is_sending, self.is_by_program, self.is_within_a_call) = (false, false, false);
+        (self.icmp_is_sending, self.is_by_program, self.call) = (false, false, Call::None);
         (self.is_beside, self.leaves_beside, self.holds_pieces) = (false, false, false);
         self.queued = None;
     }
@@ -307,7 +318,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             });
         }
         self.is_by_program = true;
-        self.is_within_a_call = true;
+        self.call = Call::Sends;
         let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
         self.see_report(&report);

@@ -350,25 +350,28 @@ impl Net {
         }
     }
 
-    /// The link that a packet of the host's own is on its way to, also where that way comes round by `lo`.
+    /// The link that a packet of the host's own is on its way to, also where that way comes round by `lo`, or did before NAT led it elsewhere.
     pub(super) fn leaves_for(&self, packet: &Packet) -> Option<InterfaceId> {
         match (packet.output?, packet.origin) {
             (InterfaceId::LOOPBACK, Origin::Copy { to: Some(to), .. }) => Some(to),
-            (InterfaceId::LOOPBACK, _) => self.led_to_itself_by(packet).or(packet.output),
+            (InterfaceId::LOOPBACK, _) => self.led_by(packet).and_then(|route| route.interface).or(packet.output),
             (output, _) => Some(output),
         }
     }
 
     /// The interface of the route by which a packet of the host's own came back to it.
     fn led_to_itself_by(&self, packet: &Packet) -> Option<InterfaceId> {
+        self.led_by(packet).filter(|route| route.leads_to_itself())?.interface
+    }
+
+    fn led_by(&self, packet: &Packet) -> Option<&Route> {
         let key = Key {
             source: packet.source(),
             mark: packet.mark,
             tos: packet.tos(),
             ..Key::to(packet.destination())
         };
-        let route = self.lookup(&key).ok()?;
-        route.interface.filter(|_| route.leads_to_itself())
+        self.lookup(&key).ok()
     }
 
     /// The interface that has the address.

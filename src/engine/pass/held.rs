@@ -1,6 +1,6 @@
 //! A packet that a queue keeps: what is put away where a hook stops it, and how it goes on from there once somebody has decided.
 
-use super::{Known, Pass, Transit};
+use super::{Call, Known, Pass, Transit};
 use crate::base::InterfaceId;
 use crate::engine::observer::{Event, Observer};
 use crate::engine::queue::{Found, Held, QueueVerdict, QueuedAt, VerdictKind};
@@ -96,8 +96,7 @@ impl<O: Observer> Pass<'_, O> {
     /// What was decided of a held packet is done.
     pub(in crate::engine) fn reinject(&mut self, held: Held, verdict: QueueVerdict) -> Report {
         let counted = std::mem::replace(&mut self.worker.number, held.number);
-        // A listener's, who says what was decided.
-        self.is_within_a_call = true;
+        self.call = Call::Decides(held.place.hook);
         let report = self.resume(held, verdict);
         self.come_round();
         self.worker.number = counted;

@@ -1,12 +1,13 @@
 //! What comes in again: packets that left through `lo`, and the router's own copies of what it broadcasts.
 
-use super::{Pass, Transit};
+use super::{Call, Pass, Transit};
 use crate::conntrack::CtState;
 use crate::engine::observer::Observer;
 use crate::engine::reason::Reason;
 use crate::engine::worker::{Fate, Looped, Report};
 use crate::net::{Delivery, come_round};
 use crate::packet::{Packet, Sender};
+use crate::rule::Hook;
 
 impl<O: Observer> Pass<'_, O> {
     /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
@@ -16,14 +17,15 @@ impl<O: Observer> Pass<'_, O> {
         }
     }
 
-    /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, or lets it go on, the kernel lets in what comes
-    /// round as soon as that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
+    /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, or lets it go on in this hook, the kernel lets
+    /// in what comes round as soon as that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
     ///
     /// A copy that comes round whole shares the pieces that the packet was joined from, as long as anybody has it: who reads, or a queue, or the
     /// line of what waits. Until then the kernel cuts the packet anew.
-    pub(in crate::engine) fn copies_were_sent(&mut self, packet: &mut Packet) {
+    pub(in crate::engine) fn copies_were_sent(&mut self, hook: Hook, packet: &mut Packet) {
         let mut is_shared = false;
-        if self.is_within_a_call && !self.is_beside {
+        let is_within_a_call = self.call == Call::Sends || self.call == Call::Decides(hook);
+        if is_within_a_call && !self.is_beside {
             while let Some(looped) = self.worker.looped.pop_front() {
                 let shares = looped.packet.largest_fragment != 0;
                 let report = self.come_in_again(looped);
@@ -79,14 +81,14 @@ impl<O: Observer> Pass<'_, O> {
             return self.stopped(Reason::Host(reason), tracking.state);
         }
         // What it causes is not the call's any more.
-        let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
+        let call = std::mem::take(&mut self.call);
         let leaves_beside = std::mem::replace(&mut self.leaves_beside, is_beside);
         let report = match self.config.net.arrive(packet) {
             Ok(()) => self.inward(&mut transit, Some((delivery, forwarding))),
             Err(refused) => self.refused_on_arrival(refused, &mut transit),
         };
         self.leaves_beside = leaves_beside;
-        self.is_within_a_call = is_within_a_call;
+        self.call = call;
         report
     }
 }

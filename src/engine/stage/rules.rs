@@ -52,7 +52,7 @@ impl<O: Observer> Pass<'_, O> {
             }
         };
         if is_copied {
-            self.copies_were_sent(&mut transit.packet);
+            self.copies_were_sent(hook, &mut transit.packet);
         }
         let Some(live) = self.live.of(transit.packet.family()).table(table) else {
             return Ok(Passed::Accepted);
