@@ -385,6 +385,10 @@ impl Net {
 
     /// The routes of an address, as far as they are not there. A link that is down has only the addresses themselves, and none that it kept.
     pub(super) fn put_routes_of(&mut self, id: InterfaceId, address: &Address) {
+        self.put_those_routes_of(id, address, |_| true);
+    }
+
+    pub(super) fn put_those_routes_of(&mut self, id: InterfaceId, address: &Address, are_meant: fn(&Route) -> bool) {
         if address.flags.has(AddressFlags::TENTATIVE) {
             return;
         }
@@ -392,7 +396,7 @@ impl Net {
         let primary = interface.beside(address).primary.unwrap_or(address.address);
         let is_up = interface.is_up;
         for route in self.brought_by(id, address, primary) {
-            if is_up || stays_down(&route) {
+            if are_meant(&route) && (is_up || stays_down(&route)) {
                 let tables = &mut self.ways_mut(route.to.family()).tables;
                 tables.insert_once(route, Some((id, address.address, address.network())));
             }

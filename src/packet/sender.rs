@@ -26,7 +26,10 @@ pub enum Origin {
     #[default]
     Usual,
     /// Neighbour discovery sent it.
-    Discovery,
+    Discovery {
+        /// The link that it is about, where it may leave by another.
+        about: Option<InterfaceId>,
+    },
     /// TEE made it.
     Copy {
         /// Where the packet had come in that it is a copy of.

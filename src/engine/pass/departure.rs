@@ -59,9 +59,11 @@ impl<O: Observer> Pass<'_, O> {
                 return self.stopped(Reason::Host(DropReason::TimeToLiveOver), transit.tracking.state);
             }
         }
-        if transit.packet.origin != Origin::Usual {
-            // Seen: POSTROUTING has these come in by the interface that they were first to leave by.
-            transit.packet.input = first_output;
+        // Seen: POSTROUTING has these come in by the interface that they were first to leave by, a redirect by that of whom it is about.
+        match transit.packet.origin {
+            Origin::Usual => {}
+            Origin::Discovery { about } => transit.packet.input = about.or(first_output),
+            Origin::Copy { .. } => transit.packet.input = first_output,
         }
         self.depart(transit, route.mtu, None)
     }
@@ -70,7 +72,8 @@ impl<O: Observer> Pass<'_, O> {
     pub(in crate::engine) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
         if !is_sent_by_the_icmp_socket(&outgoing.packet) {
-            outgoing.packet.origin = Origin::Discovery;
+            let about = outgoing.packet.input.take();
+            outgoing.packet.origin = Origin::Discovery { about };
             self.outward(outgoing, tracking);
             return;
         }

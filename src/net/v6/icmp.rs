@@ -147,7 +147,7 @@ pub(super) fn is_about_an_error(original: &Packet) -> bool {
 fn is_own(net: &Net, original: &Packet, address: Ipv6Addr) -> bool {
     let link = original.input.or(match original.origin {
         Origin::Usual => Some(InterfaceId::LOOPBACK),
-        Origin::Discovery | Origin::Copy { .. } => original.output,
+        Origin::Discovery { .. } | Origin::Copy { .. } => original.output,
     });
     let link = link.filter(|_| address.is_unicast_link_local() || address.is_loopback());
     let links = net
@@ -330,7 +330,10 @@ pub(crate) fn redirect(
         source,
         destination: to,
     };
-    outgoing(repr, &segment, route, 0).ok_or(Suppressed::NoRouteBack)
+    let mut made = outgoing(repr, &segment, route, 0).ok_or(Suppressed::NoRouteBack)?;
+    // It is about this link, whichever it leaves by.
+    made.packet.input = original.input;
+    Ok(made)
 }
 
 /// Neighbour discovery is believed only from a neighbour: what passed a router has less.

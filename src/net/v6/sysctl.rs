@@ -331,8 +331,9 @@ impl Net {
                 !(is_own && entry.route.kind == RouteKind::Anycast)
             });
         }
+        // Others that were deleted stay away.
         for address in &addresses {
-            self.put_routes_of(id, address);
+            self.put_those_routes_of(id, address, |route| route.kind == RouteKind::Anycast);
         }
     }
 
