@@ -85,9 +85,7 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
             false => Fragment::Spoils(key),
         };
     }
-    let brought = packet.len() - data_at;
-    // Seen: one that says it ends before it begins is not cut.
-    let length = end.checked_sub(offset).map_or(brought, |said| said.min(brought));
+    let length = data_behind(packet, data_at).len();
     let piece = Piece {
         offset,
         end,
@@ -98,6 +96,16 @@ pub(crate) fn read_fragment(user: DefragUser, packet: &Packet) -> Fragment {
         ecn: packet.tos() & 3,
     };
     Fragment::Piece(key, piece)
+}
+
+/// What a fragment brings, no more than it says. Seen: one that says it ends before its data begin is not cut.
+fn data_behind(fragment: &Packet, data_at: usize) -> &[u8] {
+    let said = HEADER + usize::from(header(fragment).payload_length());
+    let data = &fragment.bytes()[data_at..];
+    match said.checked_sub(data_at) {
+        Some(said) => &data[..said.min(data.len())],
+        None => data,
+    }
 }
 
 /// Whether a first fragment, or one that is all, ends before the header of its transport does, or before there is any; its own header stands there.
@@ -162,8 +170,7 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let (mut sizes, mut room) = (Vec::with_capacity(pieces.len()), usize::MAX);
     for piece in &pieces {
         let (_, at, _) = place(piece).ok_or(DropReason::FragmentInconsistent)?;
-        let said = HEADER + usize::from(header(piece).payload_length());
-        let data = &piece.bytes()[at + LENGTH..said.min(piece.len())];
+        let data = data_behind(piece, at + LENGTH);
         bytes.extend_from_slice(data);
         sizes.push(data.len());
         room = room.min(room_for_headers(piece, at));
