@@ -166,7 +166,15 @@ impl Net {
         };
         let says_nothing_of_routes = (before.metric, before.peer) == (changed.metric, changed.peer)
             && before.flags.has(AddressFlags::NO_PREFIX_ROUTE) == changed.flags.has(AddressFlags::NO_PREFIX_ROUTE);
-        if !says_nothing_of_routes {
+        // Seen of IPv4: the route to its network is added anew, and then that without a metric is deleted, or else what was added.
+        let is_lost = made.address.is_ipv4() && before.metric == 0 && {
+            let leads_there = |it: &Route| {
+                (it.table, it.to, it.interface) == (table::MAIN, before.network(), Some(id))
+                    && (it.metric, it.protocol) == (0, RouteProtocol::KERNEL)
+            };
+            !self.routes(Family::V4).any(leads_there)
+        };
+        if !says_nothing_of_routes && !is_lost {
             return self.describe_address(id, &changed);
         }
         let list = self.interface_mut(id)?.addresses_mut();

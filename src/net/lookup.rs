@@ -336,6 +336,12 @@ impl Net {
         Some(self.way_of(found?, key, || self.share_of_key(key)))
     }
 
+    /// The same by one table alone.
+    pub(super) fn lookup_ipv6_gateway_in(&self, table: u32, key: &Key) -> Option<&Route> {
+        let found = self.ways(Family::V6).tables.deciding(table, key)?;
+        Some(self.way_of(found, key, || self.share_of_key(key)))
+    }
+
     /// What the local table alone says of an address.
     pub(super) fn lookup_local(&self, address: IpAddr) -> Option<&Route> {
         let tables = &self.ways(Family::of(address)).tables;

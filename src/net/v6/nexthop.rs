@@ -117,8 +117,8 @@ impl Net {
                 && found.via.is_none()
                 && route.interface.is_none_or(|asked| found.interface == Some(asked))
         };
-        let own_table = self.ways(Family::V6).tables.deciding(route.table, &key).filter(leads);
-        let found = own_table.or_else(|| self.lookup_ipv6_gateway(&key).filter(leads));
+        let found = self.lookup_ipv6_gateway_in(route.table, &key).filter(leads);
+        let found = found.or_else(|| self.lookup_ipv6_gateway(&key).filter(leads));
         found
             .and_then(|found| found.interface)
             .ok_or(ConfigError::GatewayUnreachable(gateway))
