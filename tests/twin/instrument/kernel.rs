@@ -479,8 +479,8 @@ impl Side for Kernel {
 
 const USUAL_WAY_OUT: Duration = Duration::from_millis(40);
 const LONGEST_WAY_OUT: Duration = Duration::from_secs(5);
-/// Kernel threads that are about to do something do it within this.
-const LONGEST_STILLNESS: Duration = Duration::from_millis(250);
+/// Kernel threads that are about to do something do it within this, also where other work keeps the machine busy.
+const LONGEST_STILLNESS: Duration = Duration::from_secs(1);
 
 /// The real tool and its arguments. What belongs to the whole machine is none of a scenario's business.
 fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
