@@ -189,8 +189,8 @@ pub(super) fn leads_to_any(route: &Route, to: Ipv6Addr) -> bool {
 fn speaks_from(net: &Net, original: &Packet, to: Ipv6Addr, interface: Option<InterfaceId>) -> Option<Ipv6Addr> {
     let input = match (original.origin, original.input) {
         (Origin::Copy { from, .. }, None) => from,
-        (Origin::Copy { .. }, Some(_)) => net.arrived_by(original),
-        (_, input) => input,
+        (_, Some(_)) => net.arrived_by(original),
+        (_, None) => None,
     }?;
     let route = net.lookup(&Key {
         output: interface,

@@ -184,6 +184,12 @@ impl Net {
             "all" => {
                 let before = self.sysctls.v6.all.get(knob);
                 self.sysctls.v6.all.set(knob, value);
+                if knob == ConfKnob::Forwarding && value == 0 {
+                    // Seen: also where it was so before.
+                    self.interfaces
+                        .iter_mut()
+                        .for_each(|it| it.conf6.set(ConfKnob::ForceForwarding, 0));
+                }
                 let spreads = match knob {
                     ConfKnob::AddrGenMode | ConfKnob::ForceForwarding => true,
                     ConfKnob::DisableIpv6 | ConfKnob::Forwarding => before != value,
@@ -447,6 +453,21 @@ mod tests {
                     ("lo.forwarding", "5"),
                 ],
             ),
+            (
+                "all.forwarding",
+                "0",
+                &[
+                    ("wan.forwarding", "0"),
+                    ("wan.force_forwarding", "0"),
+                    ("all.force_forwarding", "1"),
+                ],
+            ),
+            (
+                "wan.force_forwarding",
+                "1",
+                &[("wan.force_forwarding", "1"), ("lan.force_forwarding", "0")],
+            ),
+            ("all.forwarding", "0", &[("wan.force_forwarding", "0")]),
             (
                 "all.disable_ipv6",
                 "1",

@@ -658,15 +658,26 @@ fn number_at(mine: &mut [u8], theirs: &[u8], came: Option<u32>, (at, outer): (us
     }
 }
 
-/// Where the kernel's checksum is just the sum of the pseudo header, and ours is right, ours becomes that.
+/// Where the kernel's checksum is just the sum of the pseudo header, and ours is right, ours becomes that. The pseudo header of a reset that answers what
+/// was for `::` has this as its source, so that its checksum is wrong, finished or not.
 fn unfinish(mine: &mut [u8], theirs: &[u8]) {
     let Some((upper, at)) = upper(mine, 0).zip(checksum_place(mine)) else {
         return;
     };
-    let pseudo = pseudo_header(mine, upper.protocol, mine.len() - upper.at);
-    let partial = sum(&pseudo);
-    if word(theirs, at) == partial && sum(&[&pseudo, &mine[upper.at..]].concat()) == 0xffff {
-        mine[at..at + 2].copy_from_slice(&partial.to_be_bytes());
+    let of_packet = pseudo_header(mine, upper.protocol, mine.len() - upper.at);
+    let is_reset =
+        is_ipv6(mine, 0) && upper.protocol == 6 && mine.get(upper.at + 13).is_some_and(|flags| flags & 4 != 0);
+    let of_nobody = is_reset.then(|| {
+        let mut of_nobody = of_packet.clone();
+        of_nobody[..16].fill(0);
+        of_nobody
+    });
+    for pseudo in std::iter::once(of_packet).chain(of_nobody) {
+        let partial = sum(&pseudo);
+        if word(theirs, at) == partial && sum(&[&pseudo, &mine[upper.at..]].concat()) == 0xffff {
+            mine[at..at + 2].copy_from_slice(&partial.to_be_bytes());
+            return;
+        }
     }
 }
 
