@@ -144,6 +144,8 @@ pub enum Suppressed {
     NoConnectionOfMany,
     /// Of two addresses of IPv6 one stands for an address of IPv4.
     ResetOfMapped,
+    /// In IPv6 the host speaks from an address of IPv4 in its shape only to such others.
+    SourceOfIpv4,
     /// The host drops what was delivered to it, and says nothing of it.
     Dropped(DropReason),
 }
@@ -181,6 +183,7 @@ impl fmt::Display for Suppressed {
             }
             Self::Dropped(reason) => return reason.fmt(f),
             Self::NoConnectionOfMany => "no reset is sent about a broadcast or multicast",
+            Self::SourceOfIpv4 => "from an address of ::ffff:0:0/96 none is sent to others",
             Self::ResetOfMapped => "no reset is sent to or from an address of ::ffff:0:0/96",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"

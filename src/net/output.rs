@@ -112,6 +112,9 @@ pub enum RouteError {
     /// In IPv6 a program's packet needs an address of the host's to be routed, whatever source it has.
     #[error("Cannot assign requested address (the host has none that suits)")]
     NoSource,
+    /// Who is spoken to from an address of IPv4 in IPv6's shape has to have such a one, too.
+    #[error("Address family not supported by protocol (from an address of ::ffff:0:0/96 to another)")]
+    SourceOfIpv4,
 }
 
 impl Net {
@@ -123,10 +126,21 @@ impl Net {
     /// The same for whom the way also gives a source, if `key` has none: programs, and the host's ICMP. Seen: in IPv6 a way that is not found without one is
     /// asked for again with the source that suits best whatever the way, which rules may ask for, and which `key` has then; without any there is no way.
     pub(crate) fn route_with_source(&self, key: &mut OutputKey) -> Result<OutputRoute, RouteError> {
-        let route = self.route_output(*key);
-        let (IpAddr::V6(to), None) = (key.destination, key.source) else {
-            return route;
+        let IpAddr::V6(to) = key.destination else {
+            return self.route_output(*key);
         };
+        let route = self.ipv6_route_with_source(key, to)?;
+        match v6::may_speak(route.source, to) {
+            true => Ok(route),
+            false => Err(RouteError::SourceOfIpv4),
+        }
+    }
+
+    fn ipv6_route_with_source(&self, key: &mut OutputKey, to: Ipv6Addr) -> Result<OutputRoute, RouteError> {
+        let route = self.route_output(*key);
+        if key.source.is_some() {
+            return route;
+        }
         match route {
             Ok(route) if route.source.is_unspecified() => Err(RouteError::NoSource),
             Err(_) => {

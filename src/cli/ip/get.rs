@@ -180,6 +180,7 @@ fn own(out: &mut String, told: Told<'_>, asked: &Asked, to: IpAddr) -> Result<()
             RouteError::HostUnreachable => "No route to host",
             RouteError::Prohibited => "Permission denied",
             RouteError::Blackhole | RouteError::BadSource => "Invalid argument",
+            RouteError::SourceOfIpv4 => "Address family not supported by protocol",
             RouteError::NoSource => "Cannot assign requested address",
         })
     })?;

@@ -183,7 +183,7 @@ impl<'a> Asked<'a> {
             Ok(route) => route,
             // Where nothing is forwarded, no one is told that there is no way.
             Err(_) if !forwarding => return Err(DropReason::NotForwarding),
-            Err(RouteError::Blackhole | RouteError::BadSource | RouteError::NoSource) => {
+            Err(RouteError::Blackhole | RouteError::BadSource | RouteError::NoSource | RouteError::SourceOfIpv4) => {
                 return Err(DropReason::Blackhole);
             }
             Err(RouteError::NetworkUnreachable) => {

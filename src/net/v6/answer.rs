@@ -9,6 +9,7 @@ use super::Knob;
 use super::icmp::{self, Message, header, is_anycast, outgoing};
 use super::label::Labelled;
 use super::options::{self, Kind, Refused};
+use super::output::may_speak;
 use super::{membership, neighbour, path_mtu};
 use crate::base::{Time, protocol};
 use crate::net::limit::is_about_own;
@@ -206,6 +207,9 @@ impl Asked<'_> {
             flow: Flow::back_of(protocol::TCP, self.packet.transport()),
         };
         let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
+        if !may_speak(route.source, back_to) {
+            return Err(Suppressed::SourceOfIpv4);
+        }
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (route.source, route.destination) else {
             return Err(Suppressed::TwoFamilies);
         };

@@ -238,6 +238,7 @@ pub(super) fn send(
     let route = net.route_with_source(&mut key);
     let mut route = route.map_err(|why| match why {
         RouteError::NoSource => Suppressed::NoAddressToSpeakFrom,
+        RouteError::SourceOfIpv4 => Suppressed::SourceOfIpv4,
         _ => Suppressed::NoRouteBack,
     })?;
     net.heed_path(host, now, &key, &mut route);

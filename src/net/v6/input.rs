@@ -34,7 +34,7 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
     };
     match net.lookup_for(&key, packet) {
         Ok(route) => decided(net, route, input, key.destination),
-        Err(RouteError::Blackhole | RouteError::BadSource | RouteError::NoSource) => {
+        Err(RouteError::Blackhole | RouteError::BadSource | RouteError::NoSource | RouteError::SourceOfIpv4) => {
             InputRoute::Drop(DropReason::Blackhole)
         }
         Err(RouteError::NetworkUnreachable) => unreachable(DropReason::NoRoute, Unreachable::Network),

@@ -42,7 +42,7 @@ pub(super) use knobs::Knob;
 pub(crate) use membership::{Memberships, reports};
 pub(super) use nexthop::{lead_alike, leads_nowhere, means_nothing, put_route, remove_way};
 pub(crate) use options::arrive;
-pub(super) use output::{leads_its_way, output};
+pub(super) use output::{leads_its_way, may_speak, output};
 pub(super) use rate_mask::BadRateMask;
 pub(crate) use reassembly::{Fragment, read_fragment, reassembly_rules};
 pub(crate) use reject::{may_be_rejected, reset};

@@ -1,6 +1,6 @@
 //! The routing decision for the host's own packets.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::base::{Family, InterfaceId};
 use crate::net::lookup::Key;
@@ -46,6 +46,14 @@ pub(in crate::net) fn output(net: &Net, key: &OutputKey) -> Result<OutputRoute, 
         mtu: route.mtu.unwrap_or(net.ipv6_mtu(net.interface(output))),
         loops_back: false,
     })
+}
+
+/// Whether the host sends what has this source there. Who stands for an address of IPv4 speaks only to such others, and to nobody; what is forwarded, or
+/// led anew by rules, is not asked.
+pub(in crate::net) fn may_speak(source: IpAddr, to: Ipv6Addr) -> bool {
+    let is_of_ipv4 = |it: Ipv6Addr| it.to_ipv4_mapped().is_some();
+    let IpAddr::V6(source) = source else { return true };
+    !is_of_ipv4(source) || is_of_ipv4(to) || to.is_unspecified()
 }
 
 /// Its class, its flow's label and its hop limit.
