@@ -31,6 +31,11 @@ pub enum AddressKind {
 }
 
 impl Net {
+    /// Whether any of several hosts has the address, which the kernel of IPv6 knows of that of the routers of a network.
+    pub(crate) fn is_anycast(&self, address: IpAddr) -> bool {
+        self.address_kind(address, None) == AddressKind::Anycast
+    }
+
     /// With an interface, only what that interface has counts (`--limit-iface-in`, `--limit-iface-out`).
     ///
     /// The kernel asks its local table alone: what a blackhole or unreachable route leads to is still UNICAST, in whatever table it is.

@@ -141,8 +141,7 @@ impl Net {
         Ok(())
     }
 
-    /// `ip address change` or `replace`: adds it where it is not there. Of one of IPv6 the flags and the peer are those that are said now, and the metric
-    /// where one is said, and its network stays, whatever is said; of one of IPv4 only the metric and whether it is deprecated.
+    /// `ip address change` or `replace`: adds it where it is not there. Of one of IPv4 only the metric and whether it is deprecated are changed.
     pub fn change_address(&mut self, id: InterfaceId, new: NewAddress) -> Result<(), ConfigError> {
         let made = new.made();
         let is_it =
@@ -151,53 +150,35 @@ impl Net {
         let Some(before) = self.interface(id).addresses.iter().find(is_it).copied() else {
             return self.assign(id, new);
         };
-        let changed = match made.address {
-            IpAddr::V4(_) => Address {
-                metric: made.metric,
-                flags: before.flags.changed_to(made.flags, AddressFlags::DEPRECATED),
-                ..before
-            },
-            IpAddr::V6(_) => Address {
-                metric: if made.metric == 0 { before.metric } else { made.metric },
-                flags: made.flags.changed_to(before.flags, AddressFlags::TENTATIVE),
-                peer: made.peer.or(before.peer),
-                ..before
-            },
+        if made.address.is_ipv6() {
+            self.change_ipv6_address(id, &before, &made);
+            return Ok(());
+        }
+        let changed = Address {
+            metric: made.metric,
+            flags: before.flags.changed_to(made.flags, AddressFlags::DEPRECATED),
+            ..before
         };
-        let says_nothing_of_routes = (before.metric, before.peer) == (changed.metric, changed.peer)
-            && before.flags.has(AddressFlags::NO_PREFIX_ROUTE) == changed.flags.has(AddressFlags::NO_PREFIX_ROUTE);
-        // Seen of IPv4: the route to its network is added anew, and then that without a metric is deleted, or else what was added.
-        let is_lost = made.address.is_ipv4() && before.metric == 0 && {
+        // Seen: the route to its network is added anew, and then that without a metric is deleted, or else what was added.
+        let is_lost = before.metric == 0 && {
             let leads_there = |it: &Route| {
                 (it.table, it.to, it.interface) == (table::MAIN, before.network(), Some(id))
                     && (it.metric, it.protocol) == (0, RouteProtocol::KERNEL)
             };
             !self.routes(Family::V4).any(leads_there)
         };
-        if !says_nothing_of_routes && !is_lost {
+        if before.metric != changed.metric && !is_lost {
             return self.describe_address(id, &changed);
         }
-        let list = self.interface_mut(id)?.addresses_mut();
-        if let Some(found) = list.iter_mut().find(|it| **it == before) {
-            *found = changed;
-        }
-        self.miss_networks_of(id, &changed);
+        self.describe_as(id, &before, changed);
         Ok(())
     }
 
-    /// Seen of IPv6: the network of an address that is described anew is routed again, if nobody's route leads there over the link.
-    fn miss_networks_of(&mut self, id: InterfaceId, address: &Address) {
-        let waits = address.flags.has(AddressFlags::TENTATIVE);
-        if address.address.is_ipv4() || waits || !self.interface(id).is_up {
-            return;
-        }
-        for route in self.brought_by(id, address, address.address) {
-            let leads_there =
-                |it: &Route| (it.table, it.to, it.interface, it.via) == (table::MAIN, route.to, Some(id), None);
-            if route.table == table::MAIN && !self.routes(Family::V6).any(leads_there) {
-                let owner = (id, address.address, address.network());
-                self.ways_mut(Family::V6).tables.insert_once(route, Some(owner));
-            }
+    /// Writes down what is told of an address that is there, and nothing else.
+    pub(super) fn describe_as(&mut self, id: InterfaceId, before: &Address, changed: Address) {
+        let Ok(interface) = self.interface_mut(id) else { return };
+        if let Some(found) = interface.addresses_mut().iter_mut().find(|it| *it == before) {
+            *found = changed;
         }
     }
 
@@ -306,9 +287,7 @@ impl Net {
         let (network, owner) = (gone.network(), (id, gone.address, gone.network()));
         let mut is_found = false;
         self.ways_mut(Family::V6).tables.retain(|entry| {
-            let route = &entry.route;
-            let leads_there = route.table == table::MAIN && route.to == network;
-            if leads_there && route.interface == Some(id) && route.via.is_none() {
+            if v6::leads_over(entry, id, network) {
                 match std::mem::replace(&mut is_found, true) {
                     false => entry.owner = Some(owner),
                     true => entry.owner = entry.owner.filter(|it| *it != owner),

@@ -364,6 +364,12 @@ impl Net {
         }
     }
 
+    /// The link of an address of the host's, or of the routers of a network.
+    pub(crate) fn link_of_own(&self, address: IpAddr) -> Option<InterfaceId> {
+        let of_routers = || self.lookup_local(address).filter(|it| it.kind == RouteKind::Anycast);
+        self.owner_of(address).or_else(|| of_routers()?.interface)
+    }
+
     /// The link that a packet of the host's own is on its way to, also where that way comes round by `lo`, or did before NAT led it elsewhere.
     pub(super) fn leaves_for(&self, packet: &Packet) -> Option<InterfaceId> {
         match (packet.output?, packet.origin) {

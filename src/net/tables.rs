@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use super::pieces::Pieces;
 use super::route::Owner;
 use super::stretches::Stretches;
+use super::v6::lead_alike;
 use super::{Prefix, Route, table};
 use crate::base::{Family, InterfaceId};
 
@@ -72,7 +73,12 @@ impl Tables {
     /// What an address brings and another brought already is there once.
     pub(super) fn insert_once(&mut self, route: Route, owner: Option<Owner>) {
         let siblings = self.siblings(&route);
-        if !self.entries.range(siblings.clone()).any(|it| it.route == route) {
+        // Of IPv6 also what somebody added that leads the same way.
+        let is_it = |it: &Entry| match self.family {
+            Family::V4 => it.route == route,
+            Family::V6 => lead_alike(&it.route, &route),
+        };
+        if !self.entries.range(siblings.clone()).any(is_it) {
             self.insert_at(siblings.end, route, owner);
         }
     }

@@ -36,6 +36,8 @@ pub enum Origin {
         from: Option<InterfaceId>,
         /// The interface that has the address it was sent to, where that is the router's own.
         to: Option<InterfaceId>,
+        /// Any of several routers has that address.
+        to_any: bool,
     },
 }
 

@@ -86,7 +86,8 @@ impl<O: Observer> Pass<'_, O> {
         (packet.input, packet.output) = (None, None);
         packet.origin = Origin::Copy {
             from: self.config.net.arrived_by(&transit.packet),
-            to: self.config.net.owner_of(to.gateway),
+            to: self.config.net.link_of_own(to.gateway),
+            to_any: self.config.net.is_anycast(to.gateway),
         };
         packet.forbid_fragments();
         if matches!(hook, Hook::Prerouting | Hook::Input) {

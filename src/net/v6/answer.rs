@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use etherparse::TcpHeader;
 
 use super::Knob;
-use super::icmp::{self, Message, header, is_anycast, outgoing};
+use super::icmp::{self, Message, header, outgoing};
 use super::label::Labelled;
 use super::options::{self, Kind, Refused};
 use super::output::may_speak;
@@ -18,7 +18,7 @@ use crate::net::{
     Answer, BadPart, Complaint, Delivery, DropReason, Flow, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed,
     Unreachable,
 };
-use crate::packet::{ChecksumState, Packet};
+use crate::packet::{ChecksumState, Origin, Packet};
 use crate::wire::checksum;
 use crate::wire::icmpv6::kind;
 use crate::wire::ipv6::{self, Extension, Extensions, HEADER, extension};
@@ -167,8 +167,12 @@ impl Asked<'_> {
         }
     }
 
+    /// TEE's copy is for the one whom TEE names, whatever it says itself.
     fn is_to_any(&self) -> bool {
-        matches!(self.packet.destination(), IpAddr::V6(to) if is_anycast(self.net, to))
+        match self.packet.origin {
+            Origin::Copy { to_any, .. } => to_any,
+            Origin::Usual | Origin::Discovery { .. } => self.net.is_anycast(self.packet.destination()),
+        }
     }
 
     fn told(&self, heard: Heard) -> Answer {
@@ -271,7 +275,7 @@ impl Asked<'_> {
 
     /// What came to a group, or to any of several hosts, is answered by the interface it came by, from an address of its own.
     fn echo(&self, read: &Packet) -> Answer {
-        let (is_to_group, is_to_any) = (self.delivery != Delivery::Local, self.is_to_any());
+        let (is_to_group, is_to_any) = (self.packet.destination().is_multicast(), self.is_to_any());
         let is_on = |knob| self.net.knob_ipv6(knob) != 0;
         if is_on(Knob::EchoIgnoreAll) || is_to_any && is_on(Knob::EchoIgnoreAnycast) {
             return Answer::Dropped(DropReason::EchoIgnored);
@@ -282,7 +286,7 @@ impl Asked<'_> {
         let Some(view) = read.icmpv6() else {
             return Answer::Dropped(DropReason::TransportTruncated);
         };
-        let is_to_one = !is_to_group && (!is_to_any || is_on(Knob::AnycastEchoSource));
+        let is_to_one = self.delivery == Delivery::Local && (!is_to_any || is_on(Knob::AnycastEchoSource));
         let key = OutputKey {
             destination: self.packet.source(),
             source: is_to_one.then_some(self.packet.destination()),

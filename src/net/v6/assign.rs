@@ -40,7 +40,7 @@ pub(in crate::net) fn routes_of(id: InterfaceId, new: &Address, forwards: bool) 
         routes.push(route_to_network(id, new));
     }
     if let Some(peer) = new.peer {
-        routes.push(with_metric_of(new, brought(id, Prefix::host(peer), RouteKind::Unicast)));
+        routes.push(route_to(id, new, Prefix::host(peer)));
     }
     let first = new.network().address();
     if forwards && new.prefix_length < 127 && !first.is_unspecified() {
@@ -51,10 +51,12 @@ pub(in crate::net) fn routes_of(id: InterfaceId, new: &Address, forwards: bool) 
 
 /// The route to the network of an address.
 pub(in crate::net) fn route_to_network(id: InterfaceId, new: &Address) -> Route {
-    with_metric_of(new, brought(id, new.network(), RouteKind::Unicast))
+    route_to(id, new, new.network())
 }
 
-fn with_metric_of(new: &Address, route: Route) -> Route {
+/// A route that an address brings to there, with the metric that it says.
+pub(super) fn route_to(id: InterfaceId, new: &Address, to: Prefix) -> Route {
+    let route = brought(id, to, RouteKind::Unicast);
     Route {
         metric: if new.metric == 0 { route.metric } else { new.metric },
         ..route

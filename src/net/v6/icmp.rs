@@ -9,8 +9,8 @@ use crate::net::limit::is_about_own;
 use crate::net::lookup::Key;
 use crate::net::sysctl::Knob as Common;
 use crate::net::{
-    AddressFlags, AddressKind, BadPart, Complaint, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect,
-    Route, RouteError, RouteKind, Suppressed, Unreachable,
+    AddressFlags, BadPart, Complaint, Flow, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, Route,
+    RouteError, RouteKind, Suppressed, Unreachable,
 };
 use crate::packet::{Origin, Packet};
 use crate::wire::icmpv6::{self, kind, parameter_problem, time_exceeded, unreachable};
@@ -156,11 +156,7 @@ fn is_own(net: &Net, original: &Packet, address: Ipv6Addr) -> bool {
         .filter(|it| link.is_none_or(|link| link == it.id));
     let all = links.flat_map(|it| it.addresses_of(Family::V6));
     let mut all = all.filter(|it| !it.flags.has(AddressFlags::TENTATIVE));
-    all.any(|it| it.address == address || it.network().address() == address && is_anycast(net, address))
-}
-
-pub(super) fn is_anycast(net: &Net, address: Ipv6Addr) -> bool {
-    net.address_kind(address.into(), None) == AddressKind::Anycast
+    all.any(|it| it.address == address || it.network().address() == address && net.is_anycast(address.into()))
 }
 
 /// Whether the way back leads to an address that any of several hosts has, as far as routes tell.

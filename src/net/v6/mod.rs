@@ -19,6 +19,7 @@ mod options;
 mod output;
 mod path_mtu;
 mod rate_mask;
+mod readdress;
 mod reassembly;
 mod redirect;
 mod reject;
@@ -44,6 +45,7 @@ pub(super) use nexthop::{lead_alike, leads_nowhere, means_nothing, put_route, re
 pub(crate) use options::arrive;
 pub(super) use output::{leads_its_way, may_speak, output};
 pub(super) use rate_mask::BadRateMask;
+pub(super) use readdress::leads_over;
 pub(crate) use reassembly::{Fragment, read_fragment, reassembly_rules};
 pub(crate) use reject::{may_be_rejected, reset};
 pub(crate) use sanity::{come_round, ends_are_sane, from_program, is_of_the_host, sanity};

@@ -277,6 +277,12 @@ fn slack(apart_by: Duration) -> i64 {
     1 + apart_by.as_secs() as i64
 }
 
+/// Whether the real tool of IPv6 found a rule that nflab has not: it looks at its beginning alone.
+fn finds_another(name: &str, args: &[String], (theirs, own): (&ToolAnswer, &ToolAnswer)) -> bool {
+    let asks = args.iter().any(|word| word == "-C" || word == "-D");
+    name.starts_with("ip6tables") && asks && (theirs.code, own.code) == (0, 1)
+}
+
 fn same_answer(
     event: &Event,
     drawn: &mut Drawn,
@@ -286,6 +292,9 @@ fn same_answer(
     slack: i64,
 ) -> Likeness {
     if let (Event::Tool { name, args, .. }, Some(theirs), Some(own)) = (event, &theirs.tool, &own.tool) {
+        if finds_another(name, args, (theirs, own)) {
+            return Likeness::Parted;
+        }
         let title = format!("{name} {}", args.join(" "));
         let (a, b) = (normal(&title, &theirs.out), normal(&title, &own.out));
         let slack = if is_listing(&title) { slack } else { 0 };
@@ -884,6 +893,27 @@ mod tests {
             };
             let found = same_answer(&event, &mut drawn, None, &answer("120 x\n"), &answer("121 x\n"), 1);
             assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    /// The real tool of IPv6 may find a rule where none is; everything else that two exit codes say is a difference.
+    #[test]
+    fn only_the_tool_of_ipv6_finds_another_rule() {
+        let answer = |code| ToolAnswer {
+            code,
+            ..ToolAnswer::default()
+        };
+        for (name, asked, theirs, own, expected) in [
+            ("ip6tables", "-C", 0, 1, true),
+            ("ip6tables-legacy", "-D", 0, 1, true),
+            ("ip6tables", "-C", 1, 0, false),
+            ("ip6tables", "-C", 0, 2, false),
+            ("ip6tables", "-A", 0, 1, false),
+            ("iptables", "-C", 0, 1, false),
+        ] {
+            let args = ["-t", "raw", asked, "INPUT"].map(str::to_owned);
+            let found = finds_another(name, &args, (&answer(theirs), &answer(own)));
+            assert_eq!(found, expected, "{name} {asked}: {theirs}, {own}");
         }
     }
 }
