@@ -1,6 +1,6 @@
 //! Addresses that come and go, and the routes that go with them: `ip address`. Each behaviour was seen on Linux 6.18.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::sysctl::ConfKnob;
 use super::tables::Entry;
@@ -159,19 +159,34 @@ impl Net {
             flags: before.flags.changed_to(made.flags, AddressFlags::DEPRECATED),
             ..before
         };
-        // Seen: the route to its network is added anew, and then that without a metric is deleted, or else what was added.
-        let is_lost = before.metric == 0 && {
-            let leads_there = |it: &Route| {
-                (it.table, it.to, it.interface) == (table::MAIN, before.network(), Some(id))
-                    && (it.metric, it.protocol) == (0, RouteProtocol::KERNEL)
-            };
-            !self.routes(Family::V4).any(leads_there)
-        };
-        if before.metric != changed.metric && !is_lost {
-            return self.describe_address(id, &changed);
-        }
         self.describe_as(id, &before, changed);
+        if before.metric != changed.metric && self.interface(id).is_up {
+            self.change_ipv4_metric(id, &before, &changed);
+        }
         Ok(())
+    }
+
+    /// Seen: the route to its network is added with the new metric, if the host has its source; and then the first is deleted that has the old one, where
+    /// that was none the first of all.
+    fn change_ipv4_metric(&mut self, id: InterfaceId, before: &Address, changed: &Address) {
+        let Some(route) = route_to_network(id, changed, changed.address) else {
+            return;
+        };
+        let is_local = self.is_local(changed.address);
+        let tables = &mut self.ways_mut(Family::V4).tables;
+        if is_local {
+            tables.insert_once(route.clone(), Some((id, changed.address, changed.network())));
+        }
+        let is_meant = |it: &Route| {
+            let has_metric = before.metric == 0 || it.metric == before.metric;
+            has_metric
+                && (it.to, it.table, it.kind, it.scope) == (route.to, route.table, route.kind, route.scope)
+                && (it.interface, it.source, it.protocol) == (route.interface, route.source, route.protocol)
+        };
+        let at = tables.all().position(|it| is_meant(&it.route));
+        if let Some(at) = at {
+            tables.remove_at(at);
+        }
     }
 
     /// Writes down what is told of an address that is there, and nothing else.
@@ -383,7 +398,11 @@ impl Net {
         let primary = interface.beside(address).primary.unwrap_or(address.address);
         let is_up = interface.is_up;
         for route in self.brought_by(id, address, primary) {
-            if are_meant(&route) && (is_up || stays_down(&route)) {
+            // Seen: of IPv4 none but its own names a source that the host has not.
+            let may_speak = route
+                .source
+                .is_none_or(|it| route.to == Prefix::host(it) || self.is_local(it));
+            if are_meant(&route) && (is_up || stays_down(&route)) && may_speak {
                 let tables = &mut self.ways_mut(route.to.family()).tables;
                 tables.insert_once(route, Some((id, address.address, address.network())));
             }
@@ -446,23 +465,10 @@ fn primary_of(all: &[Address], address: &Address) -> IpAddr {
 /// The routes that an address brings, as `ip route show table all` lists them. A secondary's own route names its primary as source.
 fn routes_of(id: InterfaceId, new: &Address, primary: IpAddr) -> Vec<Route> {
     let network = new.network();
-    let base = |to, kind, table, scope| Route {
-        kind,
-        table,
-        scope,
-        interface: Some(id),
-        source: Some(primary),
-        protocol: RouteProtocol::KERNEL,
-        ..Route::new(to)
-    };
-    let broadcast = |to| base(Prefix::host(to), RouteKind::Broadcast, table::LOCAL, Scope::Link);
-    let mut routes = vec![base(
-        Prefix::host(new.address),
-        RouteKind::Local,
-        table::LOCAL,
-        Scope::Host,
-    )];
-    let (IpAddr::V4(start), IpAddr::V4(own)) = (network.address(), new.address) else {
+    let base = |to, kind, scope| brought(id, primary, to, kind, scope);
+    let broadcast = |to| base(Prefix::host(to), RouteKind::Broadcast, Scope::Link);
+    let mut routes = vec![base(Prefix::host(new.address), RouteKind::Local, Scope::Host)];
+    let IpAddr::V4(start) = network.address() else {
         return routes;
     };
     if let Some(named) = new.broadcast
@@ -470,26 +476,55 @@ fn routes_of(id: InterfaceId, new: &Address, primary: IpAddr) -> Vec<Route> {
     {
         routes.push(broadcast(named));
     }
-    // Networks that begin with 0.0.0.0 and multicast networks get no routes.
-    if new.secondary || start.is_unspecified() || start.is_multicast() || start.is_broadcast() {
+    routes.extend(route_to_network(id, new, primary));
+    if new.secondary || begins_no_network(start) {
         return routes;
     }
-    let is_routed = new.prefix_length < 32 || start != own;
-    if is_routed && !new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
-        let route = match id == InterfaceId::LOOPBACK {
-            true => base(network, RouteKind::Local, table::LOCAL, Scope::Host),
-            false => base(network, RouteKind::Unicast, table::MAIN, Scope::Link),
-        };
-        routes.push(Route {
-            metric: new.metric,
-            ..route
-        });
-    }
     if new.prefix_length < 31 {
-        let last = start | std::net::Ipv4Addr::from_bits(u32::MAX >> new.prefix_length);
+        let last = start | Ipv4Addr::from_bits(u32::MAX >> new.prefix_length);
         routes.push(broadcast(last.into()));
     }
     routes
+}
+
+/// The route to the network of an address of IPv4, if it brings one.
+fn route_to_network(id: InterfaceId, new: &Address, primary: IpAddr) -> Option<Route> {
+    let network = new.network();
+    let (IpAddr::V4(start), IpAddr::V4(own)) = (network.address(), new.address) else {
+        return None;
+    };
+    let is_routed = new.prefix_length < 32 || start != own;
+    if new.secondary || begins_no_network(start) || !is_routed || new.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
+        return None;
+    }
+    let route = match id == InterfaceId::LOOPBACK {
+        true => brought(id, primary, network, RouteKind::Local, Scope::Host),
+        false => brought(id, primary, network, RouteKind::Unicast, Scope::Link),
+    };
+    Some(Route {
+        metric: new.metric,
+        ..route
+    })
+}
+
+/// Networks that begin with 0.0.0.0 and multicast networks get no routes.
+fn begins_no_network(start: Ipv4Addr) -> bool {
+    start.is_unspecified() || start.is_multicast() || start.is_broadcast()
+}
+
+fn brought(id: InterfaceId, primary: IpAddr, to: Prefix, kind: RouteKind, scope: Scope) -> Route {
+    Route {
+        kind,
+        table: match kind {
+            RouteKind::Unicast => table::MAIN,
+            _ => table::LOCAL,
+        },
+        scope,
+        interface: Some(id),
+        source: Some(primary),
+        protocol: RouteProtocol::KERNEL,
+        ..Route::new(to)
+    }
 }
 
 #[cfg(test)]

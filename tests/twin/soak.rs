@@ -44,7 +44,8 @@ struct Arguments {
     /// Packets come as cards with offload hand them over: with checksums that are only begun, or standing for many
     #[arg(long)]
     offload: bool,
-    /// Where the smallest scenario that differs is written; beside it, with `.whole.nflab` at its end, the one that was drawn
+    /// Where the smallest scenario that differs is written; beside it, with `.whole.nflab` at its end, the one that was drawn, and with
+    /// `.once-1.nflab` and so on those that differed once and never again, which do not end the soak
     #[arg(long, default_value = "twin-difference.nflab")]
     keep: std::path::PathBuf,
     /// Runs this scenario once, and nothing else
@@ -71,6 +72,8 @@ struct Sums {
     comparisons: u64,
     parted: u64,
     unseen: u64,
+    /// Differences that never showed again: the two sides' clocks are not one, and a busy machine may halt between them.
+    once: u64,
     tally: Tally,
 }
 
@@ -123,7 +126,14 @@ pub(crate) fn main() {
     for freedom in FREEDOMS {
         println!("  {}: {}\n    held: {}", freedom.what, freedom.why, freedom.held);
     }
-    println!("\nno difference, seed {}", soak.arguments.seed);
+    let seed = soak.arguments.seed;
+    match soak.sums.once {
+        0 => println!("\nno difference, seed {seed}"),
+        once => println!(
+            "\nno difference that shows again, {once} that showed once in {} runs, seed {seed}",
+            AGAIN + 1
+        ),
+    }
 }
 
 /// What was kept, or written by hand.
@@ -144,14 +154,14 @@ fn again(file: &std::path::Path, wiring: Wiring) {
     }
 }
 
-fn job(soak: &Mutex<Soak>, wiring: Wiring) {
+fn job(soaks: &Mutex<Soak>, wiring: Wiring) {
     loop {
-        let next = soak.lock().ok().and_then(|mut soak| soak.next());
+        let next = soaks.lock().ok().and_then(|mut soak| soak.next());
         let Some((seed, shape, depth)) = next else { return };
         let (scenario, notes) = noted(seed, shape);
         let tree = Shrinking::new(scenario);
         let outcome = beside_a_kernel(wiring, &tree.current(), depth);
-        let Ok(mut soak) = soak.lock() else { return };
+        let Ok(mut soak) = soaks.lock() else { return };
         match outcome {
             _ if soak.over => return,
             Ok(agreement) => {
@@ -165,11 +175,33 @@ fn job(soak: &Mutex<Soak>, wiring: Wiring) {
                 exit(3)
             }
             Err(why) => {
-                soak.over = true;
-                soak.sums.print(soak.began.elapsed());
                 let keep = soak.arguments.keep.clone();
                 drop(soak);
-                shrink(tree, wiring, &why, &keep);
+                let whole = tree.current();
+                let shown = (0..AGAIN)
+                    .filter(|_| beside_a_kernel(wiring, &whole, Depth::Texts).is_err())
+                    .count();
+                let Ok(mut soak) = soaks.lock() else { return };
+                if soak.over {
+                    return;
+                }
+                if shown == 0 {
+                    soak.sums.once += 1;
+                    println!(
+                        "seen once, and in none of {AGAIN} runs again, in {}:\n{why}",
+                        whole.name
+                    );
+                    write(&whole, &keep.with_extension(format!("once-{}.nflab", soak.sums.once)));
+                    continue;
+                }
+                soak.over = true;
+                soak.sums.print(soak.began.elapsed());
+                drop(soak);
+                println!(
+                    "1 difference, in {}; looking for the smallest scenario that shows it\n{why}\nit shows in {shown} of {AGAIN} runs",
+                    whole.name
+                );
+                shrink(tree, wiring, &keep);
                 exit(1)
             }
         }
@@ -235,26 +267,15 @@ impl Sums {
     }
 }
 
-/// How often a scenario that differed is run before it is made smaller: what hangs on a draw does not show each time.
+/// How often a scenario that differed is run again: what hangs on a draw does not show each time, and what hangs on the moment not again.
 const AGAIN: usize = 20;
 
 /// Looks for the smallest scenario that differs, and keeps it.
-fn shrink(tree: Shrinking, wiring: Wiring, why: &Disagreement, keep: &std::path::Path) {
-    println!(
-        "1 difference, in {}; looking for the smallest scenario that shows it\n{why}",
-        tree.current().name
-    );
+fn shrink(tree: Shrinking, wiring: Wiring, keep: &std::path::Path) {
     let whole = tree.current();
     // What is left when it is smaller may differ in something else.
     write(&whole, &keep.with_extension("whole.nflab"));
-    let shown = (0..AGAIN)
-        .filter(|_| beside_a_kernel(wiring, &whole, Depth::Texts).is_err())
-        .count();
-    println!("it shows in {shown} of {AGAIN} runs");
-    let smallest = match shown {
-        0 => Ok(true),
-        _ => runner(0, 1).run_one(tree, |scenario| judge(beside_a_kernel(wiring, &scenario, Depth::Texts))),
-    };
+    let smallest = runner(0, 1).run_one(tree, |scenario| judge(beside_a_kernel(wiring, &scenario, Depth::Texts)));
     let scenario = match smallest.map_err(self::smallest) {
         Err((why, Some(scenario))) => {
             println!("\n{why}\n{}", scenario.to_text());

@@ -314,23 +314,18 @@ fn same_answer(
     {
         return Likeness::Parted;
     }
-    if theirs.sent.len() != own.sent.len() && theirs.sent.iter().chain(&own.sent).any(is_rationed) {
-        let others = |sent: &[(String, Vec<u8>)]| {
-            let others = sent.iter().filter(|it| !is_rationed(it));
-            others.map(|it| (it.0.clone(), it.1.len())).collect::<Vec<_>>()
-        };
-        if others(&theirs.sent) == others(&own.sent) {
-            return Likeness::Parted;
-        }
+    let length = |(port, bytes): &(String, Vec<u8>)| (port.clone(), bytes.len());
+    if differ_in(is_rationed, length, theirs, own) {
+        return Likeness::Parted;
     }
-    if theirs.sent.len() != own.sent.len() && theirs.sent.iter().chain(&own.sent).any(is_report_of_groups) {
-        let others = |sent: &[(String, Vec<u8>)]| {
-            let others = sent.iter().filter(|it| !is_report_of_groups(it));
-            others.cloned().collect::<Vec<_>>()
-        };
-        if others(&theirs.sent) == others(&own.sent) {
-            return Likeness::Doubtful;
-        }
+    if let Some(cause) = cause
+        && differ_by_parted_draws(drawn, cause, theirs, own)
+    {
+        return Likeness::Parted;
+    }
+    let reads_on_wrong = cause.is_some_and(is_cut_behind_headers) && differ_in(is_about_a_header, length, theirs, own);
+    if reads_on_wrong || differ_in(is_report_of_groups, Clone::clone, theirs, own) {
+        return Likeness::Doubtful;
     }
     if !theirs.sent.iter().map(shape).eq(own.sent.iter().map(shape)) {
         return Likeness::Different;
@@ -358,6 +353,31 @@ fn same_but_for_counts(theirs: &str, own: &str) -> bool {
     without(theirs) == without(own)
 }
 
+/// Whether only one side sent some packets, and all of those carry a number that it may have drawn, which a rule may have stopped on the other side.
+fn differ_by_parted_draws(drawn: &Drawn, cause: &[u8], theirs: &Answer, own: &Answer) -> bool {
+    let (more, less) = match theirs.sent.len() > own.sent.len() {
+        true => (&theirs.sent, &own.sent),
+        false => (&own.sent, &theirs.sent),
+    };
+    let is_in_both = |it: &(String, Vec<u8>)| less.iter().any(|other| shape(other) == shape(it));
+    let mut only = more.iter().filter(|it| !is_in_both(it)).peekable();
+    more.len() > less.len() && only.peek().is_some() && only.all(|(_, bytes)| drawn.may_have_parted(cause, bytes))
+}
+
+/// Whether the two sent other numbers of such packets, and the others alike, as far as this tells of them.
+fn differ_in<T: PartialEq>(
+    is_such: fn(&(String, Vec<u8>)) -> bool,
+    tells: impl Fn(&(String, Vec<u8>)) -> T,
+    theirs: &Answer,
+    own: &Answer,
+) -> bool {
+    let others = |answer: &Answer| {
+        let others = answer.sent.iter().filter(|it| !is_such(it));
+        others.map(&tells).collect::<Vec<_>>()
+    };
+    theirs.sent.len() != own.sent.len() && others(theirs) == others(own)
+}
+
 /// "Net unreachable", "host unreachable" or "prohibited" of a route, and redirects of IPv6: how many leave in a second is limited, and no namespace
 /// can change that.
 fn is_rationed((_, bytes): &(String, Vec<u8>)) -> bool {
@@ -366,6 +386,11 @@ fn is_rationed((_, bytes): &(String, Vec<u8>)) -> bool {
         (ICMPV6, Some(&[137, ..])) => true,
         _ => false,
     })
+}
+
+/// "Parameter problem" of IPv6.
+fn is_about_a_header((_, bytes): &(String, Vec<u8>)) -> bool {
+    upper(bytes, 0).is_some_and(|upper| upper.protocol == ICMPV6 && bytes.get(upper.at) == Some(&4))
 }
 
 /// What the kernel says of its multicast groups comes by the hand of a thread, which a busy machine may hold up.

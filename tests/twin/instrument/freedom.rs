@@ -42,8 +42,8 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     },
     Freedom {
         what: "the port that the SIP helper announces under NAT where the announced one is expected already",
-        why: "the kernel tries others at random, none below the announced one",
-        held: "both sides announce another, none below, and the texts differ in nothing but that; the comparison ends there",
+        why: "the kernel tries others at random, none below the announced one, or the one that NAT gave the sender who announces its own",
+        held: "both sides announce another, none below those, and the texts differ in nothing but that; the comparison ends there",
     },
     Freedom {
         what: "the IP identification of ICMP messages that the router itself makes, also where one is quoted",
@@ -63,7 +63,8 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "what reaches the router itself of an IPv6 packet that came in pieces whose headers of fragments stand behind others",
         why: "it reads on there by the number of the first header, and a raw socket hears what it takes for that protocol",
-        held: "what the router answers, counters and flows",
+        held: "what the router answers, counters and flows; where an answer says that a header is wrong, the scenario runs again, because NAT may have drawn \
+               a port that is read as part of one, and what shows three times is a difference",
     },
     Freedom {
         what: "what the kernel says in IPv6 of its own accord: reports of its multicast groups and questions for routers",
@@ -180,8 +181,14 @@ pub(crate) fn named_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
 }
 
 /// Whether each side announced a port of its own in the place of one that a text names behind a colon, and the texts that left differ in nothing
-/// else.
+/// else. The search begins at the port that came, or at the one that the sender has now, where it announced its own.
 pub(crate) fn announced_by_text_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
+    let source = |sent: &[u8]| {
+        sent.get(upper(sent, 0)?.at..)?
+            .first_chunk()
+            .map(|port| u16::from_be_bytes(*port))
+    };
+    let sender = source(theirs).filter(|port| source(own) == Some(*port));
     let (Some(came), Some(theirs), Some(own)) = (said(cause), said(theirs), said(own)) else {
         return false;
     };
@@ -193,7 +200,11 @@ pub(crate) fn announced_by_text_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -
     let mut pairs = differing.map(|at| {
         let port = |words: &[&str]| words[at].parse::<u16>().ok().filter(|_| words[at - 1].ends_with(':'));
         let (came, theirs, own) = (port(&came)?, port(&theirs)?, port(&own)?);
-        (theirs > came && own > came).then_some((theirs, own))
+        let first = sender.map_or(came, |sender| came.min(sender));
+        [theirs, own]
+            .iter()
+            .all(|port| *port > first && *port != came)
+            .then_some((theirs, own))
     });
     let first = pairs.next().flatten();
     first.is_some() && theirs[0] == own[0] && pairs.all(|pair| pair == first)
@@ -228,10 +239,14 @@ fn message(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(transport + length..)?.strip_prefix(&MARK)
 }
 
-/// Numbers, and what stands between them.
+/// Numbers, addresses of IPv6 in brackets, and what stands between them.
 fn words(text: &str) -> Vec<&str> {
+    let mut is_address = false;
     text.as_bytes()
-        .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit())
+        .chunk_by(|a, b| {
+            is_address = *a == b'[' || is_address && *a != b']';
+            is_address || *b != b'[' && *a != b']' && a.is_ascii_digit() == b.is_ascii_digit()
+        })
         .scan(0, |at, word| {
             let start = *at;
             *at += word.len();
@@ -465,6 +480,13 @@ impl Drawn {
         let mut ranges = self.ranges.iter();
         let differ = ranges.any(|range| range.contains(&ours) != range.contains(&theirs));
         differ.then_some(Likeness::Parted)
+    }
+
+    /// Whether a number that one side drew for what came with another may have met a range that the other side's draw did not: what only one side sent.
+    pub(crate) fn may_have_parted(&self, cause: &[u8], sent: &[u8]) -> bool {
+        let brought: Vec<u16> = places(cause).into_iter().map(|place| word(cause, place.at)).collect();
+        let mut carried = places(sent).into_iter().map(|place| word(sent, place.at));
+        self.any && !self.ranges.is_empty() && carried.any(|port| !brought.contains(&port))
     }
 
     /// Two numbers of which one met what it should not have: so it goes where there are few to draw from.
@@ -801,9 +823,11 @@ mod tests {
 
     #[test]
     fn a_port_that_a_text_announces_is_drawn_by_both_or_different() {
+        const SENDER: u16 = 1010;
         let says = |text: &str| {
             let mut bytes = vec![0; 28];
             (bytes[0], bytes[9]) = (0x45, 17);
+            bytes[20..22].copy_from_slice(&SENDER.to_be_bytes());
             bytes.extend_from_slice(text.as_bytes());
             bytes
         };
@@ -816,12 +840,54 @@ mod tests {
         assert!(apart(&contact(5060, 57507), &contact(5060, 19912)));
         assert!(!apart(&contact(5060, 19912), &contact(5060, 19912)), "the same");
         assert!(!apart(&contact(5060, 5060), &contact(5060, 19912)), "one drew");
-        assert!(!apart(&contact(5060, 6000), &contact(5060, 1024)), "below");
+        assert!(
+            apart(&contact(5060, 6000), &contact(5060, 1024)),
+            "not below the sender's"
+        );
+        assert!(!apart(&contact(5060, 6000), &contact(5060, 1000)), "below");
         assert!(
             !apart(&contact(6001, 6000), &contact(6001, 6002).replace("192", "193")),
             "something else"
         );
         assert!(!apart(&contact(6001, 6000), &contact(6002, 6003)), "two draws");
+        let came = says("Via: [2001:db8::3]:5060\r\nContact: <sip:amy@[2001:db8::3]:5060>\r\n");
+        let left = |port: u16| {
+            says(&format!(
+                "Via: [2001:db8:1::100]:2000\r\nContact: <sip:amy@[2001:db8:1::100]:{port}>\r\n"
+            ))
+        };
+        assert!(
+            announced_by_text_apart(&came, &left(57507), &left(9912)),
+            "addresses of other lengths"
+        );
+    }
+
+    /// What only one side sent under a port that it drew is excused where rules draw any, and some range of ports is asked for.
+    #[test]
+    fn what_one_side_sent_may_have_met_another_range() {
+        let cause = udp(("10.0.0.2", 40000), (SERVER, 53), b"question");
+        let drew = udp((HOST, 50000), (SERVER, 53), b"question");
+        for (rules, sent, expected) in [
+            (
+                "-A POSTROUTING -j MASQUERADE --random\n-A INPUT -p udp --sport 1:9999 -j DROP\n",
+                &drew,
+                true,
+            ),
+            (
+                "-A POSTROUTING -j MASQUERADE --random\n-A INPUT -p udp --sport 1:9999 -j DROP\n",
+                &cause,
+                false,
+            ),
+            ("-A POSTROUTING -j MASQUERADE --random\n", &drew, false),
+            (
+                "-A POSTROUTING -j MASQUERADE\n-A INPUT -p udp --sport 1:9999 -j DROP\n",
+                &drew,
+                false,
+            ),
+        ] {
+            let drawn = Drawn::new(&scenario(rules));
+            assert_eq!(drawn.may_have_parted(&cause, sent), expected, "{rules}");
+        }
     }
 
     #[test]
