@@ -604,8 +604,13 @@ fn places(bytes: &[u8]) -> Vec<Place> {
         None => (0, None),
         Some((at, sum)) => (at, Some(sum)),
     };
-    if let Some(upper) = upper(bytes, at) {
-        ports(bytes, at, upper, outer, &mut places);
+    // What is quoted is taken for the family that quotes it, whatever version it says.
+    let mut read = bytes.to_vec();
+    if let (Some(quoting), Some(quoted)) = (bytes.first(), read.get_mut(at)) {
+        *quoted = quoting & 0xf0 | *quoted & 0xf;
+    }
+    if let Some(upper) = upper(&read, at) {
+        ports(&read, at, upper, outer, &mut places);
     }
     places
 }
