@@ -184,6 +184,15 @@ fn sum_of_message(packet: &Packet) -> u16 {
     }
 }
 
+/// The same, as the kernel asks whether it is right. Seen: of IPv4 over the header, too, whose own checksum is not that of the options once the host has
+/// written its time into them.
+fn sum_from_the_beginning(packet: &Packet) -> u16 {
+    match packet.family() {
+        Family::V4 => checksum::of(packet.bytes()),
+        Family::V6 => sum_of_message(packet),
+    }
+}
+
 /// An error's own address is rewritten like any packet's; in the packet that it quotes, which ran the other way, it is the other end.
 fn translate_error(
     packet: &mut Packet,
@@ -197,7 +206,7 @@ fn translate_error(
         return Err(DropReason::IcmpErrorUnreadable);
     }
     packet.pull(ICMP_HEADER + least_header(packet.family()));
-    if packet.checksum == ChecksumState::Unknown && sum_of_message(packet) != 0 {
+    if packet.checksum == ChecksumState::Unknown && sum_from_the_beginning(packet) != 0 {
         return Err(DropReason::IcmpErrorUnreadable);
     }
     // A redirect tells the host an address of the wrong side.

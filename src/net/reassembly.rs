@@ -154,15 +154,17 @@ impl Reassembly {
     }
 }
 
-/// How long headers may be that a piece, with so many bytes of its own before it, can leave as it came behind: the kernel writes the first one's into the
-/// room before each, and cuts all anew where one piece has too little. Seen in both families, of pieces whose headers are shorter than the first one's: what
-/// a program sends has just the room for the way out, what comes by a device some more.
-pub(super) fn room_for_headers(piece: &Packet, own: usize) -> usize {
+/// How much a piece lacks to leave as it came behind headers of this length, with so many bytes of its own before it: the kernel writes the first one's
+/// headers into the room before each, and cuts all anew where one piece has too little. Seen in both families, of pieces whose headers are shorter than the
+/// first one's: what a program sends has just the room for the way out, what comes by a device some more; and where the first takes over what a piece began
+/// with, that one has the room of it.
+pub(super) fn lacks_for_headers(piece: &Packet, own: usize, headers: usize) -> usize {
     const MORE_IN: usize = 48;
-    match piece.input {
+    let room = match piece.input {
         None | Some(InterfaceId::LOOPBACK) => own,
         Some(_) => own + MORE_IN,
-    }
+    };
+    headers.saturating_sub(room)
 }
 
 #[cold]

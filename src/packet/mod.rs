@@ -85,6 +85,8 @@ pub struct Packet {
     /// After reassembly: how many bytes after the header (of IPv6 without its extensions) each fragment brought, in their order; it leaves in the same
     /// pieces where they still fit. Empty for a packet that was never fragmented, and once its length changed.
     pub fragments: Vec<u16>,
+    /// How much the first of `fragments` must be so that all can leave as they came: what it takes over of one behind it gives that one room before its data.
+    pub first_fragment_needs: u16,
     /// Where tracking took a fragment header of IPv6 out of it: there the host reads on, under the number that its first header names.
     pub(crate) joined_at: Option<NonZeroU16>,
     /// The sum of IPv6's header without lengths and addresses when tracking summed up the packet.

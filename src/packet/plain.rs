@@ -328,6 +328,7 @@ impl Packet {
             origin: Origin::Usual,
             options_unread: false,
             fragments: Vec::new(),
+            first_fragment_needs: 0,
             joined_at: None,
             summed_header: None,
         }

@@ -171,6 +171,7 @@ fn job(soaks: &Mutex<Soak>, wiring: Wiring) {
                 soak.add(agreement);
             }
             Err(why @ Disagreement::Broken(_)) => {
+                write(&tree.current(), &soak.arguments.keep.with_extension("broken.nflab"));
                 eprintln!("twin-soak: {}: {why}", tree.current().name);
                 exit(3)
             }

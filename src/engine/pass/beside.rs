@@ -7,7 +7,7 @@ use crate::conntrack::{CtState, Tracking};
 use crate::engine::observer::{Event, Observer};
 use crate::engine::worker::{Looped, Report};
 use crate::net::{Flow, Outgoing, OutputKey};
-use crate::packet::{Origin, Sender};
+use crate::packet::{ChecksumState, Origin, Sender};
 use crate::rule::{CopyTo, Hook};
 
 impl<O: Observer> Pass<'_, O> {
@@ -83,6 +83,11 @@ impl<O: Observer> Pass<'_, O> {
         self.config.net.heed_path(&self.router.host, self.now, &key, &mut route);
         let buffer = self.worker.buffer(transit.packet.bytes());
         let mut packet = transit.packet.copied_into(buffer);
+        let is_forwarded = matches!(hook, Hook::Forward | Hook::Postrouting) && packet.input.is_some();
+        // Seen: who forwards forgets what tracking found, so who receives the copy sums it up again.
+        if is_forwarded && packet.checksum == ChecksumState::Verified {
+            packet.checksum = ChecksumState::Unknown;
+        }
         (packet.input, packet.output) = (None, None);
         packet.origin = Origin::Copy {
             from: self.config.net.arrived_by(&transit.packet),

@@ -83,7 +83,8 @@ fn keeps_pieces(packet: &Packet, room: usize) -> bool {
     let Some((_, all_but_last)) = sizes.split_last() else {
         return false;
     };
-    sum == packet.transport().len()
+    sizes[0] >= packet.first_fragment_needs
+        && sum == packet.transport().len()
         && sizes.iter().all(|it| usize::from(*it) <= room)
         && all_but_last.iter().all(|it| it % 8 == 0)
 }

@@ -4,7 +4,7 @@
 
 use super::Header;
 use crate::base::InterfaceId;
-use crate::net::reassembly::{Key, Piece, Queue, Rules, room_for_headers};
+use crate::net::reassembly::{Key, Piece, Queue, Rules, lacks_for_headers};
 use crate::net::sysctl::Knob;
 use crate::net::{DefragUser, DropReason, Net};
 use crate::packet::Packet;
@@ -70,10 +70,15 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let mark = first.mark;
     let mut bytes = Vec::with_capacity(total);
     bytes.extend_from_slice(first.header().header());
-    let (mut sizes, mut are_kept) = (Vec::with_capacity(pieces.len()), true);
+    let mut sizes = Vec::with_capacity(pieces.len());
+    let (mut begins, mut first_needs) = (0, 0);
     for piece in &pieces {
         let length = taken(piece);
-        are_kept &= header_length <= room_for_headers(piece, piece.network_header_length());
+        let lacking = lacks_for_headers(piece, piece.network_header_length(), header_length);
+        if lacking > 0 {
+            first_needs = begins + lacking.min(length);
+        }
+        begins += length;
         bytes.extend_from_slice(&piece.transport()[..length]);
         sizes.push(length as u16);
     }
@@ -92,9 +97,8 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     whole.mark = mark;
     whole.largest_fragment = largest as u16;
     whole.fragments_had_df = df;
-    if are_kept {
-        whole.fragments = sizes;
-    }
+    whole.fragments = sizes;
+    whole.first_fragment_needs = first_needs as u16;
     debug_assert_eq!(whole.network_header_length(), header_length);
     Ok(whole)
 }

@@ -118,8 +118,10 @@ fn kept_pieces(packet: &Packet, before: usize, room: usize) -> Vec<usize> {
     let Some(first) = sizes.first_mut() else {
         return Vec::new();
     };
+    let has_room = *first >= usize::from(packet.first_fragment_needs);
     *first -= before - HEADER;
-    let fits = sizes.iter().sum::<usize>() == packet.len() - before
+    let fits = has_room
+        && sizes.iter().sum::<usize>() == packet.len() - before
         && sizes.iter().all(|it| *it <= room)
         && sizes
             .split_last()

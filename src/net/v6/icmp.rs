@@ -84,9 +84,11 @@ pub(super) fn complain_quoting(
     }
     let mark = net.reply_mark_ipv6(original);
     // A link's address means nothing without its link.
-    let link = match original.input {
-        Some(_) => net.arrived_by(original),
-        None => net.leaves_for(original),
+    let link = match (original.input, original.origin) {
+        (Some(_), _) => net.arrived_by(original),
+        // Seen: until it is handed to a device, what discovery sends is on the link that it is about.
+        (None, Origin::Discovery { about: Some(link) }) if matches!(complaint, Complaint::Unreachable(_)) => Some(link),
+        (None, _) => net.leaves_for(original),
     };
     let interface = link.filter(|_| to.is_unicast_link_local());
     if net.knob_ipv6(Knob::AnycastIsUnicast) == 0 && means_any(net, to, interface, mark) {

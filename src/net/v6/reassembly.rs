@@ -8,7 +8,7 @@ use super::Knob;
 use super::fragment::carried_by_each;
 use super::icmp::header;
 use crate::base::{InterfaceId, protocol};
-use crate::net::reassembly::{Key, Knobs, Piece, Queue, Rules, room_for_headers};
+use crate::net::reassembly::{Key, Knobs, Piece, Queue, Rules, lacks_for_headers};
 use crate::net::{BadPart, Complaint, DefragUser, DropReason};
 use crate::packet::Packet;
 use crate::wire::ipv6::{HEADER, Ipv6, Upper, extension};
@@ -167,15 +167,24 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     let mut bytes = Vec::with_capacity(at + end);
     bytes.extend_from_slice(&first.bytes()[..at]);
     bytes[named_at] = next;
-    let (mut sizes, mut room) = (Vec::with_capacity(pieces.len()), usize::MAX);
+    let mut sizes = Vec::with_capacity(pieces.len());
     for piece in &pieces {
         let (_, at, _) = place(piece).ok_or(DropReason::FragmentInconsistent)?;
         let data = data_behind(piece, at + LENGTH);
         bytes.extend_from_slice(data);
         sizes.push(data.len());
-        room = room.min(room_for_headers(piece, at));
     }
-    let are_kept = carried_by_each(&bytes) <= room;
+    let headers = carried_by_each(&bytes);
+    let mut begins = at - HEADER + sizes[0];
+    let mut first_needs = 0;
+    for (piece, size) in pieces.iter().zip(&sizes).skip(1) {
+        let (_, own, _) = place(piece).ok_or(DropReason::FragmentInconsistent)?;
+        match lacks_for_headers(piece, own, headers) {
+            0 => {}
+            lacking => first_needs = begins + lacking.min(*size),
+        }
+        begins += size;
+    }
     let length = (bytes.len() - HEADER) as u16;
     put16(&mut bytes, 4, length);
     let mut whole = Packet::parse(bytes).map_err(|_| DropReason::FragmentInconsistent)?;
@@ -185,11 +194,9 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     whole.input = input;
     whole.mark = first.mark;
     whole.largest_fragment = largest.min(usize::from(u16::MAX)) as u16;
-    // What stood before its fragment header the first has brought, too; where not all can leave as they came, that alone counts.
+    // What stood before its fragment header the first has brought, too.
     sizes[0] += at - HEADER;
-    if !are_kept {
-        sizes.truncate(1);
-    }
+    whole.first_fragment_needs = first_needs as u16;
     whole.fragments = sizes.into_iter().map(|it| it as u16).collect();
     Ok(whole)
 }

@@ -16,7 +16,7 @@ use super::groups::{ANSWERED_WITHIN, is_answered_soon};
 use super::layout::{TCP, UDP, is_ipv6, upper};
 use super::offload::{as_it_left, handed_over};
 use super::place::Wiring;
-use super::queue::queue_name;
+use super::queue::{nothing_waits, queue_name};
 use super::scenario::{Event, QueueWord, Scenario};
 use super::side::{
     Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, PRELUDE_OF_IPV6, Part, Side, ToolAnswer, WITHOUT_IPV6, commands,
@@ -225,7 +225,8 @@ impl Ours {
         queued
     }
 
-    fn queue(&mut self, word: &QueueWord) -> Result<Vec<Emission>, String> {
+    /// What left; nothing at all where something was to be decided, and nothing waits.
+    fn queue(&mut self, word: &QueueWord) -> Result<Option<Vec<Emission>>, String> {
         match word {
             QueueWord::Open { number, settings } => {
                 self.looked_at.remove(number);
@@ -248,17 +249,17 @@ impl Ours {
                 };
                 let mut story = Story::default();
                 let decided = self.lab.decide_observed(*number, verdict, &mut story);
-                let (_, report) = decided.ok_or_else(|| format!("nothing waits at queue {number}"))?;
+                let Some((_, report)) = decided else { return Ok(None) };
                 if story.account().verdict != report.fate.verdict() {
                     return Err(format!(
                         "the report is {report:?}, and the story\n{}",
                         story.account().json()
                     ));
                 }
-                return Ok(self.lab.output().to_vec());
+                return Ok(Some(self.lab.output().to_vec()));
             }
         }
-        Ok(Vec::new())
+        Ok(Some(Vec::new()))
     }
 
     fn catch_up(&mut self) {
@@ -357,8 +358,12 @@ impl Side for Ours {
                 self.look();
             }
             Event::Queue(word) => {
+                let number = word.number();
                 let emissions = self.queue(word)?;
-                answer.sent = self.sent(&emissions);
+                match emissions {
+                    Some(emissions) => answer.sent = self.sent(&emissions),
+                    None => answer.sent.push(nothing_waits(number)),
+                }
             }
             Event::Wait(by) => {
                 let by = match self.clock {

@@ -6,6 +6,11 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use nflab::engine::{QueueSettings, VerdictKind};
 use nflab::rule::Hook;
 
+/// The answer where nothing waits: who drew the scenario may have drawn other numbers on its way there.
+pub(crate) fn nothing_waits(number: u16) -> (String, Vec<u8>) {
+    (format!("queue{number}/nothing waits"), Vec::new())
+}
+
 /// What a packet that waits is called in an answer.
 pub(crate) fn queue_name(number: u16, hook: &str, mark: u32) -> String {
     format!("queue{number}/{hook}/{mark:#x}")
@@ -49,7 +54,10 @@ impl Listener {
 
     /// Of what waits longest.
     pub(crate) fn decide(&mut self, kind: VerdictKind, mark: Option<u32>, bytes: Option<&[u8]>) -> Result<(), String> {
-        let id = self.waiting.pop_front().ok_or("nothing waits at this queue")?;
+        let Some(id) = self.waiting.pop_front() else {
+            self.come.push(nothing_waits(self.number));
+            return Ok(());
+        };
         let verdict: u32 = match kind {
             VerdictKind::Drop => 0,
             VerdictKind::Accept => 1,

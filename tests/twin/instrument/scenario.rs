@@ -74,6 +74,14 @@ pub(crate) enum QueueWord {
     },
 }
 
+impl QueueWord {
+    pub(crate) fn number(&self) -> u16 {
+        match self {
+            Self::Open { number, .. } | Self::Decide { number, .. } | Self::Close(number) => *number,
+        }
+    }
+}
+
 impl Scenario {
     pub(crate) fn new(name: impl Into<String>) -> Self {
         Self {
