@@ -37,7 +37,8 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
         && let Some(redirect) = is_redirect(packet)
     {
         let opposite = flow.tuple(tracking.direction.opposite());
-        return translate_error(packet, status, &opposite, manip, applies, redirect).map(changed);
+        let directed = (tracking.direction, &opposite);
+        return translate_error(packet, status, directed, manip, applies, redirect).map(changed);
     }
     if hook == NatHook::Postrouting
         && tracking.direction == Direction::Original
@@ -184,12 +185,12 @@ fn sum_of_message(packet: &Packet) -> u16 {
     }
 }
 
-/// The same, as the kernel asks whether it is right. Seen: of IPv4 over the header, too, whose own checksum is not that of the options once the host has
-/// written its time into them.
-fn sum_from_the_beginning(packet: &Packet) -> u16 {
-    match packet.family() {
-        Family::V4 => checksum::of(packet.bytes()),
-        Family::V6 => sum_of_message(packet),
+/// The same, as the kernel asks whether it is right. Seen: of IPv4, where it goes with the original direction of its flow, over the header, too, whose own
+/// checksum is not that of the options once the host has written its time into them.
+fn asked_sum(packet: &Packet, direction: Direction) -> u16 {
+    match (packet.family(), direction) {
+        (Family::V4, Direction::Original) => checksum::of(packet.bytes()),
+        _ => sum_of_message(packet),
     }
 }
 
@@ -197,7 +198,7 @@ fn sum_from_the_beginning(packet: &Packet) -> u16 {
 fn translate_error(
     packet: &mut Packet,
     status: Status,
-    opposite: &Tuple,
+    (direction, opposite): (Direction, &Tuple),
     manip: Manip,
     applies: bool,
     redirect: bool,
@@ -206,7 +207,7 @@ fn translate_error(
         return Err(DropReason::IcmpErrorUnreadable);
     }
     packet.pull(ICMP_HEADER + least_header(packet.family()));
-    if packet.checksum == ChecksumState::Unknown && sum_from_the_beginning(packet) != 0 {
+    if packet.checksum == ChecksumState::Unknown && asked_sum(packet, direction) != 0 {
         return Err(DropReason::IcmpErrorUnreadable);
     }
     // A redirect tells the host an address of the wrong side.

@@ -176,16 +176,13 @@ fn job(soaks: &Mutex<Soak>, wiring: Wiring) {
                 exit(3)
             }
             Err(why) => {
-                let keep = soak.arguments.keep.clone();
-                drop(soak);
-                let whole = tree.current();
+                let (keep, whole) = (soak.arguments.keep.clone(), tree.current());
+                // Nobody begins another meanwhile: what shows beside others alone hangs on what the whole machine has one of, or on the moment.
+                let halted = Instant::now();
                 let shown = (0..AGAIN)
                     .filter(|_| beside_a_kernel(wiring, &whole, Depth::Texts).is_err())
                     .count();
-                let Ok(mut soak) = soaks.lock() else { return };
-                if soak.over {
-                    return;
-                }
+                soak.began += halted.elapsed();
                 if shown == 0 {
                     soak.sums.once += 1;
                     println!(
