@@ -93,7 +93,14 @@ fn errors_that_nat_drops_and_those_that_it_leaves() {
             packet.transport_mut()[3] ^= 1;
         }
         packet.checksum = checksum;
-        let got = translate_error(&mut packet, status, (Direction::Reply, &target()), Manip::Destination, false, redirect);
+        let got = translate_error(
+            &mut packet,
+            status,
+            (Direction::Reply, &target()),
+            Manip::Destination,
+            false,
+            redirect,
+        );
         assert_eq!(got, expected, "{is_right} {checksum:?} {status:?} {redirect}");
     }
 }
