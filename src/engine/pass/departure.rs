@@ -63,6 +63,8 @@ impl<O: Observer> Pass<'_, O> {
         match transit.packet.origin {
             Origin::Usual => {}
             Origin::Discovery { about } => transit.packet.input = about.or(first_output),
+            // Of IPv4 one that is sent to many, and so to the host as well, comes in by none.
+            Origin::Copy { .. } if route.loops_back && transit.packet.destination().is_ipv4() => {}
             Origin::Copy { .. } => transit.packet.input = first_output,
         }
         self.depart(transit, route.mtu, None)

@@ -197,6 +197,10 @@ fn assemble(queue: Queue, input: Option<InterfaceId>) -> Result<Packet, DropReas
     // What stood before its fragment header the first has brought, too.
     sizes[0] += at - HEADER;
     whole.first_fragment_needs = first_needs as u16;
+    // Seen: options for every router are none behind a fragment header, also where that was the first of all.
+    if next == extension::HOP_BY_HOP && at == HEADER {
+        whole.joined_at = NonZeroU16::new(at as u16);
+    }
     whole.fragments = sizes.into_iter().map(|it| it as u16).collect();
     Ok(whole)
 }
