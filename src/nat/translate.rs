@@ -37,8 +37,7 @@ pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook)
         && let Some(redirect) = is_redirect(packet)
     {
         let opposite = flow.tuple(tracking.direction.opposite());
-        let directed = (tracking.direction, &opposite);
-        return translate_error(packet, status, directed, manip, applies, redirect).map(changed);
+        return translate_error(packet, status, &opposite, manip, applies, redirect).map(changed);
     }
     if hook == NatHook::Postrouting
         && tracking.direction == Direction::Original
@@ -185,20 +184,30 @@ fn sum_of_message(packet: &Packet) -> u16 {
     }
 }
 
-/// The same, as the kernel asks whether it is right. Seen: of IPv4, where it goes with the original direction of its flow, over the header, too, whose own
-/// checksum is not that of the options once the host has written its time into them.
-fn asked_sum(packet: &Packet, direction: Direction) -> u16 {
-    match (packet.family(), direction) {
-        (Family::V4, Direction::Original) => checksum::of(packet.bytes()),
-        _ => sum_of_message(packet),
+/// The same, as the kernel asks whether it is right. Seen: of IPv4 over the header, too, whose own checksum is not that of the options once the host has
+/// written its time into them.
+fn asked_sum(packet: &Packet) -> u16 {
+    match packet.family() {
+        Family::V4 => checksum::of(packet.bytes()),
+        Family::V6 => sum_of_message(packet),
     }
+}
+
+/// Whether the packet that an error quotes has a checksum that is made anew when its ports are written.
+fn sums_up_quote(packet: &Packet) -> bool {
+    let quoted = packet.transport().get(ICMP_HEADER..).unwrap_or_default();
+    let found = quoted_transport(packet.family(), quoted);
+    found.is_some_and(|(protocol, offset)| {
+        let there = quoted.len().saturating_sub(offset);
+        proto::spec(protocol).key.sums_up_quote(there)
+    })
 }
 
 /// An error's own address is rewritten like any packet's; in the packet that it quotes, which ran the other way, it is the other end.
 fn translate_error(
     packet: &mut Packet,
     status: Status,
-    (direction, opposite): (Direction, &Tuple),
+    opposite: &Tuple,
     manip: Manip,
     applies: bool,
     redirect: bool,
@@ -207,8 +216,14 @@ fn translate_error(
         return Err(DropReason::IcmpErrorUnreadable);
     }
     packet.pull(ICMP_HEADER + least_header(packet.family()));
-    if packet.checksum == ChecksumState::Unknown && asked_sum(packet, direction) != 0 {
-        return Err(DropReason::IcmpErrorUnreadable);
+    if packet.checksum == ChecksumState::Unknown {
+        if asked_sum(packet) != 0 {
+            return Err(DropReason::IcmpErrorUnreadable);
+        }
+        // Seen: of IPv6 each hook asks again.
+        if packet.family() == Family::V4 {
+            packet.checksum = ChecksumState::Verified;
+        }
     }
     // A redirect tells the host an address of the wrong side.
     let decided = Status::SRC_NAT_DONE.or(Status::DST_NAT_DONE);
@@ -220,6 +235,10 @@ fn translate_error(
     }
     pull_quote(packet);
     let family = packet.family();
+    // Seen: who sums up a quote anew forgets that the message was right, and the next hook asks again.
+    if family == Family::V4 && packet.checksum == ChecksumState::Verified && sums_up_quote(packet) {
+        packet.checksum = ChecksumState::Unknown;
+    }
     let message = packet.transport_mut();
     let quoted = message.get_mut(ICMP_HEADER..).unwrap_or_default();
     rewrite_quote(family, quoted, opposite, manip).ok_or(DropReason::IcmpErrorUnreadable)?;

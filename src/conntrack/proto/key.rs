@@ -171,6 +171,11 @@ impl Key {
         }
     }
 
+    /// Whether so much of a quoted header has its checksum made anew with a port.
+    pub(crate) fn sums_up_quote(&self, there: usize) -> bool {
+        matches!(self, Self::Ports(ports) if ports.sums_up.is_some() && there >= ports.read)
+    }
+
     pub(crate) fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
         match self {
             Self::Nothing => Some(()),

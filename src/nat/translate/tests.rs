@@ -63,7 +63,7 @@ fn an_error_is_read_as_far_as_its_quoted_header() {
     let done = translate_error(
         &mut packet,
         Status::default(),
-        (Direction::Reply, &target()),
+        &target(),
         Manip::Destination,
         false,
         false,
@@ -93,14 +93,7 @@ fn errors_that_nat_drops_and_those_that_it_leaves() {
             packet.transport_mut()[3] ^= 1;
         }
         packet.checksum = checksum;
-        let got = translate_error(
-            &mut packet,
-            status,
-            (Direction::Reply, &target()),
-            Manip::Destination,
-            false,
-            redirect,
-        );
+        let got = translate_error(&mut packet, status, &target(), Manip::Destination, false, redirect);
         assert_eq!(got, expected, "{is_right} {checksum:?} {status:?} {redirect}");
     }
 }
