@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::sysctl::ConfKnob;
 use super::tables::Entry;
-use super::{Address, AddressFlags, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table, v6};
+use super::{
+    Address, AddressFlags, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table, v6,
+};
 use crate::base::{Family, InterfaceId, InterfaceName};
 
 /// An address as `ip address add` describes it.
@@ -173,20 +175,23 @@ impl Net {
             return;
         };
         let is_local = self.is_local(changed.address);
-        let tables = &mut self.ways_mut(Family::V4).tables;
         if is_local {
+            let tables = &mut self.ways_mut(Family::V4).tables;
             tables.insert_once(route.clone(), Some((id, changed.address, changed.network())));
         }
-        let is_meant = |it: &Route| {
-            let has_metric = before.metric == 0 || it.metric == before.metric;
-            has_metric
-                && (it.to, it.table, it.kind, it.scope) == (route.to, route.table, route.kind, route.scope)
-                && (it.interface, it.source, it.protocol) == (route.interface, route.source, route.protocol)
+        let of_before = RouteSelector {
+            to: Some(route.to),
+            table: Some(route.table),
+            kind: Some(route.kind),
+            scope: Some(route.scope),
+            interface: route.interface,
+            source: route.source,
+            protocol: Some(route.protocol),
+            metric: (before.metric != 0).then_some(before.metric),
+            ..RouteSelector::default()
         };
-        let at = tables.all().position(|it| is_meant(&it.route));
-        if let Some(at) = at {
-            tables.remove_at(at);
-        }
+        // Somebody may have deleted it.
+        let _ = self.remove_first_route(&of_before);
     }
 
     /// Writes down what is told of an address that is there, and nothing else.
@@ -239,9 +244,8 @@ impl Net {
         let gone = list.remove(at);
         if address.is_ipv6() {
             let left = list.clone();
-            if !left.iter().any(|it| it.network() == gone.network()) {
-                self.give_up_network(id, &gone);
-            }
+            let others = left.iter().filter(|it| it.network() == gone.network());
+            self.give_up_network(id, &gone, &others.collect::<Vec<_>>());
             self.hand_over(id, std::iter::once(&gone), &left);
             // Seen: routes go on naming what went with its link.
             if secondaries != Secondaries::GoWithLink {
@@ -294,19 +298,21 @@ impl Net {
     }
 
     /// Seen: with the last address of a network of IPv6 the first of the routes to that goes which lead over the link without a gateway, whoever
-    /// added it; the one that the address brought stays then.
-    fn give_up_network(&mut self, id: InterfaceId, gone: &Address) {
-        if gone.flags.has(AddressFlags::NO_PREFIX_ROUTE) {
-            return;
-        }
-        let (network, owner) = (gone.network(), (id, gone.address, gone.network()));
-        let mut is_found = false;
+    /// added it; the one that the address brought stays then. While others of the network are there all its routes stay, whoever brought them.
+    fn give_up_network(&mut self, id: InterfaceId, gone: &Address, others: &[&Address]) {
+        let brings_route = |it: &Address| !it.flags.has(AddressFlags::NO_PREFIX_ROUTE);
+        let owner_of = |it: &Address| (id, it.address, it.network());
+        let heir = others.iter().find(|it| brings_route(it)).map(|it| owner_of(it));
+        let is_given_up = others.is_empty() && brings_route(gone);
+        let mut is_first = true;
         self.ways_mut(Family::V6).tables.retain(|entry| {
-            if v6::leads_over(entry, id, network) {
-                match std::mem::replace(&mut is_found, true) {
-                    false => entry.owner = Some(owner),
-                    true => entry.owner = entry.owner.filter(|it| *it != owner),
+            if v6::leads_over(entry, id, gone.network()) {
+                if is_given_up && is_first {
+                    entry.owner = Some(owner_of(gone));
+                } else if entry.owner == Some(owner_of(gone)) {
+                    entry.owner = heir;
                 }
+                is_first = false;
             }
             true
         });

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::assign::route_to;
 use crate::base::{Family, InterfaceId};
-use crate::net::tables::Entry;
+use crate::net::tables::{Entry, Tables};
 use crate::net::{Address, AddressFlags, Net, Prefix, table};
 
 impl Net {
@@ -50,13 +50,14 @@ impl Net {
         // With the address go its own network's, and its peer's own.
         let goes_with_it = network == address.network() || address.prefix_length == 128;
         let owner = goes_with_it.then(|| (id, address.address, address.network()));
-        if had_routes && let Some(found) = self.first_over(id, network) {
-            if found.route.metric == route.metric {
+        let tables = &mut self.ways_mut(Family::V6).tables;
+        if had_routes && let Some((at, metric)) = first_over(tables, id, network) {
+            if metric == route.metric {
                 return;
             }
-            self.remove_route_over(id, network);
+            tables.remove_at(at);
         }
-        self.ways_mut(Family::V6).tables.insert_once(route, owner);
+        tables.insert_once(route, owner);
     }
 
     fn is_network_of_another(&self, id: InterfaceId, address: &Address) -> bool {
@@ -67,18 +68,19 @@ impl Net {
         others.any(|it| it.network() == address.network())
     }
 
-    fn first_over(&self, id: InterfaceId, network: Prefix) -> Option<&Entry> {
-        let mut all = self.ways(Family::V6).tables.all();
-        all.find(|it| leads_over(it, id, network))
-    }
-
     fn remove_route_over(&mut self, id: InterfaceId, network: Prefix) {
         let tables = &mut self.ways_mut(Family::V6).tables;
-        let at = tables.all().position(|it| leads_over(it, id, network));
-        if let Some(at) = at {
+        if let Some((at, _)) = first_over(tables, id, network) {
             tables.remove_at(at);
         }
     }
+}
+
+/// The place of the first that leads so, and its metric.
+fn first_over(tables: &Tables, id: InterfaceId, network: Prefix) -> Option<(usize, u32)> {
+    let mut all = tables.all().enumerate();
+    let (at, found) = all.find(|(_, it)| leads_over(it, id, network))?;
+    Some((at, found.route.metric))
 }
 
 /// A route of the main table to there over the link, without a gateway.
