@@ -83,7 +83,7 @@ impl<O: Observer> Pass<'_, O> {
         self.config.net.heed_path(&self.router.host, self.now, &key, &mut route);
         let buffer = self.worker.buffer(transit.packet.bytes());
         let mut packet = transit.packet.copied_into(buffer);
-        let is_forwarded = matches!(hook, Hook::Forward | Hook::Postrouting) && packet.input.is_some();
+        let is_forwarded = packet.input.is_some() && packet.output.is_some();
         // Seen: who forwards forgets what tracking found, so who receives the copy sums it up again.
         if is_forwarded && packet.checksum == ChecksumState::Verified {
             packet.checksum = ChecksumState::Unknown;
