@@ -39,6 +39,8 @@ pub(crate) enum Disagreement {
         at: usize,
         what: String,
     },
+    /// nflab did: no chance and no busy machine excuses that.
+    Panicked(String),
     /// The instrument itself failed.
     Broken(String),
 }
@@ -47,6 +49,7 @@ impl std::fmt::Display for Disagreement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Differ { what, .. } | Self::Doubtful { what, .. } => f.write_str(what),
+            Self::Panicked(said) => write!(f, "panicked: {said}"),
             Self::Broken(why) => write!(f, "the twin itself is broken: {why}"),
         }
     }
@@ -108,7 +111,10 @@ pub(crate) fn compare(
         };
         agreement.packets += u64::from(cause.is_some());
         agreement.comparisons += 1 + their_answer.sent.len() as u64;
-        let mut likeness = same_answer(event, &mut drawn, cause, &their_answer, &own_answer, slack);
+        let mut likeness = match finds_another(&scenario.events[..at], event, &their_answer, &own_answer) {
+            true => Likeness::Parted,
+            false => same_answer(event, &mut drawn, cause, &their_answer, &own_answer, slack),
+        };
         if likeness == Likeness::Different {
             // What was just deleted stands in no table any more, but in what the tool printed.
             let flows = |mut state: Vec<Part>, answer: &Answer| {
@@ -277,10 +283,35 @@ fn slack(apart_by: Duration) -> i64 {
     1 + apart_by.as_secs() as i64
 }
 
-/// Whether the real tool of IPv6 found a rule that nflab has not: it looks at its beginning alone.
-fn finds_another(name: &str, args: &[String], (theirs, own): (&ToolAnswer, &ToolAnswer)) -> bool {
-    let asks = args.iter().any(|word| word == "-C" || word == "-D");
-    name.starts_with("ip6tables") && asks && (theirs.code, own.code) == (0, 1)
+/// Whether the real tool of IPv6 found a rule that nflab has not, and that nobody gave before: it looks at a rule's beginning alone.
+fn finds_another(before: &[Event], event: &Event, theirs: &Answer, own: &Answer) -> bool {
+    let (Event::Tool { name, args, .. }, Some(theirs), Some(own)) = (event, &theirs.tool, &own.tool) else {
+        return false;
+    };
+    let Some(asked) = args.iter().position(|word| word == "-C" || word == "-D") else {
+        return false;
+    };
+    // A chain, and what a rule says; of tables and numbers before and between nothing is held.
+    let rule = args[asked + 1..].join(" ");
+    let (chain, conditions) = rule.split_once(' ').unwrap_or((&rule, ""));
+    let gives_it = |text: &str| {
+        let is_this =
+            |rest: &str| rest == conditions || rest.split_once(' ').is_some_and(|(_, rest)| rest == conditions);
+        let mut given = ["-A ", "-I ", "-R "]
+            .iter()
+            .filter_map(|command| text.split_once(command));
+        given.any(|(_, rule)| {
+            rule.split_once(' ')
+                .is_some_and(|(to, rest)| to == chain && is_this(rest))
+        })
+    };
+    let mut earlier = before.iter().filter_map(|it| match it {
+        Event::Tool { name, args, input } if name.starts_with("ip6tables") => Some((args.join(" "), input)),
+        _ => None,
+    });
+    name.starts_with("ip6tables")
+        && (theirs.code, own.code) == (0, 1)
+        && !earlier.any(|(told, input)| gives_it(&told) || input.lines().any(|line| gives_it(line)))
 }
 
 fn same_answer(
@@ -292,9 +323,6 @@ fn same_answer(
     slack: i64,
 ) -> Likeness {
     if let (Event::Tool { name, args, .. }, Some(theirs), Some(own)) = (event, &theirs.tool, &own.tool) {
-        if finds_another(name, args, (theirs, own)) {
-            return Likeness::Parted;
-        }
         let title = format!("{name} {}", args.join(" "));
         let (a, b) = (normal(&title, &theirs.out), normal(&title, &own.out));
         let slack = if is_listing(&title) { slack } else { 0 };
@@ -924,21 +952,43 @@ mod tests {
     /// The real tool of IPv6 may find a rule where none is; everything else that two exit codes say is a difference.
     #[test]
     fn only_the_tool_of_ipv6_finds_another_rule() {
-        let answer = |code| ToolAnswer {
-            code,
-            ..ToolAnswer::default()
+        let answer = |code| Answer {
+            tool: Some(ToolAnswer {
+                code,
+                ..ToolAnswer::default()
+            }),
+            ..Answer::default()
         };
-        for (name, asked, theirs, own, expected) in [
-            ("ip6tables", "-C", 0, 1, true),
-            ("ip6tables-legacy", "-D", 0, 1, true),
-            ("ip6tables", "-C", 1, 0, false),
-            ("ip6tables", "-C", 0, 2, false),
-            ("ip6tables", "-A", 0, 1, false),
-            ("iptables", "-C", 0, 1, false),
+        let call = |name, words: &str, input: &str| Event::Tool {
+            name,
+            args: words.split(' ').map(str::to_owned).collect(),
+            input: input.to_owned(),
+        };
+        let asked = "-t raw -C INPUT -s fd00::1 -j DROP";
+        let deleted = asked.replace("-C", "-D");
+        let other = call("ip6tables", "-t raw -A INPUT -s fd00::2 -j DROP", "");
+        let of_ipv4 = call("iptables", &asked.replace("-C", "-A"), "");
+        let given = call("ip6tables", &asked.replace("-C", "-A"), "");
+        let inserted = call("ip6tables", &asked.replace("-C INPUT", "-I INPUT 2"), "");
+        let restored = call(
+            "ip6tables-restore",
+            "-n",
+            "*raw\n[1:2] -A INPUT -s fd00::1 -j DROP\nCOMMIT\n",
+        );
+        for (before, name, words, theirs, own, expected) in [
+            (&other, "ip6tables", asked, 0, 1, true),
+            (&of_ipv4, "ip6tables-legacy", &deleted, 0, 1, true),
+            (&given, "ip6tables", asked, 0, 1, false),
+            (&inserted, "ip6tables", &deleted, 0, 1, false),
+            (&restored, "ip6tables", &deleted, 0, 1, false),
+            (&other, "ip6tables", asked, 1, 0, false),
+            (&other, "ip6tables", asked, 0, 2, false),
+            (&other, "ip6tables", "-t raw -A INPUT -s fd00::1 -j DROP", 0, 1, false),
+            (&other, "iptables", asked, 0, 1, false),
         ] {
-            let args = ["-t", "raw", asked, "INPUT"].map(str::to_owned);
-            let found = finds_another(name, &args, (&answer(theirs), &answer(own)));
-            assert_eq!(found, expected, "{name} {asked}: {theirs}, {own}");
+            let event = call(name, words, "");
+            let found = finds_another(std::slice::from_ref(before), &event, &answer(theirs), &answer(own));
+            assert_eq!(found, expected, "{before:?}, {name} {words}: {theirs}, {own}");
         }
     }
 }

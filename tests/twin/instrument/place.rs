@@ -52,8 +52,7 @@ pub(crate) fn beside_a_kernel(wiring: Wiring, scenario: &Scenario, depth: Depth)
         .unwrap_or_else(|panic| {
             let said = panic.downcast_ref::<String>().map(String::as_str);
             let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-            let what = format!("panicked: {said}");
-            Err(Disagreement::Differ { at: None, what })
+            Err(Disagreement::Panicked(said.to_owned()))
         })
     })
 }
