@@ -283,7 +283,8 @@ fn slack(apart_by: Duration) -> i64 {
     1 + apart_by.as_secs() as i64
 }
 
-/// Whether the real tool of IPv6 found a rule that nflab has not, and that nobody gave before: it looks at a rule's beginning alone.
+/// Whether the real tool of IPv6 found a rule that nflab has not, and that nobody gave since rules were last taken away: it looks at a rule's beginning
+/// alone.
 fn finds_another(before: &[Event], event: &Event, theirs: &Answer, own: &Answer) -> bool {
     let (Event::Tool { name, args, .. }, Some(theirs), Some(own)) = (event, &theirs.tool, &own.tool) else {
         return false;
@@ -305,13 +306,25 @@ fn finds_another(before: &[Event], event: &Event, theirs: &Answer, own: &Answer)
                 .is_some_and(|(to, rest)| to == chain && is_this(rest))
         })
     };
-    let mut earlier = before.iter().filter_map(|it| match it {
-        Event::Tool { name, args, input } if name.starts_with("ip6tables") => Some((args.join(" "), input)),
-        _ => None,
-    });
-    name.starts_with("ip6tables")
-        && (theirs.code, own.code) == (0, 1)
-        && !earlier.any(|(told, input)| gives_it(&told) || input.lines().any(|line| gives_it(line)))
+    if !name.starts_with("ip6tables") || (theirs.code, own.code) != (0, 1) {
+        return false;
+    }
+    for earlier in before.iter().rev() {
+        let Event::Tool { name, args, input } = earlier else {
+            continue;
+        };
+        if !name.starts_with("ip6tables") {
+            continue;
+        }
+        if gives_it(&args.join(" ")) || input.lines().any(gives_it) {
+            return false;
+        }
+        let takes = |word: &String| ["-D", "-F", "-R"].contains(&word.as_str());
+        if name.ends_with("restore") || args.iter().any(takes) {
+            break;
+        }
+    }
+    true
 }
 
 fn same_answer(
@@ -582,10 +595,18 @@ fn same_blanks(title: &str, theirs: &str, own: &str) -> bool {
     }
 }
 
-/// Whether an event may take an address, a link or a way from the router, with the flows that lived by it.
+/// Whether an event may take an address, a link or a way from the router, with the flows that lived by it. A link that is made too narrow for IPv6 loses
+/// the addresses of it.
 fn takes(event: &Event) -> bool {
-    let is_taking = |word: &String| ["del", "delete", "d", "flush", "down", "f"].contains(&word.as_str());
-    matches!(event, Event::Tool { name, args, .. } if *name == "ip" && args.iter().any(is_taking))
+    let Event::Tool { name, args, .. } = event else {
+        return false;
+    };
+    let is_taking = |word: &String| match *name {
+        "ip" => ["del", "delete", "d", "flush", "down", "f", "mtu"].contains(&word.as_str()),
+        "sysctl" => word.contains("disable_ipv6"),
+        _ => false,
+    };
+    args.iter().any(is_taking)
 }
 
 /// A list of flows or expectations, with the time that each has left.
@@ -969,6 +990,7 @@ mod tests {
         let other = call("ip6tables", "-t raw -A INPUT -s fd00::2 -j DROP", "");
         let of_ipv4 = call("iptables", &asked.replace("-C", "-A"), "");
         let given = call("ip6tables", &asked.replace("-C", "-A"), "");
+        let taken = call("ip6tables", &deleted, "");
         let inserted = call("ip6tables", &asked.replace("-C INPUT", "-I INPUT 2"), "");
         let restored = call(
             "ip6tables-restore",
@@ -987,7 +1009,12 @@ mod tests {
             (&other, "iptables", asked, 0, 1, false),
         ] {
             let event = call(name, words, "");
-            let found = finds_another(std::slice::from_ref(before), &event, &answer(theirs), &answer(own));
+            let found = finds_another(
+                &[given.clone(), taken.clone(), before.clone()],
+                &event,
+                &answer(theirs),
+                &answer(own),
+            );
             assert_eq!(found, expected, "{before:?}, {name} {words}: {theirs}, {own}");
         }
     }

@@ -10,7 +10,8 @@ pub(super) struct FlowView {
     pub(super) original: Tuple,
     pub(super) reply: Tuple,
     pub(super) status: Status,
-    /// Seconds; zero before the flow is confirmed.
+    /// Seconds; zero before the flow is confirmed, as in a kernel that has run for longer than its time-outs: it takes such a time-out, which is a length yet,
+    /// for a moment.
     pub(super) expires: u64,
     pub(super) direction: Direction,
 }

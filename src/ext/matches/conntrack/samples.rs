@@ -409,6 +409,10 @@ const DRAWN: Drawn = drawn(
         "--ctexpire with bounds near a timeout",
         "the seconds that are left may differ by one",
     ),
+    (
+        "--ctexpire of flows that are not confirmed",
+        "none is left where the kernel has run for longer than their time-out and five minutes; else what is left hangs on when it was started",
+    ),
 ]);
 
 const MAPPED: &[&str] = &["SNAT", "DNAT", "SNAT,DNAT"];
@@ -438,6 +442,9 @@ fn draw_others(draw: &mut Draw<'_>) {
     for at in 0..many {
         let (option, values) = questions[(first + at * 5) % questions.len()];
         draw.give_one(option, values);
+        if option.name == EXPIRE.spec.name {
+            draw.give(&STATUS.spec, "CONFIRMED");
+        }
     }
 }
 
@@ -463,7 +470,7 @@ const REPLY_DESTINATIONS: &[&str] = &[
 /// names (all within 6000 to 6999), so these are whole or not touched.
 const REPLY_PORTS: &[&str] = &["2000", "2001", "1:511", "1:1023", "6000:6999", "1024:65535", "0"];
 
-/// Bounds lie five seconds or more above and well below what is left to any flow that was just seen, or 0 to one that is new.
+/// Bounds lie five seconds or more above and well below what is left to any flow that was just seen.
 const EXPIRES: &[&str] = &[
     "0:4",
     "4:22",
@@ -474,5 +481,4 @@ const EXPIRES: &[&str] = &[
     "150:400",
     "400:1000",
     "1000:4294967295",
-    "0",
 ];
