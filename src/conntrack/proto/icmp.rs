@@ -225,8 +225,11 @@ impl OwnKey for Identifier {
 
     fn rewrite(&self, packet: &mut Packet, _end: End, target: &Tuple) -> Result<(), Unwritable> {
         let transport = packet.transport_mut();
-        let is_written = transport.len() >= icmpv4::HEADER && (self.is_written)(transport[0]);
-        if is_written && be16(transport, 4) != target.source.id {
+        // As of ports: it may have lost its end on its way round by lo.
+        if transport.len() < icmpv4::HEADER {
+            return Err(Unwritable("NAT cannot read the ICMP message, which is cut short"));
+        }
+        if (self.is_written)(transport[0]) && be16(transport, 4) != target.source.id {
             set_identifier(transport, target.source.id);
         }
         Ok(())
