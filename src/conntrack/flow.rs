@@ -130,11 +130,13 @@ impl Flow {
     }
 
     /// Which way a packet goes that was found under this tuple. Of a flow that is its own answer (the host speaks to itself without ports, or NAT
-    /// turns a packet back to where it came from) seen: what follows is found in its reply direction.
+    /// turns a packet back to where it came from) seen: what follows is found in its reply direction, unless it stands in another zone there.
     #[inline]
     pub(super) fn direction_of(&self, tuple: &Tuple, stands_as: Direction) -> Direction {
         match stands_as {
-            Direction::Original if self.stands_under(Direction::Reply, tuple) => Direction::Reply,
+            Direction::Original if self.stands_under(Direction::Reply, tuple) && !self.zone().is_of_one_way() => {
+                Direction::Reply
+            }
             stands_as => stands_as,
         }
     }
