@@ -85,7 +85,7 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "the checksum of SCTP where an ICMP error quotes the beginning of a packet whose port was drawn",
         why: "it covers what is not quoted",
-        held: "everything else in the packet, and that the error's own checksum follows",
+        held: "everything else in the packet, and that the error's own checksum follows; where no rule draws, that it follows the drawn port",
     },
     Freedom {
         what: "the times of day in the router's answer to an ICMP timestamp request",
@@ -127,10 +127,10 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
                drops them, and only counters tell, the scenario runs again, and what shows three times is a difference",
     },
     Freedom {
-        what: "the checksum of a datagram in an ICMP error of the router's own, where rules draw ports; with offload of a datagram or a segment in any error",
+        what: "the checksum of a datagram in an ICMP error of the router's own, where ports are drawn; with offload of a datagram or a segment in any error",
         why: "of what a helper wrote over it is unfinished, and of the port that INPUT gave; the quoted port is the sender's again. An unfinished one that \
               is quoted follows a drawn port that was never in it",
-        held: "everything else in the packet, and that the error's own checksum follows",
+        held: "everything else in the packet, and that the error's own checksum follows; where no rule draws, that it follows the drawn port",
     },
     Freedom {
         what: "whether `ip6tables -C` and `-D` find a rule that is like one there, but not it",
@@ -465,9 +465,29 @@ impl Drawn {
         } else if !is_local && (self.any || !self.few.is_empty()) {
             forget_a_quoted_sum(&mut mine, theirs, &[17]);
         }
+        self.follow_in_a_quoted_sum(&mut mine, theirs);
         match mine == theirs {
             true => Likeness::Same,
             false => Likeness::Different,
+        }
+    }
+
+    /// What the host quotes of a datagram has the sender's port again, and where a helper wrote into it the sum of the one that was drawn for it.
+    fn follow_in_a_quoted_sum(&self, mine: &mut Vec<u8>, theirs: &[u8]) {
+        let Some((sum, checksum)) = quoted_sum(mine, &[17]) else {
+            return;
+        };
+        if quoted_sum(theirs, &[17]) != Some((sum, checksum)) || word(mine, checksum) == word(theirs, checksum) {
+            return;
+        }
+        for ((_, ours), wanted) in self.known.iter().filter(|((flow, _), _)| flow.0 == 17) {
+            let mut tried = mine.clone();
+            let (before, after) = follow(&mut tried, checksum, *wanted, *ours);
+            follow(&mut tried, sum, before, after);
+            if word(&tried, checksum) == word(theirs, checksum) {
+                *mine = tried;
+                return;
+            }
         }
     }
 
