@@ -567,16 +567,21 @@ fn addresses_and_routes_that_change_reach_the_lab() {
 fn addresses_and_routes_of_ipv6_reach_the_lab() {
     let machine = Machine::new();
     let script = r#""$nflab" sh --save lab.v4 -- bash -c '
-        same() { diff <(ip -6 route | grep -v ^fe80) <(nflab ip -6 route | grep -v ^fe80) && echo same; }
+        same() { diff <(ip -6 route) <(nflab ip -6 route) && diff <(ip -6 -br addr | tr -s " ") <(nflab ip -6 -br addr | tr -s " ") && echo same; }
         ip -6 -br addr show lan | tr -s " "; ip -6 -br addr show wan | tr -s " "
         same; ip addr add 2001:db8:9::1/64 dev lan; ip -6 route add 2001:db8:5::/48 via 2001:db8:9::7 metric 5
         ip -6 route add blackhole 2001:db8:6::/48; ip -6 route del default; same; nflab ip -6 route | grep -c "metric 5 \|blackhole"
         ip link set wan down; ip addr del 2001:db8:9::1/64 dev lan; same
-        nflab ip -6 -br addr show lan | tr -s " "; ip link set wan up; iptables -S INPUT' 2> said
+        nflab ip -6 -br addr show lan | tr -s " "; ip link set wan up; iptables -S INPUT
+        ip -6 -br addr show wan | tr -s " "; same; ip link set lan down; ip link set lan up; iptables -S OUTPUT
+        ip -6 -br addr show lan | tr -s " "; same
+        ip addr add 2001:db8::1/64 dev lan; ip addr del fe80::1/64 dev lan; ip addr add fe80::7/64 dev lan
+        nflab ip -6 -br addr show lan | tr -s " "; same' 2> said
         cat said"#;
     machine.both(
         script,
-        "lan UNKNOWN 2001:db8::1/64 fe80::ff:fe00:1/64 \nwan UNKNOWN 2001:db8:1::1/64 fe80::ff:fe00:2/64 \nsame\nsame\n2\nsame\nlan UNKNOWN 2001:db8::1/64 fe80::1/64 \n-P INPUT ACCEPT\n",
+        "lan UNKNOWN 2001:db8::1/64 fe80::1/64 \nwan UNKNOWN 2001:db8:1::1/64 fe80::1/64 \nsame\nsame\n2\nsame\nlan UNKNOWN 2001:db8::1/64 fe80::1/64 \n-P INPUT ACCEPT\n\
+         wan UNKNOWN fe80::1/64 \nsame\n-P OUTPUT ACCEPT\nlan UNKNOWN fe80::1/64 \nsame\nlan UNKNOWN 2001:db8::1/64 fe80::7/64 \nsame\n",
     );
 }
 

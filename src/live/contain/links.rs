@@ -66,7 +66,7 @@ pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// By its place among them, and not drawn: the address of fe80::/10 that the kernel makes of it is the same each time.
+/// By its place among them, and not drawn: it is the same each time.
 fn link_address(at: usize) -> [u8; 6] {
     let [high, low] = u16::try_from(at + 1).unwrap_or(u16::MAX).to_be_bytes();
     [2, 0, 0, 0, high, low]

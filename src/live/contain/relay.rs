@@ -131,7 +131,7 @@ impl Ready {
         shown
             .renew(&mut lab)
             .map_err(tried("show the lab's files in /proc/net"))?;
-        let watch = Watch::start().map_err(tried("watch the network"))?;
+        let watch = Watch::start(&mut lab).map_err(tried("watch the network"))?;
         let listener = UnixListener::bind(super::socket())
             .and_then(|listener| {
                 // Whoever is inside, whatever user it has become, speaks to this lab.

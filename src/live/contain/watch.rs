@@ -47,7 +47,7 @@ struct Link {
 }
 
 impl Watch {
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(lab: &mut Upstream) -> io::Result<Self> {
         let mut events = Socket::new(NETLINK_ROUTE)?;
         events.bind(&SocketAddr::new(0, 0))?;
         let of_ipv4 = [RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE];
@@ -57,6 +57,7 @@ impl Watch {
         }
         events.set_non_blocking(true)?;
         let mut netlink = Netlink::open()?;
+        show_addresses_of_links(&mut netlink, lab)?;
         Ok(Self {
             seen: Network::look(&mut netlink)?,
             events,
@@ -67,10 +68,15 @@ impl Watch {
 
     pub(super) fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
         let mut changed = false;
+        // Some of them are up again by now.
+        let mut went_down = BTreeSet::new();
         loop {
             match self.events.recv_from_full() {
                 Ok((told, _)) if is_of_rules(&told) => self.tell_of_rules(),
-                Ok(_) => changed = true,
+                Ok((told, _)) => {
+                    changed = true;
+                    went_down.extend(link_that_is_down(&told));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // More came than it could hold.
                 Err(_) => changed = true,
@@ -79,8 +85,10 @@ impl Watch {
         if !changed {
             return Ok(());
         }
-        let now = Network::look(&mut self.netlink)?;
-        for call in self.seen.changes_to(&now) {
+        let mut now = Network::look(&mut self.netlink)?;
+        let mut draws = false;
+        for call in self.seen.changes_to(&now, &went_down) {
+            draws |= call.starts_with("link ");
             let args: Vec<&str> = call.split(' ').collect();
             let answer = lab.call("ip", &args)?;
             let already = [
@@ -99,6 +107,10 @@ impl Watch {
                 let why = answer.stderr.lines().next().unwrap_or_default();
                 tell!("nflab: what `ip {call}` does to the devices here is in no lab: {why}");
             }
+        }
+        if draws {
+            show_addresses_of_links(&mut self.netlink, lab)?;
+            now = Network::look(&mut self.netlink)?;
         }
         self.seen = now;
         Ok(())
@@ -129,13 +141,45 @@ impl Watch {
     }
 }
 
-/// Whether a message (of `struct nlmsghdr`) tells of a routing rule.
+/// What the lab has drawn for its links: here the kernel draws none, since it would draw another.
+fn show_addresses_of_links(netlink: &mut Netlink, lab: &mut Upstream) -> io::Result<()> {
+    let listed = lab.call("ip", &["-6", "-o", "addr", "show", "scope", "link"])?;
+    for line in listed.stdout.lines() {
+        let mut words = line.split_whitespace().skip(1);
+        let (link, place) = (words.next(), words.nth(1));
+        let place = place.and_then(|it| it.split_once('/')).and_then(|(address, length)| {
+            let address: IpAddr = address.parse().ok()?;
+            Some((address, length.parse().ok()?))
+        });
+        let (Some(link), Some((address, length))) = (link, place) else {
+            continue;
+        };
+        // It may be there, its link may be gone, and a kernel without IPv6 shows none.
+        if let Ok(Some(index)) = netlink.index(link) {
+            let _ = netlink.add_address(index, address, length);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a message tells of a routing rule.
 fn is_of_rules(message: &[u8]) -> bool {
-    let kind = message
-        .get(4..6)
-        .and_then(|it| it.try_into().ok())
-        .map(u16::from_ne_bytes);
-    matches!(kind, Some(RTM_NEWRULE | RTM_DELRULE))
+    matches!(kind_of(message), Some(RTM_NEWRULE | RTM_DELRULE))
+}
+
+/// The link that a message tells to be down.
+fn link_that_is_down(message: &[u8]) -> Option<u32> {
+    // `struct nlmsghdr`, and in `struct ifinfomsg` behind it four bytes before the link and its flags.
+    let word = |at: usize| Some(u32::from_ne_bytes(message.get(at..at + 4)?.try_into().ok()?));
+    let (link, flags) = (word(20)?, word(24)?);
+    let is_up = LinkFlags::from_bits_retain(flags).contains(LinkFlags::Up);
+    (kind_of(message) == Some(RTM_NEWLINK) && !is_up).then_some(link)
+}
+
+/// Of `struct nlmsghdr`.
+fn kind_of(message: &[u8]) -> Option<u16> {
+    let kind = message.get(4..6).and_then(|it| it.try_into().ok());
+    kind.map(u16::from_ne_bytes)
 }
 
 impl Network {
@@ -182,10 +226,6 @@ impl Network {
                 _ => None,
             })
         })?;
-        // What the kernel draws for a link of its own, the lab draws for its.
-        if matches!(address, IpAddr::V6(of_link) if of_link.is_unicast_link_local()) {
-            return None;
-        }
         let link = self.name(message.header.index)?.to_owned();
         Some((link, format!("{address}/{}", message.header.prefix_len)))
     }
@@ -237,7 +277,7 @@ impl Network {
     }
 
     /// The calls of `ip` that make this network into another. What goes, goes first.
-    fn changes_to(&self, now: &Self) -> Vec<String> {
+    fn changes_to(&self, now: &Self, went_down: &BTreeSet<u32>) -> Vec<String> {
         let mut calls = Vec::new();
         // A route of several gateways goes when the last of them is dead, so links come up before anything goes, and go down behind all: nothing dies here
         // that lived there all the time.
@@ -253,11 +293,18 @@ impl Network {
             match (link.up, now.up) {
                 (false, true) => calls.push(format!("link set {} up", now.name)),
                 (true, false) => down.push(format!("link set {} down", now.name)),
+                (true, true) if went_down.contains(number) => {
+                    calls.push(format!("link set {} down", now.name));
+                    calls.push(format!("link set {} up", now.name));
+                }
                 _ => {}
             }
         }
         let gone = &self.routes - &now.routes;
-        let lost = &self.addresses - &now.addresses;
+        let mut lost = &self.addresses - &now.addresses;
+        // With its link an address of IPv6 goes in the lab, too, and what the lab draws for the link comes with it again.
+        let went_down: Vec<&str> = went_down.iter().filter_map(|number| self.name(*number)).collect();
+        lost.retain(|(link, address)| !address.contains(':') || !went_down.contains(&link.as_str()));
         // With an address the lab takes others and routes away, as the kernel does; but what goes and comes in one step here may have gone and come
         // otherwise there. So what shall be left is given once more.
         // No address of IPv6 takes others with it.
@@ -344,5 +391,6 @@ const RTNLGRP_IPV4_RULE: u32 = 8;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;
 const RTNLGRP_IPV6_ROUTE: u32 = 11;
 const RTNLGRP_IPV6_RULE: u32 = 19;
+const RTM_NEWLINK: u16 = 16;
 const RTM_NEWRULE: u16 = 32;
 const RTM_DELRULE: u16 = 33;
