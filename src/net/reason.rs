@@ -53,7 +53,7 @@ reasons! {
     BadVersion = "IP_INHDR", "the IP version is not the one the device announced";
     BadHeaderLength = "IP_INHDR", "the IP header length is below 20 bytes";
     BadTotalLength = "IP_INHDR", "the IP total length is shorter than the header";
-    TotalLengthBeyondPacket = "PKT_TOO_SMALL", "the IP total length is longer than the packet";
+    TotalLengthBeyondPacket = "PKT_TOO_SMALL", "the IP header tells of more bytes than the packet has";
     BadHeaderChecksum = "IP_CSUM", "the IP header checksum is wrong";
     Ipv6Disabled = "IPV6DISABLED", "IPv6 is disabled on the interface that it came by";
     BadOptions = "IP_INHDR", "the IP options are malformed";

@@ -399,7 +399,7 @@ impl Hosts {
         for (at, place) in routers {
             let addresses = self.router(interface, &others);
             if addresses == Addresses::default() {
-                return Err(self.which_router(&words[at]));
+                return Err(self.which_router(&words[at], &others));
             }
             let interface = None;
             named.push((at, place, Host { addresses, interface }));
@@ -456,8 +456,16 @@ impl Hosts {
         self.own.iter().filter(on_link).map(|own| own.address).collect()
     }
 
-    fn which_router(&self, word: &Word) -> Problem {
-        let own: Vec<String> = self.own.iter().map(|own| own.address.to_string()).collect();
+    /// Of the other end's family, where that is said.
+    fn which_router(&self, word: &Word, others: &[IpAddr]) -> Problem {
+        let is_of_them =
+            |own: &&Own| others.is_empty() || others.iter().any(|other| other.is_ipv6() == own.address.is_ipv6());
+        let own: Vec<String> = self
+            .own
+            .iter()
+            .filter(is_of_them)
+            .map(|own| own.address.to_string())
+            .collect();
         let remedy = match own[..] {
             [] => "write its address, or name it: `host NAME ADDRESS local`".to_owned(),
             _ => format!(

@@ -303,7 +303,11 @@ fn what_cannot_be_read() {
         ("send client tcp client:1 > sever:80 S", "there is no host `sever`"),
         (
             "send local udp router:1 > 198.51.100.9:80",
-            "write which of 10.0.0.1, 2001:db8::1, 192.0.2.1, 2001:db8:1::1, or name it",
+            "write which of 10.0.0.1, 192.0.2.1, or name it",
+        ),
+        (
+            "send local icmp router > ff02::1 echo-request",
+            "write which of 2001:db8::1, 2001:db8:1::1, or name it",
         ),
         (
             "interface dmz\nsend dmz udp 10.9.0.2:1 > router:80",
