@@ -11,7 +11,7 @@ use super::label::Labelled;
 use super::options::{self, Kind, Refused};
 use super::output::may_speak;
 use super::{membership, neighbour, path_mtu};
-use crate::base::{Time, protocol};
+use crate::base::{InterfaceId, Time, protocol};
 use crate::net::limit::is_about_own;
 use crate::net::transport::{self, Heard};
 use crate::net::{
@@ -291,11 +291,11 @@ impl Asked<'_> {
             destination: self.packet.source(),
             source: is_to_one.then_some(self.packet.destination()),
             mark: self.net.reply_mark_ipv6(self.packet),
-            // Seen: `::1` is answered by `lo`, other than by a reset.
+            // Seen: `::1` is answered by `lo`, other than by a reset; but who only became it on its way in is not, since no way leads from its link there.
             interface: self
                 .net
                 .arrived_by(self.packet)
-                .filter(|_| !self.packet.source().is_loopback()),
+                .filter(|_| !self.packet.source().is_loopback() || self.packet.input != Some(InterfaceId::LOOPBACK)),
             tos: 0,
             flow: Flow::of_icmp(protocol::ICMPV6, kind::ECHO_REPLY, 0),
         };
