@@ -220,7 +220,7 @@ fn translate_error(
         if asked_sum(packet) != 0 {
             return Err(DropReason::IcmpErrorUnreadable);
         }
-        // Seen: of IPv6 each hook asks again.
+        // Of IPv6, whose header has no checksum, nothing hangs on who asks again.
         if packet.family() == Family::V4 {
             packet.checksum = ChecksumState::Verified;
         }

@@ -58,6 +58,7 @@ impl Knob {
     }
 }
 
+/// Whether, and how, a link has an address of fe80::/10 by itself.
 const DRAWS: &str = ".addr_gen_mode";
 
 impl Knobs {

@@ -306,7 +306,9 @@ fn finds_another(before: &[Event], event: &Event, theirs: &Answer, own: &Answer)
                 .is_some_and(|(to, rest)| to == chain && is_this(rest))
         })
     };
-    if !name.starts_with("ip6tables") || (theirs.code, own.code) != (0, 1) {
+    // By its number, or as a whole chain, no rule is looked for.
+    let names_a_rule = conditions.starts_with(['-', '!']);
+    if !name.starts_with("ip6tables") || !names_a_rule || (theirs.code, own.code) != (0, 1) {
         return false;
     }
     for earlier in before.iter().rev() {
@@ -1003,6 +1005,7 @@ mod tests {
             (&given, "ip6tables", asked, 0, 1, false),
             (&inserted, "ip6tables", &deleted, 0, 1, false),
             (&restored, "ip6tables", &deleted, 0, 1, false),
+            (&other, "ip6tables", "-t raw -D INPUT 1", 0, 1, false),
             (&other, "ip6tables", asked, 1, 0, false),
             (&other, "ip6tables", asked, 0, 2, false),
             (&other, "ip6tables", "-t raw -A INPUT -s fd00::1 -j DROP", 0, 1, false),

@@ -85,7 +85,7 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "the checksum of SCTP where an ICMP error quotes the beginning of a packet whose port was drawn",
         why: "it covers what is not quoted",
-        held: "everything else in the packet, and that the error's own checksum follows; where no rule draws, that it follows the drawn port",
+        held: "everything else in the packet, and that the error's own checksum follows",
     },
     Freedom {
         what: "the times of day in the router's answer to an ICMP timestamp request",
@@ -135,7 +135,8 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "whether `ip6tables -C` and `-D` find a rule that is like one there, but not it",
         why: "1.8.9 looks at the beginning of a rule alone, and beyond that at what its memory happens to hold (1.8.10 has it mended)",
-        held: "that the real tool finds one, and nflab none, and that nobody gave it since rules were taken away; the comparison ends there, because the real one deletes another",
+        held: "that the real tool finds one, and nflab none, and that nobody gave it since rules were taken away; the comparison ends there, because the \
+               real one deletes another",
     },
     Freedom {
         what: "on which processor `conntrack -S` counts, and how often a search began anew (search_restart=)",
