@@ -576,12 +576,14 @@ fn addresses_and_routes_of_ipv6_reach_the_lab() {
         ip -6 -br addr show wan | tr -s " "; same; ip link set lan down; ip link set lan up; iptables -S OUTPUT
         ip -6 -br addr show lan | tr -s " "; same
         ip addr add 2001:db8::1/64 dev lan; ip addr del fe80::1/64 dev lan; ip addr add fe80::7/64 dev lan
-        nflab ip -6 -br addr show lan | tr -s " "; same' 2> said
+        nflab ip -6 -br addr show lan | tr -s " "; same
+        sysctl -qw net.ipv6.conf.wan.disable_ipv6=1; ip -6 -br addr show wan; sysctl -qw net.ipv6.conf.wan.disable_ipv6=0
+        ip -6 -br addr show wan | tr -s " "; same' 2> said
         cat said"#;
     machine.both(
         script,
         "lan UNKNOWN 2001:db8::1/64 fe80::1/64 \nwan UNKNOWN 2001:db8:1::1/64 fe80::1/64 \nsame\nsame\n2\nsame\nlan UNKNOWN 2001:db8::1/64 fe80::1/64 \n-P INPUT ACCEPT\n\
-         wan UNKNOWN fe80::1/64 \nsame\n-P OUTPUT ACCEPT\nlan UNKNOWN fe80::1/64 \nsame\nlan UNKNOWN 2001:db8::1/64 fe80::7/64 \nsame\n",
+         wan UNKNOWN fe80::1/64 \nsame\n-P OUTPUT ACCEPT\nlan UNKNOWN fe80::1/64 \nsame\nlan UNKNOWN 2001:db8::1/64 fe80::7/64 \nsame\nwan UNKNOWN fe80::1/64 \nsame\n",
     );
 }
 

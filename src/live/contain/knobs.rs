@@ -107,11 +107,11 @@ impl Knobs {
         Ok(knobs)
     }
 
-    /// What was written here goes to the lab. What the lab does not take is as it was.
-    pub(super) fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
+    /// What was written here goes to the lab. What the lab does not take is as it was. Whether anything was.
+    pub(super) fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<bool> {
         let changed = self.look();
         if changed.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         // The kernel moved others along, and so does the lab; what differs in the end is told once more.
         for key in ordered(changed.iter()) {
@@ -126,10 +126,10 @@ impl Knobs {
                 lab.call("sysctl", &["-q", "-w", &format!("{key}={}", knob.here)])?;
             }
         }
-        match self.knobs.values().any(|it| it.stands_in) {
-            true => self.carry_out(lab),
-            false => Ok(()),
+        if self.knobs.values().any(|it| it.stands_in) {
+            self.carry_out(lab)?;
         }
+        Ok(true)
     }
 
     /// What the lab has now shows here.

@@ -82,7 +82,10 @@ impl Conversation {
     /// What was changed beside the tools. Links come first, since knobs are of links.
     fn carry_in(&mut self) -> io::Result<()> {
         self.watch.carry_in(&mut self.lab)?;
-        self.knobs.carry_in(&mut self.lab)
+        match self.knobs.carry_in(&mut self.lab)? {
+            true => self.watch.show_addresses_of_links(&mut self.lab),
+            false => Ok(()),
+        }
     }
 
     /// Carries a call: `exchange` with ours, or over a connection of its own.
@@ -102,6 +105,8 @@ impl Conversation {
         let answer = exchange(&mut self.lab)?;
         if of_the_call == machine::Knobs::Turned {
             self.knobs.carry_out(&mut self.lab)?;
+            // `disable_ipv6` takes and gives them.
+            self.watch.show_addresses_of_links(&mut self.lab)?;
         }
         self.shown.renew(&mut self.lab)?;
         Ok(answer)

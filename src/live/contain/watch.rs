@@ -57,13 +57,14 @@ impl Watch {
         }
         events.set_non_blocking(true)?;
         let mut netlink = Netlink::open()?;
-        show_addresses_of_links(&mut netlink, lab)?;
-        Ok(Self {
+        let mut watch = Self {
             seen: Network::look(&mut netlink)?,
             events,
             netlink,
             told_of_rules: false,
-        })
+        };
+        watch.show_addresses_of_links(lab)?;
+        Ok(watch)
     }
 
     pub(super) fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
@@ -85,7 +86,7 @@ impl Watch {
         if !changed {
             return Ok(());
         }
-        let mut now = Network::look(&mut self.netlink)?;
+        let now = Network::look(&mut self.netlink)?;
         let mut draws = false;
         for call in self.seen.changes_to(&now, &went_down) {
             draws |= call.starts_with("link ");
@@ -108,11 +109,32 @@ impl Watch {
                 tell!("nflab: what `ip {call}` does to the devices here is in no lab: {why}");
             }
         }
-        if draws {
-            show_addresses_of_links(&mut self.netlink, lab)?;
-            now = Network::look(&mut self.netlink)?;
-        }
         self.seen = now;
+        match draws {
+            true => self.show_addresses_of_links(lab),
+            false => Ok(()),
+        }
+    }
+
+    /// What the lab has drawn for its links: here the kernel draws none, since it would draw another.
+    pub(super) fn show_addresses_of_links(&mut self, lab: &mut Upstream) -> io::Result<()> {
+        let listed = lab.call("ip", &["-6", "-o", "addr", "show", "scope", "link"])?;
+        for line in listed.stdout.lines() {
+            let mut words = line.split_whitespace().skip(1);
+            let (Some(link), Some(place)) = (words.next(), words.nth(1)) else {
+                continue;
+            };
+            let parts = place
+                .split_once('/')
+                .map(|(address, length)| (address.parse(), length.parse()));
+            // It may be there, its link may be gone, and a kernel without IPv6 shows none.
+            if let Some((Ok(address), Ok(length))) = parts
+                && let Ok(Some(index)) = self.netlink.index(link)
+                && self.netlink.add_address(index, address, length).is_ok()
+            {
+                self.seen.addresses.insert((link.to_owned(), place.to_owned()));
+            }
+        }
         Ok(())
     }
 
@@ -139,27 +161,6 @@ impl Watch {
             self.told_of_rules = true;
         }
     }
-}
-
-/// What the lab has drawn for its links: here the kernel draws none, since it would draw another.
-fn show_addresses_of_links(netlink: &mut Netlink, lab: &mut Upstream) -> io::Result<()> {
-    let listed = lab.call("ip", &["-6", "-o", "addr", "show", "scope", "link"])?;
-    for line in listed.stdout.lines() {
-        let mut words = line.split_whitespace().skip(1);
-        let (link, place) = (words.next(), words.nth(1));
-        let place = place.and_then(|it| it.split_once('/')).and_then(|(address, length)| {
-            let address: IpAddr = address.parse().ok()?;
-            Some((address, length.parse().ok()?))
-        });
-        let (Some(link), Some((address, length))) = (link, place) else {
-            continue;
-        };
-        // It may be there, its link may be gone, and a kernel without IPv6 shows none.
-        if let Ok(Some(index)) = netlink.index(link) {
-            let _ = netlink.add_address(index, address, length);
-        }
-    }
-    Ok(())
 }
 
 /// Whether a message tells of a routing rule.
