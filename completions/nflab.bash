@@ -7,7 +7,9 @@ _nflab_match_connlabel="--label --set"
 _nflab_match_connlimit="--connlimit-upto --connlimit-above --connlimit-mask --connlimit-saddr --connlimit-daddr"
 _nflab_match_connmark="--mark"
 _nflab_match_conntrack="--ctstate --ctproto --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst --ctorigsrcport --ctorigdstport --ctreplsrcport --ctrepldstport --ctstatus --ctexpire --ctdir"
+_nflab_match_dccp="--sport --source-port --dport --destination-port --dccp-types --dccp-option"
 _nflab_match_dst="--dst-len --dst-opts"
+_nflab_match_esp="--espspi"
 _nflab_match_eui64=""
 _nflab_match_frag="--fragid --fraglen --fragres --fragfirst --fragmore --fraglast"
 _nflab_match_hbh="--hbh-len --hbh-opts"
@@ -17,6 +19,7 @@ _nflab_match_icmp="--icmp-type"
 _nflab_match_icmp6="--icmpv6-type"
 _nflab_match_icmpv6="--icmpv6-type"
 _nflab_match_ipv6-icmp="--icmpv6-type"
+_nflab_match_ipcomp="--ipcompspi --compres"
 _nflab_match_iprange="--src-range --dst-range"
 _nflab_match_ipv6header="--header --soft"
 _nflab_match_length="--length"
@@ -27,6 +30,7 @@ _nflab_match_multiport="--sports --source-ports --dports --destination-ports --p
 _nflab_match_owner="--uid-owner --gid-owner --socket-exists --suppl-groups"
 _nflab_match_recent="--set --rcheck --update --remove --seconds --reap --hitcount --rttl --name --rsource --rdest --mask"
 _nflab_match_rt="--rt-type --rt-segsleft --rt-len --rt-0-res --rt-0-addrs --rt-0-not-strict"
+_nflab_match_sctp="--sport --source-port --dport --destination-port --chunk-types"
 _nflab_match_srh="--srh-next-hdr --srh-hdr-len-eq --srh-hdr-len-gt --srh-hdr-len-lt --srh-segs-left-eq --srh-segs-left-gt --srh-segs-left-lt --srh-last-entry-eq --srh-last-entry-gt --srh-last-entry-lt --srh-tag --srh-psid --srh-nsid --srh-lsid"
 _nflab_match_state="--state"
 _nflab_match_statistic="--mode --probability --every --packet"
@@ -56,6 +60,7 @@ _nflab_words() {
 	--dst-type) echo UNSPEC UNICAST LOCAL BROADCAST ANYCAST MULTICAST BLACKHOLE UNREACHABLE PROHIBIT THROW NAT XRESOLVE ;;
 	--ctstate) echo INVALID NEW RELATED ESTABLISHED UNTRACKED SNAT DNAT ;;
 	--ctstatus) echo NONE EXPECTED SEEN_REPLY ASSURED CONFIRMED ;;
+	--dccp-types) echo REQUEST RESPONSE DATA ACK DATAACK CLOSEREQ CLOSE RESET SYNC SYNCACK INVALID ;;
 	--header) echo hop dst route frag auth esp none prot ;;
 	--state) echo INVALID NEW RELATED ESTABLISHED UNTRACKED ;;
 	--ctevents) echo new related destroy reply assured protoinfo helper mark natseqinfo secmark ;;
@@ -69,9 +74,9 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype ah comment connlabel connlimit connmark conntrack dst eui64 frag hbh helper hl icmp icmp6 iprange ipv6header length limit mark mh multiport owner recent rt srh state statistic tcp ttl udp"
+_nflab_matches="addrtype ah comment connlabel connlimit connmark conntrack dccp dst esp eui64 frag hbh helper hl icmp icmp6 ipcomp iprange ipv6header length limit mark mh multiport owner recent rt sctp srh state statistic tcp ttl udp"
 _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT HL LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE TTL"
-_nflab_protocols="ah icmp icmpv6 mh tcp udp"
+_nflab_protocols="ah dccp esp icmp icmpv6 ipcomp mh sctp tcp udp"
 _nflab_helpers="ftp irc tftp amanda RAS Q.931 H.245 talk ntalk icq sane netbios-ns snmp snmp_trap pptp sip sip"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
 _nflab_commands="repl run test learn demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe nfct ip"

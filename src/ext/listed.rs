@@ -182,7 +182,7 @@ mod tests {
     fn every_match_reads_back_what_it_lists() {
         for spec in MATCHES {
             for (family, sample) in spec.samples.taken_in(spec.families) {
-                if sample.reads_back == ReadsBack::Other {
+                if sample.reads_back == ReadsBack::Other || sample.lists_less {
                     continue;
                 }
                 let p = P::of(sample.before);
@@ -211,7 +211,7 @@ mod tests {
     fn every_target_reads_back_what_it_lists() {
         for spec in TARGETS {
             for (family, sample) in spec.samples.taken_in(spec.families) {
-                if sample.reads_back == ReadsBack::Other {
+                if sample.reads_back == ReadsBack::Other || sample.lists_less {
                     continue;
                 }
                 let p = P::of(sample.before);

@@ -40,19 +40,6 @@ pub fn find(kind: Kind, name: &str, family: Family) -> Option<&'static str> {
     Some(row.names[0])
 }
 
-/// The match that `-p` with this protocol number would bring in for an option that is none of the others': typed without its dashes, perhaps cut
-/// short.
-pub fn implicit_match(protocol: u8, option: &str, family: Family) -> Option<&'static str> {
-    let known = |row: &&Row| {
-        row.options
-            .iter()
-            .any(|known| !option.is_empty() && known.starts_with(option))
-    };
-    let of_protocol = |row: &&Row| row.protocol == Some(protocol);
-    let row = rows(Kind::Match, family).filter(of_protocol).find(known)?;
-    Some(row.names[0])
-}
-
 /// The names of one kind, each once.
 pub fn names(kind: Kind, family: Family) -> impl Iterator<Item = &'static str> {
     rows(kind, family).map(|row| row.names[0])
@@ -82,34 +69,10 @@ struct Row {
     /// The name that `-m` or `-j` takes, then its other spellings.
     names: &'static [&'static str],
     families: &'static [Family],
-    /// The protocol whose `-p` brings it in where one of these options is met.
-    protocol: Option<u8>,
-    options: &'static [&'static str],
 }
 
 const fn row(kind: Kind, families: &'static [Family], names: &'static [&'static str]) -> Row {
-    Row {
-        kind,
-        names,
-        families,
-        protocol: None,
-        options: &[],
-    }
-}
-
-const fn of_protocol(
-    protocol: u8,
-    families: &'static [Family],
-    names: &'static [&'static str],
-    options: &'static [&'static str],
-) -> Row {
-    Row {
-        kind: Kind::Match,
-        names,
-        families,
-        protocol: Some(protocol),
-        options,
-    }
+    Row { kind, names, families }
 }
 
 const BOTH: &[Family] = &[Family::V4, Family::V6];
@@ -117,8 +80,6 @@ const V4: &[Family] = &[Family::V4];
 const V6: &[Family] = &[Family::V6];
 
 const ROWS: &[Row] = &[
-    of_protocol(51, V4, &["ah"], &["ahspi"]),
-    of_protocol(51, V6, &["ah"], &["ahspi", "ahlen", "ahres"]),
     row(Kind::Match, BOTH, &["bpf"]),
     row(Kind::Match, BOTH, &["cgroup"]),
     row(Kind::Match, BOTH, &["cluster"]),
@@ -127,37 +88,20 @@ const ROWS: &[Row] = &[
     row(Kind::Match, BOTH, &["connlimit"]),
     row(Kind::Match, BOTH, &["connmark"]),
     row(Kind::Match, BOTH, &["cpu"]),
-    of_protocol(
-        33,
-        BOTH,
-        &["dccp"],
-        &[
-            "sport",
-            "source-port",
-            "dport",
-            "destination-port",
-            "dccp-types",
-            "dccp-option",
-        ],
-    ),
     row(Kind::Match, BOTH, &["devgroup"]),
     row(Kind::Match, BOTH, &["dscp"]),
     row(Kind::Match, V6, &["dst"]),
     row(Kind::Match, BOTH, &["ecn"]),
-    of_protocol(50, BOTH, &["esp"], &["espspi"]),
     row(Kind::Match, V6, &["eui64"]),
     row(Kind::Match, V6, &["frag"]),
     row(Kind::Match, BOTH, &["hashlimit"]),
     row(Kind::Match, V6, &["hbh"]),
     row(Kind::Match, V6, &["hl"]),
-    of_protocol(58, V6, &["icmp6", "icmpv6", "ipv6-icmp"], &["icmpv6-type"]),
-    of_protocol(108, BOTH, &["ipcomp"], &["ipcompspi", "compres"]),
     row(Kind::Match, BOTH, &["iprange"]),
     row(Kind::Match, V6, &["ipv6header"]),
     row(Kind::Match, BOTH, &["ipvs"]),
     row(Kind::Match, BOTH, &["length"]),
     row(Kind::Match, BOTH, &["mac"]),
-    of_protocol(135, V6, &["mh", "ipv6-mh", "mobility-header"], &["mh-type"]),
     row(Kind::Match, BOTH, &["nfacct"]),
     row(Kind::Match, BOTH, &["osf"]),
     row(Kind::Match, BOTH, &["owner"]),
@@ -170,12 +114,6 @@ const ROWS: &[Row] = &[
     row(Kind::Match, BOTH, &["recent"]),
     row(Kind::Match, BOTH, &["rpfilter"]),
     row(Kind::Match, V6, &["rt"]),
-    of_protocol(
-        132,
-        BOTH,
-        &["sctp"],
-        &["sport", "source-port", "dport", "destination-port", "chunk-types"],
-    ),
     row(Kind::Match, BOTH, &["set"]),
     row(Kind::Match, BOTH, &["socket"]),
     row(Kind::Match, V6, &["srh"]),
@@ -250,12 +188,6 @@ mod tests {
                         assert!(seen.insert(*name), "{} {name} twice", kind.name());
                         assert_eq!(find(kind, name, family), Some(row.names[0]));
                     }
-                    let Some(protocol) = row.protocol else { continue };
-                    for option in row.options {
-                        assert_eq!(implicit_match(protocol, option, family), Some(row.names[0]));
-                        assert_eq!(implicit_match(protocol, &option[..2], family), Some(row.names[0]));
-                    }
-                    assert_eq!(implicit_match(protocol, "no-such-option", family), None);
                 }
             }
         }
@@ -264,7 +196,6 @@ mod tests {
         let (four, six): (Vec<&str>, Vec<&str>) = (four.collect(), six.collect());
         assert!(four.iter().any(|name| !six.contains(name)));
         assert!(names(Kind::Target, Family::V4).all(|name| find(Kind::Match, name, Family::V4).is_none()));
-        assert_eq!(implicit_match(6, "dport", Family::V4), None);
         assert_eq!(
             refusal(Kind::Target, "TEE"),
             format!("target TEE is not there yet in nflab {VERSION}")

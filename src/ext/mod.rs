@@ -162,7 +162,9 @@ registry! {
     match connlimit
     match connmark
     match conntrack
+    match dccp
     match dst
+    match esp
     match eui64
     match frag
     match hbh
@@ -170,6 +172,7 @@ registry! {
     match hl
     match icmp
     match icmp6
+    match ipcomp
     match iprange
     match ipv6header
     match length
@@ -180,6 +183,7 @@ registry! {
     match owner
     match recent
     match rt
+    match sctp
     match srh
     match state
     match statistic
@@ -441,7 +445,7 @@ mod tests {
         assert_eq!(find_match("icmp", Family::V6).map(|spec| spec.name), None);
         assert_eq!(find_match("icmpv6", Family::V6).map(|spec| spec.name), Some("icmp6"));
         assert_eq!(implicit_match(17, Family::V4).map(|spec| spec.name), Some("udp"));
-        assert_eq!(implicit_match(132, Family::V4).map(|spec| spec.name), None);
+        assert_eq!(implicit_match(88, Family::V4).map(|spec| spec.name), None);
         assert_eq!(
             find_target("NOTRACK", Family::V4).map(|spec| spec.name),
             Some("NOTRACK")

@@ -68,6 +68,8 @@ pub struct Taken {
     pub remark: &'static str,
     /// What comes of it when what is saved is read back.
     pub reads_back: ReadsBack,
+    /// A listing does not tell all of it, though what is saved does.
+    pub lists_less: bool,
     /// The one family that it is for, where neither what is typed nor what is saved has an address that tells.
     pub only: Option<Family>,
 }
@@ -129,6 +131,7 @@ pub const fn taken(before: &'static str, typed: &'static str, saved: &'static st
         is_glued: false,
         remark: "",
         reads_back: ReadsBack::Same,
+        lists_less: false,
         only: None,
     }
 }
@@ -154,6 +157,12 @@ impl Taken {
     /// See [`ReadsBack::Alike`].
     pub const fn told_apart(mut self) -> Self {
         self.reads_back = ReadsBack::Alike;
+        self
+    }
+
+    /// See [`Taken::lists_less`].
+    pub const fn listing_less(mut self) -> Self {
+        self.lists_less = true;
         self
     }
 

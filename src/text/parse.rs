@@ -137,25 +137,28 @@ impl<'a> Parser<'a> {
             Some(restoring) if self.getopt.index == 1 => restoring.table,
             _ => self.getopt.just_passed(),
         };
-        if let Some(missing) = self.rule.missing_implicit(typed) {
-            return missing;
-        }
         let failure = Failure::parameter(format!("unknown option \"{typed}\""));
         let name = typed.trim_start_matches('-').split('=').next().unwrap_or_default();
         let family = self.context.family();
-        let owner = ext::matches()
-            .filter(|spec| spec.families.contains(&family))
-            .find(|spec| !name.is_empty() && spec.options.iter().any(|option| option.names().any(|it| it == name)));
-        match owner {
-            Some(spec) => {
-                let before = match spec.protocol_name() {
-                    Some(protocol) => format!("-p {protocol}"),
-                    None => format!("-m {}", spec.name),
-                };
-                failure.remedy(format!("--{name} belongs to {}: put {before} before it", spec.name))
-            }
-            None => failure,
+        let has_it = |spec: &&ext::MatchSpec| {
+            let mut options = spec.options.iter();
+            spec.families.contains(&family) && options.any(|option| option.names().any(|it| it == name))
+        };
+        let owners: Vec<_> = ext::matches().filter(|_| !name.is_empty()).filter(has_it).collect();
+        if owners.is_empty() {
+            return failure;
         }
+        let names: Vec<&str> = owners.iter().map(|spec| spec.name).collect();
+        let before = owners.iter().map(|spec| match spec.protocol_name() {
+            Some(protocol) => format!("-p {protocol}"),
+            None => format!("-m {}", spec.name),
+        });
+        let before: Vec<String> = before.collect();
+        failure.remedy(format!(
+            "--{name} belongs to {}: put {} before it",
+            names.join(", "),
+            before.join(" or ")
+        ))
     }
 
     fn own(&mut self, letter: char, value: Option<&'a str>) -> Result<Option<Verb<'a>>, Failure> {
@@ -700,7 +703,10 @@ mod tests {
     #[test]
     fn remedies_name_what_is_missing() {
         for (line, expected) in [
-            ("-A INPUT --dport 80", "--dport belongs to tcp"),
+            (
+                "-A INPUT --dport 80",
+                "put -p dccp or -p sctp or -p tcp or -p udp before it",
+            ),
             ("-A INPUT --ctstate NEW", "put -m conntrack before it"),
             ("-A INPUT -m nope", "there are: "),
         ] {

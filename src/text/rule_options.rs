@@ -213,16 +213,6 @@ impl<'a> RuleOptions<'a> {
         Ok(())
     }
 
-    /// The match that `-p` would bring in for an option that is nobody's else, where nflab has not got it.
-    pub(crate) fn missing_implicit(&self, typed: &str) -> Option<Failure> {
-        let option = typed.strip_prefix("--")?.split('=').next()?;
-        let name = missing::implicit_match(self.base.protocol, option, self.base.family)?;
-        Some(
-            Failure::parameter(missing::refusal(Kind::Match, name))
-                .remedy(format!("-p {name} alone, without its options, can be matched")),
-        )
-    }
-
     fn load(&mut self, spec: Spec) {
         self.loaded.push(Loaded {
             spec,

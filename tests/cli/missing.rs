@@ -5,8 +5,8 @@ use nflab::ext::missing::{self, Kind};
 
 use crate::bench::{Bench, LAB};
 
-/// Rules, each with what is named: of what is missing today, a match, a target and one that `-p` brings in. Its options are never read, also where
-/// they look like the tool's own (`--new`).
+/// Rules, each with what is named: of what is missing today, a match and a target. Its options are never read, also where they look
+/// like the tool's own (`--new`).
 fn rules() -> Vec<(String, String)> {
     let first = |kind| missing::names(kind, Family::V4).next();
     let of_match =
@@ -17,15 +17,8 @@ fn rules() -> Vec<(String, String)> {
             format!("target {name}"),
         )
     });
-    let brought = PROTOCOLS.iter().find_map(|(protocol, number, option)| {
-        let name = missing::implicit_match(*number, option, Family::V4)?;
-        Some((format!("-A INPUT -p {protocol} --{option} 5"), format!("match {name}")))
-    });
-    of_match.into_iter().chain(target).chain(brought).collect()
+    of_match.into_iter().chain(target).collect()
 }
-
-/// Protocols whose matches came last, each with an option.
-const PROTOCOLS: [(&str, u8, &str); 3] = [("sctp", 132, "dport"), ("dccp", 33, "dport"), ("ah", 51, "ahspi")];
 
 #[test]
 fn every_command_names_what_is_missing() {

@@ -197,10 +197,4 @@ pub(crate) const DIFFERENCES: &[Deliberate] = &[
                 && alike(&real.err, &ours.err)
         },
     },
-    Deliberate {
-        what: "an option that `-p PROTOCOL` would bring in from a match that is not here yet is refused with that match's name",
-        why: "that match comes with a later version; the rule is refused, never read as something else",
-        example: &["-A INPUT -p sctp --dport 80"],
-        is: |_, _, ours| ours.code == 2 && ours.err.contains(" is not there yet in nflab "),
-    },
 ];

@@ -37,9 +37,7 @@ pub(super) fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
     Ok(Arc::new(Ah {
         family: given.family,
         // All of them, unless turned round, is what the tool has where nothing was said, and so is a length of 0.
-        spi: given
-            .get(SPI.option)
-            .filter(|it| it.inverted || !numbers::is_all(it.value)),
+        spi: given.get(SPI.option).filter(numbers::is_something),
         length: given.get(LENGTH).filter(|it| *it != says_nothing),
         reserved: given.has(RESERVED),
     }))

@@ -61,6 +61,11 @@ impl Numbers {
     }
 }
 
+/// Not all of them: what is not the same as nothing.
+pub(super) fn is_something(asked: &Asked<IntegerRange>) -> bool {
+    asked.inverted || !is_all(asked.value)
+}
+
 pub(super) fn is_all(range: IntegerRange) -> bool {
     (range.low, range.high) == (0, MAX)
 }

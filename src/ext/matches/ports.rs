@@ -41,13 +41,15 @@ pub(super) struct EndOptions {
     pub source: Opt<PortRange>,
     pub destination: Opt<PortRange>,
     pub protocol: u8,
+    /// All ports are something else than nothing: they are saved, and another rule.
+    pub saves_all: bool,
 }
 
-/// What a rule asks of the ports of both ends: all, where nothing was said.
+/// What a rule asks of the ports of both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EndPorts {
-    source: Asked<PortRange>,
-    destination: Asked<PortRange>,
+    source: Option<Asked<PortRange>>,
+    destination: Option<Asked<PortRange>>,
 }
 
 /// The first port that was none of those asked for.
@@ -60,23 +62,23 @@ pub(super) enum PortMiss {
 impl EndPorts {
     /// As an index has them: nothing of all ports.
     pub(super) fn conditions(&self) -> impl Iterator<Item = Condition> {
-        let ranges = |asked: Asked<PortRange>| Box::from([asked.value]);
-        let source = Condition::new(Field::SourcePort(ranges(self.source)), self.source.inverted);
-        let destination = Condition::new(
-            Field::DestinationPort(ranges(self.destination)),
-            self.destination.inverted,
-        );
-        [(self.source, source), (self.destination, destination)]
+        let is_something = |asked: &Asked<PortRange>| !asked.value.is_any() || asked.inverted;
+        let condition = |field: fn(Box<[PortRange]>) -> Field| {
+            move |asked: Asked<PortRange>| Condition::new(field(Box::from([asked.value])), asked.inverted)
+        };
+        let source = self.source.filter(is_something).map(condition(Field::SourcePort));
+        let destination = self.destination.filter(is_something);
+        source
             .into_iter()
-            .filter(|(asked, _)| !asked.value.is_any() || asked.inverted)
-            .map(|(_, condition)| condition)
+            .chain(destination.map(condition(Field::DestinationPort)))
     }
 
     pub(super) fn check(&self, source: u16, destination: u16) -> Result<(), PortMiss> {
-        if !self.source.fits(self.source.value.contains(source)) {
+        let fits = |asked: Option<Asked<PortRange>>, port| asked.is_none_or(|it| it.fits(it.value.contains(port)));
+        if !fits(self.source, source) {
             return Err(PortMiss::Source(source));
         }
-        if !self.destination.fits(self.destination.value.contains(destination)) {
+        if !fits(self.destination, destination) {
             return Err(PortMiss::Destination(destination));
         }
         Ok(())
@@ -85,13 +87,10 @@ impl EndPorts {
 
 impl EndOptions {
     pub(super) fn given(&self, given: &Given<'_>) -> EndPorts {
-        let any = Asked {
-            value: PortRange::ANY,
-            inverted: false,
-        };
+        let is_kept = |it: &Asked<PortRange>| self.saves_all || it.inverted || !it.value.is_any();
         EndPorts {
-            source: given.get(self.source).unwrap_or(any),
-            destination: given.get(self.destination).unwrap_or(any),
+            source: given.get(self.source).filter(is_kept),
+            destination: given.get(self.destination).filter(is_kept),
         }
     }
 
@@ -101,6 +100,11 @@ impl EndOptions {
             PortMiss::Source(found) => (self.source, ports.source, found),
             PortMiss::Destination(found) => (self.destination, ports.destination, found),
         };
+        let any = Asked {
+            value: PortRange::ANY,
+            inverted: false,
+        };
+        let asked = asked.unwrap_or(any);
         format!(
             "{} {}: packet has {found}",
             option.spelled(asked.inverted),
@@ -108,10 +112,10 @@ impl EndOptions {
         )
     }
 
-    /// ` --dport 80`: nothing for all ports, inverted or not, as the tool has it.
+    /// ` --dport 80`: nothing for all ports, inverted or not, where the tool has it so.
     pub(super) fn save(&self, out: &mut String, ports: &EndPorts) {
         for (option, asked) in [(self.source, ports.source), (self.destination, ports.destination)] {
-            if !asked.value.is_any() {
+            if let Some(asked) = asked.filter(|it| self.saves_all || !it.value.is_any()) {
                 let _ = write!(out, " {} {}", option.spelled(asked.inverted), Ports(asked.value));
             }
         }
@@ -119,7 +123,10 @@ impl EndOptions {
 
     /// ` dpt:80`, ` dpts:!80:90`: nothing for all ports.
     pub(super) fn list(&self, out: &mut String, ports: &EndPorts, numeric: bool) {
-        for (word, Asked { value, inverted }) in WORDS.into_iter().zip([ports.source, ports.destination]) {
+        for (word, asked) in WORDS.into_iter().zip([ports.source, ports.destination]) {
+            let Some(Asked { value, inverted }) = asked else {
+                continue;
+            };
             if value.is_any() && !inverted {
                 continue;
             }

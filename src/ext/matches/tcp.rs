@@ -44,6 +44,7 @@ const PORTS: EndOptions = EndOptions {
         .also(&["destination-port"])
         .repeated("Only one `--destination-port' allowed"),
     protocol: protocol::TCP,
+    saves_all: false,
 };
 const OPTION: Opt<u8> = Opt::own(
     "tcp-option",

@@ -38,6 +38,7 @@ const PORTS: EndOptions = EndOptions {
         .invertible()
         .in_errors(&["destination-port"]),
     protocol: protocol::UDP,
+    saves_all: false,
 };
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
