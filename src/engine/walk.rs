@@ -341,7 +341,11 @@ impl Walk<'_> {
             && verdict.continues()
         {
             let after = Marks::of(self.packet, self.tracking);
-            let told = bytes_before.and_then(|before| target.explain(&before, self.packet));
+            let told = match bytes_before {
+                Some(before) => target.explain(&before, self.packet),
+                None if O::IN_DETAIL => target.explain(self.packet, self.packet),
+                None => None,
+            };
             observer.see(Event::Continued { before, after, told });
         }
         verdict

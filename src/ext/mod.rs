@@ -17,6 +17,7 @@ pub(crate) mod number;
 pub mod option;
 mod place;
 pub mod samples;
+mod service;
 mod states;
 pub(crate) mod targets;
 #[cfg(test)]
@@ -163,7 +164,9 @@ registry! {
     match connmark
     match conntrack
     match dccp
+    match dscp
     match dst
+    match ecn
     match esp
     match eui64
     match frag
@@ -177,10 +180,12 @@ registry! {
     match ipv6header
     match length
     match limit
+    match mac
     match mark
     match mh
     match multiport
     match owner
+    match pkttype
     match recent
     match rt
     match sctp
@@ -188,11 +193,17 @@ registry! {
     match state
     match statistic
     match tcp
+    match tos
     match ttl
     match udp
+    target audit
+    target checksum
+    target classify
     target connmark
     target ct
     target dnat
+    target dscp
+    target ecn
     target hl
     target log
     target mark
@@ -204,6 +215,7 @@ registry! {
     target snat
     target tcpmss
     target tee
+    target tos
     target ttl
 }
 

@@ -237,8 +237,8 @@ fn lines_that_cannot_be_read() {
             "has no end; expected `*/`: the line is cut",
         ),
         (
-            format!("0 0 DSCP 6 -- {columns} DSCP set 0x2a"),
-            "target DSCP is not there yet in nflab 0.1",
+            format!("0 0 ULOG 6 -- {columns} ULOG copy_range 0"),
+            "target ULOG is not there yet in nflab 0.1",
         ),
         (
             format!("0 0 DNAT 6 -- {columns}"),

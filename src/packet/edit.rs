@@ -154,6 +154,19 @@ impl Packet {
         }
     }
 
+    /// Sets the type of service (IPv6: the traffic class); the header checksum, where there is one, follows.
+    pub fn set_tos(&mut self, tos: u8) {
+        let old = self.tos();
+        match self.header_mut() {
+            Header::V4(mut header) => {
+                header.set_tos(tos);
+                let updated = checksum::update16(header.checksum(), old.into(), tos.into());
+                header.set_checksum(updated);
+            }
+            Header::V6(mut header) => header.set_traffic_class(tos),
+        }
+    }
+
     /// Sets the time to live (IPv6: the hop limit); the header checksum, where there is one, follows.
     #[inline]
     pub fn set_ttl(&mut self, ttl: u8) {
@@ -349,11 +362,12 @@ mod tests {
                 packet.set_port(End::Source, 1);
                 packet.set_port(End::Destination, 65535);
                 packet.decrement_ttl();
+                packet.set_tos(0x5a);
                 assert!(header_is_right(&packet));
                 assert!(transport_is_right(&packet));
                 assert_eq!((packet.source(), packet.destination()), (host(family, 77), host(family, 78)));
                 assert_eq!(packet.ports(), Some((1, 65535)));
-                assert_eq!(packet.ttl(), 63);
+                assert_eq!((packet.ttl(), packet.tos()), (63, 0x5a));
             }
         }
 

@@ -80,6 +80,8 @@ pub struct Packet {
     pub ignores_df: bool,
     /// Of a packet of the router's own.
     pub origin: Origin,
+    /// The host sent it to many, itself among them, and this is what it hears: to its link it is for nobody in particular.
+    pub heard_itself: bool,
     /// A program wrote its header, and nobody has read the options in it: complaints about the packet answer none of them.
     pub options_unread: bool,
     /// After reassembly: how many bytes after the header (of IPv6 without its extensions) each fragment brought, in their order; it leaves in the same
@@ -161,6 +163,7 @@ impl Packet {
                     fragments_had_df: self.fragments_had_df,
                     ignores_df: self.ignores_df,
                     origin: self.origin,
+                    heard_itself: self.heard_itself,
                     options_unread: self.options_unread,
                     joined_at: self.joined_at,
                     ..other

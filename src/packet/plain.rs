@@ -326,6 +326,7 @@ impl Packet {
             fragments_had_df: false,
             ignores_df: false,
             origin: Origin::Usual,
+            heard_itself: false,
             options_unread: false,
             fragments: Vec::new(),
             first_fragment_needs: 0,

@@ -48,6 +48,25 @@ impl Packet {
         MssEdit::Added
     }
 
+    /// Writes flags of a TCP header, those of `which`, to what they are in `to`. False where there is none of the shortest length. Seen: also what a later
+    /// fragment begins with is taken for one, with a checksum in it that follows.
+    pub fn set_tcp_flags(&mut self, which: u8, to: u8) -> bool {
+        let Some(header) = self.transport().first_chunk::<MIN_HEADER>() else {
+            return false;
+        };
+        let (before, sum) = (be16(header, 12), be16(header, CHECKSUM_AT));
+        let after = before & !u16::from(which) | u16::from(to & which);
+        if before != after {
+            self.pull(MIN_HEADER);
+            put16(self.transport_mut(), 12, after);
+            if self.checksum != ChecksumState::Partial {
+                let updated = checksum::update16(sum, before, after);
+                put16(self.transport_mut(), CHECKSUM_AT, updated);
+            }
+        }
+        true
+    }
+
     fn add_mss(&mut self, mss: u16) {
         let start = usize::from(self.network_header);
         let [high, low] = mss.to_be_bytes();
@@ -91,6 +110,9 @@ impl Packet {
         put16(&mut self.bytes, at, updated);
     }
 }
+
+/// Where in its header the checksum of a segment stands.
+const CHECKSUM_AT: usize = 16;
 
 /// What one may send to a host that did not say how much it takes (RFC 9293, 3.7.1): what every network of the family carries, less 40 or 60
 /// bytes of headers.

@@ -162,8 +162,8 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     }
     /// Does what it is for, and says where the packet goes. It never panics, whatever the packet.
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict;
-    /// What it made of the bytes of a packet that goes on behind it, without a full stop (`MSS 1460 becomes 1400`). Called only when someone watches,
-    /// and only of a target that may change them. Marks are told without it.
+    /// What it made of a packet that goes on behind it, without a full stop (`MSS 1460 becomes 1400`). Called only when someone watches; the two are one
+    /// where its effect says that it changes no bytes. Marks are told without it.
     fn explain(&self, _before: &Packet, _after: &Packet) -> Option<String> {
         None
     }

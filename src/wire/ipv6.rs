@@ -257,6 +257,12 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Ipv6<T> {
         self.0.as_mut()
     }
 
+    pub(crate) fn set_traffic_class(&mut self, value: u8) {
+        let data = self.data_mut();
+        data[0] = data[0] & 0xf0 | value >> 4;
+        data[1] = value << 4 | data[1] & 0x0f;
+    }
+
     /// Of everything behind this header, in bytes.
     pub(crate) fn set_payload_length(&mut self, value: u16) {
         put16(self.data_mut(), 4, value);

@@ -31,7 +31,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 /// What parts of a packet are called, by whoever writes, asks for or shows one, and then matches too.
-const PARTS_OF_PACKETS: &[&str] = &["ah", "dst", "frag", "hbh", "hl", "rt"];
+const PARTS_OF_PACKETS: &[&str] = &["ah", "dst", "frag", "hbh", "hl", "rt", "tos"];
 
 /// Names for themselves are a list where they follow one another within so many lines, and are not among many other words: everyday words are
 /// names of extensions too (`time`, `length`, `set`).

@@ -51,6 +51,7 @@ impl<O: Observer> Pass<'_, O> {
         if let Err(reason) = self.hook(Hook::Postrouting, from, &mut copy) {
             return Err(self.stopped_at_hook(reason, &mut copy, Onward::ToSelf(interface)));
         }
+        copy.packet.heard_itself = true;
         Ok(Looped {
             interface,
             packet: copy.packet,

@@ -1,8 +1,13 @@
 //! One target a file.
 
+pub(crate) mod audit;
+pub(crate) mod checksum;
+pub(crate) mod classify;
 pub(crate) mod connmark;
 pub(crate) mod ct;
 pub(crate) mod dnat;
+pub(crate) mod dscp;
+pub(crate) mod ecn;
 pub(crate) mod hl;
 mod hops;
 pub(crate) mod log;
@@ -19,4 +24,5 @@ pub(crate) mod tcpmss;
 pub(crate) mod tee;
 mod to_addresses;
 mod to_ports;
+pub(crate) mod tos;
 pub(crate) mod ttl;
