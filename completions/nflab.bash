@@ -14,6 +14,7 @@ _nflab_match_ecn="--ecn-tcp-ece --ecn-tcp-cwr --ecn-ip-ect"
 _nflab_match_esp="--espspi"
 _nflab_match_eui64=""
 _nflab_match_frag="--fragid --fraglen --fragres --fragfirst --fragmore --fraglast"
+_nflab_match_hashlimit="--hashlimit-upto --hashlimit --hashlimit-above --hashlimit-mode --hashlimit-srcmask --hashlimit-dstmask --hashlimit-name --hashlimit-burst --hashlimit-htable-size --hashlimit-htable-max --hashlimit-htable-gcinterval --hashlimit-htable-expire --hashlimit-rate-match --hashlimit-rate-interval"
 _nflab_match_hbh="--hbh-len --hbh-opts"
 _nflab_match_helper="--helper"
 _nflab_match_hl="--hl-lt --hl-gt --hl-eq --hl"
@@ -32,6 +33,7 @@ _nflab_match_mh="--mh-type"
 _nflab_match_multiport="--sports --source-ports --dports --destination-ports --ports"
 _nflab_match_owner="--uid-owner --gid-owner --socket-exists --suppl-groups"
 _nflab_match_pkttype="--pkt-type"
+_nflab_match_quota="--quota"
 _nflab_match_recent="--set --rcheck --update --remove --seconds --reap --hitcount --rttl --name --rsource --rdest --mask"
 _nflab_match_rt="--rt-type --rt-segsleft --rt-len --rt-0-res --rt-0-addrs --rt-0-not-strict"
 _nflab_match_sctp="--sport --source-port --dport --destination-port --chunk-types"
@@ -39,6 +41,7 @@ _nflab_match_srh="--srh-next-hdr --srh-hdr-len-eq --srh-hdr-len-gt --srh-hdr-len
 _nflab_match_state="--state"
 _nflab_match_statistic="--mode --probability --every --packet"
 _nflab_match_tcp="--sport --source-port --dport --destination-port --tcp-option --tcp-flags --syn"
+_nflab_match_time="--datestart --datestop --timestart --timestop --monthdays --weekdays --localtz --utc --kerneltz --contiguous"
 _nflab_match_tos="--tos"
 _nflab_match_ttl="--ttl-lt --ttl-gt --ttl-eq --ttl"
 _nflab_match_udp="--sport --source-port --dport --destination-port"
@@ -54,6 +57,7 @@ _nflab_target_HL="--hl-set --hl-dec --hl-inc"
 _nflab_target_LOG="--log-prefix --log-level --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode"
 _nflab_target_MARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark"
 _nflab_target_MASQUERADE="--to-ports --random --random-fully"
+_nflab_target_NETMAP="--to"
 _nflab_target_NFQUEUE="--queue-num --queue-balance --queue-bypass --queue-cpu-fanout"
 _nflab_target_NOTRACK=""
 _nflab_target_REDIRECT="--to-ports --random"
@@ -72,6 +76,7 @@ _nflab_words() {
 	--ctstate) echo INVALID NEW RELATED ESTABLISHED UNTRACKED SNAT DNAT ;;
 	--ctstatus) echo NONE EXPECTED SEEN_REPLY ASSURED CONFIRMED ;;
 	--dccp-types) echo REQUEST RESPONSE DATA ACK DATAACK CLOSEREQ CLOSE RESET SYNC SYNCACK INVALID ;;
+	--hashlimit-mode) echo srcip srcport dstip dstport ;;
 	--header) echo hop dst route frag auth esp none prot ;;
 	--state) echo INVALID NEW RELATED ESTABLISHED UNTRACKED ;;
 	--ctevents) echo new related destroy reply assured protoinfo helper mark natseqinfo secmark ;;
@@ -85,8 +90,8 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype ah comment connlabel connlimit connmark conntrack dccp dscp dst ecn esp eui64 frag hbh helper hl icmp icmp6 ipcomp iprange ipv6header length limit mac mark mh multiport owner pkttype recent rt sctp srh state statistic tcp tos ttl udp"
-_nflab_targets="ACCEPT DROP RETURN QUEUE AUDIT CHECKSUM CLASSIFY CONNMARK CT DNAT DSCP ECN HL LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE TOS TTL"
+_nflab_matches="addrtype ah comment connlabel connlimit connmark conntrack dccp dscp dst ecn esp eui64 frag hashlimit hbh helper hl icmp icmp6 ipcomp iprange ipv6header length limit mac mark mh multiport owner pkttype quota recent rt sctp srh state statistic tcp time tos ttl udp"
+_nflab_targets="ACCEPT DROP RETURN QUEUE AUDIT CHECKSUM CLASSIFY CONNMARK CT DNAT DSCP ECN HL LOG MARK MASQUERADE NETMAP NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE TOS TTL"
 _nflab_protocols="ah dccp esp icmp icmpv6 ipcomp mh sctp tcp udp"
 _nflab_helpers="ftp irc tftp amanda RAS Q.931 H.245 talk ntalk icq sane netbios-ns snmp snmp_trap pptp sip sip"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"

@@ -82,7 +82,7 @@ fn write_shared(machine: &Machine, directory: &str, name: &str, text: &str) -> T
         Some(Ok(())) => ToolOutput::default(),
         Some(Err(refused)) => ToolOutput {
             advice: format!("expected {}\n", refused.expected),
-            ..ToolOutput::failure(1, "echo: write error: Invalid argument\n")
+            ..ToolOutput::failure(1, format!("echo: write error: {}\n", refused.said))
         },
         None => ToolOutput {
             advice: format!("no rule in force names {name}\n"),

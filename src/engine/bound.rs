@@ -9,7 +9,7 @@ use super::outcome::Does;
 use super::shared::{Joining, SharedCopies};
 use crate::base::Time;
 use crate::rule::{
-    Action, BoundState, Changes, Ends, HangsOn, Match, Rule, Selector, State, StateUse, Target, TrackingNow,
+    Action, BoundState, Changes, Ends, HangsOn, Match, Refusal, Rule, Selector, State, StateUse, Target, TrackingNow,
 };
 
 /// A rule and what it has in force. In this order, because an edit asks of each rule what stands first, beside the number of those who hold it.
@@ -143,17 +143,18 @@ impl BoundRule {
         sharing: &mut Joining,
         tracking: &TrackingNow<'_>,
         now: Time,
-    ) -> Self {
-        let tests = rule.matches.iter();
-        let matches: Box<[BoundMatch]> = tests
-            .map(|test| BoundMatch {
+    ) -> Result<Self, Refusal> {
+        let mut bound = |test: &Arc<dyn Match>| {
+            Ok(BoundMatch {
                 test: Arc::clone(test),
                 state: match test.sharing() {
-                    Some(named) => Some(BoundState::Shared(sharing.join(named))),
+                    Some(named) => Some(BoundState::Shared(sharing.join(named, now)?)),
                     None => test.state(now).map(BoundState::Own),
                 },
             })
-            .collect();
+        };
+        let matches = rule.matches.iter().map(&mut bound);
+        let matches = matches.collect::<Result<Box<[BoundMatch]>, Refusal>>()?;
         let target = match &rule.action {
             Action::Target(target) => Some(BoundTarget::new(target, tracking)),
             _ => None,
@@ -161,7 +162,7 @@ impl BoundRule {
         let target_has_state = target.as_ref().is_some_and(|it| it.state.is_some());
         let has_state = target_has_state || matches.iter().any(|it| it.state.is_some());
         traits.is_lasting &= !has_state;
-        Self {
+        Ok(Self {
             rule: Arc::clone(rule),
             counter,
             matches,
@@ -169,7 +170,7 @@ impl BoundRule {
             target,
             selector: rule.selector,
             traits,
-        }
+        })
     }
 
     /// True where it would be made the same again for a table that comes into force now.

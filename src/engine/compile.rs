@@ -381,7 +381,7 @@ impl Making<'_> {
         hold(rule, &mut self.sets, *sets)?;
         self.policies.extend(policy_of(rule, tracking.policies));
         let counter = self.counter(start);
-        let mut bound = BoundRule::new(rule, traits, counter, &mut self.sharing, tracking, self.now);
+        let mut bound = BoundRule::new(rule, traits, counter, &mut self.sharing, tracking, self.now)?;
         // What the kernel gives back of some rules is not what it got.
         if let Some(given_back) = rule.read_back() {
             *rule = Arc::new(given_back);

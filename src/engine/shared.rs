@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::rule::{Shared, Sharing};
+use crate::base::Time;
+use crate::rule::{Refusal, Shared, Sharing};
 
 type Key = (&'static str, Arc<str>);
 
@@ -50,18 +51,19 @@ impl Joining {
         }
     }
 
-    pub(super) fn join(&mut self, named: &dyn Sharing) -> Arc<dyn Shared> {
+    pub(super) fn join(&mut self, named: &dyn Sharing, now: Time) -> Result<Arc<dyn Shared>, Refusal> {
         let key: Key = (named.directory(), named.name().into());
         let there = self.joined.0.get(&key).or_else(|| self.in_force.0.get(&key));
         let state = match there {
             Some(state) => {
+                named.may_join(state.as_state())?;
                 named.join(state.as_state());
                 Arc::clone(state)
             }
-            None => named.make(),
+            None => named.make(now),
         };
         self.joined.0.insert(key, Arc::clone(&state));
-        state
+        Ok(state)
     }
 }
 

@@ -65,11 +65,36 @@ pub struct MatchSpec {
     /// The inverse of [`Match::list`]: [`listed::never`] where there is none.
     pub unlist: Unlist,
     /// Under `/proc/net`: where a file shows what its rules share by each name ([`Match::sharing`]).
-    pub directory: Option<&'static str>,
+    pub directory: Option<Directory>,
     /// One line for the manual.
     pub about: &'static str,
     /// What the tests and the oracles of the real tools try it on; nothing of it is asked while rules are read.
     pub samples: Samples,
+}
+
+/// Where files show what rules share by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directory {
+    /// The rules of both families share it.
+    OfBoth(&'static str),
+    /// Each family has its own, in which a name is another.
+    OfEach {
+        /// Of iptables' rules.
+        v4: &'static str,
+        /// Of ip6tables' rules.
+        v6: &'static str,
+    },
+}
+
+impl Directory {
+    /// The family's: a name under `/proc/net`.
+    pub fn of(self, family: Family) -> &'static str {
+        match (self, family) {
+            (Self::OfBoth(name), _) => name,
+            (Self::OfEach { v4, .. }, Family::V4) => v4,
+            (Self::OfEach { v6, .. }, Family::V6) => v6,
+        }
+    }
 }
 
 impl MatchSpec {
@@ -170,6 +195,7 @@ registry! {
     match esp
     match eui64
     match frag
+    match hashlimit
     match hbh
     match helper
     match hl
@@ -186,6 +212,7 @@ registry! {
     match multiport
     match owner
     match pkttype
+    match quota
     match recent
     match rt
     match sctp
@@ -193,6 +220,7 @@ registry! {
     match state
     match statistic
     match tcp
+    match time
     match tos
     match ttl
     match udp
@@ -208,6 +236,7 @@ registry! {
     target log
     target mark
     target masquerade
+    target netmap
     target nfqueue
     target notrack
     target redirect

@@ -41,6 +41,23 @@ pub(crate) fn unchecked_strtoul(text: &str, base: u32) -> (u64, &str) {
     }
 }
 
+/// As C's `atoll`: decimal digits as far as they go; what 64 bits are too few for is the largest of them, or the smallest.
+pub(crate) fn atoll(text: &str) -> i64 {
+    let text = behind_white_space(text);
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let digits = &digits[..length_of_digits(digits, 10)];
+    let number = match digits.parse::<i128>() {
+        Ok(number) => number,
+        Err(_) if digits.is_empty() => 0,
+        Err(_) => i128::MAX,
+    };
+    let signed = if negative { -number } else { number };
+    signed.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
 fn behind_white_space(text: &str) -> &str {
     text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r'])
 }

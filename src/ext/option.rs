@@ -128,7 +128,7 @@ impl OptionSpec {
 
     /// What the tool says of a value that it took.
     pub fn remark_on(&self, args: &[&str]) -> Option<String> {
-        self.remark?(args.first()?)
+        self.remark?(args.first().copied().unwrap_or_default())
     }
 
     fn name_in_errors(&self) -> &'static str {

@@ -221,6 +221,7 @@ pub(crate) fn place_of_shared(path: &str) -> Option<(&'static str, &str)> {
     let (directory, name) = path.split_once('/').unwrap_or((path, ""));
     let known = ext::matches()
         .filter_map(|spec| spec.directory)
+        .flat_map(|known| Family::ALL.map(|family| known.of(family)))
         .find(|known| *known == directory)?;
     Some((known, name))
 }

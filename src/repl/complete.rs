@@ -576,7 +576,7 @@ mod tests {
             ("iptables -A six", &[]),
             ("iptables -A INPUT -p ic", &["icmp"]),
             ("ip6tables -A INPUT -p ic", &["icmpv6"]),
-            ("iptables -A INPUT -m h", &["helper"]),
+            ("iptables -A INPUT -m he", &["helper"]),
             ("ip6tables -A INPUT -m hb", &["hbh"]),
             ("ip6tables -A INPUT -m ttl", &[]),
             ("ip6tables -A INPUT -p icmpv6 --icmp", &["--icmpv6-type"]),

@@ -82,6 +82,10 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     fn sets(&self) -> Vec<&str> {
         Vec::new()
     }
+    /// As [`Target::read_back`].
+    fn read_back(&self) -> Option<Arc<dyn Match>> {
+        None
+    }
     /// True where the kernel starts to track connections because this match is used.
     fn needs_conntrack(&self) -> bool {
         false

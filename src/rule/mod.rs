@@ -117,13 +117,23 @@ impl Rule {
 
     /// What the kernel gives back of it once it is in force, where that is something else.
     pub fn read_back(&self) -> Option<Self> {
-        let Action::Target(target) = &self.action else {
-            return None;
+        let target = match &self.action {
+            Action::Target(target) => target.read_back(),
+            _ => None,
         };
-        Some(Self {
-            action: Action::Target(target.read_back()?),
-            ..self.clone()
-        })
+        if target.is_none() && self.matches.iter().all(|test| test.read_back().is_none()) {
+            return None;
+        }
+        let mut given_back = self.clone();
+        if let Some(target) = target {
+            given_back.action = Action::Target(target);
+        }
+        for test in &mut given_back.matches {
+            if let Some(other) = test.read_back() {
+                *test = other;
+            }
+        }
+        Some(given_back)
     }
 }
 

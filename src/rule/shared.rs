@@ -4,7 +4,7 @@ use std::any::Any;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{LogRecord, Match, State};
+use super::{LogRecord, Match, Refusal, State};
 use crate::base::{JIFFIES_PER_SECOND, Time};
 
 /// What a match says of state that it shares with all rules, of any table and family, that give the same name in the same directory. It is what
@@ -14,8 +14,16 @@ pub trait Sharing {
     fn directory(&self) -> &'static str;
     /// That of the file, which rules that share the state give.
     fn name(&self) -> &str;
-    /// For the first rule that names it.
-    fn make(&self) -> Arc<dyn Shared>;
+    /// For the first rule that names it, which comes into force now.
+    fn make(&self, now: Time) -> Arc<dyn Shared>;
+    /// Whether the kernel takes the rule beside those that have it already. Whoever may be refused says so in [`Self::is_sure_to_join`].
+    fn may_join(&self, _state: &State) -> Result<(), Refusal> {
+        Ok(())
+    }
+    /// False where that hangs on the others.
+    fn is_sure_to_join(&self) -> bool {
+        true
+    }
     /// For each further one, and each time that one comes into force again.
     fn join(&self, _state: &State) {}
 }
@@ -44,7 +52,7 @@ impl BoundState {
     /// As for the first rule that comes into force now.
     pub fn fresh(test: &dyn Match, now: Time) -> Option<Self> {
         match test.sharing() {
-            Some(named) => Some(Self::Shared(named.make())),
+            Some(named) => Some(Self::Shared(named.make(now))),
             None => test.state(now).map(Self::Own),
         }
     }
@@ -78,9 +86,11 @@ impl Clock {
     }
 }
 
-/// A write that the kernel answers with EINVAL.
+/// A write that the kernel does not take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteRefused {
+    /// As the system says it: `Invalid argument`.
+    pub said: &'static str,
     /// What goes into the kernel's log.
     pub logged: Option<LogRecord>,
     /// What would have been right, for people.

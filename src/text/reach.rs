@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::session::Session;
-use crate::rule::{Action, ChainKind, HookSet, Rule, Scope, Table};
+use crate::rule::{Action, ChainKind, HookSet, Rule, Scope, Sharing, Table};
 
 #[derive(Debug)]
 pub(super) struct Reach {
@@ -78,7 +78,7 @@ impl Reach {
             return false;
         };
         let hooks = node.hooks;
-        if !self.allows(rule, hooks) {
+        if !self.allows(rule, hooks) || !is_sure_to_join(rule) {
             return false;
         }
         if let Some(to) = leads_to(rule)
@@ -194,6 +194,12 @@ impl Reach {
                 _ => true,
             }
     }
+}
+
+/// False where it hangs on rules of other tables, too, whether the kernel takes it.
+fn is_sure_to_join(rule: &Rule) -> bool {
+    let tests = rule.matches.iter();
+    tests.filter_map(|test| test.sharing()).all(Sharing::is_sure_to_join)
 }
 
 /// The chain that a rule leads to.

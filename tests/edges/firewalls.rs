@@ -103,10 +103,6 @@ fn shorewall() {
             cp /usr/share/doc/shorewall/examples/$example/* /etc/shorewall/ || cp /usr/share/shorewall/configfiles/* /etc/shorewall/
             sed -i 's/^STARTUP_ENABLED=.*/STARTUP_ENABLED=Yes/' /etc/shorewall/shorewall.conf
             sed -i 's/eth0/wan/; s/eth1/lan/; s/dhcp,//' /etc/shorewall/interfaces
-            shorewall start
-            sed -i 's/^LOGLIMIT=.*/LOGLIMIT=/' /etc/shorewall/shorewall.conf
-            [ $kind = host ] || shorewall start
-            sed -i 's/^CLAMPMSS=.*/CLAMPMSS=No/' /etc/shorewall/shorewall.conf
             : > /var/log/messages
             shorewall start && shorewall status && shorewall reload"#,
         host: &[
@@ -120,7 +116,7 @@ fn shorewall() {
             "-A POSTROUTING -o wan -j NET_IF_masq",
             "-A NET_IF_masq -s 10.0.0.0/8 -j MASQUERADE",
         ],
-        said: &["Per-ip log rate limiting requires Hashlimit Match in your kernel and iptables"],
+        said: &[],
     });
 }
 

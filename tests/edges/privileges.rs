@@ -53,8 +53,8 @@ fn every_command(machine: &Machine, user: User) {
          nflab conntrack -L
          nflab conntrack -L -o extended
          nflab conntrack -S | grep -q '^cpu=0'
-         ! nflab iptables -A INPUT -m hashlimit --hashlimit-upto 1/sec --hashlimit-name x 2> /tmp/refused
-         grep -q 'hashlimit is not there yet' /tmp/refused
+         ! nflab iptables -A INPUT -m nfacct --nfacct-name x 2> /tmp/refused
+         grep -q 'nfacct is not there yet' /tmp/refused
          nflab trace --svg /tmp/way.svg 'lan icmp client > server echo-request' > /dev/null
          grep -q '</svg>' /tmp/way.svg
          printf '%s\n' 'iptables -S FORWARD' 'expect output \"-A FORWARD -p icmp -j LOG\"' > /tmp/typed

@@ -78,6 +78,33 @@ const NOT_TOLD: &[NotTold] = &[
         is: |line| line.contains("TCPMSS") && !line.contains("flags") && !line.contains("--syn"),
     },
     NotTold {
+        what: "days of -m time that none is (`--weekdays 8`), or that all are and one more (`! --monthdays 0`)",
+        why: "of the first nothing is printed, which iptables-restore does not take; the second are printed as all days, which are saved as none",
+        is: |line| {
+            let has_all = |first: &str, last: &str| line.contains(first) && line.contains(last);
+            line.contains("days  ")
+                || line.contains(" on  ")
+                || line.ends_with(" on ")
+                || has_all("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,", "26,27,28,29,30,31")
+                || has_all(
+                    "1st,2nd,3rd,4th,5th,6th,7th,8th,9th,10th,11st,12nd,",
+                    "26th,27th,28th,29th,30th,31st",
+                )
+        },
+    },
+    NotTold {
+        what: "the name of a table of hashlimit with a blank or a quote",
+        why: UNQUOTED,
+        is: |line| {
+            let mut said = line.split(" --hashlimit-name ").skip(1);
+            said.any(|name| {
+                let mut words = name.split(' ');
+                let is_quoted = words.next().is_some_and(|word| word.contains('"'));
+                is_quoted || words.next().is_some_and(|word| !word.starts_with('-'))
+            })
+        },
+    },
+    NotTold {
         what: "more seconds of recent than 2147483647",
         why: "-L and iptables-save print a negative number, which iptables-restore does not take",
         is: |line| line.contains("seconds: -") || line.contains("--seconds -"),

@@ -10,6 +10,7 @@ use crate::base::{Family, JIFFIES_PER_SECOND, Time};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
+use crate::ext::number::atoll;
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, State, StateUse};
@@ -64,7 +65,8 @@ fn period(text: &str) -> Result<u32, UsageError> {
             (number, unit.ok_or_else(bad)?.0)
         }
     };
-    let count = match atoi(number) {
+    // As 32 bits hold it: a minus makes it huge.
+    let count = match atoll(number) as u32 {
         0 => return Err(bad()),
         count => count,
     };
@@ -72,24 +74,6 @@ fn period(text: &str) -> Result<u32, UsageError> {
         0 => Err(UsageError::parameter(format!("Rate too fast \"{text}\""))),
         period => Ok(period),
     }
-}
-
-/// As C's `atoi`: decimal digits as far as they go, wrapped to 32 bits; a minus makes it huge.
-fn atoi(text: &str) -> u32 {
-    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let number = match digits[..end].parse::<i128>() {
-        Ok(number) => number,
-        Err(_) if end == 0 => 0,
-        Err(_) => i128::MAX,
-    };
-    let signed = if negative { -number } else { number };
-    // What 64 bits are too few for is the largest of them, or the smallest, whose last 32 are 0.
-    signed.clamp(i64::MIN.into(), i64::MAX.into()) as u32
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {

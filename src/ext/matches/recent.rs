@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::{Family, JIFFIES_PER_SECOND, as_in_c};
+use crate::base::{Family, JIFFIES_PER_SECOND, Time, as_in_c};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
 use crate::ext::place::invalid;
 use crate::ext::wording::not;
-use crate::ext::{MatchSpec, NeedsOne};
+use crate::ext::{Directory, MatchSpec, NeedsOne};
 use crate::packet::Sender;
 use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, Shared, Sharing, State, StateUse};
 
@@ -45,7 +45,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     exclusive: &[&[SET.name(), RCHECK.name(), UPDATE.name(), REMOVE.name()]],
     build,
     unlist,
-    directory: Some("xt_recent"),
+    directory: Some(Directory::OfBoth(DIRECTORY)),
     about: "addresses that were seen, in lists that rules share",
     samples: samples::SAMPLES,
 };
@@ -89,6 +89,7 @@ const MASK: Opt<IpAddr> = Opt::own(
     "bits of the address that count; the first rule that names a list decides for all",
 );
 
+const DIRECTORY: &str = "xt_recent";
 const LONGEST_NAME: usize = 199;
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
@@ -403,14 +404,14 @@ const MOST_HITS: u32 = u16::MAX as u32;
 
 impl Sharing for Recent {
     fn directory(&self) -> &'static str {
-        SPEC.directory.unwrap_or_default()
+        DIRECTORY
     }
 
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn make(&self) -> Arc<dyn Shared> {
+    fn make(&self, _now: Time) -> Arc<dyn Shared> {
         Arc::new(List::new(self.hits, self.mask_of_list()))
     }
 
@@ -470,7 +471,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::Time;
     use crate::ext::testing::{ANY, Bench, match_places, read_match, udp};
     use crate::packet::{End, Packet};
     use crate::rule::{BoundState, Clock, Hook, Table};

@@ -15,6 +15,7 @@ pub(crate) mod mark;
 mod mark_bits;
 pub(crate) mod masquerade;
 mod nat_range;
+pub(crate) mod netmap;
 pub(crate) mod nfqueue;
 pub(crate) mod notrack;
 pub(crate) mod redirect;

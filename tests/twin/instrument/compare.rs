@@ -511,6 +511,11 @@ pub(crate) fn normal(title: &str, text: &str) -> String {
         lines.sort();
         return lines.concat();
     }
+    if title.starts_with("cat /proc/net/ip") && title.contains("t_hashlimit/") {
+        let mut lines: Vec<String> = text.lines().map(in_whole_tokens).collect();
+        lines.sort();
+        return lines.concat();
+    }
     if title == "cat /proc/net/netfilter/nfnetlink_queue" {
         // Which of netlink's ports listens is the kernel's choice.
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -568,6 +573,18 @@ fn without_jiffies(line: &str) -> String {
     let times = line.split(' ').filter(is_time).count();
     let words: Vec<&str> = line.split(' ').filter(|word| !is_time(word)).collect();
     format!("{} ({times} times)\n", words.join(" "))
+}
+
+/// A line of a table of `-m hashlimit`, without the seconds that are left.
+fn in_whole_tokens(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let [_, key, first, second, third] = words[..] else {
+        // A record has them so already.
+        return format!("{line}\n");
+    };
+    let [first, third] = [first, third].map(|number| number.parse::<u64>().unwrap_or(0));
+    let tokens = first.checked_div(third).unwrap_or(first);
+    format!("{key} {tokens} {second} {third}\n")
 }
 
 /// Whether two listings align their words in the same way, which their normal form forgets. A record has only that.

@@ -110,6 +110,12 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
                is held by kept cases that wait",
     },
     Freedom {
+        what: "the seconds that entries of `-m hashlimit` have left in a table's file, parts of tokens, and the order of its entries",
+        why: "tokens come with the kernel's jiffies, in which the two sides are not asked at once; and its order is that of a hash with a secret",
+        held: "both have the same entries, each with as many whole tokens and the same cost, or the same count; when entries are over and tokens come is \
+               held by kept cases that wait",
+    },
+    Freedom {
         what: "the order of flows in a listing",
         why: "the kernel lists by a hash with a secret",
         held: "both list the same flows",

@@ -495,7 +495,7 @@ fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
         "nfct" => "nfct",
         "sysctl" => "sysctl",
         "ip" => "ip",
-        "cat" if args.iter().all(|path| path.starts_with(LISTS) || path == QUEUES) => "cat",
+        "cat" if args.iter().all(|path| is_list(path) || path == QUEUES) => "cat",
         "echo" => return written(args),
         other => return Err(format!("`{other}` is not compared with a kernel's")),
     };
@@ -503,14 +503,22 @@ fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
 }
 
 /// Lists that rules share, which are the namespace's own.
-const LISTS: &str = "/proc/net/xt_recent/";
+const LISTS: [&str; 3] = [
+    "/proc/net/xt_recent/",
+    "/proc/net/ipt_hashlimit/",
+    "/proc/net/ip6t_hashlimit/",
+];
 /// And so are the queues at which somebody listens.
 const QUEUES: &str = "/proc/net/netfilter/nfnetlink_queue";
+
+fn is_list(path: &str) -> bool {
+    LISTS.iter().any(|lists| path.starts_with(lists))
+}
 
 /// A line into a list, by a shell that says no more of it than its `echo` does.
 fn written(args: &[String]) -> Result<Vec<String>, String> {
     match args {
-        [line, arrow, file] if arrow == ">" && file.starts_with(LISTS) => {
+        [line, arrow, file] if arrow == ">" && is_list(file) => {
             let script =
                 "exec 3>&2; { echo \"$1\" >\"$2\"; } 2> >(sed 's/^[^:]*: line 1: //' >&3); code=$?; wait; exit $code";
             Ok(["bash", "-c", script, "bash", line, file].map(str::to_owned).to_vec())

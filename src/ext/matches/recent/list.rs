@@ -277,6 +277,7 @@ impl Shared for List {
         let text = &text[..text.len().min(LONGEST_WRITE)];
         let refused = |logged: Option<&str>| {
             Err(WriteRefused {
+                said: "Invalid argument",
                 logged: logged.map(|text| LogRecord {
                     level: 6,
                     text: text.to_owned(),
