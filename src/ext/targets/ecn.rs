@@ -305,7 +305,7 @@ const SAMPLES: Samples = Samples {
 
 const DRAWN: Drawn = drawn(
     |place| match place.table {
-        Table::Mangle => 12,
+        Table::Mangle => 25,
         _ => 0,
     },
     |draw| {
