@@ -95,7 +95,7 @@ _nflab_targets="ACCEPT DROP RETURN QUEUE AUDIT CHECKSUM CLASSIFY CONNMARK CT DNA
 _nflab_protocols="ah dccp esp icmp icmpv6 ipcomp mh sctp tcp udp"
 _nflab_helpers="ftp irc tftp amanda RAS Q.931 H.245 talk ntalk icq sane netbios-ns snmp snmp_trap pptp sip sip"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
-_nflab_commands="repl run test learn demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe nfct ip"
+_nflab_commands="repl run test learn demo trace import helper replay sh shims up down status dmesg cat lsmod queue exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe nfct ip"
 
 # The options of a subcommand.
 _nflab_options() {
@@ -117,6 +117,7 @@ _nflab_options() {
 	dmesg) echo --read-clear --clear --follow --follow-new --help ;;
 	cat) echo --help ;;
 	lsmod) echo --help ;;
+	queue) echo --maximum --fail-open --accept --drop --json --help ;;
 	exec) echo --help ;;
 	help) echo  ;;
 	esac

@@ -187,6 +187,9 @@ enum Sub {
     /// Show which modules the current lab has loaded
     #[cfg(unix)]
     Lsmod,
+    /// Decide of the packets that wait at a queue of a live lab (`-j NFQUEUE`): what is typed, or a program, says `accept ID`, `drop ID` or `repeat ID`
+    #[cfg(target_os = "linux")]
+    Queue(super::queue::Arguments),
     /// Run a command in a host of a live lab, or a shell
     #[cfg(target_os = "linux")]
     Exec(super::exec::Arguments),
@@ -238,6 +241,8 @@ fn subcommand(command: Option<Sub>) -> u8 {
         Some(Sub::Cat(arguments)) => super::programs::cat(&arguments),
         #[cfg(unix)]
         Some(Sub::Lsmod) => super::programs::lsmod(),
+        #[cfg(target_os = "linux")]
+        Some(Sub::Queue(arguments)) => super::queue::run(&arguments),
         #[cfg(target_os = "linux")]
         Some(Sub::Exec(arguments)) => super::exec::run(&arguments),
     }

@@ -82,9 +82,9 @@ pub(super) fn run(name: &str, args: &[String], target: &Target) -> u8 {
     }
     let mut lines = 0;
     let code = loop {
-        match ending.or_answer(&client) {
-            Ok(true) => {}
-            Ok(false) => break 0,
+        match ending.or_else(&client, None) {
+            Ok(Happened::Ended) => break 0,
+            Ok(_) => {}
             Err(error) => return gone(&error),
         }
         match client.next_answer() {
@@ -113,36 +113,49 @@ pub(super) fn run(name: &str, args: &[String], target: &Target) -> u8 {
 
 /// The signal that ends a tool that goes on.
 #[cfg(target_os = "linux")]
-struct Ending(std::os::fd::OwnedFd);
+pub(super) struct Ending(std::os::fd::OwnedFd);
+
+/// What came first.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    Ended,
+    Answered,
+    /// Standard input has something, or its end.
+    Typed,
+}
 
 #[cfg(target_os = "linux")]
 impl Ending {
-    fn awaited() -> std::io::Result<Self> {
+    pub(super) fn awaited() -> std::io::Result<Self> {
         crate::device::syscall::termination_signals().map(Self)
     }
 
-    /// True where an answer is there first.
-    fn or_answer(&self, client: &Client) -> std::io::Result<bool> {
+    /// Waits for the signal, an answer, or what is read besides.
+    pub(super) fn or_else(
+        &self,
+        client: &Client,
+        typed: Option<std::os::fd::BorrowedFd<'_>>,
+    ) -> std::io::Result<Happened> {
         use rustix::event::{PollFd, PollFlags, poll};
         use std::os::fd::AsFd;
 
         loop {
             if client.has_some() {
-                return Ok(true);
+                return Ok(Happened::Answered);
             }
-            let mut both = [
+            let mut all = vec![
                 PollFd::new(&self.0, PollFlags::IN),
                 PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN),
             ];
-            match poll(&mut both, None) {
+            all.extend(typed.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            match poll(&mut all, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if !both[0].revents().is_empty() {
-                return Ok(false);
-            }
-            if !both[1].revents().is_empty() {
-                return Ok(true);
+            let order = [Happened::Ended, Happened::Answered, Happened::Typed];
+            if let Some((_, happened)) = all.iter().zip(order).find(|(fd, _)| !fd.revents().is_empty()) {
+                return Ok(happened);
             }
         }
     }
@@ -158,7 +171,7 @@ impl Ending {
     }
 
     /// A signal ends the program at once.
-    fn or_answer(&self, _: &Client) -> std::io::Result<bool> {
-        Ok(true)
+    fn or_else(&self, _: &Client, _: Option<std::os::fd::BorrowedFd<'_>>) -> std::io::Result<Happened> {
+        Ok(Happened::Answered)
     }
 }

@@ -33,6 +33,8 @@ mod on_disk;
 mod open;
 #[cfg(unix)]
 mod programs;
+#[cfg(target_os = "linux")]
+mod queue;
 mod replay;
 mod run;
 #[cfg(unix)]

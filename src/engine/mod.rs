@@ -37,7 +37,7 @@ mod sets;
 pub(crate) use hooks::{HOOKS, Stage};
 pub use live::LiveTable;
 pub use observer::{Event, Failed, LastWord, Marks, NatNotAsked, NotQueued, Observer, Part, Remembered, Silent, Tried};
-pub use queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, VerdictKind};
+pub use queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, VerdictKind, WakeListener};
 pub use reason::{Place, Reason};
 pub use router::{Config, PolicyRefused, Router, Seen};
 pub use walk::MOST_VISITS;

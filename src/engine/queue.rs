@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use super::observer::Remembered;
 use super::pass::{Onward, Transit};
@@ -31,6 +32,9 @@ impl Default for QueueSettings {
         }
     }
 }
+
+/// Called where a packet waits at a queue, without a lock, in the thread that carries packets: it must be quick.
+pub type WakeListener = Arc<dyn Fn() + Send + Sync>;
 
 /// What is decided of a held packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +97,20 @@ pub struct HeldPacket {
     pub mark: u32,
     /// From the IP header on, with its checksums summed.
     pub bytes: Vec<u8>,
+}
+
+impl HeldPacket {
+    fn of(Held { place, transit, .. }: &Held) -> Self {
+        let packet = &transit.packet;
+        Self {
+            id: place.kept.id,
+            hook: place.hook,
+            input: packet.input,
+            output: packet.output,
+            mark: packet.mark,
+            bytes: packet.bytes().to_vec(),
+        }
+    }
 }
 
 /// A queue at which somebody listens.
@@ -176,15 +194,31 @@ struct Opened {
     times: u64,
 }
 
-#[derive(Debug)]
 struct Queue {
     shown: OpenQueue,
     opening: u64,
     held: VecDeque<Held>,
+    /// `None` where whoever listens looks by itself.
+    wake: Option<WakeListener>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shown, held, .. } = self;
+        f.debug_struct("Queue")
+            .field("shown", shown)
+            .field("held", held)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Queues {
-    pub(super) fn open(&self, number: u16, settings: QueueSettings) -> Result<(), QueueTaken> {
+    pub(super) fn open(
+        &self,
+        number: u16,
+        settings: QueueSettings,
+        wake: Option<WakeListener>,
+    ) -> Result<(), QueueTaken> {
         let Opened { queues, times } = &mut *self.0.lock();
         if queues.contains_key(&number) {
             return Err(QueueTaken(number));
@@ -197,8 +231,13 @@ impl Queues {
             last_id: 0,
         };
         *times += 1;
-        let (opening, held) = (*times, VecDeque::new());
-        queues.insert(number, Queue { shown, opening, held });
+        let queue = Queue {
+            shown,
+            opening: *times,
+            held: VecDeque::new(),
+            wake,
+        };
+        queues.insert(number, queue);
         Ok(())
     }
 
@@ -235,9 +274,21 @@ impl Queues {
     pub(super) fn put(&self, held: Held) {
         let mut opened = self.0.lock();
         let queue = opened.queues.get_mut(&held.place.queue);
-        if let Some(queue) = queue.filter(|it| it.opening == held.place.kept.opening) {
-            queue.held.push_back(held);
+        let Some(queue) = queue.filter(|it| it.opening == held.place.kept.opening) else {
+            return;
+        };
+        queue.held.push_back(held);
+        let wake = queue.wake.clone();
+        drop(opened);
+        if let Some(wake) = wake {
+            wake();
         }
+    }
+
+    pub(super) fn held_as(&self, number: u16, id: u32) -> Option<HeldPacket> {
+        let opened = self.0.lock();
+        let held = &opened.queues.get(&number)?.held;
+        held.iter().find(|held| held.place.kept.id == id).map(HeldPacket::of)
     }
 
     pub(super) fn take(&self, number: u16, id: u32) -> Option<Held> {
@@ -253,14 +304,7 @@ impl Queues {
         let opened = self.0.lock();
         let held = opened.queues.get(&number).into_iter().flat_map(|queue| &queue.held);
         held.filter(|held| held.place.kept.id > after)
-            .map(|Held { place, transit, .. }| HeldPacket {
-                id: place.kept.id,
-                hook: place.hook,
-                input: transit.packet.input,
-                output: transit.packet.output,
-                mark: transit.packet.mark,
-                bytes: transit.packet.bytes().to_vec(),
-            })
+            .map(HeldPacket::of)
             .collect()
     }
 
@@ -280,7 +324,7 @@ impl Queues {
     pub(super) fn copy(&self) -> Self {
         let copy = Self::default();
         for shown in self.shown() {
-            let _ = copy.open(shown.number, shown.settings);
+            let _ = copy.open(shown.number, shown.settings, None);
         }
         copy
     }

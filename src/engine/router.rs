@@ -13,7 +13,7 @@ use super::live::Live;
 use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
-use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
+use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues, WakeListener};
 use super::version::Versions;
 use super::worker::{Arrival, Emission, Report, Seats, Worker};
 use crate::base::sync::{ArcSwap, Mutex};
@@ -232,7 +232,22 @@ impl Router {
 
     /// From now on somebody listens at a queue: what rules queue there waits until [`Self::reinject`] says what becomes of it.
     pub fn listen_queue(&self, number: u16, settings: QueueSettings) -> Result<(), QueueTaken> {
-        self.queues.open(number, settings)
+        self.queues.open(number, settings, None)
+    }
+
+    /// The same for somebody who is called whenever a packet has come to wait there.
+    pub fn listen_queue_with(
+        &self,
+        number: u16,
+        settings: QueueSettings,
+        wake: WakeListener,
+    ) -> Result<(), QueueTaken> {
+        self.queues.open(number, settings, Some(wake))
+    }
+
+    /// The packet that waits at a queue under this id.
+    pub fn held_packet(&self, queue: u16, id: u32) -> Option<HeldPacket> {
+        self.queues.held_as(queue, id)
     }
 
     /// Nobody listens at a queue any more, and what waits there is dropped; how many packets, where somebody listened.

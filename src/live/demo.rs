@@ -18,7 +18,7 @@ use crate::lab::request::Request;
 use crate::live::clock::Clock;
 use crate::live::control::Client;
 use crate::live::drive::DrivenLab;
-use crate::live::event_loop::{Carried, Driver, EventLoop, Out, PortIndex, Stopped};
+use crate::live::event_loop::{Caller, Carried, Driver, EventLoop, Out, PortIndex, Stopped};
 use crate::live::namespace::Namespace;
 use crate::live::peers::Content;
 use crate::live::peers::ftp::{DataMode, FtpServer, retrieve};
@@ -114,6 +114,14 @@ impl Driver for DemoDriver {
 
     fn tick(&mut self, now: Time, out: &mut Out<'_>) {
         self.lab.tick(now, out);
+    }
+
+    fn take_caller(&mut self, caller: Caller) {
+        self.lab.take_caller(caller);
+    }
+
+    fn called(&mut self, now: Time, out: &mut Out<'_>) {
+        self.lab.called(now, out);
     }
 }
 

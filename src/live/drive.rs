@@ -2,11 +2,12 @@
 //! router, the log, who follows) they share; neither waits for the other.
 
 use super::clock::Clock;
-use super::event_loop::{Arrived, Carried, Driver, Out, PortIndex};
+use super::event_loop::{Arrived, Caller, Carried, Driver, Out, PortIndex};
 use super::follow::Followers;
+use super::queue::{Decision, Decisions};
 use super::server::Service;
 use crate::base::{InterfaceId, InterfaceName, Pace, Time};
-use crate::engine::{Emission, Port, Silent};
+use crate::engine::{Emission, Port, Report, Silent};
 use crate::explain::filter::{Outcome, Subject};
 use crate::explain::story::Story;
 use crate::lab::file::LabFile;
@@ -20,6 +21,8 @@ pub struct DrivenLab {
     /// The interface of each port, in the order of the lab file.
     interfaces: Vec<InterfaceId>,
     followers: Followers,
+    /// What becomes of packets that wait at queues; done by the first of several workers.
+    decisions: Option<Decisions>,
     /// Of the next packet.
     number: u64,
     /// How many workers number packets: each has every so manieth number.
@@ -43,6 +46,7 @@ impl DrivenLab {
             lab,
             interfaces,
             followers: Followers::default(),
+            decisions: Some(Decisions::default()),
             number: 1,
             numbered_by: 1,
         }
@@ -68,6 +72,7 @@ impl DrivenLab {
             lab,
             interfaces: self.interfaces.clone(),
             followers: self.followers.clone(),
+            decisions: None,
             number: 1,
             numbered_by: 1,
         })
@@ -79,13 +84,14 @@ impl DrivenLab {
     /// While commands that were made before are still there: they have the place of theirs.
     pub fn commands(&self, clock: Clock) -> impl FnOnce(Waker) -> Commands + use<> {
         let lab = self.lab.beside().expect("one server serves a lab");
-        let followers = self.followers.clone();
+        let (followers, decisions) = (self.followers.clone(), self.decisions.clone().unwrap_or_default());
         move |waker| {
             followers.set_waker(waker.clone());
             Commands {
                 lab,
                 clock,
                 followers,
+                decisions,
                 waker,
             }
         }
@@ -118,10 +124,20 @@ impl DrivenLab {
         let arrived = bytes.clone();
         let (report, emissions) = self.lab.carry_with(interface, (bytes, offload), &mut story);
         hand_over(&self.interfaces, emissions, out);
-        let ports: Vec<Port> = emissions.iter().map(|emission| emission.port).collect();
-        let outputs: Vec<InterfaceName> = ports.into_iter().map(|port| self.lab.port_name(port)).collect();
+        let ports = emissions.iter().map(|emission| emission.port).collect();
+        self.tell_followers((&arrived, input), &report, ports, story);
+    }
+
+    fn tell_followers(
+        &self,
+        (packet, input): (&[u8], Option<InterfaceName>),
+        report: &Report,
+        left_by: Vec<Port>,
+        story: Story,
+    ) {
+        let outputs: Vec<InterfaceName> = left_by.into_iter().map(|port| self.lab.port_name(port)).collect();
         let subject = Subject {
-            packet: &arrived,
+            packet,
             input,
             outcome: Some(Outcome {
                 outputs: &outputs,
@@ -171,6 +187,37 @@ impl Driver for DrivenLab {
             });
     }
 
+    fn take_caller(&mut self, caller: Caller) {
+        if let Some(decisions) = &self.decisions {
+            decisions.set_caller(caller);
+        }
+    }
+
+    /// What was decided of packets that wait at queues is done.
+    fn called(&mut self, now: Time, out: &mut Out<'_>) {
+        let Some(decisions) = self.decisions.clone() else {
+            return;
+        };
+        self.lab.set_clock(now);
+        while let Some(Decision { queue, id, verdict }) = decisions.next() {
+            if self.followers.is_empty() {
+                if let Some((_, emissions)) = self.lab.decide_held((queue, id), verdict, &mut Silent) {
+                    hand_over(&self.interfaces, emissions, out);
+                }
+                continue;
+            }
+            let held = self.lab.machine.router().held_packet(queue, id);
+            let mut story = Story::default();
+            let done = self.lab.decide_held((queue, id), verdict, &mut story);
+            if let (Some(held), Some((report, emissions))) = (held, done) {
+                hand_over(&self.interfaces, emissions, out);
+                let ports = emissions.iter().map(|emission| emission.port).collect();
+                let input = held.input.map(|id| self.lab.port_name(Port::Interface(id)));
+                self.tell_followers((&held.bytes, input), &report, ports, story);
+            }
+        }
+    }
+
     fn tick(&mut self, now: Time, out: &mut Out<'_>) {
         self.lab.set_clock(now);
         // Dead flows are collected beside the packets.
@@ -185,6 +232,7 @@ pub struct Commands {
     lab: Lab,
     clock: Clock,
     followers: Followers,
+    decisions: Decisions,
     waker: Waker,
 }
 
@@ -192,6 +240,9 @@ impl Service for Commands {
     fn answer(&mut self, request: Request, asker: &Asker) -> Answer {
         if request.tool == "trace" && request.args.first().is_some_and(|arg| arg == "--follow") {
             return self.followers.add(&request, &self.lab.machine.hosts());
+        }
+        if request.tool == super::queue::TOOL {
+            return self.decisions.answer(&request.args, &self.lab.machine, &self.waker);
         }
         self.lab.machine.asker = asker.clone();
         self.lab.set_clock(self.clock.now());

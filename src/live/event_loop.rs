@@ -39,6 +39,12 @@ pub trait Driver {
 
     /// Called every [`EventLoop::tick_every`], and before anything else happens at a later time.
     fn tick(&mut self, now: Time, out: &mut Out<'_>);
+
+    /// By this another thread has [`Self::called`] called. Told once, before the loop runs.
+    fn take_caller(&mut self, _caller: Caller) {}
+
+    /// Somebody called: what other threads left to do, which may make packets leave.
+    fn called(&mut self, _now: Time, _out: &mut Out<'_>) {}
 }
 
 /// A packet on its way between devices and driver. Whoever gets it may take the bytes and leave another buffer in their place.
@@ -101,7 +107,19 @@ pub struct EventLoop<D> {
     ticks: OwnedFd,
     signals: Option<OwnedFd>,
     stop: Arc<OwnedFd>,
+    call: Arc<OwnedFd>,
     clock: Clock,
+}
+
+/// Has a loop's driver look at what another thread left for it.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<OwnedFd>);
+
+impl Caller {
+    pub fn call(&self) {
+        // Full means that it was called already, many times over.
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
 }
 
 /// Ends a loop from another thread.
@@ -125,7 +143,7 @@ impl<D: Driver> EventLoop<D> {
             TimerfdClockId::Monotonic,
             TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
         )?;
-        let made = Self {
+        let mut made = Self {
             driver,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             ticks,
@@ -140,9 +158,11 @@ impl<D: Driver> EventLoop<D> {
             tick_every: Some(TICK),
             signals,
             stop: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
+            call: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
             clock,
         };
         made.register()?;
+        made.driver.take_caller(Caller(Arc::clone(&made.call)));
         Ok(made)
     }
 
@@ -172,6 +192,7 @@ impl<D: Driver> EventLoop<D> {
                 match Token::from(event.data.u64()) {
                     Token::Tick => {}
                     Token::Stop => return Ok(Stopped::Asked),
+                    Token::Call => self.called(),
                     Token::Signal => {
                         if let Some(signal) = self.signal() {
                             return Ok(Stopped::Signal(signal));
@@ -195,12 +216,24 @@ impl<D: Driver> EventLoop<D> {
         self.flush();
     }
 
+    fn called(&mut self) {
+        // How often counts for nothing; what is left from here on calls once more.
+        let _ = rustix::io::read(&self.call, &mut [0; 8]);
+        let now = self.clock.now();
+        let (ports, joining, leaving) = (&mut self.ports, &mut self.joining, &mut self.leaving);
+        self.driver
+            .called(now, &mut |port, packet| leaving.take(ports, joining, port, packet));
+        leaving.send(ports, joining);
+        self.flush();
+    }
+
     fn register(&self) -> io::Result<()> {
         let add = |fd: std::os::fd::BorrowedFd<'_>, token: Token| {
             epoll::add(&self.epoll, fd, EventData::new_u64(token.into()), EventFlags::IN)
         };
         add(self.stop.as_fd(), Token::Stop)?;
         add(self.ticks.as_fd(), Token::Tick)?;
+        add(self.call.as_fd(), Token::Call)?;
         if let Some(signals) = &self.signals {
             add(signals.as_fd(), Token::Signal)?;
         }
@@ -393,6 +426,7 @@ enum Token {
     Tick,
     Stop,
     Signal,
+    Call,
     Device(u16, u16),
 }
 
@@ -402,6 +436,7 @@ impl From<Token> for u64 {
             Token::Stop => 0,
             Token::Signal => 1,
             Token::Tick => 3,
+            Token::Call => 4,
             Token::Device(port, device) => 2 | u64::from(port) << 3 | u64::from(device) << 19,
         }
     }
@@ -413,6 +448,7 @@ impl From<u64> for Token {
             0 => Self::Stop,
             1 => Self::Signal,
             3 => Self::Tick,
+            4 => Self::Call,
             _ => Self::Device((word >> 3) as u16, (word >> 19) as u16),
         }
     }

@@ -44,6 +44,8 @@ pub mod privileges;
 #[cfg(target_os = "linux")]
 pub(crate) mod process;
 #[cfg(target_os = "linux")]
+pub(crate) mod queue;
+#[cfg(target_os = "linux")]
 pub(crate) mod trust;
 #[cfg(target_os = "linux")]
 pub mod up;

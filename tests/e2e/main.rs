@@ -13,6 +13,7 @@ mod irc;
 mod lab;
 mod ping;
 mod pptp;
+mod queues;
 mod refusals;
 mod sctp;
 mod sip;

@@ -194,11 +194,11 @@ fn a_queue_that_was_opened_again_gets_nothing_from_before() {
         maximum: 1,
         fail_open: false,
     };
-    queues.open(0, settings).unwrap();
+    queues.open(0, settings, None).unwrap();
     let Found::Place(kept) = queues.find(0) else {
         panic!("there is room");
     };
-    assert_eq!((queues.close(0), queues.open(0, settings)), (Some(0), Ok(())));
+    assert_eq!((queues.close(0), queues.open(0, settings, None)), (Some(0), Ok(())));
     let packet = udp("10.0.0.2", "198.18.0.9", 8).packet();
     queues.put(Held {
         place: QueuedAt {

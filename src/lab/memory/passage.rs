@@ -57,6 +57,24 @@ impl Lab {
         Some((oldest, report))
     }
 
+    /// A packet that waits at this queue under this id goes on as it is decided, or does not; what left because of it is in the second part. `None` where
+    /// none of this id waits there.
+    pub(crate) fn decide_held<O: Observer>(
+        &mut self,
+        held: (u16, u32),
+        verdict: QueueVerdict,
+        observer: &mut O,
+    ) -> Option<(Report, &mut [Emission])> {
+        let now = self.machine.now;
+        let router = self.machine.router_for_packets();
+        let report = router.reinject(&mut self.worker, now, held, verdict, observer)?;
+        let log = self.worker.take_log();
+        if !log.is_empty() {
+            self.machine.log.keep(now, log);
+        }
+        Some((report, self.worker.output_mut()))
+    }
+
     fn keep(&mut self, interface: Option<InterfaceName>, bytes: Vec<u8>, report: Report, story: Story) -> &Passage {
         let output = self.worker.output().to_vec();
         let log = self.worker.take_log();
