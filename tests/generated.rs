@@ -8,7 +8,7 @@ use nflab::ext::{MATCHES, TARGETS};
 fn generated_files_are_fresh() {
     let mut stale = Vec::new();
     let made: Vec<&str> = nflab::docgen::all().iter().map(|file| file.path).collect();
-    for folder in ["grammar", "man", "completions"] {
+    for folder in ["grammar", "man", "completions", "docs"] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();

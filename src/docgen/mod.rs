@@ -7,6 +7,7 @@ mod manual;
 #[cfg(test)]
 mod pages;
 mod roff;
+mod sysctls;
 
 use crate::ext::option::OptionSpec;
 use crate::ext::{MATCHES, MatchSpec};
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Generated> {
         ("man/nflab-hooks.7", manual::hooks()),
         ("man/nflab-iptables.8", manual::iptables()),
         ("completions/nflab.bash", completion::bash()),
+        ("docs/sysctls.md", sysctls::page()),
     ]
     .map(|(path, text)| Generated { path, text })
     .into()

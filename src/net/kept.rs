@@ -1,4 +1,4 @@
-//! Keys of `net.ipv4` and `net.ipv6` that nothing here goes by: kept and shown as the kernel keeps and shows them, so that what was written for a host
+//! Keys under `net` that nothing here goes by, those of `net.ipv4` and `net.ipv6` all: kept and shown as the kernel keeps and shows them, so that what was written for a host
 //! is taken as it stands. `kept.txt` has them all.
 
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ struct Numbers {
     max: i64,
     /// They are kept in ticks of so many, rounded up.
     tick: i64,
+    /// All but 0 is kept as 1.
+    is_truth: bool,
     order: Order,
 }
 
@@ -158,7 +160,14 @@ impl Numbers {
             Some(or) => Order::AscendingOr(or.strip_prefix(" or ")?.split(' ').filter_map(number).collect()),
         };
         let tick = rest.strip_prefix("by ").map_or(Some(1), |tick| tick.parse().ok())?;
-        Some(Self { min, max, tick, order })
+        let is_truth = rest == "as truth";
+        Some(Self {
+            min,
+            max,
+            tick,
+            is_truth,
+            order,
+        })
     }
 
     /// What is kept of a text where this was before.
@@ -172,7 +181,10 @@ impl Numbers {
         for (value, word) in values.iter_mut().zip(words) {
             let wanted = number(word).filter(|it| (self.min..=self.max).contains(it));
             let Some(wanted) = wanted else { return Err(bad) };
-            *value = wanted.saturating_add(self.tick - 1).div_euclid(self.tick) * self.tick;
+            *value = match self.is_truth {
+                true => (wanted != 0).into(),
+                false => wanted.saturating_add(self.tick - 1).div_euclid(self.tick) * self.tick,
+            };
         }
         match &self.order {
             Order::Ascending if !values.is_sorted() => Err(bad),
@@ -350,6 +362,9 @@ mod tests {
             ("net.ipv6.conf.a.accept_untracked_na", "3", None),
             ("net.ipv6.conf.v/1.accept_untracked_na", "2", Some("2")),
             ("net.ipv4.conf.a.tag", "-1", Some("-1")),
+            ("net.bridge.bridge-nf-call-iptables", "5", Some("1")),
+            ("net.core.somaxconn", "-1", None),
+            ("net.core.xfrm_aevent_etime", "4294967295", Some("4294967295")),
             ("net.ipv4.route.flush", "x", Some("")),
         ] {
             let before = net.sysctl_get(key);
