@@ -4,9 +4,7 @@ use clap::{Arg, Command};
 
 use super::roff::Page;
 use crate::cli::{self, BY_WORD, SHIMS};
-use crate::lab::script::OWN_WORDS;
 use crate::learn;
-use crate::suite::FILE_WORDS;
 
 pub(super) fn manual() -> String {
     let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
@@ -37,28 +35,16 @@ pub(super) fn manual() -> String {
          no packets, while the device that stands for it, and the hosts' own addresses, routes and MTU, stay as they are. What a tool of that name cannot do here it refuses by name.",
         plain().collect::<Vec<_>>().join(", ")
     ));
-    page.section("LAB FILES");
-    page.paragraph("A lab is described in TOML; what is not understood is refused with its position.");
-    page.literal(LAB_FILE);
-    page.section("SCRIPTS");
-    page.paragraph(
-        "The REPL and nflab run read the same language, a command a line: every tool with its real syntax, with here-documents (<<EOF) and \
-         input from files (<), and the lab's own words. The REPL alone knows exit and quit, which leave it, as ^D does outside of a here-document.",
+    page.section("WHAT ONE WRITES");
+    page.term("Lab files", "In TOML: nflab-lab(5).");
+    page.term(
+        "Scripts",
+        "The REPL and nflab run read the same language, a command a line: every tool with its real syntax, and the lab's own words: nflab-script(5).",
     );
-    for word in OWN_WORDS {
-        page.term(word.syntax, &format!("{}.", capitalised(word.about)));
-    }
-    page.paragraph("A packet is written as it is shown, and most of it may be left out:");
-    page.literal(PACKETS);
-    page.section("TEST FILES");
-    page.paragraph(
-        "nflab test reads files *.test.nflab. Within their tests stands the language of scripts; around them stand these words. A failing \
-         expectation is noted and the test goes on, a failing command ends it.",
+    page.term(
+        "Test files",
+        "Scripts with expectations, a test each, and tables of cases: nflab-test(5).",
     );
-    for (_, syntax, about) in FILE_WORDS {
-        page.term(syntax, &format!("{}.", capitalised(about)));
-    }
-    page.literal(TEST_FILE);
     page.section("LESSONS");
     page.paragraph(
         "nflab learn, and learn in the REPL, open a lesson in a lab of its own. Whatever a lab understands may be typed there; these words come with it:",
@@ -102,7 +88,9 @@ pub(super) fn manual() -> String {
     page.section("EXAMPLES");
     page.literal(EXAMPLES);
     page.section("SEE ALSO");
-    page.paragraph("nflab-iptables(8), nflab-extensions(7), nflab-hooks(7)");
+    page.paragraph(
+        "nflab-script(5), nflab-lab(5), nflab-test(5), nflab-iptables(8), nflab-extensions(7), nflab-hooks(7)",
+    );
     page.finish()
 }
 
@@ -159,64 +147,11 @@ fn shown(argument: &Arg) -> String {
     format!("{} {values}", names.join(", ")).trim_end().to_owned()
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}", chars.as_str())
 }
-
-const LAB_FILE: &str = "\
-profile = \"linux6\"       # or \"classic\", a kernel of the ip_conntrack days
-memory = \"1G\"            # what the machine has; it makes nf_conntrack_max
-offload = true           # for nflab up: devices carry packets that stand for many (TSO, USO, GRO); an interface may say it, too
-workers = 2              # for nflab up: threads that carry packets; as many as there are cores unless given
-[sysctl]
-\"net.netfilter.nf_conntrack_tcp_loose\" = 0
-[interface.lan]
-address = [\"10.0.0.1/24\", \"2001:db8::1/64\"]
-[interface.wan]
-address = [\"192.0.2.1/24\", \"2001:db8:1::1/64\"]
-[[route]]
-to = \"default\"          # of the family that `via` is of
-via = \"192.0.2.254\"
-[[route]]                # by several gateways, which share its packets, as ip route add ... nexthop ... has them
-to = \"default\"
-nexthop = [{ via = \"2001:db8:1::fe\", weight = 2 }, { via = \"fe80::2\", dev = \"wan\" }]
-[host.client]            # for nflab up: a network namespace LAB-client
-interface = \"lan\"
-address = [\"10.0.0.2/24\", \"2001:db8::2/64\"]
-";
-
-const PACKETS: &str = "\
-tcp 10.0.0.2:40000 > 192.0.2.9:80 S
-tcp 10.0.0.2:40000 > 192.0.2.9:80 PA seq 7 ack 9 data \"GET /\\r\\n\" ttl 3 df
-udp 10.0.0.2:5353 > 192.0.2.53:53 data 0x0001
-icmp 10.0.0.2 > 192.0.2.9 echo-request id 7 seq 1
-icmp 192.0.2.9 > 192.0.2.1 unreachable port quoting last
-ip 10.0.0.2 > 192.0.2.9 proto gre zeros 40
-tcp [2001:db8::2]:40000 > [2001:db8:1::9]:80 S hl 3
-icmp 2001:db8::2 > 2001:db8:1::9 echo-request id 7 seq 1
-udp [2001:db8::2]:5353 > [2001:db8:1::53]:53 frag 0 mf
-icmp 2001:db8:1::9 > 2001:db8::2 packet-too-big mtu 1280 quoting last
-icmp fe80::2 > ff02::1:ff00:1 neighbour-solicitation target 2001:db8::1
-";
-
-const TEST_FILE: &str = "\
-rules rules.v4
-rules6 rules.v6
-host client 10.0.0.2 2001:db8::2 lan
-host server 192.0.2.9 2001:db8:1::9 wan
-test \"the web is open\"
-  handshake client:40000 > server:80
-  expect by comment \"the web\"
-  handshake -6 client:40000 > server:80
-end
-table \"what else there is\"
-  from    to      service  verdict
-  client  server  tcp/22   drop
-  server  router  icmp     drop
-end
-";
 
 const EXAMPLES: &str = "\
 nflab demo
@@ -235,28 +170,9 @@ nflab exec client -- ping -6 2001:db8:1::9
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::file::LabFile;
-    use crate::lab::script::parse_text;
-    use crate::suite::{self, Choice};
-    use std::path::Path;
 
     #[test]
     fn what_the_manual_shows_is_understood() {
-        let file = LabFile::parse("manual", LAB_FILE).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(file.hosts.len(), 1);
-        for packet in PACKETS.lines() {
-            let line = format!("send lan {packet}");
-            parse_text("manual", &line, cli::TOOLBOX).unwrap_or_else(|error| panic!("{error}"));
-        }
-        let mut reader = |path: &Path| match path.to_str() {
-            Some("manual") => Ok(TEST_FILE.to_owned()),
-            Some("rules.v4" | "rules.v6") => {
-                Ok("*filter\n-A FORWARD -m comment --comment \"the web\" -j ACCEPT\nCOMMIT\n".to_owned())
-            }
-            _ => Err(std::io::ErrorKind::NotFound.into()),
-        };
-        let suite = suite::read(Path::new("manual"), &mut reader, cli::TOOLBOX, &Choice::default());
-        assert_eq!(suite.unwrap_or_else(|error| panic!("{error}")).tests.len(), 5);
         for line in EXAMPLES.lines() {
             let words = line.split(' ');
             cli::command()

@@ -3,6 +3,7 @@
 mod command;
 mod completion;
 mod grammar;
+mod languages;
 mod manual;
 #[cfg(test)]
 mod pages;
@@ -27,6 +28,9 @@ pub fn all() -> Vec<Generated> {
         ("man/nflab.1", command::manual()),
         ("man/nflab-extensions.7", manual::extensions()),
         ("man/nflab-hooks.7", manual::hooks()),
+        ("man/nflab-lab.5", languages::lab()),
+        ("man/nflab-script.5", languages::script()),
+        ("man/nflab-test.5", languages::test()),
         ("man/nflab-iptables.8", manual::iptables()),
         ("completions/nflab.bash", completion::bash()),
         ("docs/sysctls.md", sysctls::page()),

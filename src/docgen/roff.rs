@@ -42,7 +42,8 @@ impl Page {
     /// A term in bold, and below it what it means.
     pub(super) fn term(&mut self, term: &str, meaning: &str) {
         // A long choice of words has no blank: a line may end behind each bar.
-        let term = escaped(term).replace('|', "|\\:");
+        // And the macro would take quotes for its own.
+        let term = escaped(term).replace('|', "|\\:").replace('"', "\\(dq");
         let _ = writeln!(self.text, ".TP\n.B {term}\n{}", escaped(meaning));
     }
 

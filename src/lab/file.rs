@@ -27,6 +27,7 @@
 //! fit together.
 
 mod check;
+pub(crate) mod keys;
 mod parse;
 mod route;
 mod value;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys;
 use super::value::in_order;
 use super::{
     DEFAULT_MTU, Host, Interface, LabFile, MOST_WORKERS, Position, Problem, Source, SourceError, Sysctl, is_plain_name,
@@ -88,20 +89,7 @@ impl Reader {
                     }
                 }
                 "route" => self.routes(key, value),
-                _ => self.unknown_key(
-                    key,
-                    "at the top of a lab file",
-                    &[
-                        "profile",
-                        "memory",
-                        "offload",
-                        "workers",
-                        "sysctl",
-                        "interface",
-                        "route",
-                        "host",
-                    ],
-                ),
+                _ => self.unknown_key(key, "at the top of a lab file", &keys::TOP),
             }
         }
     }
@@ -122,7 +110,7 @@ impl Reader {
                     let flag = self.flag(value, "profile.window_tracking", remedy);
                     tracks = flag.map(|flag| (flag, value.span())).or(tracks);
                 }
-                _ => self.unknown_key(key, "in `profile`", &["name", "window_tracking"]),
+                _ => self.unknown_key(key, "in `profile`", &keys::PROFILE),
             }
         }
         if let Some((false, position)) = tracks.clone()
@@ -263,7 +251,7 @@ impl Reader {
                 "mtu" => mtu = self.mtu(value).unwrap_or(DEFAULT_MTU),
                 "offload" => offload = self.flag(value, "offload", OFFLOAD_REMEDY),
                 _ => {
-                    self.unknown_key(key, &place, &["address", "mtu", "offload"]);
+                    self.unknown_key(key, &place, &keys::INTERFACE);
                     misspelt = true;
                 }
             }
@@ -325,7 +313,7 @@ impl Reader {
                     misspelt = true;
                 }
                 _ => {
-                    self.unknown_key(key, &place, &["interface", "address", "gateway"]);
+                    self.unknown_key(key, &place, &keys::HOST);
                     misspelt = true;
                 }
             }
@@ -373,13 +361,14 @@ impl Reader {
         });
     }
 
-    pub(super) fn unknown_key(&mut self, key: Key<'_, '_>, place: &str, known: &[&str]) {
+    pub(super) fn unknown_key(&mut self, key: Key<'_, '_>, place: &str, known: &keys::Place) {
+        let known = known.keys.iter().map(|key| key.name);
         let listed = known
-            .iter()
+            .clone()
             .map(|key| format!("`{key}`"))
             .collect::<Vec<_>>()
             .join(", ");
-        let remedy = match suggestion(key.get_ref(), known.iter().copied()) {
+        let remedy = match suggestion(key.get_ref(), known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "remove it, or see the manual for what a lab file may say".into(),
         };

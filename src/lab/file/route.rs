@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use toml::de::{DeTable, DeValue};
 
 use super::check::{Index, subnet_text};
+use super::keys;
 use super::parse::{Key, Reader, Value, some_of};
 use super::value::in_order;
 use super::{Hop, Interface, LabFile, Position, Problem, Route, SourceError};
@@ -89,7 +90,7 @@ impl Reader {
                     SEVERAL_REMEDY,
                 ),
                 "via" | "dev" => self.of_hop(&mut alone, key, value),
-                _ => self.unknown_key(key, "in [[route]]", &["to", "via", "dev", "nexthop"]),
+                _ => self.unknown_key(key, "in [[route]]", &keys::ROUTE),
             }
         }
         let misspelt = self.problems.len() != known;
@@ -204,7 +205,7 @@ impl Reader {
                 match key.get_ref().as_ref() {
                     "via" | "dev" => self.of_hop(&mut hop, key, value),
                     "weight" => hop.weight = self.weight(value),
-                    _ => self.unknown_key(key, "in `nexthop`", &["via", "dev", "weight"]),
+                    _ => self.unknown_key(key, "in `nexthop`", &keys::NEXTHOP),
                 }
             }
             if hop.leads_nowhere() && self.problems.len() == of_this {

@@ -21,7 +21,7 @@ pub(crate) use lex::Line;
 pub use output::Output;
 pub(crate) use parse::{asked_family, parse_line};
 pub use parse::{parse, parse_in, parse_text};
-pub(crate) use run::Talk;
+pub(crate) use run::{EXPECT_HELP, SEND_HELP, Talk};
 pub use run::{Failed, Runner, Said};
 
 use std::net::IpAddr;

@@ -563,7 +563,7 @@ fn help(topic: Option<&str>, tools: &[&str]) -> Result<String, String> {
     Err(format!("there is no help for `{topic}`: `help` lists what there is"))
 }
 
-const SEND_HELP: &str = "\
+pub(crate) const SEND_HELP: &str = "\
   tcp A:PORT > B:PORT [FLAGS]   flags as tcpdump has them: S SA A PA FA R ... or none
       seq N, ack N (else the conversation goes on), win N, urg N, mss N, wscale N, sackok, sack L-R..., ts N N
   udp A:PORT > B:PORT
@@ -583,7 +583,7 @@ const SEND_HELP: &str = "\
   A host's name stands for its address, `router` for the router's own on that interface: udp client:5000 > router:53; send -6 by IPv6's.
 ";
 
-const EXPECT_HELP: &str = "\
+pub(crate) const EXPECT_HELP: &str = "\
   accept, drop, reject, stolen, queue        the last packet's verdict
   forwarded, delivered, sent                 how it was accepted
   [no] state NEW|ESTABLISHED|RELATED|INVALID|UNTRACKED|none
