@@ -50,7 +50,7 @@ mod rows {
         measure: fn() -> Vec<Line>,
     }
 
-    const ROWS: [Row; 17] = [
+    const ROWS: [Row; 18] = [
         Row {
             name: "rules",
             what: "a packet against plain rules that do not match, beside the kernel",
@@ -115,6 +115,11 @@ mod rows {
             name: "restore",
             what: "100,000 rules restored and saved, beside iptables-legacy",
             measure: changes::restore,
+        },
+        Row {
+            name: "mixed",
+            what: "100,000 rules of all extensions restored and saved, beside iptables-legacy",
+            measure: changes::restore_mixed,
         },
         Row {
             name: "insert",

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nflab::base::{AddressMask, Family};
@@ -81,6 +81,13 @@ impl Kernel {
         self.namespace.run(|| call(words, input)).expect("a thread")
     }
 
+    /// Whether a tool exits with 0 there.
+    pub(crate) fn takes(&self, words: &[&str], input: &str) -> bool {
+        self.namespace
+            .run(|| timed(words, input).1.status.success())
+            .expect("a thread")
+    }
+
     /// Through the whole router, once each.
     pub(crate) fn carry(&mut self, packets: &[Vec<u8>]) {
         let mut buffer = [0; 2048];
@@ -100,6 +107,16 @@ impl Drop for Kernel {
 
 /// Seconds.
 fn call(words: &[&str], input: &str) -> f64 {
+    let (took, said) = timed(words, input);
+    assert!(
+        said.status.success(),
+        "{words:?}: {}",
+        String::from_utf8_lossy(&said.stderr)
+    );
+    took
+}
+
+fn timed(words: &[&str], input: &str) -> (f64, Output) {
     let path = std::env::temp_dir().join(format!("nflab-table-input-{}", std::process::id()));
     std::fs::write(&path, input).expect("a temporary file");
     let start = Instant::now();
@@ -110,13 +127,7 @@ fn call(words: &[&str], input: &str) -> f64 {
         .stderr(Stdio::piped())
         .output()
         .expect("the program is there");
-    let took = start.elapsed().as_secs_f64();
-    assert!(
-        said.status.success(),
-        "{words:?}: {}",
-        String::from_utf8_lossy(&said.stderr)
-    );
-    took
+    (start.elapsed().as_secs_f64(), said)
 }
 
 /// Two hosts and what is between them.

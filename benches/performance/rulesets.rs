@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use nflab::base::Random;
+use nflab::base::{Family, Random};
+use nflab::ext::{MATCHES, TARGETS};
 
 use crate::bench_router::{CLIENT, SERVER, tcp, udp};
 
@@ -18,6 +19,40 @@ pub(crate) fn plain(count: usize) -> String {
             n / 250 % 250,
             n % 250 + 1,
             n % 65_000 + 1
+        );
+    }
+    text + "COMMIT\n"
+}
+
+/// Rules with every extension of IPv4 that stands in FORWARD of the table filter, as often as there are samples of it, of those that `is_taken` says are
+/// taken; each with another source, so that none is like another.
+pub(crate) fn mixed(count: usize, is_taken: impl Fn(&str) -> bool) -> String {
+    let matches = MATCHES
+        .iter()
+        .map(|spec| ("-m", spec.name, spec.families, &spec.samples));
+    let targets = TARGETS
+        .iter()
+        .map(|spec| ("-j", spec.name, spec.families, &spec.samples));
+    let mut parts = Vec::new();
+    for (letter, name, families, samples) in matches.chain(targets) {
+        if samples.place != ("filter", "FORWARD") || !families.contains(&Family::V4) {
+            continue;
+        }
+        for taken in samples.taken.iter().filter(|taken| taken.is_of(Family::V4)) {
+            let part = format!(" {} {letter} {name} {}", taken.before, taken.typed);
+            if is_taken(&format!("*filter\n-A FORWARD{part}\nCOMMIT\n")) {
+                parts.push(part);
+            }
+        }
+    }
+    let mut text = String::from("*filter\n");
+    for (n, part) in (0..count).zip(parts.iter().cycle()) {
+        let _ = writeln!(
+            text,
+            "-A FORWARD -s 172.{}.{}.{}/32{part}",
+            16 + n / 62_500,
+            n / 250 % 250,
+            n % 250 + 1
         );
     }
     text + "COMMIT\n"

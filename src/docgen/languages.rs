@@ -175,7 +175,11 @@ mod tests {
         };
         let suite = suite::read(Path::new("page"), &mut reader, TOOLBOX, &Choice::default());
         let outcome = suite::run(&[suite.unwrap_or_else(|error| panic!("{error}"))]);
-        assert!(outcome.cases.len() == 5 && outcome.passed(), "{:?}", outcome.failed().next());
+        assert!(
+            outcome.cases.len() == 5 && outcome.passed(),
+            "{:?}",
+            outcome.failed().next()
+        );
     }
 
     const RULES: &str = "*filter\n:FORWARD DROP [0:0]\n:INPUT DROP [0:0]\n\
